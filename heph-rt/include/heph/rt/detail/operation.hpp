@@ -1,0 +1,47 @@
+#pragma once
+
+// A request to the kernel, as the futures of the public headers hold it.
+
+#include <cstdint>
+#include <utility>
+
+#include <heph/inbox/waker.hpp>
+
+namespace heph::rt::detail {
+
+struct slot;
+
+/// Owns a slot of a ring: an operation in flight, or its result.
+///
+/// The kernel's side of it, and every buffer, stay in the slot until the last completion; what is
+/// dropped earlier is cancelled and left to the slot. `src/slot.hpp` has the states.
+///
+/// *Thread safety*: used on the worker that started it; destroying it elsewhere is safe too, it
+/// then tells that worker.
+class operation {
+public:
+    operation() noexcept = default;
+    explicit operation(slot* started) noexcept : slot_(started) {}
+    operation(operation&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
+    operation& operator=(operation&& other) noexcept {
+        operation old(std::move(*this));
+        slot_ = std::exchange(other.slot_, nullptr);
+        return *this;
+    }
+    ~operation() {
+        if (slot_ != nullptr) { abandon(); }
+    }
+
+    [[nodiscard]] bool started() const noexcept { return slot_ != nullptr; }
+    [[nodiscard]] slot& state() const noexcept { return *slot_; }
+
+    /// Gives the slot back, without cancelling anything. *Requires*: its operation is completed.
+    void finish() noexcept;
+
+private:
+    void abandon() noexcept;
+
+    slot* slot_ = nullptr;
+};
+
+}  // namespace heph::rt::detail

@@ -1,0 +1,180 @@
+#pragma once
+
+// Files, read and written through the ring.
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include <heph/inbox/future.hpp>
+#include <heph/rt/buffer.hpp>
+#include <heph/rt/detail/operation.hpp>
+
+namespace heph::rt::fs {
+
+class file;
+
+/// How to open a file. Made by chaining: `open_options().write().create()`.
+class open_options {
+public:
+    open_options() noexcept = default;
+    /// Allows reading. The default when nothing else is allowed.
+    open_options& read(bool on = true) noexcept { return set(read_, on); }
+    /// Allows writing.
+    open_options& write(bool on = true) noexcept { return set(write_, on); }
+    /// Makes each write go to the end of the file; implies `write`.
+    open_options& append(bool on = true) noexcept { return set(append_, on); }
+    /// Creates the file when it is not there, with `mode()` less the process's umask.
+    open_options& create(bool on = true) noexcept { return set(create_, on); }
+    /// Creates the file and fails with `file_exists` when it is there.
+    open_options& create_new(bool on = true) noexcept { return set(create_new_, on); }
+    /// Cuts the file to nothing.
+    open_options& truncate(bool on = true) noexcept { return set(truncate_, on); }
+    /// Opens a directory, so that it can be synced.
+    open_options& directory(bool on = true) noexcept { return set(directory_, on); }
+    /// Sets the permission bits of a new file; 0644 by default.
+    open_options& mode(unsigned bits) noexcept {
+        mode_ = bits;
+        return *this;
+    }
+
+    [[nodiscard]] int flags() const noexcept;
+    [[nodiscard]] unsigned mode_bits() const noexcept { return mode_; }
+
+private:
+    open_options& set(bool& field, bool on) noexcept {
+        field = on;
+        return *this;
+    }
+    bool read_ = false;
+    bool write_ = false;
+    bool append_ = false;
+    bool create_ = false;
+    bool create_new_ = false;
+    bool truncate_ = false;
+    bool directory_ = false;
+    unsigned mode_ = 0644;
+};
+
+/// Opens a file. *Cancellation*: a file that was opened already is closed, one that was created
+/// stays.
+class [[nodiscard]] open_future {
+public:
+    using value_type = std::expected<file, std::error_code>;
+    open_future(std::filesystem::path path, open_options options)
+        : path_(std::move(path)), options_(options) {}
+    polled<value_type> poll(const waker& waker);
+
+private:
+    std::filesystem::path path_;
+    open_options options_;
+    detail::operation operation_;
+};
+
+/// Reads once into a buffer's spare room. Gives the buffer with the bytes appended; at the end of
+/// the file its size has not grown.
+class [[nodiscard]] read_future {
+public:
+    using value_type = std::expected<buffer, std::error_code>;
+    read_future(const file& from, buffer into, std::uint64_t offset) noexcept
+        : file_(&from), buffer_(std::move(into)), offset_(offset) {}
+    polled<value_type> poll(const waker& waker);
+
+private:
+    const file* file_;
+    buffer buffer_;
+    std::uint64_t offset_;
+    detail::operation operation_;
+};
+
+/// Writes all of a buffer's bytes. Gives the buffer back.
+/// *Errors*: `no_space_on_device` and so on; a part may have been written by then.
+/// *Cancellation*: a part may have been written.
+class [[nodiscard]] write_future {
+public:
+    using value_type = std::expected<buffer, std::error_code>;
+    write_future(const file& to, buffer bytes, std::uint64_t offset) noexcept
+        : file_(&to), buffer_(std::move(bytes)), offset_(offset) {}
+    polled<value_type> poll(const waker& waker);
+
+private:
+    const file* file_;
+    buffer buffer_;
+    std::uint64_t offset_;
+    std::size_t written_ = 0;
+    detail::operation operation_;
+};
+
+/// Makes what was written durable.
+class [[nodiscard]] sync_future {
+public:
+    using value_type = std::expected<void, std::error_code>;
+    sync_future(const file& to, bool data_only) noexcept : file_(&to), data_only_(data_only) {}
+    polled<value_type> poll(const waker& waker);
+
+private:
+    const file* file_;
+    bool data_only_;
+    detail::operation operation_;
+};
+
+/// Owns an open file; closes it through the ring when destroyed on a worker.
+///
+/// Its futures refer to it: it must outlive their first poll.
+/// *Errors*: the system's codes, `errc::closed`, `errc::no_worker`.
+/// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
+class [[nodiscard]] file {
+public:
+    /// Makes a closed file.
+    file() noexcept = default;
+    /// Takes over a descriptor.
+    explicit file(int descriptor) noexcept : descriptor_(descriptor) {}
+    file(file&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+    file& operator=(file&& other) noexcept {
+        file old(std::move(*this));
+        descriptor_ = std::exchange(other.descriptor_, -1);
+        return *this;
+    }
+    ~file();
+
+    /// Opens the file at `path`.
+    static open_future open(std::filesystem::path path, open_options options = {}) {
+        return {std::move(path), options};
+    }
+
+    /// Reads once, from `offset` bytes on, at most the buffer's spare room.
+    read_future read_at(buffer into, std::uint64_t offset) const noexcept {
+        return {*this, std::move(into), offset};
+    }
+    /// Writes all of the buffer from `offset` bytes on.
+    write_future write_at(buffer bytes, std::uint64_t offset) const noexcept {
+        return {*this, std::move(bytes), offset};
+    }
+    /// Writes all of the buffer at the end of a file opened with `append`.
+    write_future append(buffer bytes) const noexcept {
+        return {*this, std::move(bytes), current_position};
+    }
+    /// Makes the data durable, and the metadata needed to read it back (fdatasync).
+    sync_future sync_data() const noexcept { return {*this, true}; }
+    /// Makes data and all metadata durable (fsync).
+    sync_future sync_all() const noexcept { return {*this, false}; }
+
+    /// Gives the size in bytes. Does not wait.
+    [[nodiscard]] std::expected<std::uint64_t, std::error_code> size() const noexcept;
+    /// Cuts or extends the file to `size` bytes. A system call on the calling thread, which may
+    /// wait for the disk: for set-up and recovery, not for the hot path.
+    std::error_code truncate(std::uint64_t size) const noexcept;
+
+    [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
+    [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
+
+private:
+    static constexpr std::uint64_t current_position = ~std::uint64_t{0};
+
+    int descriptor_ = -1;
+};
+
+}  // namespace heph::rt::fs

@@ -1,0 +1,129 @@
+#pragma once
+
+// Setting a runtime up, starting it, and stopping it.
+
+#include <chrono>
+#include <cstddef>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <heph/core/actor_ref.hpp>
+#include <heph/rt/error.hpp>
+#include <heph/rt/signal.hpp>
+#include <heph/rt/worker.hpp>
+
+namespace heph::rt {
+
+/// The settings of a runtime, with the defaults that `setup` starts from.
+struct runtime_settings {
+    std::string name = "heph";                   ///< Names the threads: `name-0`, `name-1`, ….
+    std::size_t threads = 1;                     ///< Worker threads, 1 to 256.
+    bool cpu_affinity = false;                   ///< Pins worker n to the n-th allowed CPU.
+    std::chrono::milliseconds stop_grace{10'000};  ///< From the stop request to dropping actors.
+    std::size_t ring_entries = 1024;             ///< Submission queue of each ring, 8 to 32,768.
+    std::size_t receive_buffers = 1024;          ///< Provided buffers a worker, 8 to 32,768, 2^n.
+    std::size_t receive_buffer_bytes = 4096;     ///< Size of each of them, 256 to 65,536.
+    bool handle_signals = true;                  ///< SIGINT, SIGTERM and SIGQUIT ask for a stop.
+};
+
+/// Runs actors on worker threads, each with an io_uring of its own.
+///
+/// *Thread safety*: used by the thread that starts it, except `shared()` and what it gives.
+class [[nodiscard]] runtime {
+public:
+    runtime(runtime&&) noexcept;
+    runtime& operator=(runtime&&) noexcept;
+    ~runtime();
+
+    /// Calls `function` with each worker, on that worker's thread, when the runtime starts, and
+    /// after the functions given before. An exception that leaves it makes `start` fail.
+    void run_on_workers(std::function<void(worker&)> function);
+
+    /// Starts a thread-safe actor. It runs once the runtime is started.
+    template <typename... Args>
+    auto spawn(Args... args) {
+        return shared().spawn(std::move(args)...);
+    }
+
+    /// Sends the process signals to `receiver` as well: SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1
+    /// and SIGUSR2. An actor that holds messages up loses signals beyond its inbox's size.
+    void receive_signals(actor_ref<signal> receiver);
+
+    /// Gives thread-safe access, for other threads to spawn and stop.
+    [[nodiscard]] shared_runtime shared() const;
+
+    /// Runs until every actor is finished, or an orderly stop has ended, then frees everything.
+    ///
+    /// A first SIGINT, SIGTERM or SIGQUIT, or `request_stop()`, completes every `stopping()`
+    /// future. What has not finished after the grace time, or at a second signal, is dropped.
+    /// *Errors*: a worker could not be set up, or a set-up function threw.
+    /// *Requires*: called once.
+    [[nodiscard]] std::expected<void, error> start();
+
+private:
+    friend class setup;
+    struct state;
+    explicit runtime(std::unique_ptr<state> state) noexcept;
+    std::unique_ptr<state> state_;
+};
+
+/// Collects the settings of a runtime, checks them and makes it.
+///
+///     auto runtime = heph::rt::setup{}.name("service").threads(2).build();
+class setup {
+public:
+    setup() = default;
+
+    /// Names the runtime; its threads carry the first 15 bytes of `name-INDEX`.
+    setup& name(std::string value) {
+        settings_.name = std::move(value);
+        return *this;
+    }
+    /// Sets the number of worker threads.
+    setup& threads(std::size_t count) {
+        settings_.threads = count;
+        return *this;
+    }
+    /// Makes as many workers as the process has CPUs to run on.
+    setup& all_cores();
+    /// Pins each worker to a CPU.
+    setup& cpu_affinity(bool enabled = true) {
+        settings_.cpu_affinity = enabled;
+        return *this;
+    }
+    /// Sets how long an orderly stop may take before what is left gets dropped.
+    setup& stop_grace(std::chrono::milliseconds grace) {
+        settings_.stop_grace = grace;
+        return *this;
+    }
+    /// Leaves signals to the program: none is blocked, relayed or acted upon.
+    setup& ignore_signals() {
+        settings_.handle_signals = false;
+        return *this;
+    }
+    /// Sets the entries of each worker's submission queue.
+    setup& ring_entries(std::size_t count) {
+        settings_.ring_entries = count;
+        return *this;
+    }
+    /// Sets the number and size of the buffers that a worker's sockets receive into.
+    setup& receive_buffers(std::size_t count, std::size_t bytes) {
+        settings_.receive_buffers = count;
+        settings_.receive_buffer_bytes = bytes;
+        return *this;
+    }
+
+    /// Checks the settings, tries io_uring, and makes the runtime.
+    /// *Errors*: a setting out of range, or io_uring refused; the message names the reason
+    /// (sysctl, seccomp, kernel, limits) and what to do.
+    [[nodiscard]] std::expected<runtime, error> build() const;
+
+private:
+    runtime_settings settings_;
+};
+
+}  // namespace heph::rt

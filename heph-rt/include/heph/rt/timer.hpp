@@ -1,0 +1,128 @@
+#pragma once
+
+// Waiting for time to pass, exact to the millisecond, never early.
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <utility>
+
+#include <heph/inbox/future.hpp>
+#include <heph/rt/detail/timer_node.hpp>
+
+namespace heph::rt {
+
+/// The clock of all timers: monotonic, not affected by changes of the wall clock.
+using clock = std::chrono::steady_clock;
+
+/// Completes after a duration, or at a point in time.
+///
+///     co_await heph::rt::timer(100ms);
+///
+/// The duration counts from the first poll. *Errors*: polling throws `std::system_error` with
+/// `errc::no_worker` outside of a worker. *Cancellation*: destroying it, O(1).
+class [[nodiscard]] timer {
+public:
+    using value_type = void;
+
+    /// Makes a timer for `after` from the first poll; a negative duration completes at once.
+    explicit timer(clock::duration after) noexcept : after_(after) {}
+    /// Makes a timer for a point in time; one that is past completes at once.
+    explicit timer(clock::time_point at) noexcept : at_(at), absolute_(true) {}
+
+    timer(timer&& other) noexcept
+        : after_(other.after_), at_(other.at_), absolute_(other.absolute_) {}
+
+    polled<void> poll(const waker& waker);
+
+    /// Starts anew: completes `after` from the next poll.
+    void reset(clock::duration after) noexcept {
+        node_.disarm();
+        node_.fired = false;
+        after_ = after;
+        absolute_ = false;
+    }
+
+private:
+    clock::duration after_{};
+    clock::time_point at_{};
+    bool absolute_ = false;
+    detail::timer_node node_;
+};
+
+/// Says that a deadline passed before the future was ready.
+struct deadline_passed {
+    explicit constexpr deadline_passed() noexcept = default;
+    constexpr bool operator==(const deadline_passed&) const noexcept = default;
+};
+
+/// Completes with a future's value, or with `deadline_passed` when that takes too long.
+///
+/// The future is kept inside; when the deadline passes it is destroyed with the deadline, which
+/// cancels it. A future that is ready in the same poll in which the deadline passes wins.
+template <future F>
+class [[nodiscard]] deadline {
+public:
+    using value_type = std::expected<future_value_t<F>, deadline_passed>;
+
+    deadline(clock::duration after, F inner) : timer_(after), inner_(std::move(inner)) {}
+    deadline(clock::time_point at, F inner) : timer_(at), inner_(std::move(inner)) {}
+
+    polled<value_type> poll(const waker& waker) {
+        auto polled_inner = inner_.poll(waker);
+        if (polled_inner.is_ready()) {
+            if constexpr (std::is_void_v<future_value_t<F>>) {
+                return polled<value_type>(std::in_place);
+            } else {
+                return polled<value_type>(std::in_place, std::move(polled_inner).value());
+            }
+        }
+        if (timer_.poll(waker).is_ready()) {
+            return polled<value_type>(std::in_place, std::unexpect);
+        }
+        return pending;
+    }
+
+private:
+    timer timer_;
+    F inner_;
+};
+
+/// Completes again and again, once a period.
+///
+///     heph::rt::interval every(1s);
+///     while (true) { co_await every.next(); … }
+///
+/// The times are `start + n * period`, so that it does not drift. Times that were missed while
+/// nobody waited are skipped: `next()` then completes once, at once, and goes on from there.
+class interval {
+public:
+    /// Makes an interval whose first period begins at the first poll of the first `next()`.
+    /// *Requires*: `period` is at least 1 ms.
+    explicit interval(clock::duration period) noexcept : period_(period) {}
+
+    /// Waits for the next point in time. Refers to the interval.
+    class [[nodiscard]] next_future {
+    public:
+        using value_type = void;
+        explicit next_future(interval& owner) noexcept : owner_(&owner) {}
+        polled<void> poll(const waker& waker);
+
+    private:
+        interval* owner_;
+        detail::timer_node node_;
+
+    public:
+        next_future(next_future&& other) noexcept : owner_(other.owner_) {}
+    };
+
+    next_future next() noexcept { return next_future(*this); }
+
+private:
+    clock::duration period_;
+    std::uint64_t due_ms_ = 0;
+    bool started_ = false;
+};
+
+}  // namespace heph::rt
