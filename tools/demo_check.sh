@@ -1,0 +1,235 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# Drives the demonstration once from end to end. Sourced by tools/demo.
+
+checked=0
+failed=0
+
+ok() {
+    checked=$((checked + 1))
+    printf '  ok      %s\n' "$1"
+}
+bad() {
+    failed=$((failed + 1))
+    printf '  FAILED  %s\n' "$1"
+}
+# `verify TEXT COMMAND...`: the command has to succeed.
+verify() {
+    local text=$1
+    shift
+    if "$@"; then ok "$text"; else bad "$text"; fi
+}
+
+url() { printf 'http://127.0.0.1:%s%s' "${http_port[$1]}" "$2"; }
+
+# `ask NODE PATH [curl argument...]` sets `status`, `type` and `retry_after`; the body goes to
+# $scratch/body, the head to $scratch/head.
+ask() {
+    local node=$1 path=$2
+    shift 2
+    status=$(curl -sS --max-time 10 -o "$scratch/body" -D "$scratch/head" -w '%{http_code}' \
+        "$@" "$(url "$node" "$path")" 2>"$scratch/curl-error") || status="no answer"
+    type=$(header content-type)
+    retry_after=$(header retry-after)
+}
+header() { sed -n "s/^$1: *//Ip" "$scratch/head" 2>/dev/null | tr -d '\r' | tail -n 1; }
+
+# `expect STATUS NODE PATH [curl argument...]`
+expect() {
+    local wanted=$1
+    shift
+    ask "$@"
+    [[ $status == "$wanted" ]] && return
+    printf '          %s %s: %s instead of %s\n' "${node_name[$1]}" "$2" "$status" "$wanted"
+    return 1
+}
+
+is_body() { cmp -s "$scratch/body" "$1"; }
+
+notes_count=24
+
+# The file that holds what note N should say.
+note_file() { printf '%s/note-%s' "$scratch" "$1"; }
+
+write_notes() {
+    local n
+    for ((n = 0; n < notes_count; ++n)); do
+        { printf 'Note %s, %s\n' "$n" "$1"; head -c $((n * 997)) /dev/urandom; } >"$(note_file $n)"
+        expect "$2" $((n % 2)) "/notes/check-$n" -X PUT -H 'content-type: application/x-check' \
+            --data-binary "@$(note_file $n)" || return
+    done
+}
+
+# Every note is there, as it was written, through the given node.
+all_notes_there() {
+    local n
+    for ((n = 0; n < notes_count; ++n)); do
+        expect 200 "$1" "/notes/check-$n" || return
+        is_body "$(note_file $n)" || { echo "          check-$n has other bytes"; return 1; }
+        [[ $type == application/x-check ]] || { echo "          check-$n: type $type"; return 1; }
+    done
+}
+
+# The list, through the given node, has exactly these notes.
+list_is_right() {
+    local n
+    expect 200 "$1" /notes || return
+    for ((n = 0; n < notes_count; ++n)); do echo "check-$n"; done | sort >"$scratch/wanted"
+    sort "$scratch/body" | cmp -s - "$scratch/wanted"
+}
+
+hello_is_right() {
+    expect 200 "$1" /hello || return
+    printf 'Hello, World!' | cmp -s - "$scratch/body" && [[ $type == text/plain* ]]
+}
+
+page_is_right() {
+    expect 200 "$1" / || return
+    [[ $type == text/html* ]] && grep -qi '<html' "$scratch/body"
+}
+
+echo_is_right() {
+    head -c 300000 /dev/urandom >"$scratch/sent"
+    expect 200 "$1" /echo -X POST -H 'transfer-encoding: chunked' --data-binary "@$scratch/sent" &&
+        is_body "$scratch/sent"
+}
+
+# `is_problem STATUS NODE PATH [curl argument...]`
+is_problem() { expect "$@" && [[ $type == application/problem+json* ]]; }
+
+too_large_is_refused() {
+    head -c 65537 /dev/zero >"$scratch/large"
+    is_problem 413 "$1" /notes/large -X PUT --data-binary "@$scratch/large" &&
+        is_problem 404 "$1" /notes/large
+}
+
+garbage_is_refused() {
+    local answer
+    answer=$( (exec 3<>"/dev/tcp/127.0.0.1/${http_port[$1]}" && printf 'NONSENSE\0\r\n\r\n' >&3 &&
+        timeout 5 head -c 12 <&3) 2>/dev/null | tr -d '\0')
+    [[ $answer == "HTTP/1.1 400" ]]
+}
+
+node_port_survives_garbage() {
+    (exec 3<>"/dev/tcp/127.0.0.1/${node_port[$1]}" && head -c 2000 /dev/urandom >&3) 2>/dev/null
+    all_notes_there "$((1 - $1))"
+}
+
+deleting_works() {
+    printf 'soon gone' >"$scratch/gone"
+    expect 201 0 /notes/gone -X PUT --data-binary "@$scratch/gone" &&
+        expect 204 1 /notes/gone -X DELETE && is_problem 404 0 /notes/gone &&
+        is_problem 404 1 /notes/gone -X DELETE
+}
+
+# With the other node away, each note is either served or answered with 503 and Retry-After, and
+# there are some of both.
+away_is_told() {
+    local n served=0 away=0
+    for ((n = 0; n < notes_count; ++n)); do
+        ask "$1" "/notes/check-$n"
+        if [[ $status == 200 ]] && is_body "$(note_file $n)"; then
+            served=$((served + 1))
+        elif [[ $status == 503 && -n $retry_after && $type == application/problem+json* ]]; then
+            away=$((away + 1))
+            lost_note=$n
+        else
+            printf '          check-%s: %s, Retry-After "%s"\n' "$n" "$status" "$retry_after"
+            return 1
+        fi
+    done
+    printf '          %s served, %s answered with 503\n' "$served" "$away"
+    ((served > 0 && away > 0)) || return
+    is_problem 503 "$1" "/notes/check-$lost_note" -X PUT --data-binary 'not now'
+}
+
+# After a restart, the link comes back by itself within 20 seconds.
+recovers() {
+    local deadline=$((SECONDS + 20))
+    until ask "$1" "/notes/check-$lost_note" && [[ $status == 200 ]]; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.1
+    done
+}
+
+# `check_kill VICTIM WITNESS`
+check_kill() {
+    local victim=$1 witness=$2 name=${node_name[$1]}
+    say "kill -9 of node $name"
+    kill_node "$victim"
+    verify "node $name away: 503 with Retry-After for its notes, the others are served" \
+        away_is_told "$witness"
+    verify "node $name away: the other node is still healthy" expect 200 "$witness" /healthz
+    start_node "$victim"
+    wait_until_healthy "$victim"
+    verify "node $name back: its notes are served again" recovers "$witness"
+    verify "node $name back: nothing is lost, through either node" both all_notes_there
+    verify "node $name back: the list is complete, through either node" both list_is_right
+}
+
+both() { "$1" 0 && "$1" 1; }
+
+pick_ports() {
+    local port ports=()
+    while ((${#ports[@]} < 4)); do
+        port=$((20000 + RANDOM % 12000))
+        if [[ " ${ports[*]} " != *" $port "* ]] && ! port_is_taken "$port"; then ports+=("$port"); fi
+    done
+    http_port=([0]=${ports[0]} [1]=${ports[1]})
+    node_port=([0]=${ports[2]} [1]=${ports[3]})
+}
+
+# Removes what the check left behind, unless it is needed to see what went wrong.
+end_check() {
+    local result=$?
+    trap - EXIT
+    stop_nodes || true
+    if ((result == 0)); then
+        rm -rf "$scratch"
+        exit 0
+    fi
+    if [[ -d $scratch ]]; then
+        for node in a b; do
+            say "The last lines of node $node"
+            tail -n 20 "$scratch/node-$node.log" 2>/dev/null || true
+        done
+        say "Data and logs are kept in $scratch"
+    fi
+    exit 1
+}
+
+check_demo() {
+    scratch=$(mktemp -d "${TMPDIR:-/tmp}/heph-demo-check.XXXXXX")
+    log_folder=$scratch
+    data=${data:-$scratch/data}
+    trap end_check EXIT
+    trap 'exit 1' INT TERM HUP
+    prepare_data "$data"
+    pick_ports
+    start_node 0
+    start_node 1
+    wait_until_healthy 0
+    wait_until_healthy 1
+
+    say "Using both nodes"
+    verify "GET /hello says Hello, World!" both hello_is_right
+    verify "GET / gives the page" both page_is_right
+    verify "POST /echo gives 300,000 bytes back, chunked" both echo_is_right
+    verify "PUT of $notes_count notes through both nodes: 201" write_notes "first" 201
+    verify "PUT of the same notes, changed: 204" write_notes "second" 204
+    verify "GET gives each note's bytes and type, through either node" both all_notes_there
+    verify "GET /notes lists them all, through either node" both list_is_right
+    verify "DELETE: 204; afterwards 404, as application/problem+json" deleting_works
+    verify "PUT of more than 64 KiB: 413, and nothing is stored" both too_large_is_refused
+    verify "garbage on the HTTP port: 400" both garbage_is_refused
+    verify "garbage on the node port: the nodes stay linked" both node_port_survives_garbage
+    check_kill 1 0
+    check_kill 0 1
+    say "Stopping both nodes"
+    verify "both nodes stop cleanly when asked to" stop_nodes
+
+    if ((failed)); then
+        say "$checked checks passed, $failed failed"
+        exit 1
+    fi
+    say "All $checked checks passed"
+}
