@@ -1,0 +1,127 @@
+#include "buffer_pool.hpp"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <utility>
+
+#include <heph/inbox/assert.hpp>
+#include <heph/rt/net/chunk.hpp>
+
+#include "worker_core.hpp"
+
+namespace heph::rt::detail {
+
+namespace {
+
+void* map_anonymous(std::size_t bytes) noexcept {
+    void* memory =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? nullptr : memory;
+}
+
+}  // namespace
+
+std::expected<std::unique_ptr<buffer_pool>, int> buffer_pool::make(worker_core& owner,
+                                                                   io_uring& ring,
+                                                                   std::size_t count,
+                                                                   std::size_t bytes) {
+    std::unique_ptr<buffer_pool> pool(new buffer_pool(owner, count, bytes));
+    pool->next_.resize(count);
+    pool->filled_.resize(count);
+    pool->ring_ = static_cast<io_uring_buf_ring*>(map_anonymous(count * sizeof(io_uring_buf)));
+    pool->memory_ = static_cast<std::byte*>(map_anonymous(count * bytes));
+    if (pool->ring_ == nullptr || pool->memory_ == nullptr) { return std::unexpected(ENOMEM); }
+    io_uring_buf_ring_init(pool->ring_);
+    io_uring_buf_reg registration{};
+    registration.ring_addr = reinterpret_cast<std::uintptr_t>(pool->ring_);
+    registration.ring_entries = static_cast<unsigned>(count);
+    registration.bgid = group;
+    if (const int failed = io_uring_register_buf_ring(&ring, &registration, 0); failed < 0) {
+        return std::unexpected(-failed);
+    }
+    for (std::size_t id = 0; id < count; ++id) {
+        pool->hand_to_kernel(static_cast<std::uint16_t>(id));
+    }
+    return pool;
+}
+
+buffer_pool::~buffer_pool() {
+    if (ring_ != nullptr) { ::munmap(ring_, count_ * sizeof(io_uring_buf)); }
+    if (memory_ != nullptr) { ::munmap(memory_, count_ * bytes_); }
+}
+
+void buffer_pool::hand_to_kernel(std::uint16_t id) noexcept {
+    io_uring_buf_ring_add(ring_, data(id), static_cast<unsigned>(bytes_), id,
+                          io_uring_buf_ring_mask(static_cast<unsigned>(count_)), 0);
+    io_uring_buf_ring_advance(ring_, 1);
+}
+
+void buffer_pool::enqueue(chunk_queue& queue, std::uint16_t id, std::size_t size) noexcept {
+    ++held_;
+    filled_[id] = static_cast<std::uint32_t>(size);
+    if (queue.count++ == 0) {
+        queue.head = id;
+    } else {
+        next_[queue.tail] = id;
+    }
+    queue.tail = id;
+}
+
+std::pair<std::uint16_t, std::size_t> buffer_pool::dequeue(chunk_queue& queue) noexcept {
+    HEPH_ASSERT(queue.count != 0);
+    const std::uint16_t id = queue.head;
+    queue.head = next_[id];
+    --queue.count;
+    return {id, filled_[id]};
+}
+
+void buffer_pool::discard(chunk_queue& queue) noexcept {
+    while (queue.count != 0) {
+        --held_;
+        hand_to_kernel(dequeue(queue).first);
+    }
+}
+
+void buffer_pool::recycle(std::uint16_t id) noexcept { hand_to_kernel(id); }
+
+void buffer_pool::give_back(std::uint16_t id) noexcept {
+    if (current_worker() == owner_) {
+        --held_;
+        hand_to_kernel(id);
+        return;
+    }
+    bool last = false;
+    {
+        const std::lock_guard lock(elsewhere_);
+        if (!closed_) {
+            returned_.push_back(id);
+            any_returned_.store(true, std::memory_order_relaxed);
+        } else {
+            last = --held_ == 0;
+        }
+    }
+    if (last) { delete this; }
+}
+
+void buffer_pool::take_returned() noexcept {
+    std::vector<std::uint16_t> returned;
+    {
+        const std::lock_guard lock(elsewhere_);
+        returned.swap(returned_);
+        any_returned_.store(false, std::memory_order_relaxed);
+    }
+    held_ -= returned.size();
+    for (const std::uint16_t id : returned) { hand_to_kernel(id); }
+}
+
+void buffer_pool::close(std::unique_ptr<buffer_pool> pool) noexcept {
+    const std::lock_guard lock(pool->elsewhere_);
+    pool->closed_ = true;
+    pool->held_ -= pool->returned_.size();
+    if (pool->held_ != 0) { (void)pool.release(); }
+}
+
+void give_back(buffer_pool& pool, std::uint16_t id) noexcept { pool.give_back(id); }
+
+}  // namespace heph::rt::detail

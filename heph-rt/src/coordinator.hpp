@@ -1,0 +1,63 @@
+#pragma once
+
+#include <chrono>
+#include <expected>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include <csignal>
+
+#include <heph/core/actor_ref.hpp>
+#include <heph/rt/error.hpp>
+#include <heph/rt/signal.hpp>
+
+#include "runtime_core.hpp"
+
+namespace heph::rt::detail {
+
+/// Blocks the signals that a runtime handles in the calling thread and those it starts, and puts
+/// the mask back when destroyed.
+class blocked_signals {
+public:
+    blocked_signals() noexcept;
+    ~blocked_signals();
+    blocked_signals(const blocked_signals&) = delete;
+    blocked_signals& operator=(const blocked_signals&) = delete;
+
+    /// Gives the signals that are blocked.
+    [[nodiscard]] const sigset_t& set() const noexcept { return blocked_; }
+
+private:
+    sigset_t blocked_{};
+    sigset_t previous_{};
+};
+
+/// Watches over a started runtime, on the thread that started it: relays signals, times the grace
+/// of an orderly stop, and returns when the workers have nothing left to do.
+///
+///     running  --stop asked for--> stopping --grace passed, or a second signal--> dropping
+///     any      --runtime finished--> done
+class coordinator {
+public:
+    coordinator(runtime_core& runtime, std::chrono::milliseconds grace,
+                std::vector<actor_ref<signal>> receivers);
+
+    /// Watches until the runtime is finished or told its workers to drop what is left.
+    /// `signals` is null when signals are left to the program. *Errors*: a signal descriptor could
+    /// not be made.
+    [[nodiscard]] std::expected<void, error> watch(const sigset_t* signals);
+
+private:
+    void take_signals(int descriptor);
+    [[nodiscard]] int patience_ms() const noexcept;
+
+    runtime_core& runtime_;
+    std::chrono::milliseconds grace_;
+    std::vector<actor_ref<signal>> receivers_;
+    bool stopping_ = false;
+    bool hurry_ = false;
+    std::chrono::steady_clock::time_point drop_at_;
+};
+
+}  // namespace heph::rt::detail

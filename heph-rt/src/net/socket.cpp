@@ -1,0 +1,109 @@
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include <heph/rt/error.hpp>
+#include <heph/rt/net/tcp.hpp>
+#include <heph/rt/worker.hpp>
+
+#include "../worker_core.hpp"
+#include "address.hpp"
+
+namespace heph::rt::net {
+
+namespace {
+
+std::error_code last_error() noexcept { return {errno, std::system_category()}; }
+
+std::error_code set_flag(int descriptor, int level, int option, bool enabled) noexcept {
+    const int value = enabled ? 1 : 0;
+    if (::setsockopt(descriptor, level, option, &value, sizeof(value)) != 0) {
+        return last_error();
+    }
+    return {};
+}
+
+template <typename Query>
+std::expected<endpoint, std::error_code> ask_address(int descriptor, Query query) {
+    detail::socket_address address{};
+    socklen_t size = sizeof(address);
+    if (query(descriptor, &address.any, &size) != 0) { return std::unexpected(last_error()); }
+    return detail::from_socket_address(address);
+}
+
+}  // namespace
+
+socket_handle::~socket_handle() {
+    if (descriptor_ < 0) { return; }
+    if (detail::worker_core* worker = detail::current_worker()) {
+        worker->driver().close_descriptor(descriptor_);
+    } else {
+        ::close(descriptor_);
+    }
+}
+
+std::error_code tcp_stream::shutdown(shutdown_how how) noexcept {
+    const int direction = how == shutdown_how::receive ? SHUT_RD
+                          : how == shutdown_how::send  ? SHUT_WR
+                                                       : SHUT_RDWR;
+    return ::shutdown(socket_.get(), direction) == 0 ? std::error_code() : last_error();
+}
+
+std::error_code tcp_stream::set_no_delay(bool enabled) noexcept {
+    return set_flag(socket_.get(), IPPROTO_TCP, TCP_NODELAY, enabled);
+}
+
+std::error_code tcp_stream::set_keep_alive(bool enabled) noexcept {
+    return set_flag(socket_.get(), SOL_SOCKET, SO_KEEPALIVE, enabled);
+}
+
+std::error_code tcp_stream::set_reset_on_close(bool enabled) noexcept {
+    const linger option{enabled ? 1 : 0, 0};
+    if (::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &option, sizeof(option)) != 0) {
+        return last_error();
+    }
+    return {};
+}
+
+std::expected<endpoint, std::error_code> tcp_stream::local_endpoint() const {
+    return ask_address(socket_.get(), ::getsockname);
+}
+
+std::expected<endpoint, std::error_code> tcp_stream::peer_endpoint() const {
+    return ask_address(socket_.get(), ::getpeername);
+}
+
+std::expected<endpoint, std::error_code> tcp_listener::local_endpoint() const {
+    return ask_address(socket_.get(), ::getsockname);
+}
+
+std::expected<tcp_listener, std::error_code> tcp_listener::bind(const endpoint& local,
+                                                                const listen_options& options) {
+    const int family = local.is_v6() ? AF_INET6 : AF_INET;
+    socket_handle socket(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!socket.is_open()) { return std::unexpected(last_error()); }
+    std::error_code failed;
+    if (options.reuse_address) {
+        failed = set_flag(socket.get(), SOL_SOCKET, SO_REUSEADDR, true);
+    }
+    if (!failed && options.reuse_port) {
+        failed = set_flag(socket.get(), SOL_SOCKET, SO_REUSEPORT, true);
+    }
+    if (!failed && local.is_v6()) {
+        failed = set_flag(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, options.only_v6);
+    }
+    // Accepted connections inherit it.
+    if (!failed) { failed = set_flag(socket.get(), IPPROTO_TCP, TCP_NODELAY, true); }
+    if (failed) { return std::unexpected(failed); }
+    detail::socket_address address{};
+    const unsigned bytes = detail::to_socket_address(local, address);
+    if (::bind(socket.get(), &address.any, bytes) != 0 ||
+        ::listen(socket.get(), options.backlog) != 0) {
+        return std::unexpected(last_error());
+    }
+    return tcp_listener(std::move(socket));
+}
+
+}  // namespace heph::rt::net

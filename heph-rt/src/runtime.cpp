@@ -1,0 +1,211 @@
+#include <heph/rt/runtime.hpp>
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <exception>
+#include <functional>
+#include <latch>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "coordinator.hpp"
+#include "refusal.hpp"
+#include "runtime_core.hpp"
+#include "worker_core.hpp"
+
+namespace heph::rt {
+
+struct runtime::state {
+    explicit state(runtime_settings chosen)
+        : settings(std::move(chosen)),
+          core(std::make_shared<detail::runtime_core>(settings.threads)) {}
+
+    runtime_settings settings;
+    std::shared_ptr<detail::runtime_core> core;
+    std::vector<std::function<void(worker&)>> set_up_functions;
+    std::vector<actor_ref<signal>> signal_receivers;
+};
+
+namespace {
+
+std::vector<int> allowed_cpus() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    std::vector<int> cpus;
+    if (::sched_getaffinity(0, sizeof(set), &set) == 0) {
+        for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+            if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) { cpus.push_back(cpu); }
+        }
+    }
+    return cpus;
+}
+
+void pin_this_thread(std::size_t index) {
+    const auto cpus = allowed_cpus();
+    if (cpus.empty()) { return; }
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(static_cast<std::size_t>(cpus[index % cpus.size()]), &set);
+    (void)pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+void name_this_thread(const std::string& name, std::size_t index) {
+    const std::string suffix = '-' + std::to_string(index);
+    const std::string cut = name.substr(0, 15 - suffix.size()) + suffix;
+    (void)pthread_setname_np(pthread_self(), cut.c_str());
+}
+
+std::optional<error> check_range(const char* what, std::size_t value, std::size_t least,
+                                 std::size_t most) {
+    if (value >= least && value <= most) { return std::nullopt; }
+    return error(std::make_error_code(std::errc::invalid_argument),
+                 std::string(what) + " must be " + std::to_string(least) + " to " +
+                     std::to_string(most) + ", not " + std::to_string(value));
+}
+
+std::optional<error> check(const runtime_settings& settings) {
+    if (auto bad = check_range("threads", settings.threads, 1, 256)) { return bad; }
+    if (auto bad = check_range("ring entries", settings.ring_entries, 8, 32'768)) { return bad; }
+    if (auto bad = check_range("receive buffers", settings.receive_buffers, 8, 32'768)) {
+        return bad;
+    }
+    if (auto bad = check_range("receive buffer bytes", settings.receive_buffer_bytes, 256,
+                               65'536)) {
+        return bad;
+    }
+    const auto invalid = std::make_error_code(std::errc::invalid_argument);
+    if (!std::has_single_bit(settings.receive_buffers)) {
+        return error(invalid, "the number of receive buffers must be a power of two, not " +
+                                  std::to_string(settings.receive_buffers));
+    }
+    if (settings.name.empty()) { return error(invalid, "the runtime's name must not be empty"); }
+    if (settings.stop_grace.count() < 0) {
+        return error(invalid, "the grace time of a stop must not be negative");
+    }
+    return std::nullopt;
+}
+
+// What the threads of a start share. The first failure wins; the others run to their end.
+struct start_state {
+    explicit start_state(std::size_t workers) : set_up(static_cast<std::ptrdiff_t>(workers)) {}
+
+    void fail(error failure) {
+        const std::lock_guard lock(mutex);
+        if (!first_failure) { first_failure.emplace(std::move(failure)); }
+        failed.store(true, std::memory_order_release);
+    }
+
+    std::latch set_up;  // Every worker has its ring, or has failed.
+    std::atomic<bool> failed{false};
+    std::mutex mutex;
+    std::optional<error> first_failure;
+};
+
+void call_set_up_functions(std::vector<std::function<void(worker&)>>& functions,
+                           worker& self, start_state& start) {
+    try {
+        for (auto& function : functions) { function(self); }
+    } catch (const std::exception& thrown) {
+        start.fail(error(std::make_error_code(std::errc::operation_canceled),
+                         std::string("a worker's set-up function threw: ") + thrown.what()));
+    } catch (...) {
+        start.fail(error(std::make_error_code(std::errc::operation_canceled),
+                         "a worker's set-up function threw"));
+    }
+}
+
+// Each worker has its own copy of the functions: they may change what they hold.
+void run_worker(std::shared_ptr<detail::runtime_core> core, const runtime_settings& settings,
+                std::vector<std::function<void(worker&)>> functions, std::size_t index,
+                start_state& start) {
+    name_this_thread(settings.name, index);
+    if (settings.cpu_affinity) { pin_this_thread(index); }
+    detail::worker_core self(core, core->link(index), index);
+    const auto made = self.set_up({settings.ring_entries, settings.receive_buffers,
+                                   settings.receive_buffer_bytes});
+    if (!made) { start.fail(detail::explain_refusal(made.error())); }
+    start.set_up.arrive_and_wait();
+    if (!start.failed.load(std::memory_order_acquire)) {
+        worker handle(self);
+        call_set_up_functions(functions, handle, start);
+    }
+    if (start.failed.load(std::memory_order_acquire)) { core->drop_now(); }
+    core->drop_reason();  // The one that stands for "not set up yet".
+    functions.clear();
+    self.run();
+    self.shut_down();
+}
+
+}  // namespace
+
+runtime::runtime(std::unique_ptr<state> state) noexcept : state_(std::move(state)) {}
+runtime::runtime(runtime&&) noexcept = default;
+runtime& runtime::operator=(runtime&&) noexcept = default;
+runtime::~runtime() = default;
+
+void runtime::run_on_workers(std::function<void(worker&)> function) {
+    state_->set_up_functions.push_back(std::move(function));
+}
+
+void runtime::receive_signals(actor_ref<signal> receiver) {
+    state_->signal_receivers.push_back(std::move(receiver));
+}
+
+shared_runtime runtime::shared() const { return shared_runtime(state_->core); }
+
+std::expected<void, error> runtime::start() {
+    std::optional<detail::blocked_signals> signals;
+    if (state_->settings.handle_signals) { signals.emplace(); }
+    start_state start(state_->settings.threads);
+    detail::coordinator coordinator(*state_->core, state_->settings.stop_grace,
+                                    std::exchange(state_->signal_receivers, {}));
+    std::vector<std::thread> threads;
+    threads.reserve(state_->settings.threads);
+    for (std::size_t i = 0; i < state_->settings.threads; ++i) {
+        try {
+            threads.emplace_back(run_worker, state_->core, std::cref(state_->settings),
+                                 state_->set_up_functions, i, std::ref(start));
+        } catch (const std::system_error& thrown) {
+            start.fail(error(thrown.code(),
+                             std::string("cannot start a worker thread: ") + thrown.what()));
+            start.set_up.count_down();
+            state_->core->forgo_worker();
+        }
+    }
+    auto watched = coordinator.watch(signals ? &signals->set() : nullptr);
+    state_->core->drop_now();
+    for (std::thread& thread : threads) { thread.join(); }
+    state_->set_up_functions.clear();
+    if (start.first_failure) { return std::unexpected(std::move(*start.first_failure)); }
+    return watched;
+}
+
+setup& setup::all_cores() {
+    settings_.threads = std::max<std::size_t>(1, allowed_cpus().size());
+    return *this;
+}
+
+std::expected<runtime, error> setup::build() const {
+    if (auto bad = check(settings_)) { return std::unexpected(std::move(*bad)); }
+    if (const int refused =
+            detail::probe_io_uring(static_cast<unsigned>(settings_.ring_entries));
+        refused != 0) {
+        return std::unexpected(detail::explain_refusal(refused));
+    }
+    try {
+        return runtime(std::make_unique<runtime::state>(settings_));
+    } catch (const std::system_error& thrown) {
+        return std::unexpected(error(thrown.code(), thrown.what()));
+    }
+}
+
+}  // namespace heph::rt

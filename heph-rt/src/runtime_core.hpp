@@ -1,0 +1,94 @@
+#pragma once
+
+#include <atomic>
+#include <barrier>
+#include <condition_variable>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include <heph/rt/detail/process.hpp>
+
+#include "worker_link.hpp"
+
+namespace heph::rt::detail {
+
+/// What the workers of a runtime share. Every process and every handle keeps it alive.
+///
+/// Life
+///     running --request_stop--> stopping --grace passed or second signal--> dropping
+///     any --no process left--> finished
+///
+/// `busy_` counts the reasons to go on: each worker that has local processes or is not set up yet,
+/// and each thread-safe process. The runtime is finished once it is 0, and never starts again.
+///
+/// *Thread safety*: safe.
+class runtime_core {
+public:
+    explicit runtime_core(std::size_t workers);
+
+    [[nodiscard]] worker_link& link(std::size_t index) noexcept { return *links_[index]; }
+    [[nodiscard]] std::size_t worker_count() const noexcept { return links_.size(); }
+
+    /// Takes a thread-safe process in, or drops it when the runtime is finished.
+    void add_shared(std::shared_ptr<runtime_core> self, process_header& process) noexcept;
+    /// Forgets a thread-safe process that is finished, and drops the registry's reference.
+    void remove_shared(process_header& process) noexcept;
+    /// Takes the thread-safe processes that are at home with `link` out of the registry.
+    [[nodiscard]] process_header* take_shared_of(const worker_link& link) noexcept;
+
+    void add_reason() noexcept { busy_.fetch_add(1, std::memory_order_acq_rel); }
+    void drop_reason() noexcept;
+    [[nodiscard]] bool finished() const noexcept {
+        return finished_.load(std::memory_order_acquire);
+    }
+
+    void request_stop() noexcept;
+    [[nodiscard]] bool stop_requested() const noexcept {
+        return stop_requested_.load(std::memory_order_acquire);
+    }
+    /// Makes the workers drop every process that is left.
+    void drop_now() noexcept;
+    [[nodiscard]] bool dropping() const noexcept {
+        return dropping_.load(std::memory_order_acquire);
+    }
+    /// Waits until no worker runs processes any more.
+    void arrive_and_wait_to_drop() { drop_barrier_.arrive_and_wait(); }
+    /// Does a worker's part at the end that could not be started.
+    void forgo_worker() {
+        (void)drop_barrier_.arrive();
+        drop_reason();
+    }
+
+    /// Wakes whoever is waiting on the coordinator's event descriptor: the state has changed.
+    void notify_coordinator() noexcept;
+    [[nodiscard]] int coordinator_descriptor() const noexcept { return coordinator_; }
+
+    /// Takes a ready thread-safe process from another worker than `thief`, or gives null.
+    [[nodiscard]] process_header* steal(const worker_link& thief) noexcept;
+    /// Wakes one sleeping worker other than `busy`, to steal from it.
+    void wake_a_thief(const worker_link& busy) noexcept;
+    [[nodiscard]] bool any_shared_work() const noexcept;
+
+    ~runtime_core();
+    runtime_core(const runtime_core&) = delete;
+    runtime_core& operator=(const runtime_core&) = delete;
+
+private:
+    void notify_all() noexcept;
+
+    std::vector<std::unique_ptr<worker_link>> links_;
+    std::atomic<std::size_t> busy_;
+    std::atomic<std::size_t> next_home_{0};
+    std::atomic<bool> stop_requested_{false};
+    std::atomic<bool> dropping_{false};
+    std::atomic<bool> finished_{false};
+    std::barrier<> drop_barrier_;
+    int coordinator_;
+
+    std::mutex registry_;  // Guards what follows, and the step to `finished_`.
+    process_header* shared_live_ = nullptr;
+};
+
+}  // namespace heph::rt::detail

@@ -1,0 +1,88 @@
+#pragma once
+
+// One operation of a ring, from the request to the last completion.
+//
+// States and transitions; nothing else is legal
+//     free      --acquired, request queued-->            in_flight
+//     in_flight --completion that promises more-->       in_flight  (result queued, waker called)
+//     in_flight --last completion-->                     completed  (result kept, waker called)
+//     completed --armed again (a stream's receive)-->    in_flight
+//     completed --owner took the result-->               free
+//     completed --owner dropped-->                       free       (result discarded)
+//     in_flight --owner dropped, cancel queued-->        abandoned
+//     abandoned --completion that promises more-->       abandoned  (result discarded)
+//     abandoned --last completion-->                     free       (result discarded)
+// Discarding a result gives a provided buffer back, or closes an accepted or opened descriptor.
+//
+// Invariants
+//     1. What the kernel was given (buffers, addresses, paths) lives in the slot, at a stable
+//        address, until the last completion.
+//     2. Only the worker's own thread touches a slot that is not completed for good.
+//     3. `user_data` is index and generation; the generation changes with each use, so that a
+//        completion can be checked against the slot it claims.
+
+#include <netinet/in.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <heph/inbox/waker.hpp>
+#include <heph/rt/buffer.hpp>
+#include <heph/rt/detail/pin.hpp>
+
+namespace heph::rt::detail {
+
+class slot_pool;
+class worker_core;
+
+enum class slot_state : std::uint8_t { free, in_flight, completed, abandoned };
+
+enum class slot_kind : std::uint8_t {
+    plain,     // One completion; its result is a count or an error.
+    opens,     // One completion; its result is a descriptor.
+    receives,  // Multishot receive of a stream.
+    accepts,   // Multishot accept of a listener.
+};
+
+/// Chunks that arrived and were not taken, linked through the buffer pool.
+struct chunk_queue {
+    std::uint16_t head = 0;
+    std::uint16_t tail = 0;
+    std::uint32_t count = 0;
+};
+
+union socket_address {
+    sockaddr any;
+    sockaddr_in v4;
+    sockaddr_in6 v6;
+};
+
+struct slot {
+    slot_state state = slot_state::free;
+    slot_kind kind = slot_kind::plain;
+    bool armed = false;        // Multishot: the kernel still has it.
+    bool pausing = false;      // Multishot receive: a cancel is on its way, to pause it.
+    bool starved = false;      // Multishot receive: it ended for want of provided buffers.
+    bool ended = false;        // Multishot receive: the peer sends no more.
+    std::uint32_t index = 0;
+    std::uint32_t generation = 0;
+    std::int32_t result = 0;   // Plain, opens: the result. Multishot: the last error, or 0.
+    slot_pool* pool = nullptr;
+    worker_core* owner = nullptr;
+    heph::waker waker;
+    pin holder;
+    buffer data;
+    socket_address address{};
+    chunk_queue chunks;
+    std::vector<int> accepted;  // Oldest last.
+    std::unique_ptr<std::string> path;
+    slot* next_free = nullptr;
+
+    [[nodiscard]] std::uint64_t user_data() const noexcept {
+        return std::uint64_t{generation} << 32U | index;
+    }
+};
+
+}  // namespace heph::rt::detail

@@ -1,0 +1,102 @@
+#include <heph/rt/timer.hpp>
+
+#include <algorithm>
+#include <system_error>
+
+#include <heph/rt/error.hpp>
+
+#include "worker_core.hpp"
+
+namespace heph::rt {
+
+namespace detail {
+
+namespace {
+
+worker_core& worker_or_throw() {
+    worker_core* worker = current_worker();
+    if (worker == nullptr) { throw std::system_error(make_error_code(errc::no_worker)); }
+    return *worker;
+}
+
+// Rounds up, so that no timer is early.
+std::uint64_t ceil_ms(clock::duration duration) noexcept {
+    return static_cast<std::uint64_t>(
+        std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(duration).count()));
+}
+
+}  // namespace
+
+void timer_node::arm(std::uint64_t when_ms, const heph::waker& to_wake) {
+    worker_core& worker = worker_or_throw();
+    disarm();
+    when = when_ms;
+    waker = to_wake;
+    holder = pin(worker.polled_process());
+    owner = &worker;
+    fired = false;
+    worker.timers().add(*this);
+}
+
+void timer_node::disarm() noexcept {
+    if (owner == nullptr) { return; }
+    owner->timers().remove(*this);
+    owner = nullptr;
+    waker = heph::waker();
+    holder = pin();
+}
+
+std::uint64_t worker_now_ms() { return worker_or_throw().now_ms(); }
+
+namespace {
+
+// Gives the worker's clock at `at`.
+std::uint64_t worker_ms_at(clock::time_point at) {
+    return ceil_ms(at - worker_or_throw().started());
+}
+
+}  // namespace
+
+}  // namespace detail
+
+polled<void> timer::poll(const waker& waker) {
+    if (node_.fired) { return ready; }
+    if (node_.armed()) {
+        if (!node_.waker.will_wake(waker)) { node_.waker = waker; }
+        return pending;
+    }
+    const auto now = clock::now();
+    if (!absolute_) {
+        // Half of the clock's range is more than a lifetime; it must not overflow.
+        at_ = now + std::min(after_, clock::duration::max() / 2);
+        absolute_ = true;
+    }
+    if (at_ <= now) {
+        node_.fired = true;
+        return ready;
+    }
+    node_.arm(detail::worker_ms_at(at_), waker);
+    return pending;
+}
+
+polled<void> interval::next_future::poll(const waker& waker) {
+    interval& every = *owner_;
+    if (node_.armed()) {
+        if (!node_.waker.will_wake(waker)) { node_.waker = waker; }
+        return pending;
+    }
+    const auto period = std::max<std::uint64_t>(1, detail::ceil_ms(every.period_));
+    const std::uint64_t now = detail::worker_now_ms();
+    if (!every.started_) {
+        every.started_ = true;
+        every.due_ms_ = now + period;
+    }
+    if (now >= every.due_ms_) {
+        every.due_ms_ += (now - every.due_ms_) / period * period + period;
+        return ready;
+    }
+    node_.arm(every.due_ms_, waker);
+    return pending;
+}
+
+}  // namespace heph::rt

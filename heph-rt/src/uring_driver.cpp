@@ -1,0 +1,344 @@
+#include "uring_driver.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include <heph/inbox/assert.hpp>
+
+#include "worker_core.hpp"
+#include "worker_link.hpp"
+
+namespace heph::rt::detail {
+
+namespace {
+
+// User data below the first slot's index.
+constexpr std::uint64_t ignored = 0;
+constexpr std::uint64_t event_descriptor = std::uint64_t{1} << 63U;
+
+// So many untaken chunks of one stream pause its receive.
+constexpr std::uint32_t chunks_max = 16;
+
+// The kernel takes a length of 32 bits; what is longer takes several operations.
+constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30U;
+
+// Sets a ring up with the best flags that the kernel takes. Gives a negative errno or 0.
+int set_up(unsigned entries, io_uring& ring) noexcept {
+    constexpr unsigned common = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL;
+    constexpr std::array<unsigned, 3> choices{
+        // 6.1: completions come only when the loop asks for them.
+        common | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+            IORING_SETUP_TASKRUN_FLAG,
+        // 5.19: no interrupts for completions.
+        common | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+        common,
+    };
+    int failed = 0;
+    for (const unsigned flags : choices) {
+        io_uring_params parameters{};
+        parameters.flags = flags | IORING_SETUP_CQSIZE;
+        parameters.cq_entries = entries * 4;
+        failed = io_uring_queue_init_params(entries, &ring, &parameters);
+        if (failed != -EINVAL) { break; }
+    }
+    return failed;
+}
+
+}  // namespace
+
+int probe_io_uring(unsigned entries) noexcept {
+    io_uring ring{};
+    const int failed = set_up(entries, ring);
+    if (failed == 0) { io_uring_queue_exit(&ring); }
+    return -failed;
+}
+
+uring_driver::uring_driver(worker_core& owner, worker_link& link, const driver_settings& settings)
+    : owner_(&owner),
+      link_(&link),
+      settings_(settings),
+      slots_(std::make_unique<slot_pool>(owner, link)) {}
+
+std::expected<std::unique_ptr<uring_driver>, int> uring_driver::make(
+    worker_core& owner, worker_link& link, const driver_settings& settings) {
+    std::unique_ptr<uring_driver> driver(new uring_driver(owner, link, settings));
+    if (const int failed = set_up(static_cast<unsigned>(settings.ring_entries), driver->ring_);
+        failed != 0) {
+        return std::unexpected(-failed);
+    }
+    driver->initialised_ = true;
+    // Saves a descriptor look-up on each call; a kernel without it does as well.
+    (void)io_uring_register_ring_fd(&driver->ring_);
+    driver->watch_event();
+    return driver;
+}
+
+uring_driver::~uring_driver() {
+    if (buffers_ != nullptr) { buffer_pool::close(std::move(buffers_)); }
+    if (initialised_) {
+        io_uring_submit(&ring_);
+        io_uring_queue_exit(&ring_);
+    }
+    slot_pool::close(std::move(slots_));
+}
+
+buffer_pool* uring_driver::buffers() noexcept {
+    if (buffers_ == nullptr && !no_buffers_) {
+        auto made = buffer_pool::make(*owner_, ring_, settings_.receive_buffers,
+                                      settings_.receive_buffer_bytes);
+        if (made) {
+            buffers_ = std::move(*made);
+        } else {
+            no_buffers_ = true;
+        }
+    }
+    return buffers_.get();
+}
+
+io_uring_sqe& uring_driver::next_submission() noexcept {
+    for (;;) {
+        if (io_uring_sqe* entry = io_uring_get_sqe(&ring_)) { return *entry; }
+        // The queue is full: hand it over and go on. It may stay full only while completions are
+        // to be taken first.
+        if (io_uring_submit_and_get_events(&ring_) < 0) { reap(); }
+    }
+}
+
+io_uring_sqe& uring_driver::submission_for(slot& operation) noexcept {
+    HEPH_ASSERT(operation.state == slot_state::in_flight && !operation.armed);
+    operation.armed = true;
+    slots_->count_in_flight(1);
+    return next_submission();
+}
+
+void uring_driver::receive_once(slot& operation, int descriptor) noexcept {
+    io_uring_sqe& entry = submission_for(operation);
+    const auto room = operation.data.spare_bytes();
+    io_uring_prep_recv(&entry, descriptor, room.data(),
+                       std::min(room.size(), transfer_bytes_max), 0);
+    entry.user_data = operation.user_data();
+}
+
+void uring_driver::receive_many(slot& operation, int descriptor) noexcept {
+    io_uring_sqe& entry = submission_for(operation);
+    io_uring_prep_recv_multishot(&entry, descriptor, nullptr, 0, 0);
+    entry.flags |= IOSQE_BUFFER_SELECT;
+    entry.buf_group = buffer_pool::group;
+    entry.user_data = operation.user_data();
+}
+
+void uring_driver::send(slot& operation, int descriptor, std::size_t from) noexcept {
+    io_uring_sqe& entry = submission_for(operation);
+    io_uring_prep_send(&entry, descriptor, operation.data.data() + from,
+                       std::min(operation.data.size() - from, transfer_bytes_max),
+                       MSG_NOSIGNAL | MSG_WAITALL);
+    entry.user_data = operation.user_data();
+}
+
+void uring_driver::accept_many(slot& operation, int descriptor) noexcept {
+    io_uring_sqe& entry = submission_for(operation);
+    io_uring_prep_multishot_accept(&entry, descriptor, nullptr, nullptr, SOCK_CLOEXEC);
+    entry.user_data = operation.user_data();
+}
+
+void uring_driver::connect(slot& operation, int descriptor, unsigned address_bytes) noexcept {
+    io_uring_sqe& entry = submission_for(operation);
+    io_uring_prep_connect(&entry, descriptor, &operation.address.any, address_bytes);
+    entry.user_data = operation.user_data();
+}
+
+void uring_driver::open(slot& operation, int flags, unsigned mode) noexcept {
+    io_uring_sqe& entry = submission_for(operation);
+    io_uring_prep_openat(&entry, AT_FDCWD, operation.path->c_str(), flags, mode);
+    entry.user_data = operation.user_data();
+}
+
+void uring_driver::read(slot& operation, int descriptor, std::uint64_t offset) noexcept {
+    io_uring_sqe& entry = submission_for(operation);
+    const auto room = operation.data.spare_bytes();
+    io_uring_prep_read(&entry, descriptor, room.data(), 
+                       static_cast<unsigned>(std::min(room.size(), transfer_bytes_max)), offset);
+    entry.user_data = operation.user_data();
+}
+
+void uring_driver::write(slot& operation, int descriptor, std::size_t from,
+                         std::uint64_t offset) noexcept {
+    io_uring_sqe& entry = submission_for(operation);
+    io_uring_prep_write(&entry, descriptor, operation.data.data() + from,
+                        static_cast<unsigned>(std::min(operation.data.size() - from, transfer_bytes_max)),
+                        offset);
+    entry.user_data = operation.user_data();
+}
+
+void uring_driver::sync(slot& operation, int descriptor, bool data_only) noexcept {
+    io_uring_sqe& entry = submission_for(operation);
+    io_uring_prep_fsync(&entry, descriptor, data_only ? IORING_FSYNC_DATASYNC : 0);
+    entry.user_data = operation.user_data();
+}
+
+void uring_driver::cancel(slot& operation) noexcept {
+    io_uring_sqe& entry = next_submission();
+    io_uring_prep_cancel64(&entry, operation.user_data(), 0);
+    entry.user_data = ignored;
+}
+
+void uring_driver::abandon(slot& dropped) noexcept {
+    HEPH_ASSERT(dropped.state == slot_state::in_flight || dropped.state == slot_state::completed);
+    discard_result(dropped);
+    if (!dropped.armed) {
+        slots_->release(dropped);
+        return;
+    }
+    dropped.state = slot_state::abandoned;
+    dropped.waker = waker();
+    dropped.holder = pin();
+    cancel(dropped);
+}
+
+void uring_driver::close_descriptor(int descriptor) noexcept {
+    io_uring_sqe& entry = next_submission();
+    io_uring_prep_close(&entry, descriptor);
+    entry.user_data = ignored;
+}
+
+void uring_driver::watch_event() noexcept {
+    io_uring_sqe& entry = next_submission();
+    io_uring_prep_read(&entry, link_->event_descriptor(), &event_count_, sizeof(event_count_), 0);
+    entry.user_data = event_descriptor;
+    event_watched_ = true;
+}
+
+void uring_driver::turn() noexcept {
+    const unsigned ring_flags = IO_URING_READ_ONCE(*ring_.sq.kflags);
+    if (io_uring_sq_ready(&ring_) != 0 ||
+        (ring_flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0) {
+        // EBUSY and the like mean that completions come first; they are taken now.
+        (void)io_uring_submit_and_get_events(&ring_);
+    }
+    reap();
+}
+
+void uring_driver::wait(std::optional<std::chrono::milliseconds> timeout) noexcept {
+    io_uring_cqe* first = nullptr;
+    if (timeout) {
+        __kernel_timespec limit{};
+        limit.tv_sec = timeout->count() / 1000;
+        limit.tv_nsec = timeout->count() % 1000 * 1'000'000;
+        (void)io_uring_submit_and_wait_timeout(&ring_, &first, 1, &limit, nullptr);
+    } else {
+        (void)io_uring_submit_and_wait(&ring_, 1);
+    }
+    reap();
+}
+
+unsigned uring_driver::reap() noexcept {
+    unsigned head = 0;
+    unsigned taken = 0;
+    io_uring_cqe* entry = nullptr;
+    io_uring_for_each_cqe(&ring_, head, entry) {
+        ++taken;
+        if (entry->user_data == ignored) { continue; }
+        if (entry->user_data == event_descriptor) {
+            event_watched_ = false;
+            continue;
+        }
+        slot* operation = slots_->find(entry->user_data);
+        HEPH_ASSERT(operation != nullptr);
+        if (operation != nullptr) { complete(*operation, entry->res, entry->flags); }
+    }
+    io_uring_cq_advance(&ring_, taken);
+    if (!event_watched_) { watch_event(); }
+    if (buffers_ != nullptr) { buffers_->collect_returned(); }
+    return taken;
+}
+
+void uring_driver::complete(slot& operation, std::int32_t result, std::uint32_t flags) noexcept {
+    HEPH_ASSERT(operation.armed);
+    const bool last = (flags & IORING_CQE_F_MORE) == 0;
+    if (last) {
+        operation.armed = false;
+        slots_->count_in_flight(-1);
+    }
+    switch (operation.kind) {
+        case slot_kind::plain:
+        case slot_kind::opens: operation.result = result; break;
+        case slot_kind::receives: complete_receive(operation, result, flags); break;
+        case slot_kind::accepts: complete_accept(operation, result); break;
+    }
+    if (operation.state == slot_state::abandoned) {
+        discard_result(operation);
+        if (last) { slots_->release(operation); }
+        return;
+    }
+    if (last) { operation.state = slot_state::completed; }
+    operation.waker.wake();
+}
+
+void uring_driver::complete_receive(slot& operation, std::int32_t result,
+                                    std::uint32_t flags) noexcept {
+    if ((flags & IORING_CQE_F_BUFFER) != 0) {
+        const auto id = static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT);
+        if (result > 0) {
+            buffers_->enqueue(operation.chunks, id, static_cast<std::size_t>(result));
+        } else {
+            buffers_->recycle(id);
+        }
+    } else if (result > 0) {
+        operation.data.commit(static_cast<std::size_t>(result));  // The receive of a starved one.
+    }
+    if (result == 0) {
+        operation.ended = true;
+    } else if (result == -ENOBUFS) {
+        operation.starved = true;
+    } else if (result < 0 && !(result == -ECANCELED && operation.pausing)) {
+        operation.result = result;
+    }
+    if (!operation.armed) {
+        operation.pausing = false;
+    } else if (operation.chunks.count >= chunks_max && !operation.pausing &&
+               operation.state == slot_state::in_flight) {
+        operation.pausing = true;
+        cancel(operation);
+    }
+}
+
+void uring_driver::complete_accept(slot& operation, std::int32_t result) noexcept {
+    if (result >= 0) {
+        operation.accepted.insert(operation.accepted.begin(), result);
+    } else if (result != -ECANCELED) {
+        operation.result = result;
+    }
+}
+
+void uring_driver::discard_result(slot& operation) noexcept {
+    switch (operation.kind) {
+        case slot_kind::plain: break;
+        case slot_kind::opens:
+            if (!operation.armed && operation.result >= 0) { ::close(operation.result); }
+            break;
+        case slot_kind::receives:
+            if (operation.chunks.count != 0) { buffers_->discard(operation.chunks); }
+            break;
+        case slot_kind::accepts:
+            for (const int descriptor : operation.accepted) { ::close(descriptor); }
+            operation.accepted.clear();
+            break;
+    }
+}
+
+std::size_t uring_driver::drain(std::chrono::milliseconds patience) noexcept {
+    slots_->for_each_used([this](slot& used) {
+        if (used.armed && used.state == slot_state::in_flight) { cancel(used); }
+    });
+    const auto until = std::chrono::steady_clock::now() + patience;
+    while (slots_->in_flight() != 0 && std::chrono::steady_clock::now() < until) {
+        wait(std::chrono::milliseconds(10));
+    }
+    return slots_->in_flight();
+}
+
+}  // namespace heph::rt::detail
