@@ -1,6 +1,5 @@
 #include <heph/rt/detail/operation.hpp>
 
-#include <heph/rt/worker.hpp>
 
 #include "worker_core.hpp"
 

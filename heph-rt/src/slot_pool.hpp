@@ -53,8 +53,8 @@ public:
     /// Calls `visit` with each slot that is not free.
     template <typename Visit>
     void for_each_used(Visit visit) {
-        for (auto& chunk : chunks_) {
-            for (slot& each : *chunk) {
+        for (auto& slots : chunks_) {
+            for (slot& each : *slots) {
                 if (each.state != slot_state::free) { visit(each); }
             }
         }

@@ -9,7 +9,6 @@
 #include <string>
 
 #include <heph/rt/error.hpp>
-#include <heph/rt/worker.hpp>
 
 #include "../worker_core.hpp"
 

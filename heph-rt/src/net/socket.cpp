@@ -6,7 +6,6 @@
 
 #include <heph/rt/error.hpp>
 #include <heph/rt/net/tcp.hpp>
-#include <heph/rt/worker.hpp>
 
 #include "../worker_core.hpp"
 #include "address.hpp"

@@ -15,7 +15,6 @@
 namespace heph::rt {
 
 namespace detail {
-class worker_core;
 /// Queues a new process on the calling worker thread. *Requires*: called on that worker.
 void add_local(worker_core& worker, process_header& process) noexcept;
 /// Queues a new process of any worker. *Thread safety*: safe.
@@ -24,7 +23,6 @@ void request_stop(runtime_core& runtime) noexcept;
 [[nodiscard]] std::size_t worker_index(const worker_core& worker) noexcept;
 [[nodiscard]] std::size_t worker_count(const runtime_core& runtime) noexcept;
 [[nodiscard]] const std::shared_ptr<runtime_core>& runtime_of(worker_core& worker) noexcept;
-[[nodiscard]] worker_core* current_worker() noexcept;
 }  // namespace detail
 
 /// Gives thread-safe access to a runtime: what a thread-safe actor's context holds.

@@ -38,8 +38,12 @@
 namespace heph::rt::detail {
 
 class runtime_core;
+class worker_core;
 class worker_link;
 struct process_header;
+
+/// Gives the calling thread's worker, or null.
+[[nodiscard]] worker_core* current_worker() noexcept;
 
 struct process_vtable {
     bool (*poll)(process_header& process, const waker& waker);  // True when it is finished.

@@ -171,9 +171,10 @@ public:
     [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
     [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
 
-private:
+    /// The offset that stands for the file's own position: its end, when opened with `append`.
     static constexpr std::uint64_t current_position = ~std::uint64_t{0};
 
+private:
     int descriptor_ = -1;
 };
 
