@@ -151,18 +151,72 @@ recovers() {
     done
 }
 
+# Writes one note after the other through the given node until it is told to stop, and records
+# those that were acknowledged.
+write_until_stopped() {
+    local node=$1 n=0 status
+    while [[ ! -e $scratch/stop-writing ]]; do
+        printf 'burst note %s of %s\n' "$n" "$BASHPID" >"$scratch/burst"
+        status=$(curl -s --max-time 10 -o /dev/null -w '%{http_code}' -X PUT --data-binary \
+            "@$scratch/burst" "$(url "$node" "/notes/burst-$n")") || true
+        if [[ $status == 201 ]]; then cat "$scratch/burst" >"$scratch/acknowledged/burst-$n"; fi
+        n=$((n + 1))
+    done
+}
+
+# Kills the node in the middle of writes.
+kill_while_writing() {
+    local victim=$1 writer
+    rm -rf "$scratch/stop-writing" "$scratch/acknowledged"
+    mkdir "$scratch/acknowledged"
+    write_until_stopped "$2" &
+    writer=$!
+    sleep 1
+    kill_node "$victim"
+    touch "$scratch/stop-writing"
+    wait "$writer" || true
+}
+
+# Adds bytes to the node's file that are no record, as an interrupted write does.
+tear_last_record() {
+    local files
+    mapfile -t files < <(find "$data/${node_name[$1]}" -type f -size +0)
+    ((${#files[@]} == 1)) || { echo "          not one data file: ${files[*]}"; return 1; }
+    head -c 100 /dev/urandom >>"${files[0]}"
+}
+
+# Every note that was acknowledged during the writes is there; then they are deleted again.
+acknowledged_are_there() {
+    local file count=0
+    for file in "$scratch"/acknowledged/*; do
+        [[ -e $file ]] || { echo "          nothing was acknowledged"; return 1; }
+        expect 200 "$1" "/notes/${file##*/}" || return
+        is_body "$file" || { echo "          ${file##*/} has other bytes"; return 1; }
+        count=$((count + 1))
+    done
+    printf '          %s notes were acknowledged before the kill\n' "$count"
+}
+remove_burst() {
+    local id
+    expect 200 "$1" /notes || return
+    for id in $(grep '^burst-' "$scratch/body"); do expect 204 "$1" "/notes/$id" -X DELETE || return; done
+}
+
 # `check_kill VICTIM WITNESS`
 check_kill() {
     local victim=$1 witness=$2 name=${node_name[$1]}
-    say "kill -9 of node $name"
-    kill_node "$victim"
+    say "kill -9 of node $name, in the middle of writes"
+    kill_while_writing "$victim" "$witness"
     verify "node $name away: 503 with Retry-After for its notes, the others are served" \
         away_is_told "$witness"
     verify "node $name away: the other node is still healthy" expect 200 "$witness" /healthz
+    verify "node $name away: its file ends in a torn record" tear_last_record "$victim"
     start_node "$victim"
     wait_until_healthy "$victim"
     verify "node $name back: its notes are served again" recovers "$witness"
     verify "node $name back: nothing is lost, through either node" both all_notes_there
+    verify "node $name back: every acknowledged note is there" acknowledged_are_there "$witness"
+    verify "node $name back: the notes written meanwhile can be deleted" remove_burst "$witness"
     verify "node $name back: the list is complete, through either node" both list_is_right
 }
 
