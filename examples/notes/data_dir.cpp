@@ -1,0 +1,160 @@
+#include "data_dir.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <random>
+#include <system_error>
+#include <utility>
+
+namespace notes {
+
+namespace {
+
+std::string why() { return std::system_category().message(errno); }
+
+// Closes a descriptor unless it was released.
+class descriptor {
+public:
+    explicit descriptor(int number) noexcept : number_(number) {}
+    descriptor(const descriptor&) = delete;
+    descriptor& operator=(const descriptor&) = delete;
+    ~descriptor() {
+        if (number_ >= 0) { ::close(number_); }
+    }
+    [[nodiscard]] int get() const noexcept { return number_; }
+    [[nodiscard]] int release() noexcept { return std::exchange(number_, -1); }
+
+private:
+    int number_;
+};
+
+class file_source final : public log_source {
+public:
+    explicit file_source(int file) noexcept : file_(file) {
+        const off_t end = ::lseek(file, 0, SEEK_END);
+        size_ = end < 0 ? 0 : static_cast<std::uint64_t>(end);
+    }
+    [[nodiscard]] std::uint64_t size() const noexcept override { return size_; }
+    std::expected<void, std::error_code> read_at(std::uint64_t offset,
+                                                 std::span<std::byte> out) override {
+        while (!out.empty()) {
+            const ssize_t got = ::pread(file_, out.data(), out.size(), static_cast<off_t>(offset));
+            if (got < 0 && errno == EINTR) { continue; }
+            if (got <= 0) {
+                return std::unexpected(got < 0 ? std::error_code(errno, std::system_category())
+                                               : std::make_error_code(std::errc::io_error));
+            }
+            out = out.subspan(static_cast<std::size_t>(got));
+            offset += static_cast<std::uint64_t>(got);
+        }
+        return {};
+    }
+
+private:
+    int file_;
+    std::uint64_t size_ = 0;
+};
+
+bool sync_directory(const std::filesystem::path& path) {
+    const descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return directory.get() >= 0 && ::fsync(directory.get()) == 0;
+}
+
+// Makes a log that is whole from the start: its header is on disk before it has its name.
+std::expected<void, std::string> create_log(const std::filesystem::path& folder,
+                                            const std::filesystem::path& path,
+                                            std::string_view node) {
+    std::random_device random;
+    const std::uint64_t salt = static_cast<std::uint64_t>(random()) << 32 | random();
+    const auto header = make_log_header(salt, node);
+    auto unfinished = path;
+    unfinished += ".new";
+    const descriptor file(
+        ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    const bool written =
+        file.get() >= 0 &&
+        ::write(file.get(), header.data(), header.size()) == static_cast<ssize_t>(header.size()) &&
+        ::fsync(file.get()) == 0 && ::rename(unfinished.c_str(), path.c_str()) == 0 &&
+        sync_directory(folder);
+    if (!written) { return std::unexpected(path.string() + " cannot be created: " + why()); }
+    return {};
+}
+
+}  // namespace
+
+data_dir::data_dir(std::filesystem::path path, int lock) noexcept
+    : path_(std::move(path)), lock_(lock) {}
+
+data_dir::data_dir(data_dir&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+
+data_dir& data_dir::operator=(data_dir&& other) noexcept {
+    std::swap(path_, other.path_);
+    std::swap(lock_, other.lock_);
+    return *this;
+}
+
+data_dir::~data_dir() {
+    if (lock_ >= 0) { ::close(lock_); }
+}
+
+std::expected<data_dir, std::string> data_dir::open(std::filesystem::path path) {
+    std::error_code error;
+    std::filesystem::create_directories(path, error);
+    if (error) {
+        return std::unexpected("the data directory " + path.string() +
+                               " cannot be created: " + error.message());
+    }
+    descriptor lock(::open((path / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (lock.get() < 0) {
+        return std::unexpected("the data directory " + path.string() +
+                               " is not writable: " + why());
+    }
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) {
+            return std::unexpected("the data directory " + path.string() +
+                                   " is in use by another process");
+        }
+        return std::unexpected("the data directory " + path.string() +
+                               " cannot be locked: " + why());
+    }
+    return data_dir(std::move(path), lock.release());
+}
+
+std::expected<opened_log, std::string> data_dir::open_log(
+    std::string_view node, const std::function<void(const record&)>& apply) const {
+    const auto path = path_ / "notes.log";
+    descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (file.get() < 0 && errno != ENOENT) {
+        return std::unexpected(path.string() + " cannot be opened: " + why());
+    }
+    // No name, or a name without content: nothing was ever acknowledged.
+    if (file.get() < 0 || file_source(file.get()).size() == 0) {
+        if (auto made = create_log(path_, path, node); !made) {
+            return std::unexpected(std::move(made.error()));
+        }
+        if (const int old = file.release(); old >= 0) { ::close(old); }
+    }
+    descriptor log(file.get() >= 0 ? file.release() : ::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (log.get() < 0) { return std::unexpected(path.string() + " cannot be opened: " + why()); }
+
+    file_source source(log.get());
+    auto found = recover(source, node, apply);
+    if (!found) {
+        return std::unexpected(path.string() + " " + found.error().reason + " (at byte " +
+                               std::to_string(found.error().offset) + ")");
+    }
+    if (found->good_bytes < log_header_bytes) {
+        return std::unexpected(path.string() + " has an incomplete header: remove it, it is empty");
+    }
+    if (found->tail && (::ftruncate(log.get(), static_cast<off_t>(found->good_bytes)) != 0 ||
+                        ::fsync(log.get()) != 0)) {
+        return std::unexpected(path.string() + " cannot be cut to its good part: " + why());
+    }
+    return opened_log{heph::rt::fs::file(log.release()), path, std::move(*found)};
+}
+
+}  // namespace notes

@@ -1,0 +1,47 @@
+#pragma once
+
+// The directory that holds a node's notes on disk.
+
+#include <expected>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <heph/rt/fs/file.hpp>
+
+#include "note_log.hpp"
+
+namespace notes {
+
+/// Is a log that was read, cut to its good part, and is ready to be appended to.
+struct opened_log {
+    heph::rt::fs::file file;
+    std::filesystem::path path;
+    recovery found;
+};
+
+/// Owns the directory: no other process can open it at the same time.
+class data_dir {
+public:
+    /// Creates the directory if need be, and locks it. *Errors*: one line that says why.
+    [[nodiscard]] static std::expected<data_dir, std::string> open(std::filesystem::path path);
+
+    data_dir(data_dir&& other) noexcept;
+    data_dir& operator=(data_dir&& other) noexcept;
+    ~data_dir();
+
+    /// Reads the log of the node `node`, gives each record to `apply`, and cuts off what a crash
+    /// left unfinished; makes a new log if there is none. Blocks the thread.
+    /// *Errors*: one line that names the file, the offset and the reason.
+    [[nodiscard]] std::expected<opened_log, std::string> open_log(
+        std::string_view node, const std::function<void(const record&)>& apply) const;
+
+private:
+    data_dir(std::filesystem::path path, int lock) noexcept;
+
+    std::filesystem::path path_;
+    int lock_ = -1;
+};
+
+}  // namespace notes

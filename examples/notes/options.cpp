@@ -1,0 +1,117 @@
+#include "options.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+
+#include <heph/rt/net/endpoint.hpp>
+
+namespace notes {
+
+namespace {
+
+constexpr int usage_error = 2;
+constexpr std::size_t name_bytes_max = 64;
+
+std::unexpected<early_exit> wrong(std::string why) {
+    return std::unexpected(early_exit{usage_error, std::move(why)});
+}
+
+bool is_node_name(std::string_view name) {
+    const auto allowed = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == '.';
+    };
+    return !name.empty() && name.size() <= name_bytes_max && std::ranges::all_of(name, allowed);
+}
+
+bool is_address(std::string_view text) { return heph::rt::net::endpoint::parse(text).has_value(); }
+
+std::expected<peer, early_exit> parse_peer(const std::string& text) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos) {
+        return wrong("--peer " + text + ": NAME=ADDRESS is expected, such as b=127.0.0.1:9002");
+    }
+    peer made{text.substr(0, equals), text.substr(equals + 1)};
+    if (!is_node_name(made.name)) {
+        return wrong("--peer " + text +
+                     ": a node's name has 1 to 64 letters, digits, '-', '_', '.'");
+    }
+    if (!is_address(made.address)) {
+        return wrong("--peer " + text + ": an address such as 127.0.0.1:9002 is expected");
+    }
+    return made;
+}
+
+std::expected<options, early_exit> check(options given, const std::vector<std::string>& peers,
+                                         bool has_node) {
+    if (!is_address(given.http)) {
+        return wrong("--http " + given.http + ": an address such as 127.0.0.1:8080 is expected");
+    }
+    if (!is_node_name(given.node)) {
+        return wrong("--node " + given.node +
+                     ": a node's name has 1 to 64 letters, digits, '-', '_', '.'");
+    }
+    for (const std::string& text : peers) {
+        auto parsed = parse_peer(text);
+        if (!parsed) { return std::unexpected(std::move(parsed.error())); }
+        if (parsed->name == given.node) {
+            return wrong("--peer " + text + ": that is this node's own name");
+        }
+        if (std::ranges::find(given.peers, parsed->name, &peer::name) != given.peers.end()) {
+            return wrong("--peer " + text + ": there is another peer of this name");
+        }
+        given.peers.push_back(std::move(*parsed));
+    }
+    if (given.listen.empty() != given.peers.empty()) {
+        return wrong("--listen and --peer need each other: linked nodes connect both ways");
+    }
+    if (given.listen.empty()) {
+        if (!given.secret_file.empty()) {
+            return wrong("--secret-file is for linked nodes: it needs --listen and --peer");
+        }
+        return given;
+    }
+    if (!is_address(given.listen)) {
+        return wrong("--listen " + given.listen +
+                     ": an address such as 127.0.0.1:9001 is expected");
+    }
+    if (!has_node) { return wrong("--listen needs --node: linked nodes are known by name"); }
+    if (given.secret_file.empty()) {
+        return wrong("--listen needs --secret-file: linked nodes prove that they share a secret");
+    }
+    return given;
+}
+
+}  // namespace
+
+std::expected<options, early_exit> parse_options(int argc, const char* const* argv) {
+    options given;
+    std::vector<std::string> peers;
+    CLI::App app("Keeps notes, and serves them over HTTP, on one node or on several linked ones.",
+                 "notes");
+    app.add_option("--http", given.http, "Address to serve HTTP on")->capture_default_str();
+    auto* node = app.add_option("--node", given.node, "Name of this node")->capture_default_str();
+    app.add_option("--listen", given.listen, "Address on which other nodes reach this one");
+    app.add_option("--peer", peers, "NAME=ADDRESS of another node; may be repeated")
+        ->take_all()
+        ->allow_extra_args(false);
+    app.add_option("--secret-file", given.secret_file,
+                   "File with the secret that all nodes share, 16 bytes or more, mode 0600");
+    app.add_option("--data", given.data, "Directory of this node's notes")->capture_default_str();
+    app.add_option("--threads", given.threads, "Worker threads")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 64));
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::CallForHelp&) {
+        return std::unexpected(early_exit{0, app.help()});
+    } catch (const CLI::ParseError& error) {
+        return wrong(std::string(error.what()) + " (see --help)");
+    }
+    return check(std::move(given), peers, node->count() != 0);
+}
+
+}  // namespace notes

@@ -1,0 +1,125 @@
+#include "notes/data_dir.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace {
+
+class temporary_folder {
+public:
+    temporary_folder() {
+        std::string name = (std::filesystem::temp_directory_path() / "notes-XXXXXX").string();
+        REQUIRE(::mkdtemp(name.data()) != nullptr);
+        path_ = name;
+    }
+    temporary_folder(const temporary_folder&) = delete;
+    temporary_folder& operator=(const temporary_folder&) = delete;
+    ~temporary_folder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+private:
+    std::filesystem::path path_;
+};
+
+std::expected<notes::opened_log, std::string> open_log(const std::filesystem::path& path,
+                                                       std::string& found,
+                                                       std::string_view node = "a") {
+    auto folder = notes::data_dir::open(path);
+    REQUIRE(folder.has_value());
+    return folder->open_log(node, [&found](const notes::record& change) {
+        found += std::string(change.id) + "=" + std::string(change.body) + ";";
+    });
+}
+
+void append(const std::filesystem::path& file, std::string_view bytes) {
+    std::ofstream(file, std::ios::binary | std::ios::app) << bytes;
+}
+
+}  // namespace
+
+TEST_CASE("notes data: a second opening is refused while the first lasts", "[notes]") {
+    const temporary_folder folder;
+    {
+        const auto first = notes::data_dir::open(folder.path() / "data");
+        REQUIRE(first.has_value());
+        const auto second = notes::data_dir::open(folder.path() / "data");
+        REQUIRE_FALSE(second.has_value());
+        CHECK(second.error().find("in use by another process") != std::string::npos);
+    }
+    CHECK(notes::data_dir::open(folder.path() / "data").has_value());
+}
+
+TEST_CASE("notes data: what cannot be a directory is refused with its name", "[notes]") {
+    const temporary_folder folder;
+    append(folder.path() / "file", "x");
+    const auto opened = notes::data_dir::open(folder.path() / "file");
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.error().find("file") != std::string::npos);
+    CHECK_FALSE(notes::data_dir::open(folder.path() / "file" / "below").has_value());
+}
+
+TEST_CASE("notes data: a log is made, written, cut and read again", "[notes]") {
+    const temporary_folder folder;
+    const auto file = folder.path() / "notes.log";
+    std::string found;
+    const auto made = open_log(folder.path(), found);
+    REQUIRE(made.has_value());
+    CHECK(made->found.good_bytes == notes::log_header_bytes);
+    CHECK(made->path == file);
+    CHECK_FALSE(std::filesystem::exists(folder.path() / "notes.log.new"));
+
+    notes::frame_builder builder(made->found.salt, 1);
+    builder.add({notes::record_kind::put, "id", "text/plain", "body"});
+    const auto frame = std::move(builder).finish();
+    append(file, frame.view());
+    const auto whole = std::filesystem::file_size(file);
+    append(file, frame.view().substr(0, 20));
+
+    const auto torn = open_log(folder.path(), found);
+    REQUIRE(torn.has_value());
+    CHECK(found == "id=body;");
+    REQUIRE(torn->found.tail);
+    CHECK(torn->found.tail->bytes == 20);
+    CHECK(std::filesystem::file_size(file) == whole);
+
+    found.clear();
+    const auto again = open_log(folder.path(), found);
+    REQUIRE(again.has_value());
+    CHECK(found == "id=body;");
+    CHECK_FALSE(again->found.tail);
+    CHECK(again->found.next_sequence == 2);
+}
+
+TEST_CASE("notes data: a damaged or foreign log stops the start, with file and offset", "[notes]") {
+    const temporary_folder folder;
+    std::string found;
+    REQUIRE(open_log(folder.path(), found).has_value());
+
+    const auto other_node = open_log(folder.path(), found, "b");
+    REQUIRE_FALSE(other_node.has_value());
+    CHECK(other_node.error().find("belongs to another node") != std::string::npos);
+
+    std::ofstream(folder.path() / "notes.log", std::ios::binary) << "a shopping list";
+    const auto foreign = open_log(folder.path(), found);
+    REQUIRE_FALSE(foreign.has_value());
+    CHECK(foreign.error() == (folder.path() / "notes.log").string() +
+                                 " is not a log of notes, or one of another version (at byte 0)");
+    CHECK(std::filesystem::file_size(folder.path() / "notes.log") == 15);
+}
+
+TEST_CASE("notes data: an empty log, as a crash may leave, is made anew", "[notes]") {
+    const temporary_folder folder;
+    append(folder.path() / "notes.log", "");
+    std::string found;
+    REQUIRE(open_log(folder.path(), found).has_value());
+    CHECK(std::filesystem::file_size(folder.path() / "notes.log") == notes::log_header_bytes);
+}
