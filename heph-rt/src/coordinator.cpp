@@ -77,7 +77,7 @@ std::expected<void, error> coordinator::watch(const sigset_t* signals) {
         const std::error_code code(errno, std::system_category());
         return std::unexpected(error(code, "cannot receive signals: " + code.message()));
     }
-    while (!runtime_.finished()) {
+    while (!runtime_.finished() && !runtime_.dropping()) {
         if (runtime_.stop_requested() && !stopping_) {
             stopping_ = true;
             drop_at_ = std::chrono::steady_clock::now() + grace_;

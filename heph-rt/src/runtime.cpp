@@ -147,7 +147,7 @@ void run_worker(std::shared_ptr<detail::runtime_core> core, const runtime_settin
 
 }  // namespace
 
-runtime::runtime(std::unique_ptr<state> state) noexcept : state_(std::move(state)) {}
+runtime::runtime(std::unique_ptr<state> made) noexcept : state_(std::move(made)) {}
 runtime::runtime(runtime&&) noexcept = default;
 runtime& runtime::operator=(runtime&&) noexcept = default;
 runtime::~runtime() = default;

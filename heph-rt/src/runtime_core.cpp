@@ -107,6 +107,7 @@ void runtime_core::drop_now() noexcept {
         dropping_.store(true, std::memory_order_release);
     }
     notify_all();
+    notify_coordinator();
 }
 
 void runtime_core::notify_all() noexcept {

@@ -67,7 +67,7 @@ public:
 private:
     friend class setup;
     struct state;
-    explicit runtime(std::unique_ptr<state> state) noexcept;
+    explicit runtime(std::unique_ptr<state> made) noexcept;
     std::unique_ptr<state> state_;
 };
 

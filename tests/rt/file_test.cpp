@@ -1,0 +1,147 @@
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include <heph/rt/error.hpp>
+#include <heph/rt/fs/file.hpp>
+
+#include "on_runtime.hpp"
+
+using heph::task;
+using heph::rt::buffer;
+using heph::rt::errc;
+using heph::rt::fs::file;
+using heph::rt::fs::open_options;
+using heph::test::run_task;
+
+namespace {
+
+// A folder of its own, removed at the end.
+class temporary_folder {
+public:
+    temporary_folder() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "heph-XXXXXX").string();
+        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+        path_ = pattern;
+    }
+    temporary_folder(const temporary_folder&) = delete;
+    temporary_folder& operator=(const temporary_folder&) = delete;
+    ~temporary_folder() { std::filesystem::remove_all(path_); }
+    [[nodiscard]] std::filesystem::path operator/(const char* name) const { return path_ / name; }
+    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+private:
+    std::filesystem::path path_;
+};
+
+task<std::string> read_all(const file& from) {
+    std::string text;
+    for (;;) {
+        auto read = co_await from.read_at(buffer::with_capacity(7), text.size());
+        REQUIRE(read);
+        if (read->empty()) { co_return text; }
+        text += read->view();
+    }
+}
+
+}  // namespace
+
+TEST_CASE("file: what is appended and synced is read back", "[rt][file]") {
+    const temporary_folder folder;
+    run_task([path = folder / "log"]() -> task<> { return [](std::filesystem::path p) -> task<> {
+        auto log = co_await file::open(p, open_options().append().read().create_new());
+        REQUIRE(log);
+        const auto done_1 = co_await log->append(buffer::copy_of("hello "));
+        CHECK(done_1);
+        const auto done_2 = co_await log->append(buffer::copy_of("world"));
+        CHECK(done_2);
+        const auto done_3 = co_await log->sync_data();
+        CHECK(done_3);
+        const auto done_4 = co_await log->sync_all();
+        CHECK(done_4);
+        CHECK(log->size() == 11U);
+        const auto text_9 = co_await read_all(*log);
+        CHECK(text_9 == "hello world");
+        CHECK_FALSE(log->truncate(5));
+        const auto text_10 = co_await read_all(*log);
+        CHECK(text_10 == "hello");
+        const auto done_5 = co_await log->append(buffer::copy_of("!"));
+        CHECK(done_5);
+        const auto text_11 = co_await read_all(*log);
+        CHECK(text_11 == "hello!");
+    }(path); });
+}
+
+TEST_CASE("file: write_at writes where it is told", "[rt][file]") {
+    const temporary_folder folder;
+    run_task([path = folder / "file"]() -> task<> { return [](std::filesystem::path p) -> task<> {
+        auto opened = co_await file::open(p, open_options().read().write().create());
+        REQUIRE(opened);
+        const auto done_6 = co_await opened->write_at(buffer::copy_of("abcdef"), 0);
+        CHECK(done_6);
+        const auto done_7 = co_await opened->write_at(buffer::copy_of("XY"), 2);
+        CHECK(done_7);
+        const auto text_12 = co_await read_all(*opened);
+        CHECK(text_12 == "abXYef");
+        auto again = co_await file::open(p, open_options().write().truncate());
+        REQUIRE(again);
+        CHECK(again->size() == 0U);
+    }(path); });
+}
+
+TEST_CASE("file: errors are the system's", "[rt][file]") {
+    const temporary_folder folder;
+    run_task([path = folder.path()]() -> task<> { return [](std::filesystem::path p) -> task<> {
+        const auto missing = co_await file::open(p / "none");
+        REQUIRE_FALSE(missing);
+        CHECK(missing.error() == std::errc::no_such_file_or_directory);
+        const auto made = co_await file::open(p / "new", open_options().write().create_new());
+        REQUIRE(made);
+        const auto twice = co_await file::open(p / "new", open_options().write().create_new());
+        REQUIRE_FALSE(twice);
+        CHECK(twice.error() == std::errc::file_exists);
+        const auto folder_written = co_await file::open(p, open_options().write());
+        REQUIRE_FALSE(folder_written);
+        CHECK(folder_written.error() == std::errc::is_a_directory);
+        const auto unreadable = co_await made->read_at(buffer::with_capacity(1), 0);
+        REQUIRE_FALSE(unreadable);
+        CHECK(unreadable.error() == std::errc::bad_file_descriptor);
+        const auto full = co_await file::open("/dev/full", open_options().write());
+        REQUIRE(full);
+        const auto written = co_await full->append(buffer::copy_of("x"));
+        REQUIRE_FALSE(written);
+        CHECK(written.error() == std::errc::no_space_on_device);
+    }(path); });
+}
+
+TEST_CASE("file: a closed one says so", "[rt][file]") {
+    run_task([]() -> task<> {
+        const file closed;
+        const auto read = co_await closed.read_at(buffer::with_capacity(1), 0);
+        CHECK(read.error() == errc::closed);
+        const auto written = co_await closed.append(buffer::copy_of("x"));
+        CHECK(written.error() == errc::closed);
+        const auto synced = co_await closed.sync_data();
+        CHECK(synced.error() == errc::closed);
+    });
+}
+
+TEST_CASE("file: a folder can be synced", "[rt][file]") {
+    const temporary_folder folder;
+    run_task([path = folder.path()]() -> task<> { return [](std::filesystem::path p) -> task<> {
+        const auto opened = co_await file::open(p, open_options().directory());
+        REQUIRE(opened);
+        const auto done_8 = co_await opened->sync_all();
+        CHECK(done_8);
+    }(path); });
+}
+
+TEST_CASE("file: a buffer without room cannot be read into", "[rt][file]") {
+    run_task([]() -> task<> {
+        const auto zero = co_await file::open("/dev/zero");
+        REQUIRE(zero);
+        const auto read = co_await zero->read_at(buffer(), 0);
+        REQUIRE_FALSE(read);
+        CHECK(read.error() == std::errc::invalid_argument);
+    });
+}

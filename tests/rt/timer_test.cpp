@@ -1,0 +1,151 @@
+#include <chrono>
+#include <vector>
+
+#include <heph/rt/error.hpp>
+#include <heph/rt/timer.hpp>
+
+#include "on_runtime.hpp"
+
+using namespace std::chrono_literals;
+using heph::task;
+using heph::test::run_task;
+
+namespace {
+
+// Ready at the poll after `polls` others; wakes itself.
+class ready_after {
+public:
+    using value_type = int;
+    explicit ready_after(int polls) noexcept : polls_(polls) {}
+    heph::polled<int> poll(const heph::waker& waker) {
+        if (polls_-- == 0) { return 42; }
+        waker.wake();
+        return heph::pending;
+    }
+
+private:
+    int polls_;
+};
+
+class never {
+public:
+    using value_type = void;
+    never() noexcept = default;
+    static heph::polled<void> poll(const heph::waker&) { return heph::pending; }
+};
+
+task<> sleep_and_note(std::chrono::milliseconds after, std::vector<int>* order, int number) {
+    co_await heph::rt::timer(after);
+    order->push_back(number);
+}
+
+}  // namespace
+
+TEST_CASE("timer: it is never early", "[rt][timer]") {
+    run_task([]() -> task<> {
+        for (const auto after : {1ms, 3ms, 20ms}) {
+            const auto start = heph::rt::clock::now();
+            co_await heph::rt::timer(after);
+            CHECK(heph::rt::clock::now() - start >= after);
+        }
+    });
+}
+
+TEST_CASE("timer: a duration that is not positive, and a past point, complete at once",
+          "[rt][timer]") {
+    const heph::waker nobody;
+    run_task([]() -> task<> {
+        co_await heph::rt::timer(0ms);
+        co_await heph::rt::timer(-5s);
+        co_await heph::rt::timer(heph::rt::clock::now() - 1h);
+    });
+}
+
+TEST_CASE("timer: timers fire in the order of their times", "[rt][timer]") {
+    std::vector<int> order;
+    heph::test::run_on_worker(heph::test::quiet_setup(), [&order](heph::rt::worker& worker) {
+        worker.spawn_future(sleep_and_note(30ms, &order, 3));
+        worker.spawn_future(sleep_and_note(10ms, &order, 1));
+        worker.spawn_future(sleep_and_note(20ms, &order, 2));
+    });
+    CHECK(order == std::vector<int>{1, 2, 3});
+}
+
+TEST_CASE("timer: the longest duration there is does not overflow", "[rt][timer]") {
+    run_task([]() -> task<> {
+        auto bounded = heph::rt::deadline(5ms, heph::rt::timer(heph::rt::clock::duration::max()));
+        const auto result = co_await bounded;
+        CHECK_FALSE(result);
+    });
+}
+
+TEST_CASE("timer: polled outside of a worker it throws errc::no_worker", "[rt][timer]") {
+    heph::rt::timer timer(1ms);
+    const heph::waker nobody;
+    try {
+        (void)timer.poll(nobody);
+        FAIL("it did not throw");
+    } catch (const std::system_error& thrown) {
+        CHECK(thrown.code() == heph::rt::errc::no_worker);
+    }
+}
+
+TEST_CASE("timer: reset starts anew", "[rt][timer]") {
+    run_task([]() -> task<> {
+        heph::rt::timer timer(1h);
+        auto bounded = heph::rt::deadline(2ms, never());
+        (void)co_await bounded;
+        timer.reset(2ms);
+        const auto start = heph::rt::clock::now();
+        co_await timer;
+        CHECK(heph::rt::clock::now() - start >= 2ms);
+        timer.reset(2ms);
+        co_await timer;
+        CHECK(heph::rt::clock::now() - start >= 4ms);
+    });
+}
+
+TEST_CASE("deadline: a future that is ready in time gives its value", "[rt][deadline]") {
+    run_task([]() -> task<> {
+        auto bounded = heph::rt::deadline(10s, ready_after(3));
+        const auto result = co_await bounded;
+        REQUIRE(result);
+        CHECK(*result == 42);
+    });
+}
+
+TEST_CASE("deadline: one that takes too long gives deadline_passed", "[rt][deadline]") {
+    run_task([]() -> task<> {
+        const auto start = heph::rt::clock::now();
+        auto bounded = heph::rt::deadline(5ms, never());
+        const auto result = co_await bounded;
+        CHECK_FALSE(result);
+        CHECK(heph::rt::clock::now() - start >= 5ms);
+    });
+}
+
+TEST_CASE("deadline: what is ready wins over a deadline that has passed", "[rt][deadline]") {
+    run_task([]() -> task<> {
+        auto bounded = heph::rt::deadline(-1s, ready_after(0));
+        const auto result = co_await bounded;
+        CHECK(result);
+    });
+}
+
+TEST_CASE("interval: it does not drift, and skips what was missed", "[rt][interval]") {
+    run_task([]() -> task<> {
+        heph::rt::interval every(4ms);
+        const auto start = heph::rt::clock::now();
+        for (int i = 1; i <= 5; ++i) {
+            co_await every.next();
+            CHECK(heph::rt::clock::now() - start >= i * 4ms - 1ms);
+        }
+        co_await heph::rt::timer(21ms);
+        const auto late = heph::rt::clock::now();
+        co_await every.next();  // One for all that were missed, at once.
+        CHECK(heph::rt::clock::now() - late < 4ms);
+        co_await every.next();
+        co_await every.next();
+        CHECK(heph::rt::clock::now() - late >= 4ms);
+    });
+}

@@ -1,0 +1,117 @@
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "timing_wheel.hpp"
+
+using heph::rt::detail::timer_node;
+using heph::rt::detail::timing_wheel;
+
+namespace {
+
+std::vector<std::uint64_t> advance(timing_wheel& wheel, std::uint64_t now) {
+    std::vector<std::uint64_t> fired;
+    wheel.advance(now, [&](timer_node& node) { fired.push_back(node.when); });
+    return fired;
+}
+
+}  // namespace
+
+TEST_CASE("timing wheel: a node fires at its time, not a millisecond before", "[rt][wheel]") {
+    for (const std::uint64_t when :
+         {1ULL, 63ULL, 64ULL, 65ULL, 4095ULL, 4096ULL, 4097ULL, 262'144ULL, 1'000'000ULL,
+          16'777'216ULL, 1'073'741'824ULL, 60'000'000'000ULL}) {
+        CAPTURE(when);
+        timing_wheel wheel;
+        timer_node node;
+        node.when = when;
+        wheel.add(node);
+        CHECK(advance(wheel, when - 1).empty());
+        REQUIRE(wheel.next_expiry());
+        CHECK(*wheel.next_expiry() == when);
+        CHECK(advance(wheel, when) == std::vector<std::uint64_t>{when});
+        CHECK(wheel.size() == 0);
+        CHECK_FALSE(wheel.next_expiry());
+    }
+}
+
+TEST_CASE("timing wheel: a time that has passed fires with the next millisecond", "[rt][wheel]") {
+    timing_wheel wheel;
+    CHECK(advance(wheel, 1000).empty());
+    timer_node node;
+    node.when = 5;
+    wheel.add(node);
+    CHECK(advance(wheel, 1000).empty());
+    CHECK(advance(wheel, 1001).size() == 1);
+}
+
+TEST_CASE("timing wheel: a time beyond its span is cut to the span", "[rt][wheel]") {
+    timing_wheel wheel;
+    CHECK(advance(wheel, 12'345).empty());
+    timer_node node;
+    node.when = ~std::uint64_t{0};
+    wheel.add(node);
+    CHECK(advance(wheel, 12'345 + timing_wheel::span_ms - 1).empty());
+    CHECK(advance(wheel, 12'345 + timing_wheel::span_ms).size() == 1);
+}
+
+TEST_CASE("timing wheel: next_expiry is never later than the earliest node", "[rt][wheel]") {
+    timing_wheel wheel;
+    timer_node far;
+    far.when = 100'000;
+    wheel.add(far);
+    timer_node near;
+    near.when = 70;
+    wheel.add(near);
+    REQUIRE(wheel.next_expiry());
+    CHECK(*wheel.next_expiry() <= 70);
+    wheel.remove(near);
+    CHECK(*wheel.next_expiry() <= 100'000);
+    CHECK(*wheel.next_expiry() > 70);
+    wheel.remove(far);
+    CHECK_FALSE(wheel.next_expiry());
+}
+
+TEST_CASE("timing wheel: it fires like a sorted map, whatever is added and removed",
+          "[rt][wheel]") {
+    for (std::uint32_t seed = 1; seed <= 20; ++seed) {
+        CAPTURE(seed);
+        std::mt19937 random(seed);
+        timing_wheel wheel;
+        std::multimap<std::uint64_t, timer_node*> model;
+        std::vector<std::unique_ptr<timer_node>> nodes;
+        std::uint64_t now = random();
+        CHECK(advance(wheel, now).empty());
+        for (int step = 0; step < 5000; ++step) {
+            const auto choice = random() % 10;
+            if (choice < 5) {
+                nodes.push_back(std::make_unique<timer_node>());
+                timer_node& node = *nodes.back();
+                node.when = now + 1 + (random() % (std::uint64_t{1} << (random() % 33)));
+                wheel.add(node);
+                model.emplace(node.when, &node);
+            } else if (choice < 7 && !model.empty()) {
+                auto chosen = model.begin();
+                std::advance(chosen, random() % std::min<std::size_t>(model.size(), 50));
+                wheel.remove(*chosen->second);
+                model.erase(chosen);
+            } else {
+                now += random() % (std::uint64_t{1} << (random() % 24));
+                std::vector<std::uint64_t> expected;
+                while (!model.empty() && model.begin()->first <= now) {
+                    expected.push_back(model.begin()->first);
+                    model.erase(model.begin());
+                }
+                REQUIRE(advance(wheel, now) == expected);
+            }
+            REQUIRE(wheel.size() == model.size());
+            if (!model.empty()) { REQUIRE(*wheel.next_expiry() <= model.begin()->first); }
+        }
+        for (auto& [when, node] : model) { wheel.remove(*node); }
+    }
+}
