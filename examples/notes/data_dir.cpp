@@ -63,24 +63,55 @@ bool sync_directory(const std::filesystem::path& path) {
     return directory.get() >= 0 && ::fsync(directory.get()) == 0;
 }
 
-// Makes a log that is whole from the start: its header is on disk before it has its name.
-std::expected<void, std::string> create_log(const std::filesystem::path& folder,
-                                            const std::filesystem::path& path,
-                                            std::string_view node) {
+bool write_all(int file, std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+        const ssize_t done = ::write(file, bytes.data(), bytes.size());
+        if (done < 0 && errno == EINTR) { continue; }
+        if (done < 0) { return false; }
+        bytes = bytes.subspan(static_cast<std::size_t>(done));
+    }
+    return true;
+}
+
+// Writes the notes, in as few frames as they fit into.
+bool write_notes(int file, std::uint64_t salt, const note_table& table, recovery& made) {
+    bool good = true;
+    frame_builder frame(salt, made.next_sequence);
+    const auto write_frame = [&] {
+        made.records += frame.records();
+        made.next_sequence += frame.records();
+        const auto bytes = std::move(frame).finish();
+        made.good_bytes += bytes.size();
+        good = good && write_all(file, bytes.bytes());
+        frame = frame_builder(salt, made.next_sequence);
+    };
+    table.for_each([&](const std::string& id, const note& stored) {
+        const record added{record_kind::put, id, stored.content_type, stored.body};
+        if (!frame.has_room_for(added)) { write_frame(); }
+        frame.add(added);
+    });
+    if (frame.records() != 0) { write_frame(); }
+    return good;
+}
+
+// Makes a log that is whole from the start: all of it is on disk before it has its name.
+std::expected<opened_log, std::string> create_log(const std::filesystem::path& folder,
+                                                  const std::filesystem::path& path,
+                                                  std::string_view node, const note_table& table) {
     std::random_device random;
-    const std::uint64_t salt = static_cast<std::uint64_t>(random()) << 32 | random();
-    const auto header = make_log_header(salt, node);
+    recovery made;
+    made.salt = static_cast<std::uint64_t>(random()) << 32 | random();
+    const auto header = make_log_header(made.salt, node);
+    made.good_bytes = header.size();
     auto unfinished = path;
     unfinished += ".new";
-    const descriptor file(
-        ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    const bool written =
-        file.get() >= 0 &&
-        ::write(file.get(), header.data(), header.size()) == static_cast<ssize_t>(header.size()) &&
-        ::fsync(file.get()) == 0 && ::rename(unfinished.c_str(), path.c_str()) == 0 &&
-        sync_directory(folder);
-    if (!written) { return std::unexpected(path.string() + " cannot be created: " + why()); }
-    return {};
+    descriptor file(::open(unfinished.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    const bool written = file.get() >= 0 && write_all(file.get(), header.bytes()) &&
+                         write_notes(file.get(), made.salt, table, made) &&
+                         ::fsync(file.get()) == 0 &&
+                         ::rename(unfinished.c_str(), path.c_str()) == 0 && sync_directory(folder);
+    if (!written) { return std::unexpected(path.string() + " cannot be written: " + why()); }
+    return opened_log{heph::rt::fs::file(file.release()), path, std::move(made)};
 }
 
 }  // namespace
@@ -127,20 +158,14 @@ std::expected<data_dir, std::string> data_dir::open(std::filesystem::path path) 
 std::expected<opened_log, std::string> data_dir::open_log(
     std::string_view node, const std::function<void(const record&)>& apply) const {
     const auto path = path_ / "notes.log";
-    descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-    if (file.get() < 0 && errno != ENOENT) {
+    descriptor log(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (log.get() < 0 && errno != ENOENT) {
         return std::unexpected(path.string() + " cannot be opened: " + why());
     }
     // No name, or a name without content: nothing was ever acknowledged.
-    if (file.get() < 0 || file_source(file.get()).size() == 0) {
-        if (auto made = create_log(path_, path, node); !made) {
-            return std::unexpected(std::move(made.error()));
-        }
-        if (const int old = file.release(); old >= 0) { ::close(old); }
+    if (log.get() < 0 || file_source(log.get()).size() == 0) {
+        return create_log(path_, path, node, note_table());
     }
-    descriptor log(file.get() >= 0 ? file.release() : ::open(path.c_str(), O_RDWR | O_CLOEXEC));
-    if (log.get() < 0) { return std::unexpected(path.string() + " cannot be opened: " + why()); }
-
     file_source source(log.get());
     auto found = recover(source, node, apply);
     if (!found) {
@@ -155,6 +180,16 @@ std::expected<opened_log, std::string> data_dir::open_log(
         return std::unexpected(path.string() + " cannot be cut to its good part: " + why());
     }
     return opened_log{heph::rt::fs::file(log.release()), path, std::move(*found)};
+}
+
+std::expected<opened_log, std::string> data_dir::rewrite_log(std::string_view node,
+                                                             const note_table& table) const {
+    return create_log(path_, path_ / "notes.log", node, table);
+}
+
+bool is_worth_rewriting(const recovery& found, const note_table& table) noexcept {
+    constexpr std::uint64_t garbage_bytes_min = 16 * 1024 * 1024;
+    return found.good_bytes > garbage_bytes_min + 2 * table.content_bytes();
 }
 
 }  // namespace notes

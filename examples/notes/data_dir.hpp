@@ -11,6 +11,7 @@
 #include <heph/rt/fs/file.hpp>
 
 #include "note_log.hpp"
+#include "note_table.hpp"
 
 namespace notes {
 
@@ -37,11 +38,21 @@ public:
     [[nodiscard]] std::expected<opened_log, std::string> open_log(
         std::string_view node, const std::function<void(const record&)>& apply) const;
 
+    /// Replaces the log by one that holds these notes and nothing else. The old one stays until the
+    /// new one is on disk. Blocks the thread.
+    /// *Errors*: one line that says why; the old log is there, then.
+    [[nodiscard]] std::expected<opened_log, std::string> rewrite_log(std::string_view node,
+                                                                     const note_table& table) const;
+
 private:
     data_dir(std::filesystem::path path, int lock) noexcept;
 
     std::filesystem::path path_;
     int lock_ = -1;
 };
+
+/// Tells whether so much of a log is of notes that were replaced or removed since that rewriting it
+/// pays.
+[[nodiscard]] bool is_worth_rewriting(const recovery& found, const note_table& table) noexcept;
 
 }  // namespace notes

@@ -43,6 +43,12 @@ public:
     /// one if there is any.
     [[nodiscard]] id_page ids_after(std::string_view after, std::size_t bytes_max) const;
 
+    /// Calls `visit(id, note)` for each note, in the order of their ids' bytes.
+    template <typename Visit>
+    void for_each(Visit visit) const {
+        for (const auto& [id, stored] : notes_) { visit(id, *stored); }
+    }
+
     [[nodiscard]] std::size_t size() const noexcept { return notes_.size(); }
 
     /// Gives the bytes of all ids, types and bodies.

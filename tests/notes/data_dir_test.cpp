@@ -123,3 +123,47 @@ TEST_CASE("notes data: an empty log, as a crash may leave, is made anew", "[note
     REQUIRE(open_log(folder.path(), found).has_value());
     CHECK(std::filesystem::file_size(folder.path() / "notes.log") == notes::log_header_bytes);
 }
+
+TEST_CASE("notes data: a rewritten log holds the notes, and can be appended to", "[notes]") {
+    const temporary_folder folder;
+    std::string found;
+    auto old = open_log(folder.path(), found);
+    REQUIRE(old.has_value());
+
+    notes::note_table table;
+    std::string expected;
+    for (const char* id : {"a", "b", "c"}) {
+        // Two of these do not fit into one frame.
+        const std::string body(notes::frame_payload_bytes_max / 3 * 2, *id);
+        (void)table.put(id, std::make_shared<const notes::note>(notes::note{"text/plain", body}));
+        expected += id + ("=" + body) + ";";
+    }
+    {
+        const auto locked = notes::data_dir::open(folder.path());
+        REQUIRE(locked.has_value());
+        const auto rewritten = locked->rewrite_log("a", table);
+        REQUIRE(rewritten.has_value());
+        CHECK(rewritten->found.records == 3);
+        notes::frame_builder builder(rewritten->found.salt, rewritten->found.next_sequence);
+        builder.add({notes::record_kind::put, "d", "text/plain", "later"});
+        append(rewritten->path, std::move(builder).finish().view());
+    }
+    const auto again = open_log(folder.path(), found);
+    REQUIRE(again.has_value());
+    CHECK(found == expected + "d=later;");
+    CHECK(again->found.next_sequence == 5);
+}
+
+TEST_CASE("notes data: a log is rewritten when most of it is garbage, and large", "[notes]") {
+    notes::note_table table;
+    notes::recovery found;
+    found.good_bytes = 1'000'000;
+    CHECK_FALSE(notes::is_worth_rewriting(found, table));
+    found.good_bytes = 17 * 1024 * 1024;
+    CHECK(notes::is_worth_rewriting(found, table));
+    const std::string body(10 * 1024 * 1024, 'x');
+    (void)table.put("id", std::make_shared<const notes::note>(notes::note{"", body}));
+    CHECK_FALSE(notes::is_worth_rewriting(found, table));
+    found.good_bytes = 37 * 1024 * 1024;
+    CHECK(notes::is_worth_rewriting(found, table));
+}

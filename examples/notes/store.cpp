@@ -1,0 +1,252 @@
+#include "store.hpp"
+
+#include <cerrno>
+#include <iterator>
+#include <memory>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include <heph/core/either.hpp>
+#include <heph/core/log.hpp>
+#include <heph/core/match.hpp>
+
+#include "note_id.hpp"
+
+namespace notes {
+
+namespace {
+
+constexpr std::size_t waiting_changes_max = 4096;
+constexpr std::size_t waiting_bytes_max = 2 * frame_payload_bytes_max;
+constexpr std::uint64_t content_bytes_max = 1024ULL * 1024 * 1024;
+constexpr std::size_t page_bytes_max = 64 * 1024;
+
+record record_of(const put_call& call) {
+    const put_note& asked = call.request();
+    return {record_kind::put, asked.id, asked.content_type, asked.body};
+}
+
+record record_of(const remove_call& call) {
+    return {record_kind::remove, call.request().id, {}, {}};
+}
+
+std::size_t bytes_of(const record& asked) {
+    return asked.id.size() + asked.content_type.size() + asked.body.size();
+}
+
+// Another node is trusted to be what it says it is, not to be free of faults.
+const char* why_refused(const record& asked) {
+    if (const char* why = why_bad_id(asked.id)) { return why; }
+    if (asked.content_type.size() > content_type_bytes_max) {
+        return "the content type is too long";
+    }
+    if (asked.body.size() > body_bytes_max) { return "the body is too long"; }
+    return nullptr;
+}
+
+bool means_full(std::error_code error) {
+    return error == std::errc::no_space_on_device || error == std::errc::file_too_large ||
+           error.value() == EDQUOT;
+}
+
+}  // namespace
+
+note_store::note_store(note_table table, opened_log log) noexcept
+    : table_(std::move(table)), log_(std::move(log)) {}
+
+bool note_store::has_room() const noexcept {
+    return waiting_.size() < waiting_changes_max && waiting_bytes_ < waiting_bytes_max;
+}
+
+void note_store::take(store_message message) {
+    heph::match(
+        message,
+        [this](get_call& call) {
+            const auto found = table_.find(call.request().id);
+            get_reply reply;
+            if (found) {
+                reply.found = true;
+                reply.content_type = found->content_type;
+                reply.body = found->body;
+            }
+            (void)call.respond(std::move(reply));
+        },
+        [this](list_call& call) {
+            auto page = table_.ids_after(call.request().after, page_bytes_max);
+            list_reply reply;
+            reply.ids = std::move(page.ids);
+            reply.is_last = page.is_last;
+            (void)call.respond(std::move(reply));
+        },
+        [this](put_call& call) { take_change(std::move(call)); },
+        [this](remove_call& call) { take_change(std::move(call)); });
+}
+
+void note_store::take_change(change asked) {
+    std::visit(
+        [this, &asked](auto& call) {
+            const record wanted = record_of(call);
+            if (const char* why = why_refused(wanted)) {
+                (void)call.respond(change_reply{change_outcome::refused, why});
+            } else if (broken_) {
+                (void)call.respond(change_reply{change_outcome::failed, *broken_});
+            } else if (wanted.kind == record_kind::put &&
+                       table_.content_bytes() + waiting_bytes_ > content_bytes_max) {
+                (void)call.respond(
+                    change_reply{change_outcome::full, "this node keeps as many bytes as it may"});
+            } else {
+                waiting_bytes_ += bytes_of(wanted);
+                waiting_.push_back(std::move(asked));
+            }
+        },
+        asked);
+}
+
+// Takes as many of the waiting changes as fit into one frame.
+void note_store::build_group() {
+    frame_.emplace(log_.found.salt, log_.found.next_sequence);
+    // Whether a note is there when its turn comes, where an earlier change of the group decides.
+    std::unordered_map<std::string_view, bool> exists;
+    std::size_t taken = 0;
+    for (; taken < waiting_.size(); ++taken) {
+        const record wanted =
+            std::visit([](const auto& call) { return record_of(call); }, waiting_[taken]);
+        if (!frame_->has_room_for(wanted)) { break; }
+        waiting_bytes_ -= bytes_of(wanted);
+        const auto earlier = exists.find(wanted.id);
+        const bool there =
+            earlier != exists.end() ? earlier->second : table_.find(wanted.id) != nullptr;
+        const bool absent = wanted.kind == record_kind::remove && !there;
+        is_absent_.push_back(absent);
+        if (absent) { continue; }
+        exists[wanted.id] = wanted.kind == record_kind::put;
+        frame_->add(wanted);
+    }
+    const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(taken);
+    group_.assign(std::move_iterator(waiting_.begin()), std::move_iterator(end));
+    waiting_.erase(waiting_.begin(), end);
+}
+
+heph::task<> note_store::commit() {
+    build_group();
+    if (frame_->records() != 0) {
+        auto refusal = co_await write_group();
+        if (refusal) {
+            refuse_group(*refusal);
+            co_return;
+        }
+    }
+    answer_group();
+}
+
+// Gives the answer to all of the group when it is not on disk.
+heph::task<std::optional<change_reply>> note_store::write_group() {
+    const std::uint32_t records = frame_->records();
+    auto frame = std::move(*frame_).finish();
+    const std::size_t size = frame.size();
+    auto written = co_await log_.file.write_at(std::move(frame), log_.found.good_bytes);
+    if (!written) {
+        const std::error_code why = written.error();
+        cut_back(why);
+        const auto outcome = broken_ ? change_outcome::failed : change_outcome::full;
+        co_return change_reply{outcome, broken_ ? *broken_ : why.message()};
+    }
+    auto synced = co_await log_.file.sync_data();
+    if (!synced) {
+        // What the kernel could not write it may have dropped; a second flush would not say so.
+        break_down("flushing it failed: " + synced.error().message());
+        co_return change_reply{change_outcome::failed, *broken_};
+    }
+    log_.found.good_bytes += size;
+    log_.found.next_sequence += records;
+    log_.found.records += records;
+    co_return std::nullopt;
+}
+
+// Removes what a failed write may have left, so that a later group starts where this one did.
+void note_store::cut_back(std::error_code why) {
+    const std::error_code cut = log_.file.truncate(log_.found.good_bytes);
+    if (cut) {
+        break_down("writing to it failed: " + why.message() +
+                   ", and so did cutting that off: " + cut.message());
+    } else if (!means_full(why)) {
+        break_down("writing to it failed: " + why.message());
+    } else {
+        heph::log(heph::log_level::error, log_.path.string() + ": there is no room for more: " +
+                                              why.message() + "; changes are refused");
+    }
+}
+
+void note_store::break_down(std::string why) {
+    heph::log(heph::log_level::critical, log_.path.string() + ": " + why +
+                                             "; no change is taken until this node is restarted");
+    broken_ = std::move(why);
+    const change_reply reply{change_outcome::failed, *broken_};
+    for (change& each : waiting_) {
+        std::visit([&reply](auto& call) { (void)call.respond(reply); }, each);
+    }
+    waiting_.clear();
+    waiting_bytes_ = 0;
+}
+
+void note_store::answer_group() {
+    for (std::size_t at = 0; at < group_.size(); ++at) {
+        if (auto* put = std::get_if<put_call>(&group_[at])) {
+            put_note& asked = put->request();
+            auto stored = std::make_shared<note>();
+            stored->content_type = std::move(asked.content_type);
+            stored->body = std::move(asked.body);
+            const bool created = table_.put(asked.id, std::move(stored));
+            (void)put->respond(
+                change_reply{created ? change_outcome::created : change_outcome::replaced, {}});
+            continue;
+        }
+        auto& remove = std::get<remove_call>(group_[at]);
+        if (!is_absent_[at]) { (void)table_.remove(remove.request().id); }
+        (void)remove.respond(
+            change_reply{is_absent_[at] ? change_outcome::absent : change_outcome::removed, {}});
+    }
+    group_.clear();
+    is_absent_.clear();
+}
+
+void note_store::refuse_group(const change_reply& reply) {
+    for (change& each : group_) {
+        std::visit([&reply](auto& call) { (void)call.respond(reply); }, each);
+    }
+    group_.clear();
+    is_absent_.clear();
+}
+
+heph::task<> run_store(heph::rt::local_context<store_message> ctx,
+                       std::shared_ptr<note_store> store) {
+    bool asked = true;
+    while (asked) {
+        auto message = co_await ctx.receive();
+        if (!message) { co_return; }
+        store->take(std::move(*message));
+        while (store->has_changes()) {
+            // All that has come by now goes into the same group.
+            while (store->has_room()) {
+                auto next = ctx.try_receive();
+                if (!next) { break; }
+                store->take(std::move(*next));
+            }
+            auto committing = store->commit();
+            for (;;) {
+                if (!asked || !store->has_room()) {
+                    co_await committing;
+                    break;
+                }
+                auto first = co_await heph::either(committing, ctx.receive());
+                if (first.index() == 0) { break; }
+                auto& next = std::get<1>(first);
+                asked = next.has_value();
+                if (asked) { store->take(std::move(*next)); }
+            }
+        }
+    }
+}
+
+}  // namespace notes

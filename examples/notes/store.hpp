@@ -1,0 +1,67 @@
+#pragma once
+
+// The actor that owns a node's notes and its log.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <heph/core/task.hpp>
+#include <heph/rt/context.hpp>
+
+#include "data_dir.hpp"
+#include "messages.hpp"
+#include "note_table.hpp"
+
+namespace notes {
+
+/// Holds the notes in memory and on disk, and changes them in groups.
+///
+/// A change is answered after it is on disk. What comes while the disk is at work is gathered and
+/// then written as one group, so that many writers share one flush; reads go on meanwhile, and see
+/// what is on disk. A group that cannot be written is cut off again and none of it is applied. When
+/// the disk fails in a way that leaves unknown what is on it, no change is taken any more.
+class note_store {
+public:
+    note_store(note_table table, opened_log log) noexcept;
+
+    /// Answers a read, or queues a change.
+    void take(store_message message);
+
+    [[nodiscard]] bool has_changes() const noexcept { return !waiting_.empty(); }
+    /// Tells whether another change can be queued.
+    [[nodiscard]] bool has_room() const noexcept;
+
+    /// Writes a group of the queued changes, and answers it. *Requires*: `has_changes()`.
+    heph::task<> commit();
+
+private:
+    using change = std::variant<put_call, remove_call>;
+
+    void take_change(change asked);
+    void build_group();
+    heph::task<std::optional<change_reply>> write_group();
+    void cut_back(std::error_code why);
+    void answer_group();
+    void refuse_group(const change_reply& reply);
+    void break_down(std::string why);
+
+    note_table table_;
+    opened_log log_;
+    std::vector<change> waiting_;
+    std::size_t waiting_bytes_ = 0;
+    std::vector<change> group_;
+    std::vector<bool> is_absent_;  // For each change of the group: removes what is not there.
+    std::optional<frame_builder> frame_;
+    std::optional<std::string> broken_;
+};
+
+/// Runs the store until nobody can ask it any more.
+heph::task<> run_store(heph::rt::local_context<store_message> ctx,
+                       std::shared_ptr<note_store> store);
+
+}  // namespace notes
