@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include <heph/http/h1/event.hpp>
+#include <heph/http/limits.hpp>
+
+namespace heph::http::h1 {
+
+/// Takes a chunked body apart (RFC 9112, 7.1), bytes in, pieces out.
+///
+/// It takes exactly the grammar: at most 16 digits of size, CR LF after sizes, data and trailers,
+/// nothing but an extension behind a size. Extensions and trailers are checked and left out.
+class chunked_decoder {
+public:
+    /// Begins a new body.
+    void start() noexcept { *this = chunked_decoder(); }
+
+    /// Uses up the front of `input` until there is something to tell: a piece of the body, its end,
+    /// or what is wrong with it.
+    event next(std::string_view& input, const limits& limits) noexcept;
+
+private:
+    enum class state : std::uint8_t {
+        size_begin,     // The first digit of a size.
+        size,           // Further digits.
+        size_blank,     // Blanks between a size and its extension.
+        extension,      // From the semicolon on.
+        size_line_end,  // The LF of a size's line.
+        data,
+        data_cr,
+        data_lf,
+        trailer_begin,  // The first byte of a trailer's line, or of the empty line.
+        trailer_name,
+        trailer_value,
+        trailer_lf,
+        last_lf,  // The LF of the empty line.
+        done,
+    };
+
+    event take_data(std::string_view& input) noexcept;
+    bool take_size(char c, const limits& limits, error& failure) noexcept;
+    bool take_data_end(char c) noexcept;
+    bool take_trailer(char c) noexcept;
+    bool go(state next) noexcept {
+        state_ = next;
+        return true;
+    }
+
+    std::uint64_t left_ = 0;   // Of the chunk's size.
+    std::uint64_t total_ = 0;  // Of all chunks so far.
+    std::size_t line_ = 0;  // Digits of the size, then bytes of the extension, or of all trailers.
+    state state_ = state::size_begin;
+};
+
+}  // namespace heph::http::h1

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include <heph/http/h1/chunked_decoder.hpp>
+#include <heph/http/h1/event.hpp>
+#include <heph/http/limits.hpp>
+#include <heph/http/request_head.hpp>
+
+namespace heph::http::h1 {
+
+/// Reads the requests of one connection: bytes in, events out, no I/O.
+///
+///     std::string_view input = received;
+///     for (;;) {
+///         auto event = parser.next(input, head);
+///         if (event.kind == event_kind::need_input) { break; }  // input is empty now
+///         …
+///     }
+///
+/// Each request gives `head`, any number of `body`, then `end`; the next request, pipelined or not,
+/// begins with the call after that. A request is taken only when RFC 9112 leaves no doubt about
+/// where it ends; all else is an `error`, after which the parser gives nothing but that error.
+/// The answers do not depend on how the bytes are cut into calls.
+///
+/// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
+/// *Lifetime*: `limits` must outlive it.
+class request_parser {
+public:
+    explicit request_parser(const limits& limits) noexcept : limits_(&limits) {}
+
+    /// Uses up the front of `input` until there is something to tell.
+    ///
+    /// *Requires*: `head` is the same object, unchanged, from the first byte of a request up to its
+    /// `head` event; from then on it is the caller's until the next request begins.
+    event next(std::string_view& input, request_head& head);
+
+    /// Tells whether the parser is between two requests and has not seen a byte of the next.
+    [[nodiscard]] bool is_idle() const noexcept { return state_ == state::idle; }
+    /// Tells whether a head has begun and is not complete.
+    [[nodiscard]] bool in_head() const noexcept { return state_ == state::head; }
+    /// Tells whether the `head` event was given and the `end` event was not.
+    [[nodiscard]] bool in_body() const noexcept {
+        return state_ == state::length_body || state_ == state::chunked_body ||
+               state_ == state::message_end;
+    }
+    /// Gives how much of a body with `Content-Length` is still to come.
+    [[nodiscard]] std::uint64_t remaining() const noexcept { return remaining_; }
+
+private:
+    enum class state : std::uint8_t {
+        idle,
+        head,
+        length_body,
+        chunked_body,
+        message_end,  // The next event is `end`.
+        failed,
+    };
+
+    event next_head(std::string_view& input, request_head& head);
+    event next_in_length(std::string_view& input) noexcept;
+    event next_in_chunks(std::string_view& input) noexcept;
+    event fail(error what) noexcept;
+    event begin_body(request_head& head) noexcept;
+    bool scan(std::string_view text, std::size_t& head_end, error& failure) noexcept;
+    bool check_line(std::string_view line, error& failure) noexcept;
+
+    const limits* limits_;
+    std::uint64_t remaining_ = 0;
+    chunked_decoder chunks_;
+    // Positions in the head's text, which is in `input` or, once it came in pieces, in the head.
+    std::uint32_t line_at_ = 0;   // Where the current line begins.
+    std::uint32_t scan_at_ = 0;   // Up to where it was looked at.
+    std::uint32_t begin_at_ = 0;  // Where the request line begins, behind empty lines.
+    std::uint32_t lines_ = 0;     // Lines that are complete.
+    state state_ = state::idle;
+    error failure_{};
+};
+
+}  // namespace heph::http::h1

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <string_view>
+
+#include <heph/http/error.hpp>
+#include <heph/http/request_head.hpp>
+#include <heph/http/response.hpp>
+
+namespace heph::http::h1 {
+
+/// Writes responses as bytes, no I/O.
+///
+/// For each response: `write` once; when `expects_body()` then tells so, `write_piece` for each
+/// piece of the streamed body, then `write_end`.
+///
+/// It sets `Date`, `Content-Length` or `Transfer-Encoding`, and `Connection`; it leaves the body
+/// out for HEAD and where the status has none; for HTTP/1.0 it ends a body of unknown length by the
+/// end of the connection (RFC 9112, 6.3).
+///
+/// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
+class response_writer {
+public:
+    /// Appends the head, and the body unless it is streamed, to `out`.
+    ///
+    /// `keep_alive` tells whether the connection can be used further, as far as the server knows;
+    /// `keeps_alive()` then tells whether it is.
+    /// *Errors*: `bad_response`, and `out` is as before: a header that would break the framing, a
+    /// framing header set by hand, or a status that is not final.
+    std::expected<void, error> write(std::string& out, const response& response, method method,
+                                     version version, bool keep_alive);
+
+    /// Appends a piece of a streamed body. *Errors*: `bad_response`: more than was announced.
+    std::expected<void, error> write_piece(std::string& out, std::string_view piece);
+
+    /// Appends what ends a streamed body. *Errors*: `bad_response`: less than was announced.
+    std::expected<void, error> write_end(std::string& out);
+
+    /// Tells whether a streamed body is to follow.
+    [[nodiscard]] bool expects_body() const noexcept { return framing_ != framing::none; }
+    /// Tells whether the connection can be used after this response.
+    [[nodiscard]] bool keeps_alive() const noexcept { return keeps_alive_; }
+
+private:
+    enum class framing : std::uint8_t { none, length, chunked, until_close };
+
+    std::uint64_t left_ = 0;
+    framing framing_ = framing::none;
+    bool keeps_alive_ = true;
+};
+
+/// The interim response that tells a client to send the body it announced.
+inline constexpr std::string_view continue_response = "HTTP/1.1 100 Continue\r\n\r\n";
+
+}  // namespace heph::http::h1

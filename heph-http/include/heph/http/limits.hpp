@@ -1,0 +1,49 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+namespace heph::http {
+
+/// Bounds what a peer may cost. All of them are on by default; a request that goes over one is
+/// answered with the status named beside it.
+struct limits {
+    /// Request line with its target: 414.
+    std::size_t request_line_bytes_max = 8 * 1024;
+    /// Request line and header section together: 431.
+    std::size_t head_bytes_max = 16 * 1024;
+    /// Header fields: 431.
+    std::size_t headers_max = 100;
+    /// Body that `read_body()` takes, unless the handler names another limit: 413.
+    std::uint64_t body_bytes_max = 1024 * 1024;
+    /// Body that a handler may stream: 413.
+    std::uint64_t streamed_body_bytes_max = std::numeric_limits<std::uint64_t>::max();
+    /// Extension of one chunk of a chunked body: 400.
+    std::size_t chunk_extension_bytes_max = 256;
+    /// Trailer section of a chunked body: 431.
+    std::size_t trailer_bytes_max = 4 * 1024;
+    /// Body that a handler left unread and that is read and dropped to keep the connection; with
+    /// more the connection is closed.
+    std::uint64_t unread_body_bytes_max = 256 * 1024;
+    /// Replies to pipelined requests that are gathered before they are sent.
+    std::size_t gathered_bytes_max = 64 * 1024;
+    /// Connections of one worker; further ones are answered with 503 and closed.
+    std::size_t connections_max = 16 * 1024;
+
+    /// From the first byte of a request to the end of its head: 408.
+    std::chrono::milliseconds head_timeout{10'000};
+    /// From a response to the first byte of the next request: closed.
+    std::chrono::milliseconds idle_timeout{60'000};
+    /// Body bytes a second that must arrive, on average, once `body_grace` is over: 408.
+    std::uint64_t body_bytes_per_second_min = 1024;
+    /// From when a body is first waited for to when its rate counts.
+    std::chrono::milliseconds body_grace{5'000};
+    /// From when bytes are handed to the kernel to when it has taken them all: closed.
+    std::chrono::milliseconds send_timeout{30'000};
+    /// How long a peer may take to read the answer to a bad request before the socket is closed.
+    std::chrono::milliseconds linger_timeout{2'000};
+};
+
+}  // namespace heph::http

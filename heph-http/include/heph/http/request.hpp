@@ -1,0 +1,121 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <heph/core/task.hpp>
+#include <heph/http/detail/inline_vector.hpp>
+#include <heph/http/error.hpp>
+#include <heph/http/limits.hpp>
+#include <heph/http/request_head.hpp>
+
+namespace heph::http {
+
+/// What a request's body is read from.
+class body_reader {
+public:
+    /// Gives the next piece of the body; an empty one is its end, given each time from then on.
+    /// Nothing is received before it is asked for, beyond what a few buffers hold: a slow handler
+    /// slows the client down.
+    ///
+    /// *Errors*: what is wrong with the body or the connection, each time from then on.
+    /// *Cancellation*: loses nothing.
+    /// *Lifetime*: the piece is valid until the next call, or the end of the handler.
+    virtual task<std::expected<std::string_view, error>> next() = 0;
+
+protected:
+    ~body_reader() = default;
+};
+
+/// Holds the parameters that a router took from a path, percent-decoded.
+class path_params {
+public:
+    /// Gives the value of a parameter, or an empty text when the pattern has none of this name.
+    [[nodiscard]] std::string_view get(std::string_view name) const noexcept;
+    [[nodiscard]] std::size_t size() const noexcept { return values_.size(); }
+
+    /// Adds a parameter. *Lifetime*: `name` must outlive it; `value` is copied.
+    void add(std::string_view name, std::string_view value);
+    /// Removes the parameters behind the first `count`.
+    void truncate(std::size_t count) noexcept;
+    void clear() noexcept { truncate(0); }
+
+private:
+    struct entry {
+        const char* name;
+        std::uint32_t name_size;
+        std::uint32_t value_at;
+        std::uint32_t value_size;
+    };
+
+    detail::inline_vector<entry, 2> values_;
+    detail::inline_vector<char, 48> text_;
+};
+
+/// A request as its handler sees it.
+///
+/// *Thread safety*: unsafe: it belongs to its connection's worker.
+/// *Lifetime*: until the response is sent, a streamed body included. Its views as well.
+class request {
+public:
+    /// Makes a request without a body that is not from a connection, for tests.
+    request() noexcept;
+
+    [[nodiscard]] http::method method() const noexcept { return head_.method(); }
+    [[nodiscard]] http::version version() const noexcept { return head_.version(); }
+    /// Gives the target as it was sent.
+    [[nodiscard]] std::string_view target() const noexcept { return head_.target(); }
+    /// Gives the path, still percent-encoded.
+    [[nodiscard]] std::string_view path() const noexcept { return head_.path(); }
+
+    /// Gives a parameter of the path, percent-decoded; empty when the pattern has none of this
+    /// name.
+    [[nodiscard]] std::string_view param(std::string_view name) const noexcept {
+        return params_.get(name);
+    }
+
+    /// Gives the query without its question mark, still percent-encoded.
+    [[nodiscard]] std::string_view query() const noexcept { return head_.query(); }
+    /// Gives the decoded value of the first parameter of this name in the query.
+    [[nodiscard]] std::optional<std::string> query(std::string_view name) const {
+        return query_parameter(head_.query(), name);
+    }
+
+    [[nodiscard]] const http::headers& headers() const noexcept { return head_.headers(); }
+    /// Gives the value of the first header of this name.
+    [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept {
+        return head_.headers().get(name);
+    }
+
+    /// Gives the body, to be read bit by bit.
+    [[nodiscard]] body_reader& body() noexcept { return *body_; }
+
+    /// Reads all of the body, up to `limits::body_bytes_max`, or up to `bytes_max`.
+    /// *Errors*: `body_too_large`, and what `body_reader::next` gives.
+    task<std::expected<std::string, error>> read_body();
+    task<std::expected<std::string, error>> read_body(std::uint64_t bytes_max);
+
+    /// Gives the whole head, with what the server made of it.
+    [[nodiscard]] request_head& head() noexcept { return head_; }
+    [[nodiscard]] const request_head& head() const noexcept { return head_; }
+    /// Gives the parameters of the path, for a router to fill.
+    [[nodiscard]] path_params& params() noexcept { return params_; }
+    /// Says where the body comes from, and how much of it `read_body()` takes.
+    /// *Lifetime*: `reader` must outlive the request.
+    void set_body(body_reader& reader, std::uint64_t bytes_max) noexcept {
+        body_ = &reader;
+        body_bytes_max_ = bytes_max;
+    }
+
+private:
+    request_head head_;
+    path_params params_;
+    body_reader* body_;
+    std::uint64_t body_bytes_max_ = limits().body_bytes_max;
+};
+
+}  // namespace heph::http

@@ -1,0 +1,129 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <heph/core/task.hpp>
+#include <heph/http/error.hpp>
+#include <heph/http/headers.hpp>
+#include <heph/http/status.hpp>
+
+namespace heph::http {
+
+/// What the producer of a streamed body writes to.
+class body_writer {
+public:
+    /// Sends a piece of the body. Completes when the connection can take more: a slow client
+    /// slows the producer down. An empty piece sends nothing.
+    ///
+    /// *Errors*: `connection_lost`; the producer should return then.
+    /// *Lifetime*: `piece` must stay valid until it completes.
+    virtual task<std::expected<void, error>> write(std::string_view piece) = 0;
+
+protected:
+    ~body_writer() = default;
+};
+
+/// Produces a streamed body. When it returns an error or throws, the connection is cut, so that the
+/// client cannot take the part for the whole.
+///
+/// A coroutine lambda with captures is safe here: the response owns it while it runs.
+using body_producer =
+    std::move_only_function<task<std::expected<void, error>>(body_writer& writer)>;
+
+/// A response to a request. Framing (`Content-Length`, `Transfer-Encoding`, `Connection`) and
+/// `Date` are set by the server, and need not and cannot be set by hand.
+///
+/// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
+class [[nodiscard]] response {
+public:
+    /// Makes a response without a body.
+    explicit response(http::status status = http::status::ok) noexcept : status_(status) {}
+
+    /// Makes a response with a plain text in UTF-8.
+    static response text(std::string body, http::status status = http::status::ok);
+    /// Makes a response with a page in UTF-8.
+    static response html(std::string body, http::status status = http::status::ok);
+    /// Makes a response with a JSON document that is already written out.
+    static response json(std::string body, http::status status = http::status::ok);
+    /// Makes a response with any bytes.
+    static response bytes(std::string body, std::string_view content_type,
+                          http::status status = http::status::ok);
+    /// Makes a response without a body.
+    static response empty(http::status status = http::status::no_content);
+    /// Makes an `application/problem+json` response (RFC 9457).
+    static response problem(http::status status, std::string_view detail = {});
+    /// Makes the `problem` that answers an error.
+    static response problem(error failure);
+    /// Makes a response whose body `producer` writes bit by bit.
+    static response stream(std::string_view content_type, body_producer producer,
+                           http::status status = http::status::ok);
+
+    [[nodiscard]] http::status status() const noexcept { return status_; }
+    void set_status(http::status status) noexcept { status_ = status; }
+
+    [[nodiscard]] const http::headers& headers() const noexcept { return headers_; }
+    [[nodiscard]] http::headers& headers() noexcept { return headers_; }
+
+    /// Sets a header. *Errors*: a value that would break the framing, such as one with a line
+    /// break, makes the server answer 500 instead.
+    response& set_header(std::string_view name, std::string_view value) & {
+        headers_.set(name, value);
+        return *this;
+    }
+    response&& set_header(std::string_view name, std::string_view value) && {
+        headers_.set(name, value);
+        return std::move(*this);
+    }
+
+    /// Says how many bytes a streamed body will have, so that it need not be chunked. A producer
+    /// that writes more or less gets its connection cut.
+    response& set_content_length(std::uint64_t length) & {
+        stream_length_ = length;
+        return *this;
+    }
+    response&& set_content_length(std::uint64_t length) && {
+        stream_length_ = length;
+        return std::move(*this);
+    }
+
+    /// Asks for the connection to be closed after this response.
+    response& close_connection() & {
+        closes_ = true;
+        return *this;
+    }
+    response&& close_connection() && {
+        closes_ = true;
+        return std::move(*this);
+    }
+    [[nodiscard]] bool closes_connection() const noexcept { return closes_; }
+
+    /// Gives the body of a response that is not streamed.
+    [[nodiscard]] std::string_view body() const noexcept { return body_; }
+    [[nodiscard]] bool is_streamed() const noexcept { return static_cast<bool>(producer_); }
+    /// Gives what was set by `set_content_length`.
+    [[nodiscard]] std::optional<std::uint64_t> stream_length() const noexcept {
+        return stream_length_;
+    }
+    /// Gives the producer of a streamed body. *Lifetime*: what it makes refers to it.
+    [[nodiscard]] body_producer& producer() noexcept { return producer_; }
+
+private:
+    http::headers headers_;
+    std::string body_;
+    body_producer producer_;
+    std::optional<std::uint64_t> stream_length_;
+    http::status status_;
+    bool closes_ = false;
+};
+
+/// Appends `text` as a JSON string, with its quotes. Bytes that are not UTF-8 become U+FFFD.
+void append_json_string(std::string& to, std::string_view text);
+
+}  // namespace heph::http

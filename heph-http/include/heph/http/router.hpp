@@ -1,0 +1,122 @@
+#pragma once
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <heph/core/task.hpp>
+#include <heph/http/method.hpp>
+#include <heph/http/request.hpp>
+#include <heph/http/response.hpp>
+
+namespace heph::http {
+
+namespace detail {
+struct route_node;
+}
+
+/// Answers a request: any function `task<response>(request&)`, or `response(request&)` when it has
+/// nothing to wait for.
+///
+/// A coroutine lambda with captures is safe here: the router owns it for as long as it serves.
+/// *Thread safety*: it is called by all workers that serve the router, at the same time.
+class handler {
+public:
+    handler() noexcept = default;
+
+    template <typename F>
+        requires(!std::same_as<std::remove_cvref_t<F>, handler> &&
+                 std::is_invocable_r_v<task<response>, F&, request&>)
+    handler(F function) : waiting_(std::move(function)) {}  // NOLINT(google-explicit-constructor)
+
+    template <typename F>
+        requires(!std::same_as<std::remove_cvref_t<F>, handler> &&
+                 std::is_invocable_r_v<response, F&, request&>)
+    handler(F function) : direct_(std::move(function)) {}  // NOLINT(google-explicit-constructor)
+
+    /// Tells whether it answers without a coroutine, through `call`.
+    [[nodiscard]] bool is_direct() const noexcept { return static_cast<bool>(direct_); }
+    /// Answers. *Requires*: `is_direct()`.
+    [[nodiscard]] response call(request& request) const { return direct_(request); }
+    /// Answers. *Requires*: not `is_direct()`.
+    [[nodiscard]] task<response> start(request& request) const { return waiting_(request); }
+
+private:
+    std::function<task<response>(request&)> waiting_;
+    std::function<response(request&)> direct_;
+};
+
+/// Finds the handler of a request by its path and method.
+///
+///     router.get("/notes/{id}", read_note).put("/notes/{id}", write_note);
+///     router.get("/files/{path...}", read_file);
+///
+/// A pattern's segment is literal text, `{name}` for one segment that is not empty, or, at the end,
+/// `{name...}` for all that is left, which may be nothing. Literal text comes before `{name}`, and
+/// that before `{name...}`. Segments are compared percent-decoded, and parameters are given
+/// decoded; an encoded slash never counts as a separator, and is refused within `{name...}`.
+/// The time taken grows with the path's length, not with the number of routes.
+///
+/// HEAD is answered by the handler of GET, and OPTIONS by the allowed methods, unless there is a
+/// handler for them. An unknown path is answered with 404, another method with 405 and `Allow`.
+///
+/// *Thread safety*: setting up is unsafe; finding is safe.
+class router {
+public:
+    router();
+    router(router&&) noexcept;
+    router& operator=(router&&) noexcept;
+    ~router();
+
+    /// Adds a route.
+    /// *Errors*: throws `std::invalid_argument` when the pattern is malformed, or the route is
+    /// there already, maybe with another parameter's name.
+    router& route(method method, std::string_view pattern, handler handler);
+
+    router& get(std::string_view pattern, handler function) {
+        return route(method::get, pattern, std::move(function));
+    }
+    router& head(std::string_view pattern, handler function) {
+        return route(method::head, pattern, std::move(function));
+    }
+    router& post(std::string_view pattern, handler function) {
+        return route(method::post, pattern, std::move(function));
+    }
+    router& put(std::string_view pattern, handler function) {
+        return route(method::put, pattern, std::move(function));
+    }
+    router& patch(std::string_view pattern, handler function) {
+        return route(method::patch, pattern, std::move(function));
+    }
+    router& delete_(std::string_view pattern, handler function) {
+        return route(method::delete_, pattern, std::move(function));
+    }
+    router& options(std::string_view pattern, handler function) {
+        return route(method::options, pattern, std::move(function));
+    }
+
+    /// What `find` found.
+    struct match {
+        const handler* found = nullptr;  ///< Null when no route matches path and method.
+        method_set allowed;              ///< The path's methods; empty when there is no such path.
+        bool bad_path = false;           ///< The path is ambiguous: 400.
+    };
+
+    /// Finds a route, and fills `params`. *Lifetime*: `params` refers to the router.
+    [[nodiscard]] match find(method method, std::string_view path, path_params& params) const;
+
+    /// Gives the answer to a request that `find` has no handler for.
+    [[nodiscard]] static response answer_unmatched(method method, const match& match);
+
+    /// Answers a request: what the server does with each one.
+    task<response> handle(request& request) const;
+
+private:
+    std::unique_ptr<detail::route_node> root_;
+};
+
+}  // namespace heph::http

@@ -1,0 +1,93 @@
+#pragma once
+
+// Which bytes may stand where in HTTP/1.1 (RFC 9110, 5.6; RFC 3986).
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace heph::http::detail {
+
+enum char_class : std::uint8_t {
+    token_char = 1,       // tchar
+    host_char = 2,        // reg-name without percent-encoding: unreserved, sub-delims
+    unreserved_char = 4,  // unreserved
+};
+
+consteval std::array<std::uint8_t, 256> make_char_classes() {
+    std::array<std::uint8_t, 256> classes{};
+    const auto mark = [&classes](std::string_view text, std::uint8_t value) {
+        for (const char c : text) { classes[static_cast<unsigned char>(c)] |= value; }
+    };
+    for (char c = '0'; c <= '9'; ++c) { mark({&c, 1}, token_char | host_char | unreserved_char); }
+    for (char c = 'a'; c <= 'z'; ++c) { mark({&c, 1}, token_char | host_char | unreserved_char); }
+    for (char c = 'A'; c <= 'Z'; ++c) { mark({&c, 1}, token_char | host_char | unreserved_char); }
+    mark("-._~", unreserved_char | host_char);
+    mark("!#$%&'*+-.^_`|~", token_char);
+    mark("!$&'()*+,;=", host_char);
+    return classes;
+}
+
+inline constexpr std::array<std::uint8_t, 256> char_classes = make_char_classes();
+
+[[nodiscard]] constexpr bool is_char(char c, char_class wanted) noexcept {
+    return (char_classes[static_cast<unsigned char>(c)] & wanted) != 0;
+}
+
+[[nodiscard]] constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
+/// Gives the value of a hexadecimal digit, or -1.
+[[nodiscard]] constexpr int hex_digit(char c) noexcept {
+    if (is_digit(c)) { return c - '0'; }
+    const char lower = static_cast<char>(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+[[nodiscard]] constexpr bool is_text_char(char c) noexcept {
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
+}
+
+/// Gives the first byte that is neither visible, a blank, a tab nor above 127; a line of a message
+/// ends at such a byte. Looks at eight bytes at a time.
+[[nodiscard]] inline const char* find_line_end(const char* at, const char* end) noexcept {
+    constexpr std::uint64_t ones = 0x0101010101010101;
+    constexpr std::uint64_t tops = 0x8080808080808080;
+    while (end - at >= 8) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, at, 8);
+        // The classic "has a byte less than n" and "has a byte equal to n"; exact per byte for the
+        // lowest hit, which is all that matters as the bytes are then looked at one by one.
+        const std::uint64_t low = (word - ones * 0x20) & ~word & tops;
+        const std::uint64_t del = word ^ (ones * 0x7f);
+        if ((low | ((del - ones) & ~del & tops)) != 0) {
+            for (int i = 0; i < 8; ++i) {
+                if (!is_text_char(at[i])) { return at + i; }
+            }
+        }
+        at += 8;
+    }
+    while (at != end && is_text_char(*at)) { ++at; }
+    return at;
+}
+
+/// Removes blanks and tabs around a text.
+[[nodiscard]] constexpr std::string_view trim(std::string_view text) noexcept {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) {
+        text.remove_prefix(1);
+    }
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) { text.remove_suffix(1); }
+    return text;
+}
+
+/// Takes the next element off a comma-separated list. Elements may be empty.
+[[nodiscard]] constexpr std::string_view next_element(std::string_view& list) noexcept {
+    const std::size_t comma = list.find(',');
+    const std::string_view element = trim(list.substr(0, comma));
+    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+    return element;
+}
+
+}  // namespace heph::http::detail

@@ -1,0 +1,128 @@
+#include <string>
+
+#include <heph/http/error.hpp>
+
+namespace heph::http {
+
+namespace {
+
+struct description {
+    http::status status;
+    std::string_view message;
+};
+
+description describe(error value) noexcept {
+    switch (value) {
+        case error::bad_request_line:
+            return {status::bad_request, "The request line is not METHOD SP target SP HTTP/1.1."};
+        case error::unknown_method:
+            return {status::not_implemented, "The request method is not known here."};
+        case error::bad_target:
+            return {status::bad_request,
+                    "The request target is not valid, or not allowed with this method."};
+        case error::bad_percent_encoding:
+            return {status::bad_request, "The request target has broken percent-encoding."};
+        case error::target_too_long:
+            return {status::uri_too_long, "The request line is longer than this server takes."};
+        case error::unsupported_version:
+            return {status::http_version_not_supported,
+                    "This server speaks HTTP/1.0 and HTTP/1.1 only."};
+        case error::tls_on_plain_port:
+            return {status::bad_request, "This port speaks plain HTTP, not TLS."};
+        case error::bad_line_ending:
+            return {status::bad_request,
+                    "A line has a control character, or does not end in CR LF."};
+        case error::bad_header_name:
+            return {status::bad_request, "A header line is not a name, a colon and a value."};
+        case error::space_before_colon:
+            return {status::bad_request,
+                    "There is white space between a header's name and its colon."};
+        case error::folded_header:
+            return {status::bad_request,
+                    "A header line begins with white space: folded headers are not taken."};
+        case error::bad_header_value:
+            return {status::bad_request, "A header value has a control character."};
+        case error::head_too_large:
+            return {status::request_header_fields_too_large,
+                    "The header section is larger than this server takes."};
+        case error::too_many_headers:
+            return {status::request_header_fields_too_large,
+                    "There are more header fields than this server takes."};
+        case error::missing_host:
+            return {status::bad_request, "An HTTP/1.1 request needs a Host header."};
+        case error::repeated_host:
+            return {status::bad_request, "There is more than one Host header."};
+        case error::bad_host:
+            return {status::bad_request,
+                    "The Host header or the target's authority is not a valid host and port."};
+        case error::unknown_expectation:
+            return {status::expectation_failed,
+                    "The only expectation that is known here is 100-continue."};
+        case error::bad_content_length:
+            return {status::bad_request, "The Content-Length is not one decimal number."};
+        case error::repeated_content_length:
+            return {status::bad_request, "There is more than one Content-Length header."};
+        case error::length_and_transfer_encoding:
+            return {status::bad_request,
+                    "There are both a Content-Length and a Transfer-Encoding."};
+        case error::bad_transfer_encoding:
+            return {status::bad_request,
+                    "The Transfer-Encoding is malformed, or does not end in chunked."};
+        case error::unknown_transfer_encoding:
+            return {status::not_implemented,
+                    "The only transfer coding that is known here is chunked."};
+        case error::transfer_encoding_in_http_1_0:
+            return {status::bad_request, "HTTP/1.0 has no Transfer-Encoding."};
+        case error::bad_chunk: return {status::bad_request, "The chunked body is malformed."};
+        case error::chunk_extension_too_long:
+            return {status::bad_request, "A chunk extension is longer than this server takes."};
+        case error::trailers_too_large:
+            return {status::request_header_fields_too_large,
+                    "The trailer section is larger than this server takes."};
+        case error::body_too_large:
+            return {status::content_too_large, "The body is larger than this server takes."};
+        case error::head_timed_out:
+            return {status::request_timeout, "The request's head took too long to arrive."};
+        case error::body_timed_out:
+            return {status::request_timeout, "The request's body arrives too slowly."};
+        case error::connection_lost:
+            return {status::bad_request, "The connection ended in the middle of a message."};
+        case error::too_many_connections:
+            return {status::service_unavailable,
+                    "The server has as many connections as it takes; try again later."};
+        case error::handler_failed:
+            return {status::internal_server_error, "The server failed to answer this request."};
+        case error::bad_response:
+            return {status::internal_server_error, "The server's answer could not be sent."};
+    }
+    return {status::internal_server_error, "An error that has no description."};
+}
+
+class category final : public std::error_category {
+public:
+    [[nodiscard]] const char* name() const noexcept override { return "heph.http"; }
+    [[nodiscard]] std::string message(int value) const override {
+        return std::string(describe(static_cast<error>(value)).message);
+    }
+};
+
+}  // namespace
+
+status status_of(error value) noexcept { return describe(value).status; }
+
+bool should_close(error value) noexcept {
+    return value != error::handler_failed && value != error::bad_response;
+}
+
+std::string_view message(error value) noexcept { return describe(value).message; }
+
+const std::error_category& error_category() noexcept {
+    static const category instance;
+    return instance;
+}
+
+std::error_code make_error_code(error value) noexcept {
+    return {static_cast<int>(value), error_category()};
+}
+
+}  // namespace heph::http

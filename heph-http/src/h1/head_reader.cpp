@@ -1,0 +1,246 @@
+#include "head_reader.hpp"
+
+#include <llhttp.h>
+
+#include <charconv>
+#include <cstddef>
+
+#include "../chars.hpp"
+
+namespace heph::http::h1 {
+
+namespace {
+
+// What llhttp finds, and what it is allowed to leave to us. It is lenient only where
+// `check_fields` is stricter than it, and gives the better error.
+struct reading {
+    request_head* head;
+    std::size_t headers_max;
+    bool too_many = false;
+};
+
+}  // namespace
+
+// The bytes are complete, in one piece, and hold no control characters: llhttp calls back once for
+// each name and each value.
+struct head_reader::callbacks {
+    static reading& of(llhttp_t* parser) noexcept { return *static_cast<reading*>(parser->data); }
+
+    static int on_field(llhttp_t* parser, const char* at, std::size_t size) {
+        auto& [head, headers_max, too_many] = of(parser);
+        auto& fields = head->headers_.fields_;
+        if (fields.size() == headers_max) {
+            too_many = true;
+            return HPE_USER;
+        }
+        headers::field added{};
+        added.name_at = static_cast<std::uint32_t>(at - head->headers_.text_.data());
+        added.name_size = static_cast<std::uint32_t>(size);
+        fields.push_back(added);
+        return 0;
+    }
+
+    static int on_value(llhttp_t* parser, const char* at, std::size_t size) {
+        headers& headers = of(parser).head->headers_;
+        if (headers.fields_.empty()) { return HPE_USER; }
+        const std::string_view value = detail::trim({at, size});
+        headers::field& field = headers.fields_[headers.fields_.size() - 1];
+        field.value_at = static_cast<std::uint32_t>(value.data() - headers.text_.data());
+        field.value_size = static_cast<std::uint32_t>(value.size());
+        return 0;
+    }
+
+    static int on_headers_complete(llhttp_t*) { return HPE_PAUSED; }
+
+    static const llhttp_settings_t& settings() noexcept {
+        static const llhttp_settings_t made = [] {
+            llhttp_settings_t blank;
+            llhttp_settings_init(&blank);
+            blank.on_header_field = on_field;
+            blank.on_header_value = on_value;
+            blank.on_headers_complete = on_headers_complete;
+            return blank;
+        }();
+        return made;
+    }
+};
+
+std::expected<request_line, error> split_request_line(std::string_view line) noexcept {
+    const std::size_t first = line.find(' ');
+    const std::size_t last = line.rfind(' ');
+    if (first == std::string_view::npos || first == last) {
+        return std::unexpected(error::bad_request_line);
+    }
+    request_line parts;
+    parts.method = line.substr(0, first);
+    parts.target = line.substr(first + 1, last - first - 1);
+    parts.version = line.substr(last + 1);
+    const std::string_view number = parts.version.substr(parts.version.size() < 5 ? 0 : 5);
+    if (!is_token(parts.method) || parts.target.find(' ') != std::string_view::npos ||
+        parts.target.empty() || !parts.version.starts_with("HTTP/") || number.size() != 3 ||
+        !detail::is_digit(number[0]) || number[1] != '.' || !detail::is_digit(number[2])) {
+        return std::unexpected(error::bad_request_line);
+    }
+    if (number[0] != '1') { return std::unexpected(error::unsupported_version); }
+    return parts;
+}
+
+std::expected<void, error> check_header_line(std::string_view line) noexcept {
+    std::size_t at = 0;
+    while (at < line.size() && detail::is_char(line[at], detail::token_char)) { ++at; }
+    if (at < line.size() && line[at] == ':' && at > 0) { return {}; }
+    const bool blank = at < line.size() && (line[at] == ' ' || line[at] == '\t');
+    if (blank && at == 0) { return std::unexpected(error::folded_header); }
+    if (blank && line.find_first_not_of(" \t", at) == line.find(':', at) &&
+        line.find(':', at) != std::string_view::npos) {
+        return std::unexpected(error::space_before_colon);
+    }
+    return std::unexpected(error::bad_header_name);
+}
+
+request_head::slice head_reader::slice_of(std::string_view part) const noexcept {
+    request_head::slice made;
+    if (part.empty()) { return made; }
+    made.at = static_cast<std::uint32_t>(part.data() - head_->headers_.text_.data());
+    made.size = static_cast<std::uint32_t>(part.size());
+    return made;
+}
+
+std::expected<void, error> head_reader::read(std::uint32_t begin_at) {
+    auto done = read_request_line(begin_at);
+    if (done) { done = read_fields(begin_at); }
+    if (done) { done = check_fields(); }
+    return done;
+}
+
+std::expected<void, error> head_reader::read_request_line(std::uint32_t begin_at) {
+    const auto& text = head_->headers_.text_;
+    const std::string_view from(text.data() + begin_at, text.size() - begin_at);
+    const auto line = split_request_line(from.substr(0, from.find('\r')));
+    if (!line) { return std::unexpected(line.error()); }
+    const auto method = parse_method(line->method);
+    if (!method) { return std::unexpected(error::unknown_method); }
+    const auto parts = parse_target(*method, line->target);
+    if (!parts) { return std::unexpected(parts.error()); }
+
+    head_->method_ = *method;
+    head_->version_ = line->version.back() == '0' ? version::http_1_0 : version::http_1_1;
+    head_->form_ = parts->form;
+    head_->target_ = slice_of(line->target);
+    head_->authority_ = slice_of(parts->authority);
+    head_->path_ = slice_of(parts->path);
+    head_->query_ = slice_of(parts->query);
+    return {};
+}
+
+std::expected<void, error> head_reader::read_fields(std::uint32_t begin_at) {
+    llhttp_t parser;
+    llhttp_init(&parser, HTTP_REQUEST, &callbacks::settings());
+    parser.lenient_flags = LENIENT_CHUNKED_LENGTH | LENIENT_TRANSFER_ENCODING | LENIENT_VERSION;
+    reading found{head_, limits_->headers_max};
+    parser.data = &found;
+    const auto& text = head_->headers_.text_;
+    const llhttp_errno_t outcome =
+        llhttp_execute(&parser, text.data() + begin_at, text.size() - begin_at);
+    switch (outcome) {
+        case HPE_PAUSED: return {};
+        case HPE_INVALID_CONTENT_LENGTH: return std::unexpected(error::bad_content_length);
+        case HPE_UNEXPECTED_CONTENT_LENGTH: return std::unexpected(error::repeated_content_length);
+        case HPE_INVALID_URL: return std::unexpected(error::bad_target);
+        case HPE_INVALID_HEADER_TOKEN: return std::unexpected(error::bad_header_value);
+        default:
+            return std::unexpected(found.too_many ? error::too_many_headers
+                                                  : error::bad_request_line);
+    }
+}
+
+std::expected<void, error> head_reader::check_fields() {
+    for (const header field : head_->headers_) {
+        if (auto checked = check_field(field); !checked) { return checked; }
+    }
+    const bool is_1_1 = head_->version_ == version::http_1_1;
+    if (!has_host_ && is_1_1) { return std::unexpected(error::missing_host); }
+    if (has_transfer_encoding_) {
+        if (has_length_) { return std::unexpected(error::length_and_transfer_encoding); }
+        if (!is_1_1) { return std::unexpected(error::transfer_encoding_in_http_1_0); }
+        head_->framing_ = body_framing::chunked;
+    } else if (has_length_) {
+        head_->framing_ = body_framing::length;
+    }
+    if (head_->content_length_ > limits_->streamed_body_bytes_max) {
+        return std::unexpected(error::body_too_large);
+    }
+    head_->keep_alive_ = !wants_close_ && (is_1_1 || wants_keep_alive_);
+    // A 1.0 client cannot know of interim responses (RFC 9110, 10.1.1).
+    if (!is_1_1) { head_->expects_continue_ = false; }
+    return {};
+}
+
+std::expected<void, error> head_reader::check_field(const header& field) {
+    switch (field.name.size()) {
+        case 4:
+            if (!equal_ignoring_case(field.name, "host")) { return {}; }
+            if (has_host_) { return std::unexpected(error::repeated_host); }
+            has_host_ = true;
+            if (!is_host(field.value)) { return std::unexpected(error::bad_host); }
+            return {};
+        case 6:
+            if (!equal_ignoring_case(field.name, "expect")) { return {}; }
+            if (!equal_ignoring_case(field.value, "100-continue")) {
+                return std::unexpected(error::unknown_expectation);
+            }
+            head_->expects_continue_ = true;
+            return {};
+        case 10:
+            if (!equal_ignoring_case(field.name, "connection")) { return {}; }
+            return check_connection(field.value);
+        case 14: {
+            if (!equal_ignoring_case(field.name, "content-length")) { return {}; }
+            if (has_length_) { return std::unexpected(error::repeated_content_length); }
+            has_length_ = true;
+            const char* end = field.value.data() + field.value.size();
+            const auto [at, failure] =
+                std::from_chars(field.value.data(), end, head_->content_length_);
+            // No sign passes here, as the type is unsigned.
+            if (failure != std::errc() || at != end) {
+                return std::unexpected(error::bad_content_length);
+            }
+            return {};
+        }
+        case 17:
+            if (!equal_ignoring_case(field.name, "transfer-encoding")) { return {}; }
+            if (has_transfer_encoding_) { return std::unexpected(error::bad_transfer_encoding); }
+            has_transfer_encoding_ = true;
+            return check_transfer_encoding(field.value);
+        default: return {};
+    }
+}
+
+// RFC 9112, 6.1 and 6.3: what does not end in `chunked`, or has it twice, has no known end.
+std::expected<void, error> head_reader::check_transfer_encoding(std::string_view value) {
+    if (equal_ignoring_case(value, "chunked")) { return {}; }
+    const std::size_t comma = value.rfind(',');
+    if (comma == std::string_view::npos ||
+        !equal_ignoring_case(detail::trim(value.substr(comma + 1)), "chunked")) {
+        return std::unexpected(error::bad_transfer_encoding);
+    }
+    std::string_view before = value.substr(0, comma);
+    do {
+        const std::string_view coding = detail::next_element(before);
+        if (!is_token(coding) || equal_ignoring_case(coding, "chunked")) {
+            return std::unexpected(error::bad_transfer_encoding);
+        }
+    } while (!before.empty());
+    return std::unexpected(error::unknown_transfer_encoding);
+}
+
+std::expected<void, error> head_reader::check_connection(std::string_view value) {
+    while (!value.empty()) {
+        const std::string_view option = detail::next_element(value);
+        if (equal_ignoring_case(option, "close")) { wants_close_ = true; }
+        if (equal_ignoring_case(option, "keep-alive")) { wants_keep_alive_ = true; }
+    }
+    return {};
+}
+
+}  // namespace heph::http::h1

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <expected>
+#include <string_view>
+
+#include <heph/http/error.hpp>
+#include <heph/http/limits.hpp>
+#include <heph/http/request_head.hpp>
+
+namespace heph::http::h1 {
+
+/// The parts of a request line.
+struct request_line {
+    std::string_view method;
+    std::string_view target;
+    std::string_view version;
+};
+
+/// Takes a request line apart: exactly one blank between its three parts.
+[[nodiscard]] std::expected<request_line, error> split_request_line(std::string_view line) noexcept;
+
+/// Checks a line of the header section, or of the trailer section.
+[[nodiscard]] std::expected<void, error> check_header_line(std::string_view line) noexcept;
+
+/// Fills a `request_head` whose text, from the request line to the empty line, is complete and has
+/// passed the checks of its lines.
+class head_reader {
+public:
+    head_reader(request_head& head, const limits& limits) noexcept
+        : head_(&head), limits_(&limits) {}
+
+    /// Reads the text from `begin_at` on.
+    std::expected<void, error> read(std::uint32_t begin_at);
+
+private:
+    struct callbacks;
+
+    std::expected<void, error> read_request_line(std::uint32_t begin_at);
+    std::expected<void, error> read_fields(std::uint32_t begin_at);
+    std::expected<void, error> check_fields();
+    std::expected<void, error> check_field(const header& field);
+    std::expected<void, error> check_transfer_encoding(std::string_view value);
+    std::expected<void, error> check_connection(std::string_view value);
+    request_head::slice slice_of(std::string_view part) const noexcept;
+
+    request_head* head_;
+    const limits* limits_;
+    bool has_host_ = false;
+    bool has_length_ = false;
+    bool has_transfer_encoding_ = false;
+    bool wants_close_ = false;
+    bool wants_keep_alive_ = false;
+};
+
+}  // namespace heph::http::h1

@@ -1,0 +1,110 @@
+#include "chars.hpp"
+
+#include <algorithm>
+
+#include <heph/http/headers.hpp>
+
+namespace heph::http {
+
+namespace {
+
+char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+}  // namespace
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
+    if (a.size() != b.size()) { return false; }
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (a[i] != b[i] && lower(a[i]) != lower(b[i])) { return false; }
+    }
+    return true;
+}
+
+bool is_token(std::string_view text) noexcept {
+    return !text.empty() &&
+           std::ranges::all_of(text, [](char c) { return detail::is_char(c, detail::token_char); });
+}
+
+bool is_field_value(std::string_view text) noexcept {
+    const char* end = text.data() + text.size();
+    return detail::find_line_end(text.data(), end) == end && detail::trim(text) == text;
+}
+
+header headers::operator[](std::size_t index) const noexcept {
+    const field& found = fields_[index];
+    return {text(found.name_at, found.name_size), text(found.value_at, found.value_size)};
+}
+
+std::optional<std::string_view> headers::get(std::string_view name) const noexcept {
+    for (std::size_t i = 0; i < fields_.size(); ++i) {
+        if (fields_[i].name_size != name.size()) { continue; }
+        const header found = (*this)[i];
+        if (equal_ignoring_case(found.name, name)) { return found.value; }
+    }
+    return std::nullopt;
+}
+
+bool headers::contains(std::string_view name) const noexcept { return get(name).has_value(); }
+
+std::size_t headers::count(std::string_view name) const noexcept {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        *this, [name](const header& each) { return equal_ignoring_case(each.name, name); }));
+}
+
+bool headers::has_token(std::string_view name, std::string_view token) const noexcept {
+    for (const header each : *this) {
+        if (!equal_ignoring_case(each.name, name)) { continue; }
+        std::string_view list = each.value;
+        while (!list.empty()) {
+            if (equal_ignoring_case(detail::next_element(list), token)) { return true; }
+        }
+    }
+    return false;
+}
+
+std::uint32_t headers::store(std::string_view text) {
+    const auto at = static_cast<std::uint32_t>(text_.size());
+    text_.append(text.data(), text.size());
+    return at;
+}
+
+void headers::append(std::string_view name, std::string_view value) {
+    field added{};
+    added.name_at = store(name);
+    added.name_size = static_cast<std::uint32_t>(name.size());
+    added.value_at = store(value);
+    added.value_size = static_cast<std::uint32_t>(value.size());
+    fields_.push_back(added);
+}
+
+void headers::set(std::string_view name, std::string_view value) {
+    for (std::size_t i = 0; i < fields_.size(); ++i) {
+        if (!equal_ignoring_case((*this)[i].name, name)) { continue; }
+        const std::uint32_t at = store(value);
+        fields_[i].value_at = at;
+        fields_[i].value_size = static_cast<std::uint32_t>(value.size());
+        for (std::size_t j = fields_.size() - 1; j > i; --j) {
+            if (equal_ignoring_case((*this)[j].name, name)) { fields_.erase(j); }
+        }
+        return;
+    }
+    append(name, value);
+}
+
+std::size_t headers::remove(std::string_view name) noexcept {
+    std::size_t removed = 0;
+    for (std::size_t i = fields_.size(); i-- > 0;) {
+        if (equal_ignoring_case((*this)[i].name, name)) {
+            fields_.erase(i);
+            ++removed;
+        }
+    }
+    return removed;
+}
+
+void headers::clear() noexcept {
+    text_.clear();
+    fields_.clear();
+}
+
+}  // namespace heph::http

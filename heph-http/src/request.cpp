@@ -1,0 +1,70 @@
+#include <utility>
+
+#include <heph/http/request.hpp>
+
+namespace heph::http {
+
+namespace {
+
+class empty_body final : public body_reader {
+public:
+    task<std::expected<std::string_view, error>> next() override { co_return std::string_view(); }
+};
+
+empty_body no_body;
+
+}  // namespace
+
+std::string_view path_params::get(std::string_view name) const noexcept {
+    for (std::size_t i = 0; i < values_.size(); ++i) {
+        const entry& value = values_[i];
+        if (std::string_view(value.name, value.name_size) == name) {
+            return {text_.data() + value.value_at, value.value_size};
+        }
+    }
+    return {};
+}
+
+void path_params::add(std::string_view name, std::string_view value) {
+    entry added{};
+    added.name = name.data();
+    added.name_size = static_cast<std::uint32_t>(name.size());
+    added.value_at = static_cast<std::uint32_t>(text_.size());
+    added.value_size = static_cast<std::uint32_t>(value.size());
+    text_.append(value.data(), value.size());
+    values_.push_back(added);
+}
+
+void path_params::truncate(std::size_t count) noexcept {
+    if (count < values_.size()) {
+        text_.truncate(values_[count].value_at);
+        values_.truncate(count);
+    }
+}
+
+request::request() noexcept : body_(&no_body) {}
+
+task<std::expected<std::string, error>> request::read_body() { return read_body(body_bytes_max_); }
+
+task<std::expected<std::string, error>> request::read_body(std::uint64_t bytes_max) {
+    // Refused before a byte of it was asked for, and so before the client was told to go on.
+    const auto length = head_.content_length();
+    if (length && *length > bytes_max) { co_return std::unexpected(error::body_too_large); }
+    std::string body;
+    for (;;) {
+        const std::expected<std::string_view, error> piece = co_await body_->next();
+        if (!piece) { co_return std::unexpected(piece.error()); }
+        if (piece->empty()) { break; }
+        if (piece->size() > bytes_max - body.size()) {
+            co_return std::unexpected(error::body_too_large);
+        }
+        // What was announced is only believed as far as it has come.
+        if (body.empty() && length && *length <= 64 * 1024) {
+            body.reserve(static_cast<std::size_t>(*length));
+        }
+        body.append(*piece);
+    }
+    co_return body;
+}
+
+}  // namespace heph::http

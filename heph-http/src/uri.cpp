@@ -1,0 +1,211 @@
+#include "chars.hpp"
+
+#include <algorithm>
+#include <cstddef>
+
+#include <heph/http/headers.hpp>
+#include <heph/http/uri.hpp>
+
+namespace heph::http {
+
+namespace {
+
+// The value of the two digits behind a percent sign at `at`, or -1.
+int encoded_byte(std::string_view text, std::size_t at) noexcept {
+    if (at + 2 >= text.size()) { return -1; }
+    const int high = detail::hex_digit(text[at + 1]);
+    const int low = detail::hex_digit(text[at + 2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+// Tells whether a segment is `.` or `..`, with any of the dots percent-encoded.
+bool is_dot_segment(std::string_view segment) noexcept {
+    std::size_t dots = 0;
+    for (std::size_t at = 0; at < segment.size(); ++dots) {
+        if (segment[at] == '.') {
+            at += 1;
+        } else if (segment[at] == '%' && encoded_byte(segment, at) == '.') {
+            at += 3;
+        } else {
+            return false;
+        }
+    }
+    return dots == 1 || dots == 2;
+}
+
+bool is_visible(char c) noexcept { return c > 0x20 && c < 0x7f; }
+
+std::expected<void, error> check_path(std::string_view path) noexcept {
+    bool suspicious = false;
+    for (std::size_t at = 0; at < path.size(); ++at) {
+        if (path[at] == '%') {
+            // An encoded NUL would cut the name short for whoever takes it as a C string.
+            if (encoded_byte(path, at) <= 0) {
+                return std::unexpected(error::bad_percent_encoding);
+            }
+            suspicious = true;
+        } else if (path[at] == '.') {
+            suspicious = true;
+        }
+    }
+    if (!suspicious) { return {}; }
+    std::size_t begin = 1;  // Behind the slash.
+    for (;;) {
+        const std::size_t end = path.find('/', begin);
+        if (is_dot_segment(path.substr(begin, end - begin))) {
+            return std::unexpected(error::bad_target);
+        }
+        if (end == std::string_view::npos) { return {}; }
+        begin = end + 1;
+    }
+}
+
+std::expected<target_parts, error> split_path(target_parts parts, std::string_view text) noexcept {
+    const std::size_t question = text.find('?');
+    parts.path = text.substr(0, question);
+    if (question != std::string_view::npos) { parts.query = text.substr(question + 1); }
+    if (auto checked = check_path(parts.path); !checked) {
+        return std::unexpected(checked.error());
+    }
+    return parts;
+}
+
+std::expected<target_parts, error> parse_absolute(std::string_view target) noexcept {
+    const std::size_t colon = target.find("://");
+    if (colon == std::string_view::npos) { return std::unexpected(error::bad_target); }
+    const std::string_view scheme = target.substr(0, colon);
+    if (!equal_ignoring_case(scheme, "http") && !equal_ignoring_case(scheme, "https")) {
+        return std::unexpected(error::bad_target);
+    }
+    const std::string_view rest = target.substr(colon + 3);
+    const std::size_t path = rest.find_first_of("/?");
+    target_parts parts;
+    parts.form = target_form::absolute;
+    parts.authority = rest.substr(0, path);
+    if (!is_host(parts.authority)) { return std::unexpected(error::bad_host); }
+    if (path == std::string_view::npos) { return parts; }
+    return split_path(parts, rest.substr(path));
+}
+
+bool is_port(std::string_view text) noexcept {
+    return text.size() <= 5 && std::ranges::all_of(text, detail::is_digit);
+}
+
+bool is_bracketed_address(std::string_view text) noexcept {
+    return text.size() > 2 && std::ranges::all_of(text, [](char c) {
+               return detail::hex_digit(c) >= 0 || c == ':' || c == '.';
+           });
+}
+
+}  // namespace
+
+bool is_host(std::string_view text) noexcept {
+    if (text.starts_with('[')) {
+        const std::size_t bracket = text.find(']');
+        if (bracket == std::string_view::npos) { return false; }
+        const std::string_view rest = text.substr(bracket + 1);
+        return is_bracketed_address(text.substr(1, bracket - 1)) &&
+               (rest.empty() || (rest.front() == ':' && is_port(rest.substr(1))));
+    }
+    const std::size_t colon = text.find(':');
+    const std::string_view name = text.substr(0, colon);
+    if (name.empty()) { return false; }
+    for (std::size_t at = 0; at < name.size(); ++at) {
+        if (detail::is_char(name[at], detail::host_char)) { continue; }
+        if (name[at] != '%' || encoded_byte(name, at) <= 0) { return false; }
+    }
+    return colon == std::string_view::npos || is_port(text.substr(colon + 1));
+}
+
+std::expected<target_parts, error> parse_target(method method, std::string_view target) noexcept {
+    const bool legal =
+        std::ranges::all_of(target, [](char c) { return is_visible(c) && c != '#'; });
+    if (target.empty() || !legal) { return std::unexpected(error::bad_target); }
+    target_parts parts;
+    if (method == method::connect) {
+        const std::size_t colon = target.rfind(':');
+        if (!is_host(target) || colon == std::string_view::npos || colon + 1 == target.size() ||
+            target.back() == ']') {
+            return std::unexpected(error::bad_target);
+        }
+        parts.form = target_form::authority;
+        parts.authority = target;
+        return parts;
+    }
+    if (target.front() == '/') { return split_path(parts, target); }
+    if (target == "*") {
+        if (method != method::options) { return std::unexpected(error::bad_target); }
+        parts.form = target_form::asterisk;
+        return parts;
+    }
+    return parse_absolute(target);
+}
+
+std::expected<std::string, error> percent_decode(std::string_view text) {
+    std::string decoded;
+    decoded.reserve(text.size());
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        if (text[at] != '%') {
+            decoded.push_back(text[at]);
+            continue;
+        }
+        const int byte = encoded_byte(text, at);
+        if (byte < 0) { return std::unexpected(error::bad_percent_encoding); }
+        decoded.push_back(static_cast<char>(byte));
+        at += 2;
+    }
+    return decoded;
+}
+
+std::string percent_encode(std::string_view text) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    std::string encoded;
+    encoded.reserve(text.size());
+    for (const char c : text) {
+        if (detail::is_char(c, detail::unreserved_char)) {
+            encoded.push_back(c);
+            continue;
+        }
+        const auto byte = static_cast<unsigned char>(c);
+        encoded.push_back('%');
+        encoded.push_back(digits[byte >> 4]);
+        encoded.push_back(digits[byte & 15]);
+    }
+    return encoded;
+}
+
+namespace {
+
+std::string decode_form(std::string_view text) {
+    std::string decoded;
+    decoded.reserve(text.size());
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const int byte = text[at] == '%' ? encoded_byte(text, at) : -1;
+        if (byte >= 0) {
+            decoded.push_back(static_cast<char>(byte));
+            at += 2;
+        } else {
+            decoded.push_back(text[at] == '+' ? ' ' : text[at]);
+        }
+    }
+    return decoded;
+}
+
+}  // namespace
+
+std::optional<std::string> query_parameter(std::string_view query, std::string_view name) {
+    while (!query.empty()) {
+        const std::size_t ampersand = query.find('&');
+        const std::string_view pair = query.substr(0, ampersand);
+        const std::size_t equals = pair.find('=');
+        if (decode_form(pair.substr(0, equals)) == name) {
+            return equals == std::string_view::npos ? std::string()
+                                                    : decode_form(pair.substr(equals + 1));
+        }
+        if (ampersand == std::string_view::npos) { break; }
+        query = query.substr(ampersand + 1);
+    }
+    return std::nullopt;
+}
+
+}  // namespace heph::http
