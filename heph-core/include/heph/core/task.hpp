@@ -58,8 +58,8 @@ public:
     using future_type = std::remove_cvref_t<Held>;
     using value_type = future_value_t<future_type>;
 
-    leaf_awaiter(Held&& future, task_promise_base& root) noexcept(
-        std::is_nothrow_constructible_v<Held, Held&&>)
+    leaf_awaiter(Held&& future,
+                 task_promise_base& root) noexcept(std::is_nothrow_constructible_v<Held, Held&&>)
         : future_(std::forward<Held>(future)), root_(&root) {}
     leaf_awaiter(const leaf_awaiter&) = delete;
     leaf_awaiter& operator=(const leaf_awaiter&) = delete;
@@ -105,8 +105,7 @@ private:
     Held future_;
     task_promise_base* root_;
     [[no_unique_address]] std::conditional_t<std::is_void_v<value_type>, nothing,
-                                             std::optional<polled<value_type>>>
-        result_;
+                                             std::optional<polled<value_type>>> result_;
     [[no_unique_address]] std::conditional_t<polls_noexcept, nothing_else, std::exception_ptr>
         error_;
 };
@@ -127,7 +126,7 @@ struct task_promise_base {
         template <typename Promise>
         static void await_suspend(std::coroutine_handle<Promise> done) noexcept {
             task_promise_base& promise = done.promise();
-            if (promise.root != &promise) { 
+            if (promise.root != &promise) {
                 promise.root->next = std::coroutine_handle<>::from_address(promise.continuation);
             }
         }
@@ -231,7 +230,8 @@ private:
 /// the task. Take values, and give a coroutine lambda parameters instead of captures.
 template <typename T>
 class [[nodiscard]] task {
-    static_assert(!std::is_reference_v<T>, "a task gives a value; use a pointer or reference_wrapper");
+    static_assert(!std::is_reference_v<T>,
+                  "a task gives a value; use a pointer or reference_wrapper");
 
 public:
     using value_type = T;

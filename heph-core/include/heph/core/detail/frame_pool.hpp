@@ -1,15 +1,18 @@
 #pragma once
 
+// Where coroutine frames, and other short-lived objects of varying type, get their memory.
+
 #include <cstddef>
 
 namespace heph::detail {
 
 /// Gives memory for a coroutine frame, 16-byte aligned, from the calling thread's pool.
-/// *Errors*: throws `std::bad_alloc`.
+/// *Errors*: throws `std::bad_alloc`. *Requires*: `size` is not 0.
 [[nodiscard]] void* allocate_frame(std::size_t size);
 
 /// Gives a frame back, from any thread. A frame freed on another thread goes home through the
 /// owning pool's remote-free list. *Requires*: `size` is what `allocate_frame` was called with.
+/// *Lifetime*: a frame may outlive the thread that made it.
 void free_frame(void* frame, std::size_t size) noexcept;
 
 }  // namespace heph::detail

@@ -1,0 +1,267 @@
+#pragma once
+
+// How to reach an actor.
+
+#include <compare>
+#include <concepts>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <heph/core/detail/ref_target.hpp>
+#include <heph/core/rpc.hpp>
+#include <heph/core/send_error.hpp>
+#include <heph/inbox/channel.hpp>
+
+namespace heph {
+
+/// Waits until a message is in an actor's inbox. Made by `actor_ref::send`.
+///
+/// *Cancellation*: the message is either sent by then, or destroyed. *Lifetime*: borrows the
+/// reference.
+template <typename M>
+class [[nodiscard]] send_future {
+    using direct_future =
+        decltype(std::declval<const inbox::sender<M>&>().send(std::declval<M&&>()));
+    using erased_future = detail::any_future<detail::send_result<M>>;
+
+public:
+    /// Nothing, or why it was not sent: never because the inbox is full.
+    using value_type = std::expected<void, send_error<M>>;
+
+    explicit send_future(direct_future direct)
+        : future_(std::in_place_index<0>, std::move(direct)) {}
+    explicit send_future(erased_future erased)
+        : future_(std::in_place_index<1>, std::move(erased)) {}
+
+    polled<value_type> poll(const waker& waker) {
+        if (direct_future* direct = std::get_if<0>(&future_)) {
+            auto sent = direct->poll(waker);
+            if (!sent.is_ready()) { return pending; }
+            return polled<value_type>(std::in_place,
+                                      detail::to_send_result<M>(std::move(sent).value()));
+        }
+        return std::get<1>(future_).poll(waker);
+    }
+
+private:
+    std::variant<direct_future, erased_future> future_;
+};
+
+/// Waits until an actor is finished. Made by `actor_ref::join`. *Lifetime*: borrows the reference.
+template <typename M>
+class [[nodiscard]] join_ref_future {
+    using direct_future = decltype(std::declval<const inbox::sender<M>&>().join());
+    using erased_future = detail::any_future<void>;
+
+public:
+    using value_type = void;
+
+    explicit join_ref_future(direct_future direct)
+        : future_(std::in_place_index<0>, std::move(direct)) {}
+    explicit join_ref_future(erased_future erased)
+        : future_(std::in_place_index<1>, std::move(erased)) {}
+
+    polled<void> poll(const waker& waker) {
+        return std::visit([&waker](auto& future) { return future.poll(waker); }, future_);
+    }
+
+private:
+    std::variant<direct_future, erased_future> future_;
+};
+
+/// Sends messages of type `M` to an actor: the only way to reach one.
+///
+/// A copy reaches the same actor. An actor runs on when its references are gone: once its inbox is
+/// empty it is told that there are no more messages. Besides to an actor, a reference may lead to
+/// a function, to nothing, or through a mapping to another reference; neither costs an allocation
+/// per message.
+///
+/// *Thread safety*: distinct objects: safe, also when they reach the same actor. Shared objects:
+/// safe, except to assign and to destroy. A reference that was moved from may only be assigned and
+/// destroyed.
+template <typename M>
+class actor_ref {
+public:
+    using message_type = M;
+
+    /// Makes a reference to whoever receives from the channel.
+    explicit actor_ref(inbox::sender<M> sender) noexcept
+        : to_(std::in_place_index<0>, std::move(sender)) {}
+
+    /// Makes a reference that calls `function` with each message, on the sender's thread. It may
+    /// return nothing, or a `bool`: false refuses the message.
+    /// *Requires*: the function can be called from several threads at once, as `const`.
+    template <typename F>
+        requires std::invocable<const F&, M>
+    [[nodiscard]] static actor_ref to_function(F function) {
+        return actor_ref(
+            std::make_shared<const detail::function_target<M, F>>(std::move(function)));
+    }
+
+    /// Makes a reference that drops every message, and is always connected.
+    [[nodiscard]] static actor_ref to_nothing() {
+        return to_function([](const M&) {});
+    }
+
+    /// Sends a message if there is room for it.
+    /// *Errors*: the inbox is full, or the actor is finished; the message comes back.
+    [[nodiscard]] std::expected<void, send_error<M>> try_send(M message) const {
+        if (const auto* sender = std::get_if<0>(&to_)) {
+            return detail::to_send_result<M>(sender->try_send(std::move(message)));
+        }
+        return std::get<1>(to_)->try_send(std::move(message));
+    }
+
+    /// Makes the message in place and sends it if there is room: `ref.try_emplace<ping>("x")`, or
+    /// `ref.try_emplace("x")` when the message is no variant.
+    template <typename Alternative = M, typename... Args>
+    [[nodiscard]] std::expected<void, send_error<M>> try_emplace(Args&&... args) const {
+        return try_send(make_message<Alternative>(std::forward<Args>(args)...));
+    }
+
+    /// Sends a message, waiting while the inbox is full.
+    ///
+    /// Within a coroutine built by g++ 12, give it a named variable that is moved, or a type with a
+    /// constructor; or use `emplace`. A braced temporary would be destroyed twice.
+    [[nodiscard]] send_future<M> send(M message) const {
+        if (const auto* sender = std::get_if<0>(&to_)) {
+            return send_future<M>(sender->send(std::move(message)));
+        }
+        return send_future<M>(std::get<1>(to_)->send(std::move(message)));
+    }
+
+    /// Makes the message in place and sends it, waiting while the inbox is full.
+    template <typename Alternative = M, typename... Args>
+    [[nodiscard]] send_future<M> emplace(Args&&... args) const {
+        return send(make_message<Alternative>(std::forward<Args>(args)...));
+    }
+
+    /// Asks the actor, and waits for its answer: gives `std::expected<Res, rpc_error>`.
+    ///
+    /// Which `rpc<Req, Res>` it is follows from the request: the alternative of `M` (or `M` itself)
+    /// with exactly this `Req`, else the only one that can be made from it. Where that is not
+    /// unique, name it: `ref.rpc<get_total>()`.
+    template <typename Call = void, typename... Args>
+    [[nodiscard]] auto rpc(Args&&... request) const {
+        using call_type =
+            typename std::conditional_t<std::is_void_v<Call>, detail::rpc_choice<M, Args...>,
+                                        std::type_identity<Call>>::type;
+        using response_type = typename call_type::response_type;
+        auto [reply, receiver] = inbox::oneshot<detail::reply_t<response_type>>();
+        return rpc_future<send_future<M>, response_type>(
+            emplace<call_type>(std::forward<Args>(request)..., std::move(reply)),
+            std::move(receiver));
+    }
+
+    /// Makes a reference for messages that convert to `M`.
+    template <typename From>
+        requires std::constructible_from<M, From&&>
+    [[nodiscard]] actor_ref<From> map() const {
+        if constexpr (std::same_as<From, M>) {
+            return *this;
+        } else {
+            return map_with<From>(detail::convert_to<M>());
+        }
+    }
+
+    /// Makes a reference for a variant of which this actor takes one alternative: the others are
+    /// refused.
+    template <typename From>
+        requires requires(From& from) { std::get_if<M>(&from); }
+    [[nodiscard]] actor_ref<From> try_map() const {
+        return try_map_fn<From>([](From&& from) -> std::expected<M, From> {
+            if (M* held = std::get_if<M>(&from)) { return std::move(*held); }
+            return std::unexpected(std::move(from));
+        });
+    }
+
+    /// Makes a reference for messages that `function` converts.
+    /// *Requires*: the function can be called from several threads at once, as `const`.
+    template <typename From, typename F>
+        requires std::invocable<const F&, From&&>
+    [[nodiscard]] actor_ref<From> map_fn(F function) const {
+        return map_with<From>(std::move(function));
+    }
+
+    /// Makes a reference for messages that `function` converts, or not: it returns
+    /// `std::optional<M>`, or `std::expected<M, E>`; when `E` is `From`, that is what comes back.
+    template <typename From, typename F>
+        requires std::invocable<const F&, From&&>
+    [[nodiscard]] actor_ref<From> try_map_fn(F function) const {
+        return map_with<From>(std::move(function));
+    }
+
+    /// Completes when the actor is finished. Never, for a function or nothing.
+    [[nodiscard]] join_ref_future<M> join() const {
+        if (const auto* sender = std::get_if<0>(&to_)) {
+            return join_ref_future<M>(sender->join());
+        }
+        return join_ref_future<M>(std::get<1>(to_)->join());
+    }
+
+    /// Tells whether the actor is not finished yet.
+    [[nodiscard]] bool is_connected() const noexcept {
+        if (const auto* sender = std::get_if<0>(&to_)) { return sender->is_connected(); }
+        return std::get<1>(to_)->is_connected();
+    }
+
+    /// Tells whether both lead to the same actor, whatever messages they take.
+    template <typename Other>
+    [[nodiscard]] bool sends_to(const actor_ref<Other>& other) const noexcept {
+        return id() == other.id();
+    }
+
+    /// Identifies the actor as long as a reference to it exists: what `==`, `<` and `std::hash` of
+    /// references compare.
+    [[nodiscard]] inbox::channel_id id() const noexcept {
+        if (const auto* sender = std::get_if<0>(&to_)) { return sender->id(); }
+        return std::get<1>(to_)->id();
+    }
+
+    friend bool operator==(const actor_ref& a, const actor_ref& b) noexcept {
+        return a.id() == b.id();
+    }
+    friend std::strong_ordering operator<=>(const actor_ref& a, const actor_ref& b) noexcept {
+        return a.id() <=> b.id();
+    }
+
+private:
+    template <typename>
+    friend class actor_ref;
+
+    using target_pointer = std::shared_ptr<const detail::ref_target<M>>;
+
+    explicit actor_ref(target_pointer target) noexcept
+        : to_(std::in_place_index<1>, std::move(target)) {}
+
+    template <typename Alternative, typename... Args>
+    static M make_message(Args&&... args) {
+        if constexpr (std::same_as<Alternative, M>) {
+            return M(std::forward<Args>(args)...);
+        } else {
+            return M(std::in_place_type<Alternative>, std::forward<Args>(args)...);
+        }
+    }
+
+    template <typename From, typename F>
+    actor_ref<From> map_with(F function) const {
+        return actor_ref<From>(
+            std::make_shared<const detail::mapped_target<From, M, F>>(*this, std::move(function)));
+    }
+
+    std::variant<inbox::sender<M>, target_pointer> to_;
+};
+
+}  // namespace heph
+
+/// Hashes what `==` compares.
+template <typename M>
+struct std::hash<heph::actor_ref<M>> {
+    std::size_t operator()(const heph::actor_ref<M>& ref) const noexcept {
+        return std::hash<heph::inbox::channel_id>()(ref.id());
+    }
+};

@@ -1,0 +1,116 @@
+#pragma once
+
+// How an actor is made, and made again.
+
+#include <concepts>
+#include <expected>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+#include <heph/core/context.hpp>
+#include <heph/inbox/future.hpp>
+
+namespace heph {
+
+namespace detail {
+
+template <typename T>
+inline constexpr bool is_expected = false;
+template <typename T, typename E>
+inline constexpr bool is_expected<std::expected<T, E>> = true;
+
+template <typename T>
+inline constexpr bool is_expected_void = false;
+template <typename E>
+inline constexpr bool is_expected_void<std::expected<void, E>> = true;
+
+/// Finds the first parameter of a function, a function pointer, or an object with one `operator()`.
+template <typename F>
+struct first_parameter : first_parameter<decltype(&F::operator())> {};
+template <typename R, typename First, typename... Rest>
+struct first_parameter<R (*)(First, Rest...)> : std::type_identity<First> {};
+template <typename R, typename First, typename... Rest>
+struct first_parameter<R (*)(First, Rest...) noexcept> : std::type_identity<First> {};
+template <typename R, typename C, typename First, typename... Rest>
+struct first_parameter<R (C::*)(First, Rest...)> : std::type_identity<First> {};
+template <typename R, typename C, typename First, typename... Rest>
+struct first_parameter<R (C::*)(First, Rest...) const> : std::type_identity<First> {};
+template <typename R, typename C, typename First, typename... Rest>
+struct first_parameter<R (C::*)(First, Rest...) noexcept> : std::type_identity<First> {};
+template <typename R, typename C, typename First, typename... Rest>
+struct first_parameter<R (C::*)(First, Rest...) const noexcept> : std::type_identity<First> {};
+
+/// Finds the message type of a context.
+template <typename Context>
+struct context_message {
+    static_assert(!std::same_as<Context, Context>,
+                  "an actor function's first parameter is a heph::context, by value");
+};
+template <typename M, typename RT>
+struct context_message<context<M, RT>> : std::type_identity<M> {};
+
+}  // namespace detail
+
+/// Describes what an actor may be: a future that gives nothing, or `std::expected<void, E>`.
+template <typename A>
+concept actor = future<A> && std::move_constructible<A> &&
+                (std::is_void_v<future_value_t<A>> || detail::is_expected_void<future_value_t<A>>);
+
+namespace detail {
+
+template <typename T>
+struct made_actor : std::type_identity<T> {};
+template <typename T, typename E>
+struct made_actor<std::expected<T, E>> : std::type_identity<T> {};
+
+}  // namespace detail
+
+/// Makes actors: has a `message_type`, and `make(context, args...)`, which gives an `actor`, or
+/// `std::expected` of one where making it can fail. It is called again at each restart.
+template <typename N, typename RT, typename... Args>
+concept new_actor = requires(N& maker, context<typename N::message_type, RT> ctx, Args... args) {
+    typename N::message_type;
+    requires actor<typename detail::made_actor<
+        std::remove_cvref_t<decltype(maker.make(std::move(ctx), std::move(args)...))>>::type>;
+};
+
+/// Makes actors by calling a function. See `actor_fn`.
+template <typename M, typename F>
+class function_actor {
+public:
+    using message_type = M;
+
+    explicit function_actor(F function) noexcept : function_(std::move(function)) {}
+
+    template <typename RT, typename... Args>
+        requires std::invocable<F&, context<M, RT>, Args...>
+    auto make(context<M, RT> ctx, Args&&... args) {
+        return std::invoke(function_, std::move(ctx), std::forward<Args>(args)...);
+    }
+
+private:
+    [[no_unique_address]] F function_;
+};
+
+/// Makes an actor of a function, a captureless lambda or an empty function object, whose first
+/// parameter is a `context<M, RT>` by value, and which returns `task<>`, or
+/// `task<std::expected<void, E>>`. Give the message type, `actor_fn<M>(f)`, when the function is
+/// generic.
+///
+/// A lambda with captures is refused: its coroutine would use them after they are gone. Pass them
+/// as arguments.
+template <typename M = void, typename F>
+[[nodiscard]] auto actor_fn(F function) noexcept {
+    static_assert(std::is_pointer_v<F> || std::is_empty_v<F>,
+                  "an actor function captures nothing: pass what it needs as arguments");
+    if constexpr (std::is_void_v<M>) {
+        using first = typename detail::first_parameter<F>::type;
+        using message = typename detail::context_message<first>::type;
+        return function_actor<message, F>(std::move(function));
+    } else {
+        return function_actor<M, F>(std::move(function));
+    }
+}
+
+}  // namespace heph

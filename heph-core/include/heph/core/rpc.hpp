@@ -1,0 +1,253 @@
+#pragma once
+
+// Asking an actor, and answering.
+
+#include <concepts>
+#include <cstddef>
+#include <expected>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <heph/core/send_error.hpp>
+#include <heph/inbox/oneshot.hpp>
+
+namespace heph {
+
+/// Says why a call has no answer.
+enum class rpc_error {
+    disconnected,  ///< The actor is finished; it never got the request.
+    no_reply,      ///< The actor got the request and dropped it, or failed, without an answer.
+    refused,       ///< The reference's mapping or function did not take the request.
+};
+
+/// Says it in words.
+[[nodiscard]] constexpr std::string_view to_string(rpc_error error) noexcept {
+    switch (error) {
+        case rpc_error::disconnected: return "the called actor is finished";
+        case rpc_error::no_reply: return "the called actor dropped the request without an answer";
+        case rpc_error::refused: break;
+    }
+    return "the reference does not take this request";
+}
+
+namespace detail {
+
+/// What travels for a response.
+template <typename Res>
+using reply_t = std::conditional_t<std::is_void_v<Res>, std::monostate, Res>;
+
+template <typename Req>
+class rpc_request {
+public:
+    using request_type = Req;
+    explicit rpc_request(Req request) : request_(std::move(request)) {}
+
+    /// Gives what was asked. It may be moved from.
+    [[nodiscard]] Req& request() noexcept { return request_; }
+    [[nodiscard]] const Req& request() const noexcept { return request_; }
+
+private:
+    Req request_;
+};
+
+template <>
+class rpc_request<void> {
+public:
+    using request_type = void;
+};
+
+}  // namespace detail
+
+/// Carries a request to an actor, and its one answer back. `void` as `Req` asks without saying
+/// anything, `void` as `Res` answers without saying anything.
+///
+/// It is a message, or an alternative of a variant that is. Name one by an alias, or derive from it
+/// (`struct get_total : heph::rpc<void, int> { using rpc::rpc; };`) when an actor takes several of
+/// the same types. Callers use `actor_ref::rpc`.
+///
+/// Dropping it without an answer tells the caller `rpc_error::no_reply`.
+template <typename Req, typename Res>
+class [[nodiscard]] rpc : public detail::rpc_request<Req> {
+public:
+    using response_type = Res;
+    using reply_sender = inbox::oneshot_sender<detail::reply_t<Res>>;
+
+    explicit rpc(reply_sender reply)
+        requires std::is_void_v<Req>
+        : reply_(std::move(reply)) {}
+
+    template <typename R>
+        requires std::constructible_from<Req, R&&>
+    rpc(R&& request, reply_sender reply)
+        : detail::rpc_request<Req>(Req(std::forward<R>(request))), reply_(std::move(reply)) {}
+
+    /// Answers. Gives false when the caller has given up, or was answered before.
+    template <typename... Value>
+        requires std::constructible_from<detail::reply_t<Res>, Value...>
+    bool respond(Value&&... value) {
+        if (!reply_) { return false; }
+        reply_sender reply = std::move(*reply_);
+        reply_.reset();
+        return std::move(reply)
+            .try_send(detail::reply_t<Res>(std::forward<Value>(value)...))
+            .has_value();
+    }
+
+    /// Answers with what `answer` returns for the request, and does not call it when the caller has
+    /// given up. Gives what `respond` does.
+    template <typename F>
+    bool handle(F&& answer) {
+        if (is_cancelled()) { return false; }
+        if constexpr (std::is_void_v<Req> && std::is_void_v<Res>) {
+            std::forward<F>(answer)();
+            return respond();
+        } else if constexpr (std::is_void_v<Req>) {
+            return respond(std::forward<F>(answer)());
+        } else if constexpr (std::is_void_v<Res>) {
+            std::forward<F>(answer)(std::move(this->request()));
+            return respond();
+        } else {
+            return respond(std::forward<F>(answer)(std::move(this->request())));
+        }
+    }
+
+    /// Answers with the value of what `answer` returns, a `std::expected`; when that holds an error
+    /// it is given back, and the caller is not answered (yet).
+    template <typename F>
+    auto try_handle(F&& answer) {
+        auto result = [&] {
+            if constexpr (std::is_void_v<Req>) {
+                return std::forward<F>(answer)();
+            } else {
+                return std::forward<F>(answer)(this->request());
+            }
+        }();
+        using error_type = typename decltype(result)::error_type;
+        if (!result) { return std::expected<bool, error_type>(std::unexpect, result.error()); }
+        if constexpr (std::is_void_v<Res>) {
+            return std::expected<bool, error_type>(respond());
+        } else {
+            return std::expected<bool, error_type>(respond(std::move(*result)));
+        }
+    }
+
+    /// Tells whether nobody waits for an answer (any more).
+    [[nodiscard]] bool is_cancelled() const noexcept { return !reply_ || !reply_->is_connected(); }
+
+    /// Completes when the caller gives up. *Requires*: not answered. *Lifetime*: borrows this.
+    [[nodiscard]] auto closed() { return reply_->closed(); }
+
+private:
+    std::optional<reply_sender> reply_;
+};
+
+namespace detail {
+
+template <typename Req, typename Res>
+std::true_type derives_from_rpc(const rpc<Req, Res>*);
+std::false_type derives_from_rpc(const void*);
+
+template <typename M>
+concept rpc_message = decltype(derives_from_rpc(static_cast<const M*>(nullptr)))::value;
+
+template <typename M, typename... Args>
+constexpr bool takes_exactly() {
+    if constexpr (!rpc_message<M>) {
+        return false;
+    } else if constexpr (sizeof...(Args) == 0) {
+        return std::is_void_v<typename M::request_type>;
+    } else {
+        return (std::same_as<typename M::request_type, std::remove_cvref_t<Args>> && ...);
+    }
+}
+
+template <typename M, typename... Args>
+constexpr bool takes_converted() {
+    if constexpr (!rpc_message<M>) {
+        return false;
+    } else if constexpr (sizeof...(Args) == 0 || std::is_void_v<typename M::request_type>) {
+        return false;
+    } else {
+        return std::constructible_from<typename M::request_type, Args...>;
+    }
+}
+
+/// Finds the alternative that a call is meant for.
+template <typename M, typename... Args>
+struct rpc_choice {
+    static_assert(rpc_message<M>, "this actor takes no rpc");
+    using type = M;
+};
+
+template <typename... Alternatives, typename... Args>
+struct rpc_choice<std::variant<Alternatives...>, Args...> {
+    static constexpr std::size_t exact =
+        (std::size_t{takes_exactly<Alternatives, Args...>()} + ... + 0);
+    static constexpr std::size_t converted =
+        (std::size_t{takes_converted<Alternatives, Args...>()} + ... + 0);
+    static_assert(exact + converted > 0, "this actor takes no rpc with this request");
+    static_assert(exact == 1 || (exact == 0 && converted == 1),
+                  "this actor takes several rpcs with this request: name one, ref.rpc<which>(…)");
+
+    static constexpr std::size_t index() {
+        std::size_t at = 0;
+        const bool matches[] = {(exact != 0 ? takes_exactly<Alternatives, Args...>()
+                                            : takes_converted<Alternatives, Args...>())...};
+        while (!matches[at]) { ++at; }
+        return at;
+    }
+    using type = std::variant_alternative_t<index(), std::variant<Alternatives...>>;
+};
+
+}  // namespace detail
+
+/// Sends a request, then waits for its answer. Made by `actor_ref::rpc`.
+///
+/// *Cancellation*: the actor can see that nobody waits any more; a request that was not sent yet is
+/// not sent. *Lifetime*: borrows the reference it was made from.
+template <typename Send, typename Res>
+class [[nodiscard]] rpc_future {
+    using receiver = inbox::oneshot_receiver<detail::reply_t<Res>>;
+    using reply_future = decltype(std::declval<receiver&&>().recv_once());
+
+public:
+    using value_type = std::expected<Res, rpc_error>;
+
+    rpc_future(Send send, receiver reply)
+        : send_(std::move(send)), reply_(std::move(reply).recv_once()) {}
+
+    polled<value_type> poll(const waker& waker) {
+        if (!sent_) {
+            auto sent = send_.poll(waker);
+            if (!sent.is_ready()) { return pending; }
+            if (!sent.value()) {
+                return failed(sent.value().error().reason() == send_failure::refused
+                                  ? rpc_error::refused
+                                  : rpc_error::disconnected);
+            }
+            sent_ = true;
+        }
+        auto replied = reply_.poll(waker);
+        if (!replied.is_ready()) { return pending; }
+        if (!replied.value()) { return failed(rpc_error::no_reply); }
+        if constexpr (std::is_void_v<Res>) {
+            return polled<value_type>(std::in_place);
+        } else {
+            return polled<value_type>(std::in_place, std::move(*replied.value()));
+        }
+    }
+
+private:
+    static polled<value_type> failed(rpc_error why) {
+        return polled<value_type>(std::in_place, std::unexpect, why);
+    }
+
+    Send send_;
+    reply_future reply_;
+    bool sent_ = false;
+};
+
+}  // namespace heph
