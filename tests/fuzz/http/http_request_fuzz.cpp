@@ -1,0 +1,92 @@
+// Feeds the request parser any bytes, cut at a place that the input names, and checks that the cut
+// changes nothing, and that what is given stays within the limits.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include <heph/http/h1/request_parser.hpp>
+
+namespace {
+
+namespace http = heph::http;
+namespace h1 = heph::http::h1;
+
+void require(bool condition) {
+    if (!condition) { std::abort(); }
+}
+
+class listener {
+public:
+    void feed(std::string_view bytes) {
+        while (!failed_) {
+            const std::size_t before = bytes.size();
+            const h1::event event = parser_.next(bytes, head_);
+            require(bytes.size() <= before);
+            if (event.kind == h1::event_kind::need_input) {
+                require(bytes.empty());
+                return;
+            }
+            note(event);
+        }
+    }
+
+    [[nodiscard]] const std::string& heard() const noexcept { return heard_; }
+
+private:
+    void note(const h1::event& event) {
+        switch (event.kind) {
+            case h1::event_kind::head: note_head(); break;
+            case h1::event_kind::body:
+                require(!event.data.empty());
+                if (!in_body_) { heard_ += "body "; }
+                in_body_ = true;
+                heard_ += event.data;
+                return;
+            case h1::event_kind::end: heard_ += "\nend\n"; break;
+            default:
+                heard_ += "error " + std::to_string(static_cast<int>(event.failure));
+                failed_ = true;
+        }
+        in_body_ = false;
+    }
+
+    void note_head() {
+        require(head_.headers().size() <= limits_.headers_max);
+        require(head_.target().size() <= limits_.request_line_bytes_max);
+        heard_ += to_string(head_.method());
+        heard_ += head_.target();
+        heard_ += head_.path();
+        heard_ += head_.query();
+        for (const http::header field : head_.headers()) {
+            require(http::is_token(field.name));
+            require(http::is_field_value(field.value));
+            heard_ += field.name;
+            heard_ += field.value;
+        }
+    }
+
+    http::limits limits_;
+    h1::request_parser parser_{limits_};
+    http::request_head head_;
+    std::string heard_;
+    bool in_body_ = false;
+    bool failed_ = false;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    if (size < 2) { return 0; }
+    const std::string_view bytes(reinterpret_cast<const char*>(data) + 2, size - 2);
+    const std::size_t cut = (data[0] + std::size_t{256} * data[1]) % (bytes.size() + 1);
+    listener whole;
+    whole.feed(bytes);
+    listener parts;
+    parts.feed(bytes.substr(0, cut));
+    parts.feed(bytes.substr(cut));
+    require(whole.heard() == parts.heard());
+    return 0;
+}
