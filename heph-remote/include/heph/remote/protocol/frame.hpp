@@ -1,0 +1,125 @@
+#pragma once
+
+// Cutting a stream of bytes into frames.
+//
+// A frame is its length (4 bytes, big-endian, 1 to the agreed maximum), then that many bytes, of
+// which the first says its type.
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <heph/remote/protocol/error.hpp>
+
+namespace heph::remote::protocol {
+
+/// The type of a frame: its first byte. Numbers never get another meaning.
+enum class frame_type : std::uint8_t {
+    hello = 0x01,
+    welcome = 0x02,
+    reject = 0x03,
+    data = 0x10,
+    ack = 0x11,
+    ping = 0x12,
+    pong = 0x13,
+    goodbye = 0x14,
+};
+
+inline constexpr std::size_t frame_header_bytes = 4;
+
+/// Collects bytes and gives whole frames.
+///
+/// It holds what was fed and not taken yet, and never more than that: a declared length alone takes
+/// no memory.
+class frame_reader {
+public:
+    explicit frame_reader(std::size_t frame_bytes_max) noexcept
+        : frame_bytes_max_(frame_bytes_max) {}
+
+    /// Changes the limit, for the frames that have not been taken yet.
+    void set_frame_bytes_max(std::size_t limit) noexcept { frame_bytes_max_ = limit; }
+
+    /// Adds bytes that arrived. Views given before are invalid from here.
+    void feed(std::span<const std::byte> bytes);
+
+    /// Gives the next whole frame without its length; nothing when more bytes are needed.
+    /// *Errors*: `garbage` (an empty frame), `frame_too_large`. *Lifetime*: valid until `feed`.
+    [[nodiscard]] std::expected<std::optional<std::span<const std::byte>>, error> next() noexcept;
+
+    /// Tells how many bytes wait for the rest of their frame.
+    [[nodiscard]] std::size_t held_bytes() const noexcept { return held_.size() - taken_; }
+
+    /// Forgets everything.
+    void clear() noexcept {
+        held_.clear();
+        taken_ = 0;
+    }
+
+private:
+    std::vector<std::byte> held_;
+    std::size_t taken_ = 0;
+    std::size_t frame_bytes_max_;
+};
+
+/// Writes fixed-width big-endian numbers and frame headers.
+class frame_writer {
+public:
+    /// Begins a frame at the end of `out`. `end()` fills its length in.
+    frame_writer(std::vector<std::byte>& out, frame_type type);
+
+    void u8(std::uint8_t value) { out_->push_back(std::byte{value}); }
+    void u16(std::uint16_t value) { number(value, 2); }
+    void u32(std::uint32_t value) { number(value, 4); }
+    void u64(std::uint64_t value) { number(value, 8); }
+    void bytes(std::span<const std::byte> value) {
+        out_->insert(out_->end(), value.begin(), value.end());
+    }
+    [[nodiscard]] std::vector<std::byte>& out() noexcept { return *out_; }
+
+    void end() noexcept;
+
+private:
+    void number(std::uint64_t value, std::size_t width);
+
+    std::vector<std::byte>* out_;
+    std::size_t begin_;
+};
+
+/// Reads fixed-width big-endian numbers. When one is not there, it gives 0 and `good()` is false.
+class field_reader {
+public:
+    explicit field_reader(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
+
+    std::uint8_t u8() noexcept { return static_cast<std::uint8_t>(number(1)); }
+    std::uint16_t u16() noexcept { return static_cast<std::uint16_t>(number(2)); }
+    std::uint32_t u32() noexcept { return static_cast<std::uint32_t>(number(4)); }
+    std::uint64_t u64() noexcept { return number(8); }
+
+    /// Gives the bytes that were not read.
+    [[nodiscard]] std::span<const std::byte> rest() const noexcept { return bytes_; }
+    [[nodiscard]] bool good() const noexcept { return good_; }
+    /// Tells whether all was there, and nothing is left.
+    [[nodiscard]] bool complete() const noexcept { return good_ && bytes_.empty(); }
+
+private:
+    std::uint64_t number(std::size_t width) noexcept {
+        if (bytes_.size() < width) {
+            good_ = false;
+            return 0;
+        }
+        std::uint64_t value = 0;
+        for (std::size_t i = 0; i < width; ++i) {
+            value = value << 8 | std::to_integer<std::uint64_t>(bytes_[i]);
+        }
+        bytes_ = bytes_.subspan(width);
+        return value;
+    }
+
+    std::span<const std::byte> bytes_;
+    bool good_ = true;
+};
+
+}  // namespace heph::remote::protocol

@@ -1,0 +1,195 @@
+#pragma once
+
+// What two nodes say to each other: one link for each peer, which outlives its connections.
+//
+// States
+//     down --connect()-->     up    (a session begins)
+//     up   --disconnect()-->  away  (the session waits for the next connection)
+//     away --connect()-->     up    (the session goes on, or was lost and another one begins)
+//     up, away --lose()-->    down  (all that is open fails: calls, searches, unacknowledged
+//                                    messages; what the peer called is cancelled)
+//     Everything else is refused. In `down` whatever is to be sent fails at once.
+//
+// A call at the caller          open --reply, failure, cancel(), lose--> gone
+// A call at the called          open --reply(), fail_call(), cancelled, lose--> gone
+// What arrives for a call that is gone is ignored: it crossed the end of the call on its way.
+//
+// Credit
+//     To each actor, at most the window of the peer may be under way: sent, and not taken yet by
+//     the actor's inbox. The receiver grants it anew as the inbox takes messages. So an actor that
+//     is slow holds up just those who send to it, and each end knows how much it may have to keep.
+//     A message that is larger than what is left of the bytes waits, too. Grants are collected, and
+//     sent when they are worth a frame; what is held back of them never stops a sender.
+//
+// Answers, reports and grants are never refused; how much of them the peer may leave unread is
+// bounded by `session_limits::hard_bytes_max`, beyond which the session is given up.
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <expected>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <heph/remote/protocol/error.hpp>
+#include <heph/remote/protocol/event.hpp>
+#include <heph/remote/protocol/frame.hpp>
+#include <heph/remote/protocol/handshake.hpp>
+#include <heph/remote/protocol/session.hpp>
+
+namespace heph::remote::protocol {
+
+/// The kinds of data frames. Numbers never get another meaning; unknown ones are passed over.
+enum class data_kind : std::uint8_t {
+    message = 1,
+    call = 2,
+    cancel = 3,
+    reply = 4,
+    call_failed = 5,
+    message_failed = 6,
+    find = 7,
+    found = 8,
+    find_failed = 9,
+    credit = 10,
+};
+
+/// Says why something was not sent.
+enum class refusal : std::uint8_t {
+    down,       ///< There is no session with the peer.
+    full,       ///< Too much waits to be acknowledged: try again after `has_room()`.
+    no_credit,  ///< The actor has as much as it may: try again after `credit_arrived`.
+    too_large,  ///< Larger than the peer takes.
+};
+
+/// Is one node's end of what it has with one peer.
+class link {
+public:
+    enum class state { down, away, up };
+
+    link(const link_limits& own, const session_limits& limits) noexcept
+        : own_(own), session_limits_(limits) {}
+
+    [[nodiscard]] state current() const noexcept;
+    /// Gives the peer's incarnation. *Requires*: not `down`.
+    [[nodiscard]] const id128& peer_incarnation() const noexcept { return peer_incarnation_; }
+
+    /// Says what a hello is to offer.
+    [[nodiscard]] session_offer offer(const id128& fresh) const noexcept;
+    /// Chooses between the sessions that a hello offers, and says how far this end received.
+    [[nodiscard]] std::pair<id128, std::uint64_t> choose(const hello& heard) const noexcept;
+
+    /// Begins a connection. A session that does not go on is lost first.
+    /// *Errors*: `bad_ack`; nothing has changed then, and the connection is useless.
+    [[nodiscard]] std::expected<void, error> connect(const handshake_result& with);
+    /// Says that the connection is gone.
+    void disconnect() noexcept;
+    /// Gives the session up. What fails by it is told by `next_loss()`.
+    void lose(failure why);
+    /// Gives, one by one, what failed for the loss of a session.
+    [[nodiscard]] std::optional<event> next_loss();
+
+    /// Takes one frame of the connection. Gives what it says, if that concerns the node.
+    /// *Errors*: the connection is to be ended with a goodbye.
+    [[nodiscard]] std::expected<std::optional<event>, error> on_frame(
+        std::span<const std::byte> frame);
+    /// Says how large a frame of the peer may be, once the handshake is done.
+    [[nodiscard]] std::size_t frame_bytes_max() const noexcept;
+
+    /// Sends a message. If it turns out not to be delivered, `message_failed` tells so by `token`.
+    [[nodiscard]] std::expected<void, refusal> send(std::uint64_t actor, std::uint64_t token,
+                                                    std::uint16_t type,
+                                                    std::span<const std::byte> payload);
+    /// Calls an actor, and gives the call's number: `reply_arrived` or `call_failed` will tell.
+    [[nodiscard]] std::expected<std::uint64_t, refusal> call(std::uint64_t actor,
+                                                             std::uint16_t type,
+                                                             std::span<const std::byte> payload);
+    /// Says that nobody waits for the answer any more.
+    void cancel(std::uint64_t call);
+    /// Asks for a published actor: `found` or `find_failed` will tell.
+    [[nodiscard]] std::expected<std::uint64_t, refusal> find(std::string_view name);
+
+    /// Answers a call. Gives false when it is gone, or the answer is larger than the peer takes.
+    bool reply(std::uint64_t call, std::span<const std::byte> payload);
+    void fail_call(std::uint64_t call, failure why);
+    void fail_message(std::uint64_t token, failure why);
+    void answer_find(std::uint64_t request, std::uint64_t actor,
+                     const std::vector<std::string>& types);
+    void fail_find(std::uint64_t request, failure why);
+    /// Says that an actor, or whoever answered for it, took a message or call of so many bytes.
+    void grant(std::uint64_t actor, std::size_t payload_bytes);
+
+    /// Asks for a sign of life.
+    void ping() { pings_wanted_ = true; }
+    /// Ends the link in an orderly way, behind all that was written before.
+    void say_goodbye(error why) { goodbye_ = why; }
+
+    /// Appends what is to be sent to `out`, until it has about `out_bytes_max` bytes.
+    void write_to(std::vector<std::byte>& out, std::size_t out_bytes_max);
+    [[nodiscard]] bool has_output() const noexcept;
+    /// Tells whether messages are not refused as `full`.
+    [[nodiscard]] bool has_room() const noexcept { return session_ && session_->has_room(); }
+    /// Tells whether the peer leaves more unread than it may: `lose` and say goodbye.
+    [[nodiscard]] bool is_overflowing() const noexcept {
+        return session_ && session_->is_overflowing();
+    }
+
+    /// What the peer takes. *Requires*: not `down`.
+    [[nodiscard]] const link_limits& peer_limits() const noexcept { return peer_; }
+    [[nodiscard]] std::uint64_t links() const noexcept { return session_ ? session_->links() : 0; }
+    [[nodiscard]] std::size_t kept_bytes() const noexcept {
+        return session_ ? session_->kept_bytes() : 0;
+    }
+
+private:
+    // Messages and calls that are under way to one actor, or from the peer to one of ours.
+    struct account {
+        std::uint32_t messages = 0;
+        std::uint64_t bytes = 0;
+        bool refused = false;  // Somebody waits for credit.
+    };
+    using frame_event = std::expected<std::optional<event>, error>;
+
+    [[nodiscard]] std::optional<refusal> admit(std::uint64_t actor, std::size_t payload_bytes);
+    [[nodiscard]] std::expected<void, error> admit_incoming(std::uint64_t actor,
+                                                            std::size_t payload_bytes);
+    template <typename Body>
+    void push(data_kind kind, std::uint64_t tag, Body body);
+
+    frame_event on_data(std::span<const std::byte> body);
+    frame_event on_message(field_reader fields);
+    frame_event on_call(field_reader fields);
+    frame_event on_cancel(field_reader fields);
+    frame_event on_reply(field_reader fields);
+    frame_event on_call_failed(field_reader fields);
+    frame_event on_found(field_reader fields);
+    frame_event on_find_failed(field_reader fields);
+    frame_event on_credit(field_reader fields);
+    void push_grants();
+
+    link_limits own_;
+    link_limits peer_;
+    session_limits session_limits_;
+    std::optional<session> session_;
+    id128 peer_incarnation_;
+
+    std::uint64_t next_number_ = 1;
+    std::set<std::uint64_t> open_calls_;     // Ours, at the peer.
+    std::set<std::uint64_t> open_searches_;  // Ours, at the peer.
+    std::set<std::uint64_t> called_;         // The peer's, here.
+    std::map<std::uint64_t, account> outgoing_;
+    std::map<std::uint64_t, account> incoming_;
+    std::map<std::uint64_t, account> grants_;  // Taken by the inbox, and not told to the peer yet.
+    std::deque<event> losses_;
+
+    bool pings_wanted_ = false;
+    bool pong_owed_ = false;
+    std::optional<error> goodbye_;
+};
+
+}  // namespace heph::remote::protocol

@@ -1,0 +1,86 @@
+#include <heph/remote/protocol/session.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include <heph/inbox/assert.hpp>
+
+namespace heph::remote::protocol {
+
+frame_writer session::begin_frame(std::vector<std::byte>& frame) const {
+    frame_writer writer(frame, frame_type::data);
+    writer.u64(base_ + kept_.size());
+    return writer;
+}
+
+void session::push(std::vector<std::byte> frame, std::uint64_t tag) {
+    kept_bytes_ += frame.size();
+    kept_.push_back({std::move(frame), tag});
+}
+
+std::expected<void, error> session::attach(std::uint64_t peer_received) {
+    // What the peer acknowledged before is not kept, so it cannot fall behind that.
+    if (peer_received + 1 < base_) { return std::unexpected(error::bad_ack); }
+    const auto acknowledged = on_ack(peer_received);
+    if (!acknowledged) { return acknowledged; }
+    attached_ = true;
+    ++links_;
+    written_ = 0;
+    // The handshake told the peer how far we received.
+    acknowledged_to_peer_ = received_;
+    return {};
+}
+
+void session::write_to(std::vector<std::byte>& out, std::size_t out_bytes_max) {
+    if (!attached_) { return; }
+    while (written_ < kept_.size() && out.size() < out_bytes_max) {
+        const auto& bytes = kept_[written_].bytes;
+        out.insert(out.end(), bytes.begin(), bytes.end());
+        ++written_;
+    }
+    ever_written_ = std::max(ever_written_, written_);
+    if (acknowledged_to_peer_ < received_) {
+        frame_writer ack(out, frame_type::ack);
+        ack.u64(received_);
+        ack.end();
+        acknowledged_to_peer_ = received_;
+    }
+}
+
+std::expected<bool, error> session::on_data(std::uint64_t sequence) noexcept {
+    if (sequence == 0 || sequence > received_ + 1) { return std::unexpected(error::sequence_gap); }
+    if (sequence <= received_) { return false; }
+    received_ = sequence;
+    return true;
+}
+
+std::expected<void, error> session::on_ack(std::uint64_t sequence) {
+    // Below `base_` is an older acknowledgement, which says nothing new.
+    if (sequence < base_) { return {}; }
+    const std::uint64_t count = sequence - base_ + 1;
+    if (count > ever_written_) { return std::unexpected(error::bad_ack); }
+    for (std::uint64_t i = 0; i < count; ++i) {
+        kept_bytes_ -= kept_.front().bytes.size();
+        kept_.pop_front();
+    }
+    const auto gone = static_cast<std::size_t>(count);
+    base_ = sequence + 1;
+    ever_written_ -= gone;
+    written_ -= std::min(written_, gone);
+    return {};
+}
+
+std::vector<std::uint64_t> session::abandon() {
+    std::vector<std::uint64_t> tags;
+    for (const auto& frame : kept_) {
+        if (frame.tag != 0) { tags.push_back(frame.tag); }
+    }
+    kept_.clear();
+    kept_bytes_ = 0;
+    written_ = 0;
+    ever_written_ = 0;
+    attached_ = false;
+    return tags;
+}
+
+}  // namespace heph::remote::protocol

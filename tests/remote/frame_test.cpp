@@ -1,0 +1,81 @@
+#include <cstddef>
+#include <random>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include <heph/remote/protocol/frame.hpp>
+
+#include "remote/hex.hpp"
+
+using namespace heph::remote::protocol;
+using heph::remote::testing::bytes_of;
+using heph::remote::testing::hex_of;
+
+TEST_CASE("frame: a frame is its length, its type and its fields", "[remote][frame]") {
+    std::vector<std::byte> out = bytes_of("aa");
+    frame_writer frame(out, frame_type::ack);
+    frame.u64(0x0102030405060708);
+    frame.u8(9);
+    frame.u16(0x0a0b);
+    frame.u32(0x0c0d0e0f);
+    frame.end();
+    CHECK(hex_of(out) == "aa 00 00 00 10 11 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f");
+}
+
+TEST_CASE("frame: frames come out whole however the stream is cut", "[remote][frame]") {
+    std::mt19937 random(3);
+    std::vector<std::byte> stream;
+    std::vector<std::size_t> sizes;
+    for (int i = 0; i < 1000; ++i) {
+        sizes.push_back(random() % 50);
+        frame_writer frame(stream, frame_type::data);
+        for (std::size_t k = 0; k < sizes.back(); ++k) { frame.u8(static_cast<std::uint8_t>(i)); }
+        frame.end();
+    }
+    frame_reader reader(64);
+    std::size_t seen = 0;
+    for (std::size_t at = 0; at < stream.size();) {
+        const std::size_t some = std::min<std::size_t>(random() % 90, stream.size() - at);
+        reader.feed(std::span(stream).subspan(at, some));
+        at += some;
+        for (auto next = reader.next(); next && *next; next = reader.next()) {
+            REQUIRE(seen < sizes.size());
+            REQUIRE((*next)->size() == 1 + sizes[seen]);
+            if (sizes[seen] > 0) { REQUIRE((*next)->back() == static_cast<std::byte>(seen)); }
+            ++seen;
+        }
+    }
+    CHECK(seen == sizes.size());
+    CHECK(reader.held_bytes() == 0);
+}
+
+TEST_CASE("frame: the largest frame is taken, and one byte more refused by its length",
+          "[remote][frame]") {
+    frame_reader reader(3);
+    reader.feed(bytes_of("00 00 00 03 11 22 33 00 00 00 04"));
+    auto first = reader.next();
+    REQUIRE(first.has_value());
+    REQUIRE(first->has_value());
+    CHECK(hex_of(**first) == "11 22 33");
+    const auto second = reader.next();
+    REQUIRE_FALSE(second.has_value());
+    CHECK(second.error() == error::frame_too_large);
+}
+
+TEST_CASE("frame: an empty frame is garbage", "[remote][frame]") {
+    frame_reader reader(3);
+    reader.feed(bytes_of("00 00 00 00"));
+    CHECK(reader.next().error() == error::garbage);
+}
+
+TEST_CASE("frame: fields that are not there are noticed", "[remote][frame]") {
+    const auto bytes = bytes_of("00 01 02");
+    field_reader fields(bytes);
+    CHECK(fields.u16() == 1);
+    CHECK(fields.good());
+    CHECK_FALSE(fields.complete());
+    CHECK(fields.u64() == 0);
+    CHECK_FALSE(fields.good());
+    CHECK_FALSE(fields.complete());
+}
