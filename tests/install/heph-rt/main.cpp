@@ -1,11 +1,13 @@
 // An echo server with an actor per connection, and a client that says hello once.
 
+#include <expected>
 #include <iostream>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include <heph/core/supervisor.hpp>
+#include <heph/core/task.hpp>
 #include <heph/rt/net/tcp.hpp>
 #include <heph/rt/runtime.hpp>
 
