@@ -24,8 +24,10 @@ public:
     static constexpr int group = 0;
 
     /// Registers `count` (a power of two) buffers of `bytes` each. *Errors*: a positive errno.
-    [[nodiscard]] static std::expected<std::unique_ptr<buffer_pool>, int> make(
-        worker_core& owner, io_uring& ring, std::size_t count, std::size_t bytes);
+    [[nodiscard]] static std::expected<std::unique_ptr<buffer_pool>, int> make(worker_core& owner,
+                                                                               io_uring& ring,
+                                                                               std::size_t count,
+                                                                               std::size_t bytes);
     ~buffer_pool();
     buffer_pool(const buffer_pool&) = delete;
     buffer_pool& operator=(const buffer_pool&) = delete;
@@ -63,7 +65,7 @@ private:
     std::size_t bytes_;
     io_uring_buf_ring* ring_ = nullptr;
     std::byte* memory_ = nullptr;
-    std::size_t held_ = 0;  // By queues and chunks, as far as the worker knows.
+    std::size_t held_ = 0;               // By queues and chunks, as far as the worker knows.
     std::vector<std::uint16_t> next_;    // Of a queued buffer.
     std::vector<std::uint32_t> filled_;  // Bytes in a queued buffer.
 

@@ -65,8 +65,8 @@ coordinator::coordinator(runtime_core& runtime, std::chrono::milliseconds grace,
 
 int coordinator::patience_ms() const noexcept {
     if (!stopping_) { return -1; }
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-        drop_at_ - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(drop_at_ - std::chrono::steady_clock::now());
     return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1'000'000));
 }
 

@@ -1,6 +1,5 @@
 #include <heph/rt/detail/operation.hpp>
 
-
 #include "worker_core.hpp"
 
 namespace heph::rt::detail {

@@ -54,7 +54,8 @@ void add_reference(process_header& process) noexcept {
 void drop_reference(process_header& process) noexcept {
     // Release: what this thread did with the header comes before its end. Acquire: pairs with it.
     if (process.references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        HEPH_ASSERT((process.state.load(std::memory_order_relaxed) & process_header::finished) != 0);
+        HEPH_ASSERT((process.state.load(std::memory_order_relaxed) & process_header::finished) !=
+                    0);
         process.vtable->free(&process);
     }
 }

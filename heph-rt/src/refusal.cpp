@@ -39,14 +39,15 @@ std::string reason_of(const refusal_facts& facts) {
         return "the sysctl kernel.io_uring_disabled is 1, which allows it only with CAP_SYS_ADMIN "
                "or in the group of kernel.io_uring_group; join that group, or set it to 0";
     }
-    if (facts.seccomp_mode == 2 && (facts.number == EPERM || facts.number == ENOSYS ||
-                                    facts.number == EACCES)) {
+    if (facts.seccomp_mode == 2 &&
+        (facts.number == EPERM || facts.number == ENOSYS || facts.number == EACCES)) {
         return "a seccomp filter forbids it, as containers have by default; allow "
                "io_uring_setup, io_uring_enter and io_uring_register in the container's seccomp "
                "profile (Docker: --security-opt seccomp=PROFILE.json)";
     }
     if (facts.number == ENOSYS) {
-        return "this kernel (" + kernel + ") was built without it, or is too old; 5.19 is needed, "
+        return "this kernel (" + kernel +
+               ") was built without it, or is too old; 5.19 is needed, "
                "6.1 or newer is best";
     }
     if (facts.number == EINVAL) {

@@ -9,9 +9,9 @@ namespace heph::rt::detail {
 
 /// What `explain_refusal` looks at; apart for tests.
 struct refusal_facts {
-    int number = 0;              // The errno.
-    int sysctl = -1;             // kernel.io_uring_disabled, -1 when there is no such file.
-    int seccomp_mode = 0;        // "Seccomp:" of /proc/self/status; 2 is a filter.
+    int number = 0;        // The errno.
+    int sysctl = -1;       // kernel.io_uring_disabled, -1 when there is no such file.
+    int seccomp_mode = 0;  // "Seccomp:" of /proc/self/status; 2 is a filter.
     int kernel_major = 0;
     int kernel_minor = 0;
 };

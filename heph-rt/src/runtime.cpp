@@ -78,8 +78,8 @@ std::optional<error> check(const runtime_settings& settings) {
     if (auto bad = check_range("receive buffers", settings.receive_buffers, 8, 32'768)) {
         return bad;
     }
-    if (auto bad = check_range("receive buffer bytes", settings.receive_buffer_bytes, 256,
-                               65'536)) {
+    if (auto bad =
+            check_range("receive buffer bytes", settings.receive_buffer_bytes, 256, 65'536)) {
         return bad;
     }
     const auto invalid = std::make_error_code(std::errc::invalid_argument);
@@ -110,8 +110,8 @@ struct start_state {
     std::optional<error> first_failure;
 };
 
-void call_set_up_functions(std::vector<std::function<void(worker&)>>& functions,
-                           worker& self, start_state& start) {
+void call_set_up_functions(std::vector<std::function<void(worker&)>>& functions, worker& self,
+                           start_state& start) {
     try {
         for (auto& function : functions) { function(self); }
     } catch (const std::exception& thrown) {
@@ -130,8 +130,8 @@ void run_worker(std::shared_ptr<detail::runtime_core> core, const runtime_settin
     name_this_thread(settings.name, index);
     if (settings.cpu_affinity) { pin_this_thread(index); }
     detail::worker_core self(core, core->link(index), index);
-    const auto made = self.set_up({settings.ring_entries, settings.receive_buffers,
-                                   settings.receive_buffer_bytes});
+    const auto made = self.set_up(
+        {settings.ring_entries, settings.receive_buffers, settings.receive_buffer_bytes});
     if (!made) { start.fail(detail::explain_refusal(made.error())); }
     start.set_up.arrive_and_wait();
     if (!start.failed.load(std::memory_order_acquire)) {
@@ -196,8 +196,7 @@ setup& setup::all_cores() {
 
 std::expected<runtime, error> setup::build() const {
     if (auto bad = check(settings_)) { return std::unexpected(std::move(*bad)); }
-    if (const int refused =
-            detail::probe_io_uring(static_cast<unsigned>(settings_.ring_entries));
+    if (const int refused = detail::probe_io_uring(static_cast<unsigned>(settings_.ring_entries));
         refused != 0) {
         return std::unexpected(detail::explain_refusal(refused));
     }

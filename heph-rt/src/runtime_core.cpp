@@ -31,10 +31,10 @@ void runtime_core::add_shared(std::shared_ptr<runtime_core> self,
                               process_header& process) noexcept {
     worker_core* here = current_worker();
     process.shared = true;
-    process.home = here != nullptr && &here->runtime() == this
-                       ? &here->link()
-                       : links_[next_home_.fetch_add(1, std::memory_order_relaxed) % links_.size()]
-                             .get();
+    process.home =
+        here != nullptr && &here->runtime() == this
+            ? &here->link()
+            : links_[next_home_.fetch_add(1, std::memory_order_relaxed) % links_.size()].get();
     process.core = std::move(self);
     {
         const std::lock_guard lock(registry_);

@@ -62,13 +62,13 @@ union socket_address {
 struct slot {
     slot_state state = slot_state::free;
     slot_kind kind = slot_kind::plain;
-    bool armed = false;        // Multishot: the kernel still has it.
-    bool pausing = false;      // Multishot receive: a cancel is on its way, to pause it.
-    bool starved = false;      // Multishot receive: it ended for want of provided buffers.
-    bool ended = false;        // Multishot receive: the peer sends no more.
+    bool armed = false;    // Multishot: the kernel still has it.
+    bool pausing = false;  // Multishot receive: a cancel is on its way, to pause it.
+    bool starved = false;  // Multishot receive: it ended for want of provided buffers.
+    bool ended = false;    // Multishot receive: the peer sends no more.
     std::uint32_t index = 0;
     std::uint32_t generation = 0;
-    std::int32_t result = 0;   // Plain, opens: the result. Multishot: the last error, or 0.
+    std::int32_t result = 0;  // Plain, opens: the result. Multishot: the last error, or 0.
     slot_pool* pool = nullptr;
     worker_core* owner = nullptr;
     heph::waker waker;

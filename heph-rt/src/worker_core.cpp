@@ -103,8 +103,7 @@ void worker_core::shut_down() noexcept {
     if (driver_ != nullptr) {
         for (slot* dropped : driver_->slots().take_dropped()) { driver_->abandon(*dropped); }
         if (const std::size_t left = driver_->drain(drain_patience); left != 0) {
-            log(log_level::error, "worker " + std::to_string(index_) + ": " +
-                                      std::to_string(left) +
+            log(log_level::error, "worker " + std::to_string(index_) + ": " + std::to_string(left) +
                                       " operations did not end after they were cancelled");
         }
         driver_.reset();
@@ -179,9 +178,7 @@ void worker_core::run_process(process_header& process) {
         done = process.vtable->poll(process, waker);
     } catch (const std::exception& thrown) {
         log(log_level::critical, std::string("a future threw and is dropped: ") + thrown.what());
-    } catch (...) {
-        log(log_level::critical, "a future threw and is dropped");
-    }
+    } catch (...) { log(log_level::critical, "a future threw and is dropped"); }
     if (done) {
         finish(process);
         polled_ = nullptr;

@@ -79,7 +79,9 @@ public:
 
     /// Gives milliseconds since the worker was made, rounded down.
     [[nodiscard]] std::uint64_t now_ms() const noexcept;
-    [[nodiscard]] std::chrono::steady_clock::time_point started() const noexcept { return started_; }
+    [[nodiscard]] std::chrono::steady_clock::time_point started() const noexcept {
+        return started_;
+    }
 
     void link_stop_node(stop_node& node) noexcept;
     void unlink_stop_node(stop_node& node) noexcept;

@@ -20,8 +20,10 @@ worker_link::~worker_link() { ::close(event_); }
 
 void worker_link::push_remote(process_header& process) noexcept {
     process_header* head = remote_.load(std::memory_order_relaxed);
-    do { process.next = head; } while (!remote_.compare_exchange_weak(
-        head, &process, std::memory_order_seq_cst, std::memory_order_relaxed));
+    do {
+        process.next = head;
+    } while (!remote_.compare_exchange_weak(head, &process, std::memory_order_seq_cst,
+                                            std::memory_order_relaxed));
     notify();
 }
 

@@ -48,70 +48,76 @@ task<std::string> read_all(const file& from) {
 
 TEST_CASE("file: what is appended and synced is read back", "[rt][file]") {
     const temporary_folder folder;
-    run_task([path = folder / "log"]() -> task<> { return [](std::filesystem::path p) -> task<> {
-        auto log = co_await file::open(p, open_options().append().read().create_new());
-        REQUIRE(log);
-        const auto done_1 = co_await log->append(buffer::copy_of("hello "));
-        CHECK(done_1);
-        const auto done_2 = co_await log->append(buffer::copy_of("world"));
-        CHECK(done_2);
-        const auto done_3 = co_await log->sync_data();
-        CHECK(done_3);
-        const auto done_4 = co_await log->sync_all();
-        CHECK(done_4);
-        CHECK(log->size() == 11U);
-        const auto text_9 = co_await read_all(*log);
-        CHECK(text_9 == "hello world");
-        CHECK_FALSE(log->truncate(5));
-        const auto text_10 = co_await read_all(*log);
-        CHECK(text_10 == "hello");
-        const auto done_5 = co_await log->append(buffer::copy_of("!"));
-        CHECK(done_5);
-        const auto text_11 = co_await read_all(*log);
-        CHECK(text_11 == "hello!");
-    }(path); });
+    run_task([path = folder / "log"]() -> task<> {
+        return [](std::filesystem::path p) -> task<> {
+            auto log = co_await file::open(p, open_options().append().read().create_new());
+            REQUIRE(log);
+            const auto done_1 = co_await log->append(buffer::copy_of("hello "));
+            CHECK(done_1);
+            const auto done_2 = co_await log->append(buffer::copy_of("world"));
+            CHECK(done_2);
+            const auto done_3 = co_await log->sync_data();
+            CHECK(done_3);
+            const auto done_4 = co_await log->sync_all();
+            CHECK(done_4);
+            CHECK(log->size() == 11U);
+            const auto text_9 = co_await read_all(*log);
+            CHECK(text_9 == "hello world");
+            CHECK_FALSE(log->truncate(5));
+            const auto text_10 = co_await read_all(*log);
+            CHECK(text_10 == "hello");
+            const auto done_5 = co_await log->append(buffer::copy_of("!"));
+            CHECK(done_5);
+            const auto text_11 = co_await read_all(*log);
+            CHECK(text_11 == "hello!");
+        }(path);
+    });
 }
 
 TEST_CASE("file: write_at writes where it is told", "[rt][file]") {
     const temporary_folder folder;
-    run_task([path = folder / "file"]() -> task<> { return [](std::filesystem::path p) -> task<> {
-        auto opened = co_await file::open(p, open_options().read().write().create());
-        REQUIRE(opened);
-        const auto done_6 = co_await opened->write_at(buffer::copy_of("abcdef"), 0);
-        CHECK(done_6);
-        const auto done_7 = co_await opened->write_at(buffer::copy_of("XY"), 2);
-        CHECK(done_7);
-        const auto text_12 = co_await read_all(*opened);
-        CHECK(text_12 == "abXYef");
-        auto again = co_await file::open(p, open_options().write().truncate());
-        REQUIRE(again);
-        CHECK(again->size() == 0U);
-    }(path); });
+    run_task([path = folder / "file"]() -> task<> {
+        return [](std::filesystem::path p) -> task<> {
+            auto opened = co_await file::open(p, open_options().read().write().create());
+            REQUIRE(opened);
+            const auto done_6 = co_await opened->write_at(buffer::copy_of("abcdef"), 0);
+            CHECK(done_6);
+            const auto done_7 = co_await opened->write_at(buffer::copy_of("XY"), 2);
+            CHECK(done_7);
+            const auto text_12 = co_await read_all(*opened);
+            CHECK(text_12 == "abXYef");
+            auto again = co_await file::open(p, open_options().write().truncate());
+            REQUIRE(again);
+            CHECK(again->size() == 0U);
+        }(path);
+    });
 }
 
 TEST_CASE("file: errors are the system's", "[rt][file]") {
     const temporary_folder folder;
-    run_task([path = folder.path()]() -> task<> { return [](std::filesystem::path p) -> task<> {
-        const auto missing = co_await file::open(p / "none");
-        REQUIRE_FALSE(missing);
-        CHECK(missing.error() == std::errc::no_such_file_or_directory);
-        const auto made = co_await file::open(p / "new", open_options().write().create_new());
-        REQUIRE(made);
-        const auto twice = co_await file::open(p / "new", open_options().write().create_new());
-        REQUIRE_FALSE(twice);
-        CHECK(twice.error() == std::errc::file_exists);
-        const auto folder_written = co_await file::open(p, open_options().write());
-        REQUIRE_FALSE(folder_written);
-        CHECK(folder_written.error() == std::errc::is_a_directory);
-        const auto unreadable = co_await made->read_at(buffer::with_capacity(1), 0);
-        REQUIRE_FALSE(unreadable);
-        CHECK(unreadable.error() == std::errc::bad_file_descriptor);
-        const auto full = co_await file::open("/dev/full", open_options().write());
-        REQUIRE(full);
-        const auto written = co_await full->append(buffer::copy_of("x"));
-        REQUIRE_FALSE(written);
-        CHECK(written.error() == std::errc::no_space_on_device);
-    }(path); });
+    run_task([path = folder.path()]() -> task<> {
+        return [](std::filesystem::path p) -> task<> {
+            const auto missing = co_await file::open(p / "none");
+            REQUIRE_FALSE(missing);
+            CHECK(missing.error() == std::errc::no_such_file_or_directory);
+            const auto made = co_await file::open(p / "new", open_options().write().create_new());
+            REQUIRE(made);
+            const auto twice = co_await file::open(p / "new", open_options().write().create_new());
+            REQUIRE_FALSE(twice);
+            CHECK(twice.error() == std::errc::file_exists);
+            const auto folder_written = co_await file::open(p, open_options().write());
+            REQUIRE_FALSE(folder_written);
+            CHECK(folder_written.error() == std::errc::is_a_directory);
+            const auto unreadable = co_await made->read_at(buffer::with_capacity(1), 0);
+            REQUIRE_FALSE(unreadable);
+            CHECK(unreadable.error() == std::errc::bad_file_descriptor);
+            const auto full = co_await file::open("/dev/full", open_options().write());
+            REQUIRE(full);
+            const auto written = co_await full->append(buffer::copy_of("x"));
+            REQUIRE_FALSE(written);
+            CHECK(written.error() == std::errc::no_space_on_device);
+        }(path);
+    });
 }
 
 TEST_CASE("file: a closed one says so", "[rt][file]") {
@@ -128,12 +134,14 @@ TEST_CASE("file: a closed one says so", "[rt][file]") {
 
 TEST_CASE("file: a folder can be synced", "[rt][file]") {
     const temporary_folder folder;
-    run_task([path = folder.path()]() -> task<> { return [](std::filesystem::path p) -> task<> {
-        const auto opened = co_await file::open(p, open_options().directory());
-        REQUIRE(opened);
-        const auto done_8 = co_await opened->sync_all();
-        CHECK(done_8);
-    }(path); });
+    run_task([path = folder.path()]() -> task<> {
+        return [](std::filesystem::path p) -> task<> {
+            const auto opened = co_await file::open(p, open_options().directory());
+            REQUIRE(opened);
+            const auto done_8 = co_await opened->sync_all();
+            CHECK(done_8);
+        }(path);
+    });
 }
 
 TEST_CASE("file: a buffer without room cannot be read into", "[rt][file]") {

@@ -17,8 +17,8 @@ std::string message_for(int number, int sysctl, int seccomp) {
 }  // namespace
 
 TEST_CASE("refusal: the message names the reason and what to do", "[rt][refusal]") {
-    CHECK_THAT(message_for(EPERM, 2, 0), Catch::Contains("kernel.io_uring_disabled is 2") &&
-                                             Catch::Contains("set it to 0"));
+    CHECK_THAT(message_for(EPERM, 2, 0),
+               Catch::Contains("kernel.io_uring_disabled is 2") && Catch::Contains("set it to 0"));
     CHECK_THAT(message_for(EPERM, 1, 0), Catch::Contains("kernel.io_uring_disabled is 1") &&
                                              Catch::Contains("io_uring_group"));
     CHECK_THAT(message_for(EPERM, 0, 2),

@@ -105,8 +105,7 @@ TEST_CASE("runtime: settings out of range are refused with a reason", "[rt][runt
     CHECK(message_of(setup{}.receive_buffers(32, 100)) ==
           "receive buffer bytes must be 256 to 65536, not 100");
     CHECK(message_of(setup{}.name("")) == "the runtime's name must not be empty");
-    CHECK(message_of(setup{}.stop_grace(-1ms)) ==
-          "the grace time of a stop must not be negative");
+    CHECK(message_of(setup{}.stop_grace(-1ms)) == "the grace time of a stop must not be negative");
     CHECK(message_of(setup{}).empty());
 }
 
@@ -231,20 +230,20 @@ TEST_CASE("runtime: a thread-safe process is never polled by two workers at once
     auto runtime = quiet_setup().threads(3).build();
     REQUIRE(runtime);
     for (int i = 0; i < processes; ++i) {
-        runtime->shared().spawn_future(
-            [](std::vector<event>* all, int self, std::atomic<bool>* clash,
-               std::atomic<int>* done) -> task<> {
-                int inside = 0;
-                for (int step = 0; step < steps; ++step) {
-                    if (++inside != 1) { *clash = true; }
-                    --inside;
-                    (*all)[static_cast<std::size_t>((self + 1) % processes)].set();
-                    if (step % 3 == 0) { co_await yield_once(); }
-                    if (step % 50 == 0) { co_await heph::rt::timer(1ms); }
-                    co_await (*all)[static_cast<std::size_t>(self)].wait();
-                }
-                ++*done;
-            }(&events, i, &overlapped, &finished));
+        runtime->shared().spawn_future([](std::vector<event>* all, int self,
+                                          std::atomic<bool>* clash,
+                                          std::atomic<int>* done) -> task<> {
+            int inside = 0;
+            for (int step = 0; step < steps; ++step) {
+                if (++inside != 1) { *clash = true; }
+                --inside;
+                (*all)[static_cast<std::size_t>((self + 1) % processes)].set();
+                if (step % 3 == 0) { co_await yield_once(); }
+                if (step % 50 == 0) { co_await heph::rt::timer(1ms); }
+                co_await (*all)[static_cast<std::size_t>(self)].wait();
+            }
+            ++*done;
+        }(&events, i, &overlapped, &finished));
     }
     CHECK(runtime->start());
     CHECK_FALSE(overlapped);

@@ -324,18 +324,20 @@ TEST_CASE("tcp: a closed stream and a full buffer are errors", "[rt][tcp]") {
 TEST_CASE("tcp: out of descriptors accept gives the error, and works again later", "[rt][tcp]") {
     rlimit before{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-    run_task([before]() -> task<> { return [](rlimit limits) -> task<> {
-        auto listener = listen();
-        // The kernel completes the connection before it is accepted.
-        auto client = co_await connect(address_of(listener));
-        rlimit none = limits;
-        none.rlim_cur = 3;
-        REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
-        const auto refused = co_await listener.accept();
-        REQUIRE(::setrlimit(RLIMIT_NOFILE, &limits) == 0);
-        REQUIRE_FALSE(refused);
-        CHECK(refused.error() == std::errc::too_many_files_open);
-        const auto accepted = co_await listener.accept();
-        CHECK(accepted);
-    }(before); });
+    run_task([before]() -> task<> {
+        return [](rlimit limits) -> task<> {
+            auto listener = listen();
+            // The kernel completes the connection before it is accepted.
+            auto client = co_await connect(address_of(listener));
+            rlimit none = limits;
+            none.rlim_cur = 3;
+            REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+            const auto refused = co_await listener.accept();
+            REQUIRE(::setrlimit(RLIMIT_NOFILE, &limits) == 0);
+            REQUIRE_FALSE(refused);
+            CHECK(refused.error() == std::errc::too_many_files_open);
+            const auto accepted = co_await listener.accept();
+            CHECK(accepted);
+        }(before);
+    });
 }

@@ -85,9 +85,7 @@ TEST_CASE("timer: polled outside of a worker it throws errc::no_worker", "[rt][t
     try {
         (void)timer.poll(nobody);
         FAIL("it did not throw");
-    } catch (const std::system_error& thrown) {
-        CHECK(thrown.code() == heph::rt::errc::no_worker);
-    }
+    } catch (const std::system_error& thrown) { CHECK(thrown.code() == heph::rt::errc::no_worker); }
 }
 
 TEST_CASE("timer: reset starts anew", "[rt][timer]") {

@@ -154,7 +154,7 @@ file::~file() {
 }
 
 std::expected<std::uint64_t, std::error_code> file::size() const noexcept {
-    struct stat status {};
+    struct stat status{};
     if (::fstat(descriptor_, &status) != 0) { return std::unexpected(system_error(errno)); }
     return static_cast<std::uint64_t>(status.st_size);
 }

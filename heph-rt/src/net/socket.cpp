@@ -84,9 +84,7 @@ std::expected<tcp_listener, std::error_code> tcp_listener::bind(const endpoint& 
     socket_handle socket(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!socket.is_open()) { return std::unexpected(last_error()); }
     std::error_code failed;
-    if (options.reuse_address) {
-        failed = set_flag(socket.get(), SOL_SOCKET, SO_REUSEADDR, true);
-    }
+    if (options.reuse_address) { failed = set_flag(socket.get(), SOL_SOCKET, SO_REUSEADDR, true); }
     if (!failed && options.reuse_port) {
         failed = set_flag(socket.get(), SOL_SOCKET, SO_REUSEPORT, true);
     }

@@ -70,8 +70,8 @@ private:
 std::size_t pick(random_engine& random, std::size_t below) { return random() % below; }
 
 task<> write_somewhere(alive_mark, std::size_t bytes) {
-    auto file = co_await heph::rt::fs::file::open("/dev/null",
-                                                  heph::rt::fs::open_options().write());
+    auto file =
+        co_await heph::rt::fs::file::open("/dev/null", heph::rt::fs::open_options().write());
     if (!file) { co_return; }
     auto text = buffer::copy_of(std::string(bytes, 'x'));
     (void)co_await file->append(std::move(text));
@@ -103,8 +103,7 @@ task<> chatter(alive_mark, tcp_stream stream, tally* counts, std::uint32_t seed)
 task<> swallow(task<> inner) {
     try {
         co_await std::move(inner);
-    } catch (const std::runtime_error&) {
-    }
+    } catch (const std::runtime_error&) {}
 }
 
 task<> client(alive_mark, endpoint to, tally* counts, std::uint32_t seed) {
@@ -140,8 +139,7 @@ task<> drive(endpoint to, worker here, tally* counts, std::uint32_t seed, int co
     random_engine random(seed);
     for (int i = 0; i < connections; ++i) {
         ++counts->started;
-        auto inner = client(alive_mark(*counts), to, counts,
-                     static_cast<std::uint32_t>(random()));
+        auto inner = client(alive_mark(*counts), to, counts, static_cast<std::uint32_t>(random()));
         here.spawn_future(one_victim(std::move(inner), random_polls(random), counts));
         if (i % 50 == 49) { co_await heph::rt::timer(1ms); }
     }

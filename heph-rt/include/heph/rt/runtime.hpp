@@ -20,14 +20,14 @@ namespace heph::rt {
 
 /// The settings of a runtime, with the defaults that `setup` starts from.
 struct runtime_settings {
-    std::string name = "heph";                   ///< Names the threads: `name-0`, `name-1`, ….
-    std::size_t threads = 1;                     ///< Worker threads, 1 to 256.
-    bool cpu_affinity = false;                   ///< Pins worker n to the n-th allowed CPU.
+    std::string name = "heph";                     ///< Names the threads: `name-0`, `name-1`, ….
+    std::size_t threads = 1;                       ///< Worker threads, 1 to 256.
+    bool cpu_affinity = false;                     ///< Pins worker n to the n-th allowed CPU.
     std::chrono::milliseconds stop_grace{10'000};  ///< From the stop request to dropping actors.
-    std::size_t ring_entries = 1024;             ///< Submission queue of each ring, 8 to 32,768.
-    std::size_t receive_buffers = 1024;          ///< Provided buffers a worker, 8 to 32,768, 2^n.
-    std::size_t receive_buffer_bytes = 4096;     ///< Size of each of them, 256 to 65,536.
-    bool handle_signals = true;                  ///< SIGINT, SIGTERM and SIGQUIT ask for a stop.
+    std::size_t ring_entries = 1024;               ///< Submission queue of each ring, 8 to 32,768.
+    std::size_t receive_buffers = 1024;            ///< Provided buffers a worker, 8 to 32,768, 2^n.
+    std::size_t receive_buffer_bytes = 4096;       ///< Size of each of them, 256 to 65,536.
+    bool handle_signals = true;                    ///< SIGINT, SIGTERM and SIGQUIT ask for a stop.
 };
 
 /// Runs actors on worker threads, each with an io_uring of its own.

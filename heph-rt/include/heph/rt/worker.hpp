@@ -59,9 +59,7 @@ public:
     void request_stop() const noexcept { detail::request_stop(*core_); }
 
     /// Tells how many workers there are.
-    [[nodiscard]] std::size_t worker_count() const noexcept {
-        return detail::worker_count(*core_);
-    }
+    [[nodiscard]] std::size_t worker_count() const noexcept { return detail::worker_count(*core_); }
 
 private:
     std::shared_ptr<detail::runtime_core> core_;
@@ -98,7 +96,9 @@ public:
     }
 
     /// Gives thread-safe access to the whole runtime.
-    [[nodiscard]] shared_runtime shared() const { return shared_runtime(detail::runtime_of(*core_)); }
+    [[nodiscard]] shared_runtime shared() const {
+        return shared_runtime(detail::runtime_of(*core_));
+    }
 
     /// Asks the whole runtime for an orderly stop, as SIGTERM does.
     void request_stop() const noexcept { detail::request_stop(*detail::runtime_of(*core_)); }

@@ -64,13 +64,13 @@ struct process_header {
     const process_vtable* vtable;
     std::atomic<std::uint32_t> references{1};  // The first one is the live list's.
     std::atomic<std::uint32_t> state{0};
-    std::uint32_t pins = 0;             // Changed only by whoever polls it.
-    bool shared = false;                // Thread-safe: may be polled by any worker, if not pinned.
-    bool killed = false;                // To be dropped instead of polled. Its worker's.
-    process_header* next = nullptr;     // In the one queue it is in.
+    std::uint32_t pins = 0;          // Changed only by whoever polls it.
+    bool shared = false;             // Thread-safe: may be polled by any worker, if not pinned.
+    bool killed = false;             // To be dropped instead of polled. Its worker's.
+    process_header* next = nullptr;  // In the one queue it is in.
     process_header* live_next = nullptr;
     process_header* live_previous = nullptr;
-    worker_link* home = nullptr;        // Where it ran last. Stable while queued or idle.
+    worker_link* home = nullptr;         // Where it ran last. Stable while queued or idle.
     std::shared_ptr<runtime_core> core;  // Keeps `home` valid for late wakers.
 };
 
