@@ -1,0 +1,71 @@
+#pragma once
+
+// Keeps a channel alive while its receiver is replaced.
+
+#include <cstddef>
+#include <expected>
+#include <utility>
+
+#include <heph/inbox/channel_id.hpp>
+#include <heph/inbox/receiver.hpp>
+#include <heph/inbox/sender.hpp>
+
+namespace heph::inbox {
+
+/// Makes new senders and, when the receiver is gone, a new receiver of a channel. As long as it is
+/// there, messages stay queued and senders stay connected, with or without a receiver. It is no
+/// sender: a receiver whose senders are all gone is disconnected nevertheless.
+///
+/// A moved-from manager may only be destroyed or assigned to.
+///
+/// *Thread safety*: distinct objects: safe. Shared objects: unsafe. The receiver may be used, and
+/// dropped, on another thread.
+template <typename T>
+class manager {
+public:
+    manager(manager&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+    manager& operator=(manager&& other) noexcept {
+        manager old(std::move(*this));
+        state_ = std::exchange(other.state_, nullptr);
+        return *this;
+    }
+    ~manager() {
+        if (state_ != nullptr && state_->drop_manager()) {
+            state_->close(state_->saved_position());
+            if (state_->drop_hold()) { state_->free(); }
+        }
+    }
+
+    /// Makes a sender, also when none was left.
+    [[nodiscard]] sender<T> new_sender() const noexcept {
+        state_->add_sender();
+        return sender<T>(*state_);
+    }
+
+    /// Makes a receiver, which goes on where the last one stopped.
+    /// *Errors*: `receiver_connected` while there is one.
+    [[nodiscard]] std::expected<receiver<T>, manager_error> new_receiver() noexcept {
+        if (!state_->try_add_receiver()) {
+            return std::unexpected(manager_error::receiver_connected);
+        }
+        return receiver<T>(*state_, state_->saved_position());
+    }
+
+    /// Tells whether there is a receiver.
+    [[nodiscard]] bool has_receiver() const noexcept { return state_->has_receiver(); }
+
+    /// Tells how many messages the channel holds at most.
+    [[nodiscard]] std::size_t capacity() const noexcept { return state_->capacity(); }
+
+    [[nodiscard]] channel_id id() const noexcept { return channel_id(state_); }
+
+private:
+    friend struct detail::access;
+
+    // Takes over a manager that was counted already.
+    explicit manager(detail::channel_state<T>& state) noexcept : state_(&state) {}
+
+    detail::channel_state<T>* state_;
+};
+
+}  // namespace heph::inbox
