@@ -118,8 +118,8 @@ io_uring_sqe& uring_driver::submission_for(slot& operation) noexcept {
 void uring_driver::receive_once(slot& operation, int descriptor) noexcept {
     io_uring_sqe& entry = submission_for(operation);
     const auto room = operation.data.spare_bytes();
-    io_uring_prep_recv(&entry, descriptor, room.data(),
-                       std::min(room.size(), transfer_bytes_max), 0);
+    io_uring_prep_recv(&entry, descriptor, room.data(), std::min(room.size(), transfer_bytes_max),
+                       0);
     entry.user_data = operation.user_data();
 }
 
@@ -160,7 +160,7 @@ void uring_driver::open(slot& operation, int flags, unsigned mode) noexcept {
 void uring_driver::read(slot& operation, int descriptor, std::uint64_t offset) noexcept {
     io_uring_sqe& entry = submission_for(operation);
     const auto room = operation.data.spare_bytes();
-    io_uring_prep_read(&entry, descriptor, room.data(), 
+    io_uring_prep_read(&entry, descriptor, room.data(),
                        static_cast<unsigned>(std::min(room.size(), transfer_bytes_max)), offset);
     entry.user_data = operation.user_data();
 }
@@ -168,9 +168,9 @@ void uring_driver::read(slot& operation, int descriptor, std::uint64_t offset) n
 void uring_driver::write(slot& operation, int descriptor, std::size_t from,
                          std::uint64_t offset) noexcept {
     io_uring_sqe& entry = submission_for(operation);
-    io_uring_prep_write(&entry, descriptor, operation.data.data() + from,
-                        static_cast<unsigned>(std::min(operation.data.size() - from, transfer_bytes_max)),
-                        offset);
+    io_uring_prep_write(
+        &entry, descriptor, operation.data.data() + from,
+        static_cast<unsigned>(std::min(operation.data.size() - from, transfer_bytes_max)), offset);
     entry.user_data = operation.user_data();
 }
 
@@ -282,6 +282,7 @@ void uring_driver::complete_receive(slot& operation, std::int32_t result,
                                     std::uint32_t flags) noexcept {
     if ((flags & IORING_CQE_F_BUFFER) != 0) {
         const auto id = static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT);
+        multishot_worked_ = true;
         if (result > 0) {
             buffers_->enqueue(operation.chunks, id, static_cast<std::size_t>(result));
         } else {
@@ -293,6 +294,9 @@ void uring_driver::complete_receive(slot& operation, std::int32_t result,
     if (result == 0) {
         operation.ended = true;
     } else if (result == -ENOBUFS) {
+        operation.starved = true;
+    } else if (result == -EINVAL && !multishot_worked_ && !operation.starved) {
+        multishot_refused_ = true;
         operation.starved = true;
     } else if (result < 0 && !(result == -ECANCELED && operation.pausing)) {
         operation.result = result;

@@ -42,15 +42,19 @@ public:
 
     /// Gives the provided buffers, registered at the first call. Null when that fails.
     [[nodiscard]] buffer_pool* buffers() noexcept;
+    /// Tells whether `receive_many` works; a kernel before 6.0 refuses it at the first use.
+    [[nodiscard]] bool receives_many() noexcept {
+        return !multishot_refused_ && buffers() != nullptr;
+    }
 
     // Requests. Each queues one submission for a slot in flight, whose fields hold what the kernel
     // may read or write until the last completion.
-    void receive_once(slot& operation, int descriptor) noexcept;     // Into `data`'s spare room.
-    void receive_many(slot& operation, int descriptor) noexcept;     // Multishot.
+    void receive_once(slot& operation, int descriptor) noexcept;  // Into `data`'s spare room.
+    void receive_many(slot& operation, int descriptor) noexcept;  // Multishot.
     void send(slot& operation, int descriptor, std::size_t from) noexcept;
-    void accept_many(slot& operation, int descriptor) noexcept;      // Multishot.
+    void accept_many(slot& operation, int descriptor) noexcept;  // Multishot.
     void connect(slot& operation, int descriptor, unsigned address_bytes) noexcept;
-    void open(slot& operation, int flags, unsigned mode) noexcept;   // `path`.
+    void open(slot& operation, int flags, unsigned mode) noexcept;  // `path`.
     void read(slot& operation, int descriptor, std::uint64_t offset) noexcept;
     void write(slot& operation, int descriptor, std::size_t from, std::uint64_t offset) noexcept;
     void sync(slot& operation, int descriptor, bool data_only) noexcept;
@@ -91,6 +95,8 @@ private:
     bool initialised_ = false;
     bool event_watched_ = false;
     bool no_buffers_ = false;
+    bool multishot_refused_ = false;
+    bool multishot_worked_ = false;
     std::uint64_t event_count_ = 0;  // What the read of the event descriptor writes to.
     std::unique_ptr<slot_pool> slots_;
     std::unique_ptr<buffer_pool> buffers_;

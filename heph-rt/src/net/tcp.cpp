@@ -84,9 +84,7 @@ polled<send_future::value_type> send_future::poll(const waker& waker) {
     if (operation.result >= 0) {
         sent_ += static_cast<std::size_t>(operation.result);
         if (sent_ < operation.data.size()) {
-            if (operation.owner != worker) {
-                return value_type(std::unexpect, errc::wrong_worker);
-            }
+            if (operation.owner != worker) { return value_type(std::unexpect, errc::wrong_worker); }
             operation.state = slot_state::in_flight;
             keep_waker(operation, waker);
             worker->driver().send(operation, stream_->descriptor(), sent_);
@@ -107,7 +105,7 @@ polled<next_chunk_future::value_type> next_chunk_future::poll(const waker& waker
     if (!stream.is_open()) { return value_type(std::unexpect, errc::closed); }
     if (!stream.receiving_.started()) {
         slot& operation = acquire_slot(*worker, slot_kind::receives);
-        operation.starved = worker->driver().buffers() == nullptr;
+        operation.starved = !worker->driver().receives_many();
         operation.state = slot_state::completed;
         stream.receiving_ = detail::operation(&operation);
     }
@@ -120,6 +118,7 @@ polled<next_chunk_future::value_type> next_chunk_future::poll(const waker& waker
     }
     if (!operation.armed) {
         if (!operation.data.empty()) {
+            operation.starved = !worker->driver().receives_many();
             return value_type(std::in_place, std::move(operation.data));
         }
         if (operation.ended) { return value_type(std::in_place); }
@@ -129,7 +128,6 @@ polled<next_chunk_future::value_type> next_chunk_future::poll(const waker& waker
         operation.state = slot_state::in_flight;
         if (operation.starved) {
             // The others hold all buffers: go on with one of our own, so that none starves.
-            operation.starved = worker->driver().buffers() == nullptr;
             operation.data = buffer::with_capacity(starved_receive_bytes);
             worker->driver().receive_once(operation, stream.descriptor());
         } else {

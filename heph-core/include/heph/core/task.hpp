@@ -224,6 +224,7 @@ private:
 /// *Errors*: an exception that leaves the coroutine leaves the `poll` that ran it, or the
 /// `co_await` of the task that awaits it.
 /// *Thread safety*: unsafe, but it may be polled from one thread after another.
+/// A finished task has destroyed its parameters and locals already.
 /// *Cancellation*: destroying it. *Requires* then: it is not running; a task cannot be destroyed
 /// from within.
 /// *Lifetime*: reference parameters must outlive it; a lambda's captures live in the lambda, not in
@@ -267,6 +268,8 @@ public:
             next = promise.next;
         } while (next);
         if (!handle_.done()) { return pending; }
+        // The frame goes now: its parameters may be what others wait to see gone.
+        const task finished(std::move(*this));
         if constexpr (std::is_void_v<T>) {
             promise.take();
             return ready;
@@ -276,7 +279,9 @@ public:
     }
 
     /// Tells whether it was polled or awaited before.
-    [[nodiscard]] bool started() const noexcept { return handle_.promise().root != nullptr; }
+    [[nodiscard]] bool started() const noexcept {
+        return !handle_ || handle_.promise().root != nullptr;
+    }
 
 private:
     friend promise_type;
