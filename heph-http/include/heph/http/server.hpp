@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <expected>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <heph/http/limits.hpp>
+#include <heph/http/router.hpp>
+#include <heph/rt/net/endpoint.hpp>
+#include <heph/rt/worker.hpp>
+
+namespace heph::http {
+
+namespace detail {
+struct server_state;
+}
+
+/// How to serve.
+struct server_options {
+    std::string address = "127.0.0.1:8080";  ///< `ADDRESS:PORT`; port 0 takes any free one.
+    std::size_t threads = 1;                 ///< Workers of `serve`'s runtime.
+    http::limits limits;                     ///< What a peer may cost.
+};
+
+/// Serves a router's handlers on the workers of a runtime.
+///
+///     auto server = heph::http::server::open(std::move(router), options, 2);
+///     runtime.run_on_workers([server](heph::rt::worker& worker) { server->start(worker); });
+///
+/// Each worker has its own listener on the shared port, and runs a connection by itself from its
+/// first byte to its last. An orderly stop of the runtime closes the listeners and idle connections
+/// at once; requests under way are answered, with `Connection: close`, within the stop's grace.
+/// What a handler throws is logged and answered with 500, without details.
+///
+/// *Thread safety*: `start` is safe. Copies share one server.
+class server {
+public:
+    /// Binds one listener for each of `workers` workers. Connections wait until `start`.
+    /// *Errors*: `rt::errc::bad_address`, and what binding gives: `address_in_use`, ….
+    [[nodiscard]] static std::expected<server, std::error_code> open(router routes,
+                                                                     const server_options& options,
+                                                                     std::size_t workers = 1);
+
+    /// Serves on a worker; called once on each. *Requires*: called on that worker's thread, its
+    /// index is less than the number of workers given to `open`.
+    void start(rt::worker& worker) const;
+
+    /// Gives the address that clients connect to, with the port that was taken.
+    [[nodiscard]] const rt::net::endpoint& local_endpoint() const noexcept;
+
+private:
+    explicit server(std::shared_ptr<detail::server_state> state) noexcept
+        : state_(std::move(state)) {}
+
+    std::shared_ptr<detail::server_state> state_;
+};
+
+/// Makes a runtime, serves on it until SIGINT, SIGTERM or SIGQUIT, and gives the exit code for
+/// `main`. Errors are printed.
+int serve(router routes, const server_options& options = {});
+
+}  // namespace heph::http
