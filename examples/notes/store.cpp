@@ -52,8 +52,9 @@ bool means_full(std::error_code error) {
 
 }  // namespace
 
-note_store::note_store(note_table table, opened_log log) noexcept
-    : table_(std::move(table)), log_(std::move(log)) {}
+note_store::note_store(note_table table, opened_log log,
+                       std::shared_ptr<store_health> health) noexcept
+    : table_(std::move(table)), log_(std::move(log)), health_(std::move(health)) {}
 
 bool note_store::has_room() const noexcept {
     return waiting_.size() < waiting_changes_max && waiting_bytes_ < waiting_bytes_max;
@@ -182,6 +183,7 @@ void note_store::break_down(std::string why) {
     heph::log(heph::log_level::critical, log_.path.string() + ": " + why +
                                              "; no change is taken until this node is restarted");
     broken_ = std::move(why);
+    health_->has_failed.store(true, std::memory_order_relaxed);
     const change_reply reply{change_outcome::failed, *broken_};
     for (change& each : waiting_) {
         std::visit([&reply](auto& call) { (void)call.respond(reply); }, each);

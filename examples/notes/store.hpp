@@ -2,6 +2,7 @@
 
 // The actor that owns a node's notes and its log.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,13 +12,18 @@
 #include <vector>
 
 #include <heph/core/task.hpp>
-#include <heph/rt/context.hpp>
+#include <heph/rt/worker.hpp>
 
 #include "data_dir.hpp"
 #include "messages.hpp"
 #include "note_table.hpp"
 
 namespace notes {
+
+/// Tells the rest of the program how the store fares.
+struct store_health {
+    std::atomic<bool> has_failed = false;
+};
 
 /// Holds the notes in memory and on disk, and changes them in groups.
 ///
@@ -27,7 +33,7 @@ namespace notes {
 /// the disk fails in a way that leaves unknown what is on it, no change is taken any more.
 class note_store {
 public:
-    note_store(note_table table, opened_log log) noexcept;
+    note_store(note_table table, opened_log log, std::shared_ptr<store_health> health) noexcept;
 
     /// Answers a read, or queues a change.
     void take(store_message message);
@@ -52,6 +58,7 @@ private:
 
     note_table table_;
     opened_log log_;
+    std::shared_ptr<store_health> health_;
     std::vector<change> waiting_;
     std::size_t waiting_bytes_ = 0;
     std::vector<change> group_;

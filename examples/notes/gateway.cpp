@@ -1,0 +1,228 @@
+#include "gateway.hpp"
+
+#include <chrono>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <heph/core/rpc.hpp>
+#include <heph/rt/timer.hpp>
+
+#include "note_id.hpp"
+#include "page.hpp"
+
+namespace notes {
+
+namespace http = heph::http;
+using http::status;
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// A disk may be slow for seconds; a client should hear of it before it gives up by itself.
+constexpr auto own_store_deadline = 10s;
+
+http::response unavailable(std::string_view why) {
+    auto answer = http::response::problem(status::service_unavailable, why);
+    answer.set_header("Retry-After", "1");
+    return answer;
+}
+
+http::response bad_request(std::string_view why) {
+    return http::response::problem(status::bad_request, why);
+}
+
+http::response answer_to(const change_reply& reply) {
+    switch (reply.outcome) {
+        case change_outcome::created: return http::response::empty(status::created);
+        case change_outcome::replaced:
+        case change_outcome::removed: return http::response::empty(status::no_content);
+        case change_outcome::absent:
+            return http::response::problem(status::not_found, "there is no note by this id");
+        case change_outcome::refused: return bad_request(reply.detail);
+        case change_outcome::full:
+            return http::response::problem(status::insufficient_storage, reply.detail);
+        case change_outcome::failed: break;
+    }
+    return http::response::problem(status::internal_server_error,
+                                   "the disk failed: " + reply.detail);
+}
+
+// A note may hold anything, a page with a script for one: it must not act in our name.
+void confine(http::response& answer) {
+    answer.set_header("X-Content-Type-Options", "nosniff");
+    answer.set_header("Content-Security-Policy", "sandbox; default-src 'none'");
+    answer.set_header("Cache-Control", "no-store");
+}
+
+http::response front_page(http::request& /*request*/) {
+    auto answer = http::response::html(std::string(page()));
+    answer.set_header("Content-Security-Policy",
+                      "default-src 'none'; connect-src 'self'; img-src data:; "
+                      "script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; "
+                      "form-action 'none'; frame-ancestors 'none'");
+    answer.set_header("X-Content-Type-Options", "nosniff");
+    return answer;
+}
+
+http::response hello(http::request& /*request*/) {
+    return http::response::bytes("Hello, World!", "text/plain");
+}
+
+heph::task<std::expected<void, http::error>> copy_body(http::body_reader& from,
+                                                       http::body_writer& to) {
+    for (;;) {
+        auto piece = co_await from.next();
+        if (!piece) { co_return std::unexpected(piece.error()); }
+        if (piece->empty()) { co_return {}; }
+        auto written = co_await to.write(*piece);
+        if (!written) { co_return std::unexpected(written.error()); }
+    }
+}
+
+http::response echo(http::request& request) {
+    const std::string type(request.header("content-type").value_or("application/octet-stream"));
+    // The server keeps the request until the response is sent.
+    auto answer = http::response::stream(
+        type, [from = &request.body()](http::body_writer& to) { return copy_body(*from, to); });
+    confine(answer);
+    if (const auto length = request.head().content_length()) { answer.set_content_length(*length); }
+    return answer;
+}
+
+std::string lines_of(const std::vector<std::string>& ids) {
+    std::string text;
+    for (const std::string& id : ids) {
+        text += id;
+        text += '\n';
+    }
+    return text;
+}
+
+// The list as it stands: a page of each node that was fetched before the answer began.
+struct first_pages {
+    std::vector<std::string> nodes;
+    std::vector<list_reply> pages;
+};
+
+heph::task<std::expected<void, http::error>> write_list(const gateway& through,
+                                                        const first_pages& first,
+                                                        http::body_writer& to) {
+    for (std::size_t at = 0; at < first.nodes.size(); ++at) {
+        list_reply page = first.pages[at];
+        for (;;) {
+            const std::string text = lines_of(page.ids);
+            auto written = co_await to.write(text);
+            if (!written) { co_return std::unexpected(written.error()); }
+            if (page.is_last || page.ids.empty()) { break; }
+            auto next = co_await through.list_page(first.nodes[at], page.ids.back());
+            // Too late for a status: the connection is cut, which no client takes for the end.
+            if (!next) { co_return std::unexpected(http::error::handler_failed); }
+            page = std::move(*next);
+        }
+    }
+    co_return {};
+}
+
+}  // namespace
+
+template <typename Call>
+heph::task<std::expected<typename Call::response_type, std::string>> gateway::ask(
+    std::string node, typename Call::request_type asked) const {
+    if (node != self_) { co_return co_await links_->ask<Call>(std::move(node), std::move(asked)); }
+    auto store = store_;
+    auto call = heph::rt::deadline(own_store_deadline, store.rpc(std::move(asked)));
+    auto outcome = co_await call;
+    if (!outcome) { co_return std::unexpected(std::string("this node's disk takes too long")); }
+    auto& reply = *outcome;
+    if (!reply) { co_return std::unexpected(std::string("this node is stopping")); }
+    co_return std::move(*reply);
+}
+
+heph::task<http::response> gateway::get(http::request& request) const {
+    get_note asked;
+    asked.id = request.param("id");
+    if (const char* why = why_bad_id(asked.id)) { co_return bad_request(why); }
+    std::string owner = nodes_.owner(asked.id);
+    auto reply = co_await ask<get_call>(std::move(owner), std::move(asked));
+    if (!reply) { co_return unavailable(reply.error()); }
+    if (!reply->found) {
+        co_return http::response::problem(status::not_found, "there is no note by this id");
+    }
+    auto answer = http::response::bytes(std::move(reply->body), reply->content_type);
+    confine(answer);
+    co_return answer;
+}
+
+heph::task<http::response> gateway::put(http::request& request) const {
+    put_note asked;
+    asked.id = request.param("id");
+    if (const char* why = why_bad_id(asked.id)) { co_return bad_request(why); }
+    asked.content_type = request.header("content-type").value_or("application/octet-stream");
+    if (asked.content_type.size() > content_type_bytes_max) {
+        co_return bad_request("the content type is longer than 256 bytes");
+    }
+    auto body = co_await request.read_body(body_bytes_max);
+    if (!body) { co_return http::response::problem(body.error()); }
+    asked.body = std::move(*body);
+    std::string owner = nodes_.owner(asked.id);
+    auto reply = co_await ask<put_call>(std::move(owner), std::move(asked));
+    if (!reply) { co_return unavailable(reply.error()); }
+    co_return answer_to(*reply);
+}
+
+heph::task<http::response> gateway::remove(http::request& request) const {
+    remove_note asked;
+    asked.id = request.param("id");
+    if (const char* why = why_bad_id(asked.id)) { co_return bad_request(why); }
+    std::string owner = nodes_.owner(asked.id);
+    auto reply = co_await ask<remove_call>(std::move(owner), std::move(asked));
+    if (!reply) { co_return unavailable(reply.error()); }
+    co_return answer_to(*reply);
+}
+
+heph::task<std::expected<list_reply, std::string>> gateway::list_page(std::string node,
+                                                                      std::string after) const {
+    list_ids asked;
+    asked.after = std::move(after);
+    return ask<list_call>(std::move(node), std::move(asked));
+}
+
+heph::task<http::response> gateway::list(http::request& /*request*/) const {
+    first_pages first;
+    first.nodes = nodes_.names();
+    for (const std::string& node : first.nodes) {
+        auto page = co_await list_page(node, std::string());
+        if (!page) { co_return unavailable(page.error()); }
+        first.pages.push_back(std::move(*page));
+    }
+    auto producer = [this, first = std::move(first)](http::body_writer& to) {
+        return write_list(*this, first, to);
+    };
+    auto answer = http::response::stream("text/plain; charset=utf-8", std::move(producer));
+    confine(answer);
+    co_return answer;
+}
+
+http::response gateway::health() const {
+    if (health_->has_failed.load(std::memory_order_relaxed)) {
+        return unavailable("the disk failed: changes are refused until this node is restarted");
+    }
+    return http::response::text("ok\n");
+}
+
+http::router make_router(std::shared_ptr<const gateway> through) {
+    http::router routes;
+    routes.get("/", front_page).get("/hello", hello).post("/echo", echo);
+    routes.get("/healthz", [through](http::request&) { return through->health(); });
+    routes.get("/notes", [through](http::request& request) { return through->list(request); });
+    routes.get("/notes/{id}", [through](http::request& request) { return through->get(request); });
+    routes.put("/notes/{id}", [through](http::request& request) { return through->put(request); });
+    routes.delete_("/notes/{id}",
+                   [through](http::request& request) { return through->remove(request); });
+    return routes;
+}
+
+}  // namespace notes
