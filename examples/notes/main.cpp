@@ -1,0 +1,110 @@
+// Keeps notes and serves them over HTTP, on one node or on several linked ones.
+
+#include <cstdio>
+#include <exception>
+#include <expected>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <heph/core/log.hpp>
+
+#include "data_dir.hpp"
+#include "exit_status.hpp"
+#include "note_table.hpp"
+#include "options.hpp"
+#include "placement.hpp"
+#include "service.hpp"
+
+namespace {
+
+using notes::exit_status;
+using notes::refusal;
+
+int end(const refusal& why) {
+    (void)std::fprintf(stderr, "notes: %s\n", why.text.c_str());
+    return static_cast<int>(why.status);
+}
+
+notes::placement placement_of(const notes::options& settings) {
+    std::vector<std::string> names{settings.node};
+    for (const notes::peer& other : settings.peers) { names.push_back(other.name); }
+    return notes::placement(std::move(names));
+}
+
+// What the log holds, of this node and of others.
+struct loaded {
+    notes::note_table own;
+    notes::note_table of_others;
+};
+
+void apply(const notes::record& change, notes::note_table& table) {
+    if (change.kind == notes::record_kind::remove) {
+        (void)table.remove(change.id);
+        return;
+    }
+    auto stored = std::make_shared<notes::note>();
+    stored->content_type = change.content_type;
+    stored->body = change.body;
+    (void)table.put(change.id, std::move(stored));
+}
+
+void report(const notes::opened_log& log, const loaded& found, const std::string& node) {
+    const std::string path = log.path.string();
+    if (log.found.tail) {
+        const notes::torn_tail& tail = *log.found.tail;
+        heph::log(heph::log_level::warning,
+                  path + ": a torn write at byte " + std::to_string(tail.offset) + ", of " +
+                      std::to_string(tail.bytes) + " bytes, was cut off (" + tail.reason +
+                      "); nobody was told that it was stored");
+    }
+    if (found.of_others.size() != 0) {
+        heph::log(heph::log_level::warning,
+                  path + ": " + std::to_string(found.of_others.size()) +
+                      " notes belong to other nodes now; they are kept, and not served");
+    }
+    heph::log(heph::log_level::info,
+              "node " + node + " keeps " + std::to_string(found.own.size()) + " notes in " + path);
+}
+
+std::expected<void, refusal> run(notes::options settings) {
+    auto directory = notes::data_dir::open(settings.data);
+    if (!directory) { return std::unexpected(refusal{exit_status::data, directory.error()}); }
+    notes::placement nodes = placement_of(settings);
+    loaded found;
+    auto log = directory->open_log(settings.node, [&](const notes::record& change) {
+        const bool own = nodes.owner(change.id) == settings.node;
+        apply(change, own ? found.own : found.of_others);
+    });
+    if (!log) { return std::unexpected(refusal{exit_status::data, log.error()}); }
+    report(*log, found, settings.node);
+    if (found.of_others.size() == 0 && notes::is_worth_rewriting(log->found, found.own)) {
+        auto rewritten = directory->rewrite_log(settings.node, found.own);
+        if (!rewritten) { return std::unexpected(refusal{exit_status::data, rewritten.error()}); }
+        log = std::move(rewritten);
+    }
+    // The directory stays locked until the last write is done.
+    return notes::run_service(notes::service_parts{std::move(settings), std::move(nodes),
+                                                   std::move(found.own), std::move(*log)});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        auto settings = notes::parse_options(argc, argv);
+        if (!settings) {
+            const notes::early_exit& early = settings.error();
+            if (early.status == 0) {
+                (void)std::fputs(early.text.c_str(), stdout);
+                return 0;
+            }
+            return end(refusal{exit_status::usage, early.text});
+        }
+        const auto ended = run(std::move(*settings));
+        return ended ? 0 : end(ended.error());
+    } catch (const std::exception& thrown) {
+        return end(refusal{exit_status::failure, thrown.what()});
+    }
+}

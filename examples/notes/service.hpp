@@ -1,0 +1,28 @@
+#pragma once
+
+// A node of the service, from its start to its orderly stop.
+
+#include <expected>
+
+#include "data_dir.hpp"
+#include "exit_status.hpp"
+#include "note_table.hpp"
+#include "options.hpp"
+#include "placement.hpp"
+
+namespace notes {
+
+/// Is what a node needs before it can serve.
+struct service_parts {
+    options settings;
+    placement nodes;
+    note_table table;
+    opened_log log;
+};
+
+/// Serves until SIGINT, SIGTERM or SIGQUIT, and then stops in order: requests that are under way
+/// are answered first. Prints where it listens. Blocks the thread.
+/// *Errors*: io_uring is refused, or an address cannot be had.
+[[nodiscard]] std::expected<void, refusal> run_service(service_parts parts);
+
+}  // namespace notes
