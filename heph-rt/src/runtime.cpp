@@ -181,10 +181,10 @@ std::expected<void, error> runtime::start() {
             state_->core->forgo_worker();
         }
     }
+    state_->set_up_functions.clear();  // What they hold would keep actors waiting.
     auto watched = coordinator.watch(signals ? &signals->set() : nullptr);
     state_->core->drop_now();
     for (std::thread& thread : threads) { thread.join(); }
-    state_->set_up_functions.clear();
     if (start.first_failure) { return std::unexpected(std::move(*start.first_failure)); }
     return watched;
 }
