@@ -225,7 +225,7 @@ TEST_CASE("actor: one for each connection", "[rt][actor]") {
 namespace {
 
 task<> ask_for_ever(local_context<> /*ctx*/, actor_ref<counter_message> ref,
-                    std::shared_ptr<int> kept) {
+                    std::shared_ptr<std::atomic<int>> kept) {
     for (;;) {
         const auto total = co_await ref.rpc();
         if (!total) { co_return; }
@@ -238,7 +238,7 @@ task<> ask_for_ever(local_context<> /*ctx*/, actor_ref<counter_message> ref,
 
 TEST_CASE("actor: what does not heed the stop is dropped after the grace, with all it holds",
           "[rt][actor]") {
-    const auto kept = std::make_shared<int>(0);
+    const auto kept = std::make_shared<std::atomic<int>>(0);
     auto runtime = quiet_setup().threads(2).stop_grace(20ms).build();
     REQUIRE(runtime);
     {
