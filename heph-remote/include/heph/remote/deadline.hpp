@@ -1,0 +1,32 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+namespace heph::remote {
+
+/// Says until when something may take: a duration from now, or a point in time.
+///
+///     co_await ref.rpc(1s, request);
+///
+/// It counts from where it is made, not from where it is awaited.
+class deadline {
+public:
+    using clock = std::chrono::steady_clock;
+
+    /// Ends after a duration, at most a year.
+    template <typename Rep, typename Period>
+    deadline(std::chrono::duration<Rep, Period> after)  // NOLINT(google-explicit-constructor)
+        : at_(clock::now() +
+              std::chrono::duration_cast<clock::duration>(
+                  std::min<std::chrono::duration<double>>(after, std::chrono::hours(24 * 365)))) {}
+    /// Ends at a point in time.
+    deadline(clock::time_point at) noexcept : at_(at) {}  // NOLINT(google-explicit-constructor)
+
+    [[nodiscard]] clock::time_point at() const noexcept { return at_; }
+
+private:
+    clock::time_point at_;
+};
+
+}  // namespace heph::remote

@@ -1,0 +1,77 @@
+#pragma once
+
+// The way from any thread to a node's worker.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <heph/core/task.hpp>
+#include <heph/remote/deadline.hpp>
+#include <heph/remote/protocol/error.hpp>
+#include <heph/remote/protocol/handshake.hpp>
+
+namespace heph::remote::detail {
+
+using protocol::failure;
+using byte_vector = std::vector<std::byte>;
+
+class port;
+
+/// Stands for a type that the actor at the other node does not take.
+inline constexpr std::uint16_t no_type = std::numeric_limits<std::uint16_t>::max();
+
+/// Identifies an actor of another node.
+struct destination {
+    destination(std::string its_node, std::string its_name, protocol::id128 its_incarnation,
+                std::uint64_t its_number)
+        : node(std::move(its_node)),
+          name(std::move(its_name)),
+          incarnation(its_incarnation),
+          number(its_number) {}
+
+    std::string node;
+    std::string name;
+    protocol::id128 incarnation;
+    std::uint64_t number;
+    /// Messages of `try_send` that the node did not pass on yet.
+    mutable std::atomic<std::uint32_t> waiting = 0;
+};
+using destination_pointer = std::shared_ptr<const destination>;
+
+/// What a search finds.
+struct found_actor {
+    found_actor(destination_pointer where, std::vector<std::string> its_types)
+        : to(std::move(where)), types(std::move(its_types)) {}
+    destination_pointer to;
+    std::vector<std::string> types;
+};
+
+/// Searches. *Cancellation*: forgets the search.
+[[nodiscard]] task<std::expected<found_actor, failure>> find_actor(std::shared_ptr<port> from,
+                                                                   std::string node,
+                                                                   std::string name,
+                                                                   deadline until);
+/// Calls. *Cancellation*: the called actor can see that nobody waits.
+[[nodiscard]] task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
+                                                                   destination_pointer to,
+                                                                   std::uint16_t type,
+                                                                   byte_vector payload,
+                                                                   deadline until);
+/// Sends. *Cancellation*: the message is sent, or not.
+[[nodiscard]] task<std::expected<void, failure>> send_to_actor(std::shared_ptr<port> from,
+                                                               destination_pointer to,
+                                                               std::uint16_t type,
+                                                               byte_vector payload);
+[[nodiscard]] std::expected<void, failure> try_send_to_actor(port& from,
+                                                             const destination_pointer& to,
+                                                             std::uint16_t type,
+                                                             byte_vector payload);
+
+}  // namespace heph::remote::detail

@@ -1,0 +1,184 @@
+#pragma once
+
+// A published actor, whatever messages it takes.
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <heph/core/actor_ref.hpp>
+#include <heph/inbox/oneshot.hpp>
+#include <heph/remote/codec/codec.hpp>
+#include <heph/remote/detail/alternatives.hpp>
+#include <heph/remote/protocol/error.hpp>
+
+namespace heph::remote::detail {
+
+using protocol::failure;
+using byte_vector = std::vector<std::byte>;
+
+/// Puts a message into an actor's inbox, once there is room. Ready with nothing when it is there,
+/// else with why it will never be.
+class delivery {
+public:
+    using value_type = std::optional<failure>;
+    delivery() = default;
+    delivery(const delivery&) = delete;
+    delivery& operator=(const delivery&) = delete;
+    virtual ~delivery() = default;
+    virtual polled<value_type> poll(const waker& waker) = 0;
+};
+
+/// Waits for an actor's answer, and encodes it. Dropping it tells the actor that nobody waits.
+class answer {
+public:
+    using value_type = std::expected<byte_vector, failure>;
+    answer() = default;
+    answer(const answer&) = delete;
+    answer& operator=(const answer&) = delete;
+    virtual ~answer() = default;
+    virtual polled<value_type> poll(const waker& waker) = 0;
+};
+
+/// What became of bytes that arrived for an actor. `reply` is there for a call.
+struct arrival {
+    std::unique_ptr<delivery> message;
+    std::unique_ptr<answer> reply;
+};
+
+/// Takes what arrives for an actor. *Thread safety*: safe.
+class published {
+public:
+    explicit published(std::vector<std::string> types) : types_(std::move(types)) {}
+    published(const published&) = delete;
+    published& operator=(const published&) = delete;
+    virtual ~published() = default;
+
+    /// Decodes a message or call. *Errors*: `unknown_type`, `bad_message`.
+    [[nodiscard]] virtual std::expected<arrival, failure> take(
+        std::uint16_t type, bool is_call, std::span<const std::byte> payload) const = 0;
+    [[nodiscard]] virtual bool is_connected() const noexcept = 0;
+    /// The names of the types it takes, in the order of their numbers.
+    [[nodiscard]] const std::vector<std::string>& types() const noexcept { return types_; }
+
+private:
+    std::vector<std::string> types_;
+};
+
+template <typename M>
+class inbox_delivery final : public delivery {
+public:
+    inbox_delivery(const actor_ref<M>& actor, M message)
+        : actor_(actor), sending_(actor_.send(std::move(message))) {}
+
+    polled<value_type> poll(const waker& waker) override {
+        auto sent = sending_.poll(waker);
+        if (!sent.is_ready()) { return pending; }
+        if (sent.value()) { return polled<value_type>(std::in_place); }
+        return polled<value_type>(std::in_place,
+                                  sent.value().error().reason() == send_failure::refused
+                                      ? failure::unknown_type
+                                      : failure::actor_gone);
+    }
+
+private:
+    actor_ref<M> actor_;
+    heph::send_future<M> sending_;
+};
+
+template <typename Res>
+class oneshot_answer final : public answer {
+    using receiver = inbox::oneshot_receiver<heph::detail::reply_t<Res>>;
+
+public:
+    explicit oneshot_answer(receiver reply) : reply_(std::move(reply).recv_once()) {}
+
+    polled<value_type> poll(const waker& waker) override {
+        auto replied = reply_.poll(waker);
+        if (!replied.is_ready()) { return pending; }
+        if (!replied.value()) {
+            return polled<value_type>(std::in_place, std::unexpect, failure::no_reply);
+        }
+        return polled<value_type>(std::in_place, encode(*replied.value()));
+    }
+
+private:
+    decltype(std::declval<receiver&&>().recv_once()) reply_;
+};
+
+template <remote_message M>
+class published_actor final : public published {
+public:
+    explicit published_actor(actor_ref<M> actor)
+        : published(names_of<M>()), actor_(std::move(actor)) {}
+
+    std::expected<arrival, failure> take(std::uint16_t type, bool is_call,
+                                         std::span<const std::byte> payload) const override {
+        return alternatives_of<M>::template apply<taker>::take(actor_, type, is_call, payload);
+    }
+    bool is_connected() const noexcept override { return actor_.is_connected(); }
+
+private:
+    using taken = std::expected<arrival, failure>;
+
+    template <typename... Ts>
+    struct taker {
+        static taken take(const actor_ref<M>& actor, std::uint16_t type, bool is_call,
+                          std::span<const std::byte> payload) {
+            taken result(std::unexpect, failure::unknown_type);
+            std::uint16_t number = 0;
+            ((number++ == type ? void(result = take_one<Ts>(actor, is_call, payload)) : void()),
+             ...);
+            return result;
+        }
+    };
+
+    template <typename T>
+    static M make(T&& message) {
+        if constexpr (std::same_as<M, std::remove_cvref_t<T>>) {
+            return std::forward<T>(message);
+        } else {
+            return M(std::in_place_type<std::remove_cvref_t<T>>, std::forward<T>(message));
+        }
+    }
+
+    template <typename T>
+    static taken take_one(const actor_ref<M>& actor, bool is_call,
+                          std::span<const std::byte> payload) {
+        arrival arrived;
+        if constexpr (heph::detail::rpc_message<T>) {
+            using request_type = heph::detail::reply_t<typename T::request_type>;
+            using response_type = typename T::response_type;
+            if (!is_call) { return taken(std::unexpect, failure::unknown_type); }
+            auto request = decode<request_type>(payload);
+            if (!request) { return taken(std::unexpect, failure::bad_message); }
+            auto [reply, receiver] = inbox::oneshot<heph::detail::reply_t<response_type>>();
+            arrived.reply = std::make_unique<oneshot_answer<response_type>>(std::move(receiver));
+            if constexpr (std::is_void_v<typename T::request_type>) {
+                arrived.message =
+                    std::make_unique<inbox_delivery<M>>(actor, make(T(std::move(reply))));
+            } else {
+                arrived.message = std::make_unique<inbox_delivery<M>>(
+                    actor, make(T(std::move(*request), std::move(reply))));
+            }
+        } else {
+            if (is_call) { return taken(std::unexpect, failure::unknown_type); }
+            auto message = decode<T>(payload);
+            if (!message) { return taken(std::unexpect, failure::bad_message); }
+            arrived.message = std::make_unique<inbox_delivery<M>>(actor, make(std::move(*message)));
+        }
+        return taken(std::move(arrived));
+    }
+
+    actor_ref<M> actor_;
+};
+
+}  // namespace heph::remote::detail

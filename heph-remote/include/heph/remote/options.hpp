@@ -1,0 +1,102 @@
+#pragma once
+
+// How a node is set up.
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <heph/remote/protocol/error.hpp>
+#include <heph/remote/protocol/handshake.hpp>
+#include <heph/remote/protocol/session.hpp>
+#include <heph/rt/tls/secret.hpp>
+
+namespace heph::remote {
+
+/// The settings of a node's links, with their defaults.
+struct link_settings {
+    using milliseconds = std::chrono::milliseconds;
+
+    /// From opening a connection to the end of TLS's handshake and ours.
+    milliseconds handshake_time{5'000};
+    /// After so much silence a link asks the peer for a sign of life.
+    milliseconds heartbeat{2'000};
+    /// After so much silence a connection is taken for dead.
+    milliseconds silence{8'000};
+    /// A session waits so long for its next connection before it is lost.
+    milliseconds grace{30'000};
+    /// Searches, and sends and calls that are new, wait so long for a link that is not up; after
+    /// that they fail with `node_down` at once, until it is up again.
+    milliseconds patience{1'000};
+    /// The first pause between attempts to connect; it doubles up to `pause_max`, less a random
+    /// part of up to a half.
+    milliseconds pause_min{100};
+    milliseconds pause_max{5'000};
+    /// What an orderly stop gives a connection to say goodbye.
+    milliseconds goodbye_time{1'000};
+    std::size_t half_open_max = 64;    ///< Accepted connections before their handshake is done.
+    std::size_t peers_max = 256;       ///< Nodes that this one is linked to.
+    protocol::link_limits own;         ///< What this node takes of a peer: sizes and windows.
+    protocol::session_limits session;  ///< What waits to be acknowledged by a peer.
+};
+
+/// Collects the settings of a node.
+///
+///     heph::remote::options settings("b", secret);
+///     settings.listen("127.0.0.1:9002").peer("a", "127.0.0.1:9001");
+class options {
+public:
+    /// Names the node, by 1 to 255 printable ASCII characters without spaces. All nodes that are
+    /// linked share one secret and have different names.
+    options(std::string name, rt::tls::secret shared) noexcept
+        : name_(std::move(name)), secret_(std::move(shared)) {}
+
+    /// Accepts connections at an address, such as `127.0.0.1:9001`; port 0 takes a free one.
+    /// Without it, the node does not accept.
+    options& listen(std::string address) {
+        listen_ = std::move(address);
+        return *this;
+    }
+    /// Dials a node, and dials it again whenever the link is down.
+    options& peer(std::string name, std::string address) {
+        peers_.emplace_back(std::move(name), std::move(address));
+        return *this;
+    }
+    /// Sets times, sizes and counts.
+    options& links(const link_settings& settings) {
+        links_ = settings;
+        return *this;
+    }
+    /// Has a function called, on the node's worker, for each message that was taken over and then
+    /// turned out not to be delivered, with the names of node and actor. It must not throw or
+    /// block.
+    using undelivered_handler =
+        std::function<void(std::string_view node, std::string_view actor, protocol::failure why)>;
+    options& undelivered(undelivered_handler handler) {
+        undelivered_ = std::move(handler);
+        return *this;
+    }
+
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] const rt::tls::secret& secret() const noexcept { return secret_; }
+    [[nodiscard]] const std::string& listen_address() const noexcept { return listen_; }
+    [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& peers() const noexcept {
+        return peers_;
+    }
+    [[nodiscard]] const link_settings& links() const noexcept { return links_; }
+    [[nodiscard]] const undelivered_handler& undelivered() const noexcept { return undelivered_; }
+
+private:
+    std::string name_;
+    rt::tls::secret secret_;
+    std::string listen_;
+    std::vector<std::pair<std::string, std::string>> peers_;
+    link_settings links_;
+    undelivered_handler undelivered_;
+};
+
+}  // namespace heph::remote
