@@ -93,7 +93,8 @@ public:
         : to_(std::in_place_index<0>, std::move(sender)) {}
 
     /// Makes a reference that calls `function` with each message, on the sender's thread. It may
-    /// return nothing, or a `bool`: false refuses the message.
+    /// return nothing, or a `bool`: false refuses the message, which comes back when the function
+    /// takes it by `const M&`.
     /// *Requires*: the function can be called from several threads at once, as `const`.
     template <typename F>
         requires std::invocable<const F&, M>
@@ -173,10 +174,7 @@ public:
     template <typename From>
         requires requires(From& from) { std::get_if<M>(&from); }
     [[nodiscard]] actor_ref<From> try_map() const {
-        return try_map_fn<From>([](From&& from) -> std::expected<M, From> {
-            if (M* held = std::get_if<M>(&from)) { return std::move(*held); }
-            return std::unexpected(std::move(from));
-        });
+        return map_with<From>(detail::take_alternative<M>());
     }
 
     /// Makes a reference for messages that `function` converts.

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <expected>
 #include <functional>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -24,6 +25,11 @@ template <typename T>
 inline constexpr bool is_expected_void = false;
 template <typename E>
 inline constexpr bool is_expected_void<std::expected<void, E>> = true;
+
+template <typename T>
+inline constexpr bool is_tuple = false;
+template <typename... Ts>
+inline constexpr bool is_tuple<std::tuple<Ts...>> = true;
 
 /// Finds the first parameter of a function, a function pointer, or an object with one `operator()`.
 template <typename F>
@@ -111,6 +117,48 @@ template <typename M = void, typename F>
     } else {
         return function_actor<M, F>(std::move(function));
     }
+}
+
+/// Makes actors with another `new_actor`, of which it maps the arguments. See `map_args`.
+template <typename N, typename F>
+class mapped_new_actor {
+public:
+    using message_type = typename N::message_type;
+
+    mapped_new_actor(N maker, F function)
+        : maker_(std::move(maker)), function_(std::move(function)) {}
+
+    template <typename RT, typename... Args>
+        requires std::invocable<F&, Args...>
+    auto make(context<message_type, RT> ctx, Args&&... args) {
+        auto mapped = std::invoke(function_, std::forward<Args>(args)...);
+        if constexpr (detail::is_tuple<decltype(mapped)>) {
+            return std::apply(
+                [&](auto&... each) { return maker_.make(std::move(ctx), std::move(each)...); },
+                mapped);
+        } else {
+            return maker_.make(std::move(ctx), std::move(mapped));
+        }
+    }
+
+private:
+    [[no_unique_address]] N maker_;
+    [[no_unique_address]] F function_;
+};
+
+/// Makes a `new_actor` that takes other arguments than `maker`: `function` is called with them, at
+/// the start and at each restart, and gives the argument that `maker` takes, or a `std::tuple` of
+/// several. So a supervisor can restart an actor with what it has, a path for one, though the actor
+/// takes what comes of it.
+///
+///     auto from_path = heph::map_args(heph::actor_fn(reader), [](const std::string& path) {
+///         return std::ifstream(path);
+///     });
+///
+/// *Errors*: an exception of `function` is one of making the actor.
+template <typename N, typename F>
+[[nodiscard]] mapped_new_actor<N, F> map_args(N maker, F function) {
+    return mapped_new_actor<N, F>(std::move(maker), std::move(function));
 }
 
 }  // namespace heph

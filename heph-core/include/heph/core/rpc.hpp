@@ -12,6 +12,7 @@
 #include <variant>
 
 #include <heph/core/send_error.hpp>
+#include <heph/inbox/assert.hpp>
 #include <heph/inbox/oneshot.hpp>
 
 namespace heph {
@@ -115,22 +116,26 @@ public:
     }
 
     /// Answers with the value of what `answer` returns, a `std::expected`; when that holds an error
-    /// it is given back, and the caller is not answered (yet).
+    /// it is given back, and the caller is not answered (yet). Gives what `respond` does, and does
+    /// not call `answer` when the caller has given up.
     template <typename F>
     auto try_handle(F&& answer) {
-        auto result = [&] {
+        const auto ask = [&] {
             if constexpr (std::is_void_v<Req>) {
                 return std::forward<F>(answer)();
             } else {
                 return std::forward<F>(answer)(this->request());
             }
-        }();
-        using error_type = typename decltype(result)::error_type;
-        if (!result) { return std::expected<bool, error_type>(std::unexpect, result.error()); }
+        };
+        using error_type = typename decltype(ask())::error_type;
+        using result_type = std::expected<bool, error_type>;
+        if (is_cancelled()) { return result_type(false); }
+        auto result = ask();
+        if (!result) { return result_type(std::unexpect, std::move(result.error())); }
         if constexpr (std::is_void_v<Res>) {
-            return std::expected<bool, error_type>(respond());
+            return result_type(respond());
         } else {
-            return std::expected<bool, error_type>(respond(std::move(*result)));
+            return result_type(respond(std::move(*result)));
         }
     }
 
@@ -138,7 +143,10 @@ public:
     [[nodiscard]] bool is_cancelled() const noexcept { return !reply_ || !reply_->is_connected(); }
 
     /// Completes when the caller gives up. *Requires*: not answered. *Lifetime*: borrows this.
-    [[nodiscard]] auto closed() { return reply_->closed(); }
+    [[nodiscard]] auto closed() {
+        HEPH_ASSERT(reply_.has_value());
+        return reply_->closed();
+    }
 
 private:
     std::optional<reply_sender> reply_;

@@ -28,7 +28,8 @@ enum class send_failure {
 /// Says why a message was not sent, and gives it back.
 ///
 /// A mapped reference can give back messages that are trivially copyable, or that it converted to
-/// an alternative of a variant; others are lost in the conversion.
+/// or from an alternative of a variant; others are lost in the conversion. What a function takes by
+/// value is lost, too.
 template <typename M>
 class [[nodiscard]] send_error {
 public:
@@ -38,7 +39,8 @@ public:
     [[nodiscard]] send_failure reason() const noexcept { return reason_; }
     [[nodiscard]] std::string_view message() const noexcept { return to_string(reason_); }
 
-    /// Tells whether the message came back. Always true when the reference is not a mapped one.
+    /// Tells whether the message came back. Always true when the reference leads
+    /// to an actor directly.
     [[nodiscard]] bool has_value() const noexcept { return message_.has_value(); }
 
     /// Gives the message back. *Requires*: `has_value()`.

@@ -59,7 +59,13 @@ public:
     explicit function_target(F function) : function_(std::move(function)) {}
 
     send_result<M> try_send(M&& message) const override {
-        if constexpr (std::same_as<std::invoke_result_t<const F&, M>, bool>) {
+        if constexpr (std::is_invocable_r_v<bool, const F&, const M&> &&
+                      std::same_as<std::invoke_result_t<const F&, M>, bool>) {
+            // It only looks at the message, so that it can be given back.
+            if (!function_(std::as_const(message))) {
+                return send_result<M>(std::unexpect, send_failure::refused, std::move(message));
+            }
+        } else if constexpr (std::same_as<std::invoke_result_t<const F&, M>, bool>) {
             if (!function_(std::move(message))) {
                 return send_result<M>(std::unexpect, send_failure::refused);
             }
@@ -89,6 +95,16 @@ struct convert_to {
     }
 };
 
+/// Takes one alternative out of a variant, and refuses the others.
+template <typename To>
+struct take_alternative {
+    template <typename From>
+    std::expected<To, From> operator()(From&& from) const {
+        if (To* held = std::get_if<To>(&from)) { return std::move(*held); }
+        return std::unexpected(std::move(from));
+    }
+};
+
 template <typename Variant, typename T>
 inline constexpr bool holds_once = false;
 template <typename... Ts, typename T>
@@ -102,7 +118,10 @@ class mapped_target final : public ref_target<From> {
 
     static constexpr bool converts_always = std::convertible_to<converted_type&&, To>;
     static constexpr bool keeps_a_copy = std::is_trivially_copyable_v<From>;
-    static constexpr bool converts_back = std::same_as<F, convert_to<To>> && holds_once<To, From>;
+    // Whether a converted message can be turned into what it was.
+    static constexpr bool is_alternative = std::same_as<F, convert_to<To>> && holds_once<To, From>;
+    static constexpr bool was_alternative =
+        std::same_as<F, take_alternative<To>> && holds_once<From, To>;
 
 public:
     mapped_target(actor_ref<To> to, F function)
@@ -156,10 +175,16 @@ private:
         if constexpr (keeps_a_copy) {
             return send_result<From>(std::unexpect, error.reason(), *kept);
         } else {
-            if constexpr (converts_back) {
+            if constexpr (is_alternative) {
                 if (error.has_value()) {
                     return send_result<From>(std::unexpect, error.reason(),
                                              std::get<From>(std::move(error.value())));
+                }
+            } else if constexpr (was_alternative) {
+                if (error.has_value()) {
+                    return send_result<From>(
+                        std::unexpect, error.reason(),
+                        From(std::in_place_type<To>, std::move(error.value())));
                 }
             }
             return send_result<From>(std::unexpect, error.reason());

@@ -360,19 +360,25 @@ private:
         woken.wake();
     }
 
-    // Empties a list. Its futures look for themselves what has happened when they are polled.
+    // Wakes everyone who is in a list now, and takes them out. Its futures look for themselves what
+    // has happened when they are polled; those that wait on are behind the last one of now.
     void wake_all(wait_list& list) noexcept {
-        for (;;) {
+        const wait_node* last = nullptr;
+        for (bool done = false; !done;) {
             waker woken;
             {
                 std::lock_guard lock(lock_);
+                if (!list.empty()) {
+                    wait_node& first = *list.front();
+                    if (last == nullptr) { last = first.previous; }
+                    done = last == &first;
+                    list.remove(first);
+                    woken = std::move(first.who);
+                }
+                done = done || list.empty();
                 if (&list == &senders_ && list.empty()) {
                     senders_wait_.store(false, std::memory_order_relaxed);
                 }
-                if (list.empty()) { return; }
-                wait_node& first = *list.front();
-                list.remove(first);
-                woken = std::move(first.who);
             }
             woken.wake();
         }
