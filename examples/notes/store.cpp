@@ -17,9 +17,6 @@ namespace notes {
 
 namespace {
 
-constexpr std::size_t waiting_changes_max = 4096;
-constexpr std::size_t waiting_bytes_max = 2 * frame_payload_bytes_max;
-constexpr std::uint64_t content_bytes_max = 1024ULL * 1024 * 1024;
 constexpr std::size_t page_bytes_max = 64 * 1024;
 
 record record_of(const put_call& call) {
@@ -52,12 +49,13 @@ bool means_full(std::error_code error) {
 
 }  // namespace
 
-note_store::note_store(note_table table, opened_log log,
-                       std::shared_ptr<store_health> health) noexcept
-    : table_(std::move(table)), log_(std::move(log)), health_(std::move(health)) {}
+note_store::note_store(note_table table, opened_log log, std::shared_ptr<store_health> health,
+                       const store_limits& limits) noexcept
+    : table_(std::move(table)), log_(std::move(log)), health_(std::move(health)), limits_(limits) {}
 
 bool note_store::has_room() const noexcept {
-    return waiting_.size() < waiting_changes_max && waiting_bytes_ < waiting_bytes_max;
+    return waiting_.size() < limits_.waiting_changes_max &&
+           waiting_bytes_ < limits_.waiting_bytes_max;
 }
 
 void note_store::take(store_message message) {
@@ -93,7 +91,8 @@ void note_store::take_change(change asked) {
             } else if (broken_) {
                 (void)call.respond(change_reply{change_outcome::failed, *broken_});
             } else if (wanted.kind == record_kind::put &&
-                       table_.content_bytes() + waiting_bytes_ > content_bytes_max) {
+                       table_.content_bytes() + waiting_bytes_ + bytes_of(wanted) >
+                           limits_.content_bytes_max) {
                 (void)call.respond(
                     change_reply{change_outcome::full, "this node keeps as many bytes as it may"});
             } else {

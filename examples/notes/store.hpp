@@ -16,6 +16,7 @@
 
 #include "data_dir.hpp"
 #include "messages.hpp"
+#include "note_log.hpp"
 #include "note_table.hpp"
 
 namespace notes {
@@ -23,6 +24,13 @@ namespace notes {
 /// Tells the rest of the program how the store fares.
 struct store_health {
     std::atomic<bool> has_failed = false;
+};
+
+/// Bounds what a store takes.
+struct store_limits {
+    std::size_t waiting_changes_max = 4096;                       ///< Until the next group.
+    std::size_t waiting_bytes_max = 2 * frame_payload_bytes_max;  ///< Of these, ids and types too.
+    std::uint64_t content_bytes_max = 1024ULL * 1024 * 1024;      ///< Of all notes.
 };
 
 /// Holds the notes in memory and on disk, and changes them in groups.
@@ -33,7 +41,8 @@ struct store_health {
 /// the disk fails in a way that leaves unknown what is on it, no change is taken any more.
 class note_store {
 public:
-    note_store(note_table table, opened_log log, std::shared_ptr<store_health> health) noexcept;
+    note_store(note_table table, opened_log log, std::shared_ptr<store_health> health,
+               const store_limits& limits = {}) noexcept;
 
     /// Answers a read, or queues a change.
     void take(store_message message);
@@ -59,6 +68,7 @@ private:
     note_table table_;
     opened_log log_;
     std::shared_ptr<store_health> health_;
+    store_limits limits_;
     std::vector<change> waiting_;
     std::size_t waiting_bytes_ = 0;
     std::vector<change> group_;

@@ -1,5 +1,6 @@
 """What the notes program has to do, from outside. Each function is one test of ctest."""
 
+import http.client
 import os
 import random
 import resource
@@ -8,7 +9,8 @@ import socket
 import threading
 import time
 
-from service import World, free_ports, ids_of, path_of, wait_for, wait_until_linked
+from service import (free_ports, ids_of, is_listening, obey_permissions, path_of, refuse_io_uring,
+                     wait_for, wait_until_linked)
 
 ODD_IDS = ["a", "shopping list", "2026/11/24", "100%", "?q=1#x", "...", "<b>&\"'", "\u00e4\u20ac\U0001f349",
            "x" * 256]
@@ -305,52 +307,120 @@ def test_garbage_disturbs_nobody(world):
     assert a.stop() == 0 and b.stop() == 0
 
 
-def refusal(world, *arguments, data="refused", says):
-    """The program must end at once, not with 0, with one line that says why."""
-    node = world.single(*arguments, data=data)
+def refusal(world, status, *arguments, data="refused", says, **more):
+    """The program must end at once, with this status and one line that says why."""
+    node = world.single(*arguments, data=data, **more)
     node.start(wait=False)
-    status = node.wait()
+    ended_with = node.wait()
     wait_for("its last words", lambda: node.lines)
-    assert status not in (0, None) and status > 0, (status, node.log())
+    assert ended_with == status, (ended_with, node.log())
     assert says in node.lines[-1], (says, node.log())
+    assert node.lines[-1].startswith("notes: "), node.log()
     assert len(node.lines) <= 3, node.log()
 
 
-def test_what_keeps_it_from_starting(world):
-    secret = world.secret()
+USAGE, DATA, ADDRESS, SECRET = 2, 3, 4, 5
+
+
+def test_wrong_arguments_are_told(world):
+    refusal(world, USAGE, "--bogus", says="--bogus")
+    refusal(world, USAGE, "--threads", "0", says="--threads")
+    refusal(world, USAGE, "--http", "8080", says="--http 8080")
+    refusal(world, USAGE, "--node", "a", "--listen", "127.0.0.1:1", says="--peer")
+    refusal(world, USAGE, "--node", "a", "--listen", "127.0.0.1:1", "--peer", "b=127.0.0.1:2",
+            says="--secret-file")
+
+
+def test_busy_ports_are_told(world):
     busy = socket.socket()
     busy.bind(("127.0.0.1", 0))
     busy.listen()
     taken = "127.0.0.1:%d" % busy.getsockname()[1]
+    refusal(world, ADDRESS, "--http", taken, says=taken)
+    refusal(world, ADDRESS, "--node", "a", "--listen", taken, "--peer",
+            f"b=127.0.0.1:{free_ports(1)[0]}", "--secret-file", world.secret(), says=taken)
+    refusal(world, ADDRESS, "--http", "192.0.2.1:80", says="192.0.2.1:80")
+    busy.close()
+
+
+def test_unusable_secrets_are_told(world):
     ports = free_ports(2)
-    link = ["--node", "a", "--listen", f"127.0.0.1:{ports[0]}", "--peer", f"b=127.0.0.1:{ports[1]}"]
-    refusal(world, "--http", taken, says=taken)
-    refusal(world, "--node", "a", "--listen", taken, "--peer", f"b=127.0.0.1:{ports[1]}",
-            "--secret-file", secret, says=taken)
-    refusal(world, *link, says="--secret-file")
-    refusal(world, *link, "--secret-file", world.path("absent"), says="absent")
-    refusal(world, *link, "--secret-file", world.secret("0123456789abcdef", "open", 0o644),
-            says="chmod 600")
-    refusal(world, *link, "--secret-file", world.secret("short", "short"), says="16 bytes")
-    refusal(world, "--bogus", says="--bogus")
-    refusal(world, "--threads", "0", says="--threads")
+    link = ["--node", "a", "--listen", f"127.0.0.1:{ports[0]}", "--peer", f"b=127.0.0.1:{ports[1]}",
+            "--secret-file"]
+    refusal(world, SECRET, *link, world.path("absent"), says="absent")
+    refusal(world, SECRET, *link, world.secret("0123456789abcdef", "open", 0o644), says="chmod 600")
+    refusal(world, SECRET, *link, world.secret("short", "short"), says="16 bytes")
+
+
+def test_unusable_data_is_told(world):
     with open(world.path("file"), "w", encoding="ascii") as file:
         file.write("not a directory")
-    refusal(world, data="file", says="file")
+    refusal(world, DATA, data="file", says="file")
+    os.mkdir(world.path("closed"), 0o500)
+    refusal(world, DATA, data="closed", says="Permission denied", before_exec=obey_permissions)
 
     first = world.single(data="shared").start()
-    refusal(world, data="shared", says="in use by another process")
+    refusal(world, DATA, data="shared", says="in use by another process")
     assert first.put("a", b"one").status == 201
     assert first.put("b", b"two").status == 201
     assert first.stop() == 0
-    refusal(world, "--node", "z", data="shared", says="belongs to another node")
-
-    log = os.path.join(world.path("shared"), "notes.log")
-    with open(log, "r+b") as file:
+    refusal(world, DATA, "--node", "z", data="shared", says="belongs to another node")
+    with open(first.log_file(), "r+b") as file:
         file.seek(70)
         file.write(b"\xff")
-    refusal(world, data="shared", says="at byte 32")
-    busy.close()
+    refusal(world, DATA, data="shared", says="at byte 32")
+
+
+def test_refused_io_uring_is_told(world):
+    refusal(world, 1, says="io_uring", before_exec=refuse_io_uring)
+
+
+def test_torn_write_is_cut_off(world):
+    node = world.single().start()
+    whole = []
+    for number in range(5):
+        assert node.put(f"n{number}", b"note %d" % number).status == 201
+        whole.append(os.path.getsize(node.log_file()))
+    node.kill()
+    with open(node.log_file(), "rb") as file:
+        good = file.read()
+    assert len(good) == whole[-1]
+    # As a crash leaves it: a part of the last frame, or all of it with bytes that never came.
+    for torn, kept in ((good[:-1], 4), (good[:whole[3] + 5], 4), (good[:whole[3] + 28], 4),
+                       (good[:-3] + bytes(3), 4), (good + b"HNLf" + os.urandom(90), 5),
+                       (good + bytes(4096), 5)):
+        with open(node.log_file(), "wb") as file:
+            file.write(torn)
+        node.start()
+        assert node.logged(f"a torn write at byte {whole[kept - 1]}"), node.log()
+        assert os.path.getsize(node.log_file()) == whole[kept - 1]
+        assert sorted(node.ids()) == [f"n{number}" for number in range(kept)]
+        for number in range(kept):
+            assert node.get(f"n{number}").body == b"note %d" % number
+        assert node.put("after", b"still writable").status == 201
+        node.kill()
+        node.start()
+        assert not node.logged("torn"), node.log()
+        assert node.get("after").body == b"still writable"
+        assert node.stop() == 0
+
+
+def test_notes_of_other_nodes_are_kept_back(world):
+    """What a node holds that belongs to another one since the nodes are others: told, not lost."""
+    alone = world.single("--node", "a").start()
+    of_a, of_b = ids_of("a", 3), ids_of("b", 3)
+    for note_id in of_a + of_b:
+        assert alone.put(note_id, b"x").status == 201
+    assert alone.stop() == 0
+    ports = free_ports(2)
+    linked = world.single("--node", "a", "--listen", f"127.0.0.1:{ports[0]}", "--peer",
+                          f"b=127.0.0.1:{ports[1]}", "--secret-file", world.secret()).start()
+    assert linked.logged("3 notes belong to other nodes"), linked.log()
+    assert linked.get(of_a[0]).status == 200
+    assert linked.get(of_b[0]).status == 503
+    assert linked.stop() == 0
+    assert sorted(alone.start().ids()) == sorted(of_a + of_b)
+    assert alone.stop() == 0
 
 
 def test_stops_with_open_connections(world):
@@ -361,6 +431,76 @@ def test_stops_with_open_connections(world):
     started = time.monotonic()
     assert node.stop() == 0
     assert time.monotonic() - started < 5, "idle connections must not hold the stop up"
+
+
+def test_stop_answers_what_is_under_way(world):
+    node = world.single("--threads", "2").start()
+    with socket.create_connection(("127.0.0.1", node.port), timeout=10) as slow:
+        slow.sendall(b"PUT /notes/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n"
+                     b"Expect: 100-continue\r\n\r\n")
+        assert slow.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        slow.sendall(b"12345")
+        node.process.send_signal(signal.SIGTERM)
+        wait_for("the stop", lambda: node.logged("SIGTERM: stopping"))
+        wait_for("the end of listening", lambda: not is_listening(node.port))
+        slow.sendall(b"67890")
+        answer = b""
+        while piece := slow.recv(4096):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 201 "), answer
+    assert b"\r\nconnection: close\r\n" in answer.lower(), answer
+    assert node.wait() == 0
+    assert node.start().get("slow").body == b"1234567890"
+    assert node.stop() == 0
+
+
+def send_chunked(sock, body, chunk_bytes=50_000):
+    sock.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-large\r\n"
+                 b"Transfer-Encoding: chunked\r\n\r\n")
+    for at in range(0, len(body), chunk_bytes):
+        chunk = body[at:at + chunk_bytes]
+        sock.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+    sock.sendall(b"0\r\n\r\n")
+
+
+def test_bodies_are_streamed(world):
+    """Large bodies pass through in pieces; none is held as a whole."""
+    node = world.single("--threads", "2").start()
+    body = os.urandom(10 * 1024 * 1024)
+    connection = node.connect()
+    connection.connect()
+    # The answer begins before the request is all there: who only sends would wait for ever.
+    sender = threading.Thread(target=send_chunked, args=(connection.sock, body))
+    sender.start()
+    response = http.client.HTTPResponse(connection.sock, method="POST")
+    response.begin()
+    assert response.status == 200 and response.getheader("transfer-encoding") == "chunked"
+    assert response.getheader("content-type") == "application/x-large"
+    assert response.read() == body
+    sender.join()
+    connection.close()
+    with socket.create_connection(("127.0.0.1", node.port), timeout=10) as sock:
+        sock.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                     b"5\r\nfirst\r\n")
+        answer = b""
+        while b"first" not in answer:
+            piece = sock.recv(4096)
+            assert piece, answer
+            answer += piece
+        sock.sendall(b"6\r\nsecond\r\n0\r\n\r\n")
+        while not answer.endswith(b"0\r\n\r\n"):
+            piece = sock.recv(4096)
+            assert piece, answer
+            answer += piece
+        assert b"second" in answer
+    put_all(node, [f"{number:04}-" + "x" * 200 for number in range(2000)])
+    listed = node.ask("GET", "/notes")
+    assert listed.headers["transfer-encoding"] == "chunked"
+    assert listed.headers["content-type"] == "text/plain; charset=utf-8"
+    assert len(listed.body.splitlines()) == 2000
+    head = node.ask("HEAD", "/notes")
+    assert (head.status, head.body) == (200, b"")
+    assert node.stop() == 0
 
 
 def test_full_disk_is_told_and_survived(world):
