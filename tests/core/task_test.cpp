@@ -113,8 +113,7 @@ TEST_CASE("task: a million children that do not suspend need no stack", "[core][
     CHECK(result.value() == 1'000'000);
 }
 
-TEST_CASE("task: a wake polls the innermost leaf once, however deep the chain is",
-          "[core][task]") {
+TEST_CASE("task: a wake polls the innermost leaf once, however deep the chain is", "[core][task]") {
     gate gate;
     task<int> running = nested(100, &gate);
     CHECK_FALSE(running.poll(waker()).is_ready());

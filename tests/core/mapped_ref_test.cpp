@@ -1,0 +1,196 @@
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include <catch2/catch.hpp>
+#include <heph/core/actor_ref.hpp>
+#include <heph/inbox/channel.hpp>
+
+using heph::actor_ref;
+using heph::send_failure;
+using heph::waker;
+
+namespace {
+
+using text_pointer = std::unique_ptr<std::string>;
+using several = std::variant<int, text_pointer>;
+
+text_pointer text(const char* of) { return std::make_unique<std::string>(of); }
+
+struct wrapped {
+    explicit wrapped(int number) : value(number) {}
+    wrapped(wrapped&&) noexcept = default;
+    int value;
+};
+
+}  // namespace
+
+TEST_CASE("map: converts each message, whatever way it is sent", "[core][map]") {
+    auto [tx, rx] = heph::inbox::channel<wrapped>(2);
+    const actor_ref<wrapped> ref(std::move(tx));
+    const actor_ref<int> mapped = ref.map<int>();
+    REQUIRE(mapped.try_send(1));
+    auto sending = mapped.send(2);
+    REQUIRE(sending.poll(waker()).value());
+    CHECK(rx.try_recv()->value == 1);
+    CHECK(rx.try_recv()->value == 2);
+    CHECK(mapped.sends_to(ref));
+    CHECK(mapped.id() == ref.id());
+}
+
+TEST_CASE("map: to the same type is the same reference", "[core][map]") {
+    auto [tx, rx] = heph::inbox::channel<int>(1);
+    const actor_ref<int> ref(std::move(tx));
+    CHECK(ref.map<int>() == ref);
+    REQUIRE(ref.map<int>().try_send(1));
+    CHECK(rx.try_recv() == 1);
+}
+
+TEST_CASE("map: trivially copyable messages come back", "[core][map]") {
+    auto [tx, made] = heph::inbox::channel<wrapped>(1);
+    std::optional rx(std::move(made));
+    const actor_ref<int> mapped = actor_ref<wrapped>(std::move(tx)).map<int>();
+    REQUIRE(mapped.try_send(1));
+    auto full = mapped.try_send(2);
+    REQUIRE_FALSE(full);
+    CHECK(full.error().reason() == send_failure::full);
+    CHECK(full.error().value() == 2);
+    auto waiting = mapped.send(3);
+    CHECK_FALSE(waiting.poll(waker()).is_ready());
+    rx.reset();
+    auto gone = waiting.poll(waker());
+    REQUIRE(gone.is_ready());
+    REQUIRE_FALSE(gone.value());
+    CHECK(gone.value().error().reason() == send_failure::disconnected);
+    CHECK(gone.value().error().value() == 3);
+}
+
+TEST_CASE("map: an alternative comes back from a variant", "[core][map]") {
+    auto [tx, rx] = heph::inbox::channel<several>(1);
+    const actor_ref<text_pointer> mapped = actor_ref<several>(std::move(tx)).map<text_pointer>();
+    REQUIRE(mapped.try_send(text("first")));
+    auto full = mapped.try_send(text("second"));
+    REQUIRE_FALSE(full);
+    REQUIRE(full.error().has_value());
+    CHECK(*full.error().value() == "second");
+    CHECK(*std::get<text_pointer>(*rx.try_recv()) == "first");
+}
+
+TEST_CASE("try_map: takes one alternative, and gives all else back", "[core][map]") {
+    auto [tx, made] = heph::inbox::channel<text_pointer>(1);
+    std::optional rx(std::move(made));
+    const actor_ref<several> mapped = actor_ref<text_pointer>(std::move(tx)).try_map<several>();
+    auto refused = mapped.try_send(several(3));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().reason() == send_failure::refused);
+    REQUIRE(refused.error().has_value());
+    CHECK(std::get<int>(refused.error().value()) == 3);
+
+    REQUIRE(mapped.try_send(several(text("first"))));
+    auto full = mapped.try_send(several(text("second")));
+    REQUIRE_FALSE(full);
+    CHECK(full.error().reason() == send_failure::full);
+    REQUIRE(full.error().has_value());
+    CHECK(*std::get<text_pointer>(full.error().value()) == "second");
+
+    auto waiting = mapped.send(several(text("third")));
+    CHECK_FALSE(waiting.poll(waker()).is_ready());
+    CHECK(**rx->try_recv() == "first");
+    CHECK(waiting.poll(waker()).value());
+    CHECK(**rx->try_recv() == "third");
+
+    auto refused_later = mapped.send(several(4));
+    auto result = refused_later.poll(waker());
+    REQUIRE(result.is_ready());
+    REQUIRE_FALSE(result.value());
+    CHECK(result.value().error().reason() == send_failure::refused);
+    CHECK(std::get<int>(result.value().error().value()) == 4);
+
+    rx.reset();
+    auto gone = mapped.try_send(several(text("fourth")));
+    REQUIRE_FALSE(gone);
+    CHECK(gone.error().reason() == send_failure::disconnected);
+    CHECK(*std::get<text_pointer>(gone.error().value()) == "fourth");
+}
+
+TEST_CASE("map_fn: converts by a function", "[core][map]") {
+    auto [tx, rx] = heph::inbox::channel<std::string>(2);
+    const actor_ref<std::string> ref(std::move(tx));
+    const auto mapped =
+        ref.map_fn<int>([prefix = std::string("n")](int n) { return prefix + std::to_string(n); });
+    REQUIRE(mapped.try_send(7));
+    CHECK(rx.try_recv() == "n7");
+    const auto twice = mapped.map_fn<bool>([](bool flag) { return flag ? 1 : 0; });
+    REQUIRE(twice.try_send(true));
+    CHECK(rx.try_recv() == "n1");
+    CHECK(twice.sends_to(ref));
+}
+
+TEST_CASE("map_fn: what was lost in the conversion does not come back", "[core][map]") {
+    auto [tx, rx] = heph::inbox::channel<int>(1);
+    const auto mapped = actor_ref<int>(std::move(tx)).map_fn<std::string>([](std::string text) {
+        return static_cast<int>(text.size());
+    });
+    REQUIRE(mapped.try_send("four"));
+    auto full = mapped.try_send("lost");
+    REQUIRE_FALSE(full);
+    CHECK(full.error().reason() == send_failure::full);
+    CHECK_FALSE(full.error().has_value());
+    CHECK(rx.try_recv() == 4);
+}
+
+TEST_CASE("try_map_fn: converts or refuses", "[core][map]") {
+    auto [tx, rx] = heph::inbox::channel<int>(4);
+    const actor_ref<int> ref(std::move(tx));
+    const auto by_optional = ref.try_map_fn<std::string>([](const std::string& digits) {
+        return digits.empty() ? std::optional<int>() : std::optional<int>(std::stoi(digits));
+    });
+    REQUIRE(by_optional.try_send("12"));
+    auto refused = by_optional.try_send("");
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().reason() == send_failure::refused);
+    CHECK_FALSE(refused.error().has_value());
+
+    const auto by_expected =
+        ref.try_map_fn<text_pointer>([](text_pointer given) -> std::expected<int, text_pointer> {
+            if (given->size() > 3) { return std::unexpected(std::move(given)); }
+            return static_cast<int>(given->size());
+        });
+    REQUIRE(by_expected.try_send(text("abc")));
+    auto back = by_expected.try_send(text("abcd"));
+    REQUIRE_FALSE(back);
+    CHECK(back.error().reason() == send_failure::refused);
+    REQUIRE(back.error().has_value());
+    CHECK(*back.error().value() == "abcd");
+    CHECK(rx.try_recv() == 12);
+    CHECK(rx.try_recv() == 3);
+}
+
+TEST_CASE("map: a mapped reference keeps the actor's inbox connected", "[core][map]") {
+    auto [tx, rx] = heph::inbox::channel<wrapped>(1);
+    std::optional ref(actor_ref<wrapped>(std::move(tx)));
+    std::optional mapped(ref->map<int>());
+    ref.reset();
+    CHECK(rx.is_connected());
+    mapped.reset();
+    CHECK_FALSE(rx.is_connected());
+}
+
+TEST_CASE("map: calls go through a mapped reference", "[core][map][rpc]") {
+    using twice = heph::rpc<int, int>;
+    using message = std::variant<std::string, twice>;
+    auto [tx, rx] = heph::inbox::channel<message>(1);
+    const actor_ref<twice> mapped = actor_ref<message>(std::move(tx)).map<twice>();
+    auto calling = mapped.rpc(4);
+    CHECK_FALSE(calling.poll(waker()).is_ready());
+    auto received = rx.try_recv();
+    REQUIRE(received.has_value());
+    auto& call = std::get<twice>(*received);
+    CHECK(call.respond(call.request() * 2));
+    auto answer = calling.poll(waker());
+    REQUIRE(answer.is_ready());
+    CHECK(answer.value() == 8);
+}
