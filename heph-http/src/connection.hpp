@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <expected>
@@ -16,6 +18,7 @@
 #include <heph/http/router.hpp>
 
 #include "connection_io.hpp"
+#include "worker_share.hpp"
 
 namespace heph::http::detail {
 
@@ -24,12 +27,17 @@ namespace heph::http::detail {
 ///     idle --first byte--> head --complete--> handler --response written--> idle
 ///     head, handler --bad input--> error answered --> lingering --> closed
 ///
-/// Responses are gathered, and leave when there is nothing more to answer, so that the replies to
-/// pipelined requests leave in one write.
-/// *Lifetime*: `routes` and `limits` outlive it. It does not move.
+/// Invariants
+///     1. Responses are gathered in `out_`, and leave when there is nothing more to answer, so that
+///        the replies to pipelined requests leave in one write. Whatever waits for the client or
+///        for a handler sends them first.
+///     2. `out_` is bounded: no request is read while it holds `gathered_bytes_max` or more.
+///     3. `chunk_` holds one of the worker's shared buffers only while `input_` has bytes of it.
+///     4. A wait may be dropped anywhere: what is being sent belongs to `io_`.
+/// *Lifetime*: `share` outlives it. It does not move.
 class connection final : body_reader, body_writer {
 public:
-    connection(rt::net::tcp_stream stream, const router& routes, const limits& limits);
+    connection(rt::net::tcp_stream stream, worker_share& share);
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
 
@@ -42,39 +50,53 @@ public:
 private:
     enum class step : std::uint8_t { go_on, close };
 
+    // The request's body and the streamed response, in connection_body.cpp.
     task<std::expected<std::string_view, error>> next() override;
     task<std::expected<void, error>> write(std::string_view piece) override;
+    task<std::expected<void, error>> receive_body_bytes();
+    task<step> skip_body();
+    task<step> stream_body(response& reply);
+    task<std::expected<void, error>> produce(response& reply);
+    [[nodiscard]] std::chrono::milliseconds body_patience() const noexcept;
 
     task<step> receive_head_bytes();
-    task<std::expected<void, error>> receive_body_bytes();
-    task<step> answer();
-    task<response> handle();
-    task<step> stream_body(response& answer);
-    task<step> skip_body();
+    std::optional<task<step>> begin_answer();
+    task<step> answer(const handler* found);
+    task<step> finish(response reply);
+    task<step> end_request();
     task<bool> flush();
-    task<void> linger();
+    task<void> linger(bool all_read);
     void begin_request();
-    [[nodiscard]] bool may_keep_alive(const response& answer) const noexcept;
-    [[nodiscard]] std::chrono::milliseconds body_patience() const noexcept;
+    void write_head(response& reply);
+    response call(const handler& direct);
+    [[nodiscard]] bool has_output() const noexcept { return !out_.empty() || io_.sending(); }
+    [[nodiscard]] bool has_gathered_enough() const noexcept {
+        return out_.size() - out_sent_ >= bounds().gathered_bytes_max;
+    }
+    [[nodiscard]] bool may_keep_alive(const response& reply) const noexcept;
+    [[nodiscard]] const limits& bounds() const noexcept { return *share_->limits; }
     response failed(std::exception_ptr failure) const noexcept;
-    void log_bad(error failure) const noexcept;
+    void log_bad(error failure) noexcept;
 
-    const router* routes_;
-    const limits* limits_;
+    worker_share* share_;
     connection_io io_;
     h1::request_parser parser_;
     h1::response_writer writer_;
     request request_;
     rt::net::chunk chunk_;
-    std::string_view input_;  // What is left of `chunk_`.
-    std::string out_;         // What is to be sent.
-    rt::buffer sending_;      // Its memory is used again and again.
+    std::string_view input_;    // What is left of `chunk_`.
+    std::string out_;           // What is to be sent, from `out_sent_` on.
+    std::size_t out_sent_ = 0;  // Handed to the kernel.
+    std::size_t head_at_ = 0;   // Where the current response begins in `out_`.
     // Of the current request's body.
     std::uint64_t body_received_ = 0;
     std::uint64_t body_waited_ms_ = 0;
     std::optional<error> body_failure_;
     bool body_done_ = true;
     bool owes_continue_ = false;
+    bool head_leaves_ = false;    // The current response's head can not be taken back any more.
+    bool head_deadline_ = false;  // The time for a head is running.
+    bool complained_ = false;     // A line was logged about this client.
 };
 
 }  // namespace heph::http::detail

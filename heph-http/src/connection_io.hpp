@@ -4,8 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
-#include <string>
-#include <string_view>
+#include <optional>
 #include <utility>
 
 #include <heph/inbox/future.hpp>
@@ -20,21 +19,40 @@ namespace heph::http::detail {
 /// Why nothing was received or sent.
 enum class io_failure : std::uint8_t { timed_out, stopping, lost };
 
-/// A connection's socket with its one deadline.
+/// A deadline that is set again and again.
 ///
 /// The timer is armed once and then left alone while the deadline only moves away: when it fires
 /// early it is armed again for what is left. So a request costs no change of the timing wheel.
+class patience {
+public:
+    /// Lets `passed` say so `after` from now.
+    void set(std::chrono::milliseconds after);
+    /// Tells whether the deadline has passed, and wakes `waker` when it may have.
+    bool passed(const waker& waker);
+
+private:
+    rt::timer timer_{rt::clock::duration::zero()};
+    std::uint64_t deadline_ms_ = 0;
+    std::uint64_t armed_ms_ = 0;  // When the timer fires, at the latest.
+};
+
+/// A connection's socket, with a deadline for each direction.
+///
+/// Receiving and sending go on by themselves: a wait for either may be dropped, and taken up again,
+/// without losing or repeating a byte. They may be waited for at the same time, by one task.
 class connection_io {
 public:
     explicit connection_io(rt::net::tcp_stream stream) noexcept : stream_(std::move(stream)) {}
+    connection_io(const connection_io&) = delete;
+    connection_io& operator=(const connection_io&) = delete;
 
     [[nodiscard]] rt::net::tcp_stream& stream() noexcept { return stream_; }
 
     /// Gives the worker's clock.
     [[nodiscard]] static std::uint64_t now_ms() { return rt::detail::worker_now_ms(); }
 
-    /// Lets what is waited for next time out `after` from now.
-    void set_deadline(std::chrono::milliseconds after);
+    /// Lets what is received next be waited for until `after` from now.
+    void set_receive_deadline(std::chrono::milliseconds after) { receive_patience_.set(after); }
 
     /// Waits for the next bytes. An orderly stop ends the wait when `heeds_stop`.
     class [[nodiscard]] receive_future {
@@ -51,28 +69,37 @@ public:
     };
     receive_future receive(bool heeds_stop) noexcept { return {*this, heeds_stop}; }
 
-    /// Sends all bytes of a buffer and gives it back.
-    class [[nodiscard]] send_future {
+    /// Begins to send bytes, to be taken by the kernel within `limit`. *Requires*: not `sending()`.
+    void send(rt::buffer bytes, std::chrono::milliseconds limit);
+    [[nodiscard]] bool sending() const noexcept { return sending_.has_value(); }
+    [[nodiscard]] bool send_failed() const noexcept { return send_failed_; }
+    /// Gives an empty buffer with the memory of an earlier one that was sent.
+    [[nodiscard]] rt::buffer take_spare() noexcept { return std::move(spare_); }
+    /// Frees that memory when it is more than `bytes_max`.
+    void trim_spare(std::size_t bytes_max) noexcept {
+        if (spare_.capacity() > bytes_max) { spare_ = rt::buffer(); }
+    }
+
+    /// Waits until nothing is being sent any more; gives false when sending has failed.
+    class [[nodiscard]] sent_future {
     public:
-        using value_type = std::expected<rt::buffer, io_failure>;
-        send_future(connection_io& io, rt::buffer bytes) noexcept
-            : io_(&io), sending_(io.stream_.send_all(std::move(bytes))) {}
-        polled<value_type> poll(const waker& waker);
+        using value_type = bool;
+        explicit sent_future(connection_io& io) noexcept : io_(&io) {}
+        polled<bool> poll(const waker& waker);
 
     private:
         connection_io* io_;
-        rt::net::send_future sending_;
     };
-    send_future send(rt::buffer bytes) noexcept { return {*this, std::move(bytes)}; }
+    sent_future sent() noexcept { return sent_future(*this); }
 
 private:
-    bool deadline_passed(const waker& waker);
-
     rt::net::tcp_stream stream_;
-    rt::timer timer_{rt::clock::duration::zero()};
+    std::optional<rt::net::send_future> sending_;  // Refers to the stream.
+    rt::buffer spare_;
+    patience receive_patience_;
+    patience send_patience_;
     rt::stopping stopping_;
-    std::uint64_t deadline_ms_ = 0;
-    std::uint64_t armed_ms_ = 0;  // When the timer fires, at the latest.
+    bool send_failed_ = false;
 };
 
 }  // namespace heph::http::detail

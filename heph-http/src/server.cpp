@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include <heph/core/either.hpp>
@@ -11,6 +12,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "connection.hpp"
+#include "worker_share.hpp"
 
 namespace heph::http {
 
@@ -30,65 +32,73 @@ using namespace std::chrono_literals;
 // So many connections beyond the limit are told 503 at a time; the others are just closed.
 constexpr std::size_t refusals_max = 64;
 
-// Counts what one worker serves; used on its thread only.
-struct worker_load {
-    std::size_t connections = 0;
-    std::size_t refusals = 0;
+// A worker's share, and the server that it refers to.
+struct worker_state {
+    explicit worker_state(std::shared_ptr<server_state> served)
+        : server(std::move(served)), share(server->routes, server->limits) {}
+
+    std::shared_ptr<server_state> server;
+    worker_share share;
 };
 
-class counted {
+// Holds a worker's state and counts one connection, from before its task first runs to its end.
+class admission {
 public:
-    explicit counted(std::size_t& count) noexcept : count_(&count) { ++*count_; }
-    counted(const counted&) = delete;
-    counted& operator=(const counted&) = delete;
-    ~counted() { --*count_; }
+    admission(std::shared_ptr<worker_state> state, std::size_t& count) noexcept
+        : state_(std::move(state)), count_(&count) {
+        ++*count_;
+    }
+    admission(admission&&) noexcept = default;
+    admission& operator=(admission&&) = delete;
+    ~admission() {
+        if (state_) { --*count_; }
+    }
+
+    [[nodiscard]] worker_share& share() const noexcept { return state_->share; }
 
 private:
+    std::shared_ptr<worker_state> state_;
     std::size_t* count_;
 };
 
-task<void> serve_connection(std::shared_ptr<server_state> state, std::shared_ptr<worker_load> load,
-                            rt::net::tcp_stream stream) {
-    const counted one(load->connections);
-    connection served(std::move(stream), state->routes, state->limits);
+task<void> serve_connection(admission admitted, rt::net::tcp_stream stream) {
+    connection served(std::move(stream), admitted.share());
     co_await served.run();
 }
 
-task<void> refuse_connection(std::shared_ptr<server_state> state, std::shared_ptr<worker_load> load,
-                             rt::net::tcp_stream stream) {
-    const counted one(load->refusals);
-    connection refused(std::move(stream), state->routes, state->limits);
+task<void> refuse_connection(admission admitted, rt::net::tcp_stream stream) {
+    connection refused(std::move(stream), admitted.share());
     co_await refused.refuse(error::too_many_connections);
 }
 
-void admit(rt::worker& worker, const std::shared_ptr<server_state>& state,
-           const std::shared_ptr<worker_load>& load, rt::net::tcp_stream stream) {
-    if (load->connections < state->limits.connections_max) {
-        worker.spawn_future(serve_connection(state, load, std::move(stream)));
-    } else if (load->refusals < refusals_max) {
-        worker.spawn_future(refuse_connection(state, load, std::move(stream)));
+void admit(rt::worker& worker, const std::shared_ptr<worker_state>& state,
+           rt::net::tcp_stream stream) {
+    worker_share& share = state->share;
+    if (share.connections < share.limits->connections_max) {
+        admission admitted(state, share.connections);
+        worker.spawn_future(serve_connection(std::move(admitted), std::move(stream)));
+    } else if (share.refusals < refusals_max) {
+        admission admitted(state, share.refusals);
+        worker.spawn_future(refuse_connection(std::move(admitted), std::move(stream)));
     }
 }
 
 task<void> accept_connections(rt::worker worker, std::shared_ptr<server_state> state,
                               rt::net::tcp_listener listener) {
-    const auto load = std::make_shared<worker_load>();
+    const auto shared = std::make_shared<worker_state>(std::move(state));
     rt::stopping stop;
-    std::error_code last;
     for (;;) {
         auto first = co_await either(listener.accept(), stop);
         if (first.index() == 1) { co_return; }
         auto& accepted = std::get<0>(first);
         if (accepted) {
-            last.clear();
-            admit(worker, state, load, std::move(*accepted));
+            admit(worker, shared, std::move(*accepted));
             continue;
         }
         // Mostly out of descriptors: connections wait in the backlog until some are closed.
-        if (accepted.error() != last) {
-            last = accepted.error();
-            log(log_level::error, "http: cannot accept connections: " + last.message());
-        }
+        shared->share.log(log_level::error, [&] {
+            return "http: cannot accept connections: " + accepted.error().message();
+        });
         auto pause = co_await either(rt::timer(100ms), stop);
         if (pause.index() == 1) { co_return; }
     }

@@ -31,10 +31,13 @@ struct limits {
     std::size_t gathered_bytes_max = 64 * 1024;
     /// Connections of one worker; further ones are answered with 503 and closed.
     std::size_t connections_max = 16 * 1024;
+    /// Log lines a minute that one worker writes about bad clients and failed handlers; further
+    /// ones are counted, and the count is logged.
+    std::uint32_t log_lines_per_minute_max = 60;
 
     /// From the first byte of a request to the end of its head: 408.
     std::chrono::milliseconds head_timeout{10'000};
-    /// From a response to the first byte of the next request: closed.
+    /// From a connection's beginning, or a response, to the first byte of the next request: closed.
     std::chrono::milliseconds idle_timeout{60'000};
     /// Body bytes a second that must arrive, on average, once `body_grace` is over: 408.
     std::uint64_t body_bytes_per_second_min = 1024;

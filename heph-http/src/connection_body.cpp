@@ -1,0 +1,138 @@
+// The bodies of a connection's requests and responses.
+
+#include <algorithm>
+#include <string>
+
+#include "connection.hpp"
+#include "first_poll.hpp"
+
+namespace heph::http::detail {
+
+task<std::expected<std::string_view, error>> connection::next() {
+    for (;;) {
+        if (body_failure_) { co_return std::unexpected(*body_failure_); }
+        if (body_done_) { co_return std::string_view(); }
+        const h1::event event = parser_.next(input_, request_.head());
+        switch (event.kind) {
+            case h1::event_kind::body:
+                owes_continue_ = false;
+                body_received_ += event.data.size();
+                co_return event.data;
+            case h1::event_kind::need_input: {
+                const auto received = co_await receive_body_bytes();
+                if (!received) { body_failure_ = received.error(); }
+                break;
+            }
+            case h1::event_kind::error: body_failure_ = event.failure; break;
+            default: body_done_ = true;
+        }
+    }
+}
+
+// Allows for the grace, and for as long as the bytes so far may have taken at the least rate. Only
+// the time in which we waited counts: a slow handler is not the client's fault.
+std::chrono::milliseconds connection::body_patience() const noexcept {
+    const auto idle = static_cast<std::uint64_t>(bounds().idle_timeout.count());
+    const auto grace = static_cast<std::uint64_t>(bounds().body_grace.count());
+    const std::uint64_t rate = std::max<std::uint64_t>(1, bounds().body_bytes_per_second_min);
+    // In whole units first, as a long body's bytes times a thousand may not fit.
+    const std::uint64_t earned = body_received_ / rate * 1000 + body_received_ % rate * 1000 / rate;
+    const std::uint64_t allowed = grace + earned;
+    const std::uint64_t left = allowed > body_waited_ms_ ? allowed - body_waited_ms_ : 0;
+    return std::chrono::milliseconds(std::min(left, idle));
+}
+
+task<std::expected<void, error>> connection::receive_body_bytes() {
+    if (owes_continue_) {
+        out_.append(h1::continue_response);
+        owes_continue_ = false;
+    }
+    // What was answered before must not wait for this body.
+    if (has_output()) {
+        const bool flushed = co_await flush();
+        if (!flushed) { co_return std::unexpected(error::connection_lost); }
+    }
+    chunk_ = rt::net::chunk();
+    const std::uint64_t begin = connection_io::now_ms();
+    io_.set_receive_deadline(body_patience());
+    auto received = co_await io_.receive(false);
+    body_waited_ms_ += connection_io::now_ms() - begin;
+    if (!received) {
+        co_return std::unexpected(received.error() == io_failure::timed_out
+                                      ? error::body_timed_out
+                                      : error::connection_lost);
+    }
+    chunk_ = std::move(*received);
+    input_ = chunk_.view();
+    if (input_.empty()) { co_return std::unexpected(error::connection_lost); }
+    co_return std::expected<void, error>();
+}
+
+// Reads what the handler left of the body, so that the next request can be found.
+task<connection::step> connection::skip_body() {
+    const std::uint64_t before = body_received_;
+    while (!body_done_ && body_received_ - before <= bounds().unread_body_bytes_max) {
+        const auto piece = co_await next();
+        if (!piece) {
+            log_bad(piece.error());
+            co_return step::close;
+        }
+    }
+    co_return body_done_ ? step::go_on : step::close;
+}
+
+task<std::expected<void, error>> connection::write(std::string_view piece) {
+    const auto added = writer_.write_piece(out_, piece);
+    if (!added) { co_return added; }
+    const bool flushed = co_await flush();
+    if (!flushed) { co_return std::unexpected(error::connection_lost); }
+    co_return std::expected<void, error>();
+}
+
+// Runs the producer of a streamed body to its end. The head leaves as soon as it has to wait.
+task<std::expected<void, error>> connection::produce(response& reply) {
+    using outcome = std::expected<void, error>;
+    std::exception_ptr failure;
+    try {
+        task<outcome> producing = reply.producer()(*this);
+        const std::optional<outcome> early = co_await first_poll<outcome>(producing);
+        if (early) { co_return *early; }
+        const bool flushed = co_await flush();
+        if (!flushed) { co_return std::unexpected(error::connection_lost); }
+        const outcome produced = co_await producing;
+        co_return produced;
+    } catch (...) { failure = std::current_exception(); }
+    (void)failed(std::move(failure));
+    co_return std::unexpected(error::handler_failed);
+}
+
+task<connection::step> connection::stream_body(response& reply) {
+    std::expected<void, error> produced = co_await produce(reply);
+    if (produced) { produced = writer_.write_end(out_); }
+    if (produced) { co_return step::go_on; }
+    if (produced.error() == error::bad_response) {
+        share_->log(log_level::error, [] {
+            return "http: a streamed body does not have the length that was announced";
+        });
+    }
+    if (!head_leaves_ && !io_.send_failed()) {
+        // Nothing of it was sent yet, so that the error can still be told.
+        out_.resize(head_at_);
+        response instead = response::problem(produced.error());
+        write_head(instead);
+        co_return step::go_on;
+    }
+    if (body_failure_) {
+        log_bad(*body_failure_);
+    } else if (!io_.send_failed() && produced.error() != error::bad_response) {
+        share_->log(log_level::error, [&] {
+            return "http: a streamed response is cut short: " +
+                   std::string(message(produced.error()));
+        });
+    }
+    // A reset tells the client that what it got is not all.
+    (void)io_.stream().set_reset_on_close(true);
+    co_return step::close;
+}
+
+}  // namespace heph::http::detail

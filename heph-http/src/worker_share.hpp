@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include <heph/core/log.hpp>
+#include <heph/http/limits.hpp>
+#include <heph/http/router.hpp>
+
+#include "log_limit.hpp"
+
+namespace heph::http::detail {
+
+/// What the connections of one worker share; used on its thread only.
+class worker_share {
+public:
+    worker_share(const router& served, const http::limits& bounds) noexcept
+        : routes(&served), limits(&bounds), log_limit_(bounds.log_lines_per_minute_max) {}
+    worker_share(const worker_share&) = delete;
+    worker_share& operator=(const worker_share&) = delete;
+
+    /// Writes a line about a client or a request, unless there were too many. `make_line` gives it,
+    /// and is called only when it is written.
+    template <typename MakeLine>
+    void log(log_level level, MakeLine make_line) noexcept {
+        if (!admits_line()) { return; }
+        try {
+            heph::log(level, make_line());
+        } catch (...) { heph::log(level, "http: out of memory for a line of the log"); }
+    }
+
+    const router* routes;
+    const http::limits* limits;
+    std::size_t connections = 0;
+    std::size_t refusals = 0;
+
+private:
+    bool admits_line() noexcept;
+
+    log_limit log_limit_;
+};
+
+}  // namespace heph::http::detail
