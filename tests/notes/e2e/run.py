@@ -3,21 +3,27 @@
 
 import sys
 
-import scenarios
+import linked_scenarios
+import page_scenarios
 import service
+import single_scenarios
+import start_scenarios
+
+MODULES = (single_scenarios, linked_scenarios, start_scenarios, page_scenarios)
 
 
 def main():
-    names = [name for name in vars(scenarios) if name.startswith("test_")]
+    all_scenarios = {name: function for module in MODULES
+                     for name, function in vars(module).items() if name.startswith("test_")}
     if len(sys.argv) == 2 and sys.argv[1] == "--list":
-        print("\n".join(names))
+        print("\n".join(all_scenarios))
         return 0
-    if len(sys.argv) != 3 or sys.argv[2] not in names:
-        print(f"usage: run.py PROGRAM SCENARIO\nscenarios: {' '.join(names)}", file=sys.stderr)
+    if len(sys.argv) != 3 or sys.argv[2] not in all_scenarios:
+        print("usage: run.py PROGRAM SCENARIO\nscenarios:", *all_scenarios, file=sys.stderr)
         return 2
     service.PROGRAM = sys.argv[1]
     with service.World() as world:
-        getattr(scenarios, sys.argv[2])(world)
+        all_scenarios[sys.argv[2]](world)
     print(f"{sys.argv[2]}: passed")
     return 0
 
