@@ -28,6 +28,9 @@ struct runtime::state {
     explicit state(runtime_settings chosen)
         : settings(std::move(chosen)),
           core(std::make_shared<detail::runtime_core>(settings.threads)) {}
+    ~state() { core->drop_unpolled(); }  // Processes keep the core: it would never be freed.
+    state(const state&) = delete;
+    state& operator=(const state&) = delete;
 
     runtime_settings settings;
     std::shared_ptr<detail::runtime_core> core;
@@ -185,6 +188,7 @@ std::expected<void, error> runtime::start() {
     auto watched = coordinator.watch(signals ? &signals->set() : nullptr);
     state_->core->drop_now();
     for (std::thread& thread : threads) { thread.join(); }
+    state_->core->drop_unpolled();
     if (start.first_failure) { return std::unexpected(std::move(*start.first_failure)); }
     return watched;
 }

@@ -83,6 +83,18 @@ process_header* runtime_core::take_shared_of(const worker_link& link) noexcept {
     return taken;
 }
 
+void runtime_core::drop_unpolled() noexcept {
+    drop_now();
+    for (const auto& link : links_) {
+        // Never polled, they have no wakers: they are where `add_shared` put them.
+        while (process_header* each = link->take_shared()) {
+            each->state.fetch_or(process_header::finished, std::memory_order_acq_rel);
+            each->vtable->drop_future(*each);
+            remove_shared(*each);
+        }
+    }
+}
+
 void runtime_core::drop_reason() noexcept {
     if (busy_.fetch_sub(1, std::memory_order_acq_rel) != 1) { return; }
     {

@@ -38,6 +38,11 @@ public:
     /// Takes the thread-safe processes that are at home with `link` out of the registry.
     [[nodiscard]] process_header* take_shared_of(const worker_link& link) noexcept;
 
+    /// Drops the thread-safe processes that no worker has polled and none will: those of a runtime
+    /// that never started, or of workers whose thread could not be started.
+    /// *Requires*: no worker runs.
+    void drop_unpolled() noexcept;
+
     void add_reason() noexcept { busy_.fetch_add(1, std::memory_order_acq_rel); }
     void drop_reason() noexcept;
     [[nodiscard]] bool finished() const noexcept {

@@ -119,7 +119,8 @@ void worker_core::take_remote_work() noexcept {
             each = following;
         }
     }
-    if (driver_->slots().any_dropped()) {
+    // Without a driver when its set-up failed, and all that is left to do is to drop processes.
+    if (driver_ != nullptr && driver_->slots().any_dropped()) {
         for (slot* dropped : driver_->slots().take_dropped()) { driver_->abandon(*dropped); }
     }
     if (!stop_announced_ && runtime_->stop_requested()) { announce_stop(); }
