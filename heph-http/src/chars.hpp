@@ -14,6 +14,8 @@ enum char_class : std::uint8_t {
     token_char = 1,       // tchar
     host_char = 2,        // reg-name without percent-encoding: unreserved, sub-delims
     unreserved_char = 4,  // unreserved
+    path_char = 8,        // in a path: pchar, slash, and what clients do not encode
+    query_char = 16,      // in a query: likewise
 };
 
 consteval std::array<std::uint8_t, 256> make_char_classes() {
@@ -21,12 +23,19 @@ consteval std::array<std::uint8_t, 256> make_char_classes() {
     const auto mark = [&classes](std::string_view text, std::uint8_t value) {
         for (const char c : text) { classes[static_cast<unsigned char>(c)] |= value; }
     };
-    for (char c = '0'; c <= '9'; ++c) { mark({&c, 1}, token_char | host_char | unreserved_char); }
-    for (char c = 'a'; c <= 'z'; ++c) { mark({&c, 1}, token_char | host_char | unreserved_char); }
-    for (char c = 'A'; c <= 'Z'; ++c) { mark({&c, 1}, token_char | host_char | unreserved_char); }
-    mark("-._~", unreserved_char | host_char);
+    constexpr std::uint8_t target = path_char | query_char;
+    constexpr std::uint8_t all = token_char | host_char | unreserved_char | target;
+    for (char c = '0'; c <= '9'; ++c) { mark({&c, 1}, all); }
+    for (char c = 'a'; c <= 'z'; ++c) { mark({&c, 1}, all); }
+    for (char c = 'A'; c <= 'Z'; ++c) { mark({&c, 1}, all); }
+    mark("-._~", unreserved_char | host_char | target);
     mark("!#$%&'*+-.^_`|~", token_char);
-    mark("!$&'()*+,;=", host_char);
+    mark("!$&'()*+,;=", host_char | target);
+    mark("%:@/", target);
+    mark("?", query_char);
+    // No URI has these, and yet browsers and scripts send them (RFC 9112, 3.2 allows for that).
+    mark("[]^{|}", target);
+    mark("\"\\`", query_char);
     return classes;
 }
 

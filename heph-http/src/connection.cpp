@@ -75,7 +75,6 @@ task<connection::step> connection::receive_head_bytes() {
 void connection::begin_request() {
     const request_head& head = request_.head();
     head_deadline_ = false;
-    head_leaves_ = false;
     body_received_ = 0;
     body_waited_ms_ = 0;
     body_failure_.reset();
@@ -180,7 +179,6 @@ void connection::write_head(response& reply) {
     const method method = request_.method();
     const version version = request_.version();
     head_at_ = out_.size();
-    head_leaves_ = false;
     const bool keep_alive = may_keep_alive(reply);
     auto written = writer_.write(out_, reply, method, version, keep_alive);
     if (!written) {
@@ -215,20 +213,20 @@ task<bool> connection::flush() {
             (void)co_await io_.sent();
             continue;
         }
-        if (out_.empty()) {
-            if (out_.capacity() > kept_bytes_max) { std::string().swap(out_); }
-            io_.trim_spare(kept_bytes_max);
-            co_return true;
-        }
-        const std::string_view part = std::string_view(out_).substr(out_sent_, send_bytes_max);
-        rt::buffer bytes = io_.take_spare();
-        bytes.append(part);
-        head_leaves_ = true;
-        out_sent_ += part.size();
         if (out_sent_ == out_.size()) {
             out_.clear();
             out_sent_ = 0;
         }
+        const std::size_t end = out_end();
+        if (out_sent_ == end) {
+            if (out_.capacity() > kept_bytes_max && out_.empty()) { std::string().swap(out_); }
+            io_.trim_spare(kept_bytes_max);
+            co_return true;
+        }
+        const std::size_t size = std::min(end - out_sent_, send_bytes_max);
+        rt::buffer bytes = io_.take_spare();
+        bytes.append(std::string_view(out_).substr(out_sent_, size));
+        out_sent_ += size;
         io_.send(std::move(bytes), bounds().send_timeout);
     }
     // What the peer did not take in time is not worth keeping in the kernel.

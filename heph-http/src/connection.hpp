@@ -33,7 +33,9 @@ namespace heph::http::detail {
 ///        for a handler sends them first.
 ///     2. `out_` is bounded: no request is read while it holds `gathered_bytes_max` or more.
 ///     3. `chunk_` holds one of the worker's shared buffers only while `input_` has bytes of it.
-///     4. A wait may be dropped anywhere: what is being sent belongs to `io_`.
+///     4. The head of a streamed response is held back until its producer writes something, so that
+///        a failure before that can still be answered.
+///     5. A wait may be dropped anywhere: what is being sent belongs to `io_`.
 /// *Lifetime*: `share` outlives it. It does not move.
 class connection final : body_reader, body_writer {
 public:
@@ -69,7 +71,12 @@ private:
     void begin_request();
     void write_head(response& reply);
     response call(const handler& direct);
-    [[nodiscard]] bool has_output() const noexcept { return !out_.empty() || io_.sending(); }
+    [[nodiscard]] bool has_output() const noexcept {
+        return out_sent_ != out_end() || io_.sending();
+    }
+    [[nodiscard]] std::size_t out_end() const noexcept {
+        return holds_head_ ? head_at_ : out_.size();
+    }
     [[nodiscard]] bool has_gathered_enough() const noexcept {
         return out_.size() - out_sent_ >= bounds().gathered_bytes_max;
     }
@@ -94,7 +101,7 @@ private:
     std::optional<error> body_failure_;
     bool body_done_ = true;
     bool owes_continue_ = false;
-    bool head_leaves_ = false;    // The current response's head can not be taken back any more.
+    bool holds_head_ = false;     // What is in `out_` from `head_at_` on is not sent yet.
     bool head_deadline_ = false;  // The time for a head is running.
     bool complained_ = false;     // A line was logged about this client.
 };

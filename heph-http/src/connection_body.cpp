@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "connection.hpp"
 #include "first_poll.hpp"
@@ -82,6 +83,7 @@ task<connection::step> connection::skip_body() {
 }
 
 task<std::expected<void, error>> connection::write(std::string_view piece) {
+    holds_head_ = false;
     const auto added = writer_.write_piece(out_, piece);
     if (!added) { co_return added; }
     const bool flushed = co_await flush();
@@ -89,17 +91,22 @@ task<std::expected<void, error>> connection::write(std::string_view piece) {
     co_return std::expected<void, error>();
 }
 
-// Runs the producer of a streamed body to its end. The head leaves as soon as it has to wait.
+// Runs the producer of a streamed body to its end.
 task<std::expected<void, error>> connection::produce(response& reply) {
     using outcome = std::expected<void, error>;
     std::exception_ptr failure;
     try {
         task<outcome> producing = reply.producer()(*this);
-        const std::optional<outcome> early = co_await first_poll<outcome>(producing);
-        if (early) { co_return *early; }
-        const bool flushed = co_await flush();
-        if (!flushed) { co_return std::unexpected(error::connection_lost); }
-        const outcome produced = co_await producing;
+        if (has_output()) {
+            // What was answered before must not wait for a producer that waits.
+            const std::optional<outcome> early = co_await first_poll<outcome>(producing);
+            if (early) { co_return *early; }
+            const bool flushed = co_await flush();
+            if (!flushed) { co_return std::unexpected(error::connection_lost); }
+            const outcome produced = co_await producing;
+            co_return produced;
+        }
+        const outcome produced = co_await std::move(producing);
         co_return produced;
     } catch (...) { failure = std::current_exception(); }
     (void)failed(std::move(failure));
@@ -107,7 +114,9 @@ task<std::expected<void, error>> connection::produce(response& reply) {
 }
 
 task<connection::step> connection::stream_body(response& reply) {
+    holds_head_ = true;
     std::expected<void, error> produced = co_await produce(reply);
+    const bool held = std::exchange(holds_head_, false);
     if (produced) { produced = writer_.write_end(out_); }
     if (produced) { co_return step::go_on; }
     if (produced.error() == error::bad_response) {
@@ -115,7 +124,7 @@ task<connection::step> connection::stream_body(response& reply) {
             return "http: a streamed body does not have the length that was announced";
         });
     }
-    if (!head_leaves_ && !io_.send_failed()) {
+    if (held && !io_.send_failed()) {
         // Nothing of it was sent yet, so that the error can still be told.
         out_.resize(head_at_);
         response instead = response::problem(produced.error());

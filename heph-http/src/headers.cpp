@@ -1,6 +1,8 @@
 #include "chars.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <string>
 
 #include <heph/http/headers.hpp>
 
@@ -68,7 +70,15 @@ std::uint32_t headers::store(std::string_view text) {
     return at;
 }
 
+bool headers::is_ours(std::string_view text) const noexcept {
+    const std::less<> before;
+    return !before(text.data(), text_.data()) && before(text.data(), text_.data() + text_.size());
+}
+
 void headers::append(std::string_view name, std::string_view value) {
+    // Growing would take the text away under a view into it.
+    if (is_ours(name)) { return append(std::string(name), value); }
+    if (is_ours(value)) { return append(name, std::string(value)); }
     field added{};
     added.name_at = store(name);
     added.name_size = static_cast<std::uint32_t>(name.size());
@@ -78,6 +88,8 @@ void headers::append(std::string_view name, std::string_view value) {
 }
 
 void headers::set(std::string_view name, std::string_view value) {
+    if (is_ours(name)) { return set(std::string(name), value); }
+    if (is_ours(value)) { return set(name, std::string(value)); }
     for (std::size_t i = 0; i < fields_.size(); ++i) {
         if (!equal_ignoring_case((*this)[i].name, name)) { continue; }
         const std::uint32_t at = store(value);

@@ -193,6 +193,7 @@ router& router::route(method method, std::string_view pattern, handler handler) 
     if (method == method::connect || method == method::trace) {
         refuse(pattern, "is for a method that is not routed");
     }
+    if (!handler) { refuse(pattern, "has an empty handler"); }
     route_node* node = root_.get();
     std::vector<std::string_view> names;
     for (std::size_t at = 1;;) {

@@ -1,7 +1,12 @@
 #include "chars.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstddef>
+#include <cstdint>
 
 #include <heph/http/headers.hpp>
 #include <heph/http/uri.hpp>
@@ -33,8 +38,6 @@ bool is_dot_segment(std::string_view segment) noexcept {
     return dots == 1 || dots == 2;
 }
 
-bool is_visible(char c) noexcept { return c > 0x20 && c < 0x7f; }
-
 std::expected<void, error> check_path(std::string_view path) noexcept {
     bool suspicious = false;
     for (std::size_t at = 0; at < path.size(); ++at) {
@@ -46,6 +49,8 @@ std::expected<void, error> check_path(std::string_view path) noexcept {
             suspicious = true;
         } else if (path[at] == '.') {
             suspicious = true;
+        } else if (!detail::is_char(path[at], detail::path_char)) {
+            return std::unexpected(error::bad_target);
         }
     }
     if (!suspicious) { return {}; }
@@ -67,10 +72,12 @@ std::expected<target_parts, error> split_path(target_parts parts, std::string_vi
     if (auto checked = check_path(parts.path); !checked) {
         return std::unexpected(checked.error());
     }
+    const auto is_legal = [](char c) { return detail::is_char(c, detail::query_char); };
+    if (!std::ranges::all_of(parts.query, is_legal)) { return std::unexpected(error::bad_target); }
     return parts;
 }
 
-std::expected<target_parts, error> parse_absolute(std::string_view target) noexcept {
+std::expected<target_parts, error> parse_absolute(method method, std::string_view target) noexcept {
     const std::size_t colon = target.find("://");
     if (colon == std::string_view::npos) { return std::unexpected(error::bad_target); }
     const std::string_view scheme = target.substr(0, colon);
@@ -83,18 +90,41 @@ std::expected<target_parts, error> parse_absolute(std::string_view target) noexc
     parts.form = target_form::absolute;
     parts.authority = rest.substr(0, path);
     if (!is_host(parts.authority)) { return std::unexpected(error::bad_host); }
-    if (path == std::string_view::npos) { return parts; }
+    if (path == std::string_view::npos) {
+        // For OPTIONS alone, no path is not the root (RFC 9110, 4.2.3).
+        if (method == method::options) { parts.form = target_form::asterisk; }
+        return parts;
+    }
     return split_path(parts, rest.substr(path));
 }
 
 bool is_port(std::string_view text) noexcept {
-    return text.size() <= 5 && std::ranges::all_of(text, detail::is_digit);
+    if (text.empty()) { return true; }
+    std::uint16_t port = 0;
+    const char* end = text.data() + text.size();
+    const auto [at, failure] = std::from_chars(text.data(), end, port);
+    return failure == std::errc() && at == end;
 }
 
-bool is_bracketed_address(std::string_view text) noexcept {
-    return text.size() > 2 && std::ranges::all_of(text, [](char c) {
-               return detail::hex_digit(c) >= 0 || c == ':' || c == '.';
-           });
+bool is_ipv6_address(std::string_view text) noexcept {
+    std::array<char, INET6_ADDRSTRLEN> terminated{};
+    if (text.size() >= terminated.size() || text.contains('\0')) { return false; }
+    std::ranges::copy(text, terminated.begin());
+    in6_addr address{};
+    return inet_pton(AF_INET6, terminated.data(), &address) == 1;
+}
+
+// An address of a version that is yet to come: `v1.text`.
+bool is_future_address(std::string_view text) noexcept {
+    if (!text.starts_with('v') && !text.starts_with('V')) { return false; }
+    const std::size_t point = text.find('.');
+    if (point == std::string_view::npos) { return false; }
+    const std::string_view version = text.substr(1, point - 1);
+    const std::string_view address = text.substr(point + 1);
+    const auto is_hex = [](char c) { return detail::hex_digit(c) >= 0; };
+    const auto is_legal = [](char c) { return c == ':' || detail::is_char(c, detail::host_char); };
+    return !version.empty() && !address.empty() && std::ranges::all_of(version, is_hex) &&
+           std::ranges::all_of(address, is_legal);
 }
 
 }  // namespace
@@ -104,7 +134,8 @@ bool is_host(std::string_view text) noexcept {
         const std::size_t bracket = text.find(']');
         if (bracket == std::string_view::npos) { return false; }
         const std::string_view rest = text.substr(bracket + 1);
-        return is_bracketed_address(text.substr(1, bracket - 1)) &&
+        const std::string_view address = text.substr(1, bracket - 1);
+        return (is_ipv6_address(address) || is_future_address(address)) &&
                (rest.empty() || (rest.front() == ':' && is_port(rest.substr(1))));
     }
     const std::size_t colon = text.find(':');
@@ -118,9 +149,7 @@ bool is_host(std::string_view text) noexcept {
 }
 
 std::expected<target_parts, error> parse_target(method method, std::string_view target) noexcept {
-    const bool legal =
-        std::ranges::all_of(target, [](char c) { return is_visible(c) && c != '#'; });
-    if (target.empty() || !legal) { return std::unexpected(error::bad_target); }
+    if (target.empty()) { return std::unexpected(error::bad_target); }
     target_parts parts;
     if (method == method::connect) {
         const std::size_t colon = target.rfind(':');
@@ -138,7 +167,7 @@ std::expected<target_parts, error> parse_target(method method, std::string_view 
         parts.form = target_form::asterisk;
         return parts;
     }
-    return parse_absolute(target);
+    return parse_absolute(method, target);
 }
 
 std::expected<std::string, error> percent_decode(std::string_view text) {

@@ -13,12 +13,17 @@ event chunked_decoder::next(std::string_view& input, const limits& limits) noexc
         input.remove_prefix(1);
         error failure = error::bad_chunk;
         bool good = false;
-        if (state_ < state::data) {
+        if (state_ < state::ext_before) {
             good = take_size(c, limits, failure);
+        } else if (state_ < state::data) {
+            good = take_extension(c, limits, failure);
         } else if (state_ < state::trailer_begin) {
             good = take_data_end(c);
         } else {
-            if (++line_ > limits.trailer_bytes_max + 2) { return event(error::trailers_too_large); }
+            // The empty line behind the trailers does not count.
+            if (++line_ > 2 && line_ - 2 > limits.trailer_bytes_max) {
+                return event(error::trailers_too_large);
+            }
             good = take_trailer(c);
         }
         if (!good) { return event(failure); }
@@ -35,47 +40,91 @@ event chunked_decoder::take_data(std::string_view& input) noexcept {
     return event(piece);
 }
 
-// The line of a size, up to its LF.
+// The size itself, and what may stand directly behind it.
 bool chunked_decoder::take_size(char c, const limits& limits, error& failure) noexcept {
     constexpr std::size_t digits_max = 16;
     const int digit = detail::hex_digit(c);
-    switch (state_) {
-        case state::size_begin:
-            left_ = 0;
-            line_ = 0;
-            if (digit < 0) { return false; }
-            state_ = state::size;
-            [[fallthrough]];
-        case state::size:
-            if (digit >= 0) {
-                left_ = left_ * 16 + static_cast<std::uint64_t>(digit);
-                return ++line_ <= digits_max;
-            }
-            line_ = 0;
-            [[fallthrough]];
-        case state::size_blank:
-            if (c == ';') { return go(state::extension); }
-            if (c == '\r' && state_ == state::size) { return go(state::size_line_end); }
-            failure = ++line_ > limits.chunk_extension_bytes_max ? error::chunk_extension_too_long
-                                                                 : error::bad_chunk;
-            return (c == ' ' || c == '\t') && failure == error::bad_chunk && go(state::size_blank);
-        case state::extension:
-            if (c == '\r') { return go(state::size_line_end); }
-            if (++line_ > limits.chunk_extension_bytes_max) {
-                failure = error::chunk_extension_too_long;
-                return false;
-            }
-            return detail::is_text_char(c);
-        default:
-            if (c != '\n') { return false; }
-            if (left_ > limits.streamed_body_bytes_max - total_) {
-                failure = error::body_too_large;
-                return false;
-            }
-            total_ += left_;
-            line_ = 0;
-            return go(left_ == 0 ? state::trailer_begin : state::data);
+    if (state_ == state::size_line_end) { return c == '\n' && end_size(limits, failure); }
+    if (state_ == state::size_begin) {
+        left_ = 0;
+        line_ = 0;
+        state_ = state::size;
+        if (digit < 0) { return false; }
     }
+    if (digit >= 0) {
+        left_ = left_ * 16 + static_cast<std::uint64_t>(digit);
+        return ++line_ <= digits_max;
+    }
+    line_ = 0;
+    if (c == '\r') { return go(state::size_line_end); }
+    return (c == ' ' || c == '\t' || c == ';') && take_extension(c, limits, failure);
+}
+
+// RFC 9112, 7.1.1: any number of `;name`, `;name=token` and `;name="quoted text"`, with white space
+// around the semicolon and the equals sign, and nowhere else.
+bool chunked_decoder::take_extension(char c, const limits& limits, error& failure) noexcept {
+    const bool blank = c == ' ' || c == '\t';
+    const bool token = detail::is_char(c, detail::token_char);
+    const bool closes = c == '\r' && may_end_extension();
+    if (!closes && ++line_ > limits.chunk_extension_bytes_max) {
+        failure = error::chunk_extension_too_long;
+        return false;
+    }
+    if (closes) {
+        extensions_ += line_;
+        return go(state::size_line_end);
+    }
+    switch (state_) {
+        case state::size:
+        case state::ext_before:
+            if (c == ';') { return go(state::ext_semicolon); }
+            return blank && go(state::ext_before);
+        case state::ext_semicolon: return blank || (token && go(state::ext_name));
+        case state::ext_name:
+            if (token) { return true; }
+            [[fallthrough]];
+        case state::ext_name_end:
+            if (c == '=') { return go(state::ext_equals); }
+            if (c == ';') { return go(state::ext_semicolon); }
+            return blank && go(state::ext_name_end);
+        case state::ext_equals:
+            if (c == '"') { return go(state::ext_quoted); }
+            return blank || (token && go(state::ext_token));
+        case state::ext_token:
+            if (token) { return true; }
+            [[fallthrough]];
+        case state::ext_quoted_end:
+            if (c == ';') { return go(state::ext_semicolon); }
+            return blank && go(state::ext_before);
+        case state::ext_quoted:
+            if (c == '"') { return go(state::ext_quoted_end); }
+            if (c == '\\') { return go(state::ext_escape); }
+            return detail::is_text_char(c);
+        default: return detail::is_text_char(c) && go(state::ext_quoted);
+    }
+}
+
+bool chunked_decoder::may_end_extension() const noexcept {
+    return state_ == state::ext_name || state_ == state::ext_token ||
+           state_ == state::ext_quoted_end;
+}
+
+// All of a size's line is there.
+bool chunked_decoder::end_size(const limits& limits, error& failure) noexcept {
+    // Sent with each byte of a body, extensions would cost far more than the body's limit tells.
+    constexpr std::uint64_t full_extensions_max = 64;
+    if (extensions_ > total_ &&
+        (extensions_ - total_) / full_extensions_max > limits.chunk_extension_bytes_max) {
+        failure = error::chunk_extension_too_long;
+        return false;
+    }
+    if (left_ > limits.streamed_body_bytes_max - total_) {
+        failure = error::body_too_large;
+        return false;
+    }
+    total_ += left_;
+    line_ = 0;
+    return go(left_ == 0 ? state::trailer_begin : state::data);
 }
 
 bool chunked_decoder::take_data_end(char c) noexcept {

@@ -106,16 +106,16 @@ request_head::slice head_reader::slice_of(std::string_view part) const noexcept 
     return made;
 }
 
-std::expected<void, error> head_reader::read(std::uint32_t begin_at) {
-    auto done = read_request_line(begin_at);
-    if (done) { done = read_fields(begin_at); }
+std::expected<void, error> head_reader::read() {
+    auto done = read_request_line();
+    if (done) { done = read_fields(); }
     if (done) { done = check_fields(); }
     return done;
 }
 
-std::expected<void, error> head_reader::read_request_line(std::uint32_t begin_at) {
+std::expected<void, error> head_reader::read_request_line() {
     const auto& text = head_->headers_.text_;
-    const std::string_view from(text.data() + begin_at, text.size() - begin_at);
+    const std::string_view from(text.data(), text.size());
     const auto line = split_request_line(from.substr(0, from.find('\r')));
     if (!line) { return std::unexpected(line.error()); }
     const auto method = parse_method(line->method);
@@ -133,15 +133,14 @@ std::expected<void, error> head_reader::read_request_line(std::uint32_t begin_at
     return {};
 }
 
-std::expected<void, error> head_reader::read_fields(std::uint32_t begin_at) {
+std::expected<void, error> head_reader::read_fields() {
     llhttp_t parser;
     llhttp_init(&parser, HTTP_REQUEST, &callbacks::settings());
     parser.lenient_flags = LENIENT_CHUNKED_LENGTH | LENIENT_TRANSFER_ENCODING | LENIENT_VERSION;
     reading found{head_, limits_->headers_max};
     parser.data = &found;
     const auto& text = head_->headers_.text_;
-    const llhttp_errno_t outcome =
-        llhttp_execute(&parser, text.data() + begin_at, text.size() - begin_at);
+    const llhttp_errno_t outcome = llhttp_execute(&parser, text.data(), text.size());
     switch (outcome) {
         case HPE_PAUSED: return {};
         case HPE_INVALID_CONTENT_LENGTH: return std::unexpected(error::bad_content_length);
@@ -186,11 +185,7 @@ std::expected<void, error> head_reader::check_field(const header& field) {
             return {};
         case 6:
             if (!equal_ignoring_case(field.name, "expect")) { return {}; }
-            if (!equal_ignoring_case(field.value, "100-continue")) {
-                return std::unexpected(error::unknown_expectation);
-            }
-            head_->expects_continue_ = true;
-            return {};
+            return check_expectations(field.value);
         case 10:
             if (!equal_ignoring_case(field.name, "connection")) { return {}; }
             return check_connection(field.value);
@@ -232,6 +227,19 @@ std::expected<void, error> head_reader::check_transfer_encoding(std::string_view
         }
     } while (!before.empty());
     return std::unexpected(error::unknown_transfer_encoding);
+}
+
+// RFC 9110, 10.1.1: a list, of which one element is known.
+std::expected<void, error> head_reader::check_expectations(std::string_view value) {
+    while (!value.empty()) {
+        const std::string_view expectation = detail::next_element(value);
+        if (expectation.empty()) { continue; }
+        if (!equal_ignoring_case(expectation, "100-continue")) {
+            return std::unexpected(error::unknown_expectation);
+        }
+        head_->expects_continue_ = true;
+    }
+    return {};
 }
 
 std::expected<void, error> head_reader::check_connection(std::string_view value) {

@@ -29,17 +29,18 @@ public:
     head_reader(request_head& head, const limits& limits) noexcept
         : head_(&head), limits_(&limits) {}
 
-    /// Reads the text from `begin_at` on.
-    std::expected<void, error> read(std::uint32_t begin_at);
+    /// Reads the text.
+    std::expected<void, error> read();
 
 private:
     struct callbacks;
 
-    std::expected<void, error> read_request_line(std::uint32_t begin_at);
-    std::expected<void, error> read_fields(std::uint32_t begin_at);
+    std::expected<void, error> read_request_line();
+    std::expected<void, error> read_fields();
     std::expected<void, error> check_fields();
     std::expected<void, error> check_field(const header& field);
     std::expected<void, error> check_transfer_encoding(std::string_view value);
+    std::expected<void, error> check_expectations(std::string_view value);
     std::expected<void, error> check_connection(std::string_view value);
     request_head::slice slice_of(std::string_view part) const noexcept;
 

@@ -15,16 +15,19 @@ constexpr std::uint32_t empty_lines_max = 2;
 // The first byte of a TLS record that carries a handshake.
 constexpr char tls_handshake = 0x16;
 
+// Positions in a head are 32 bits wide.
+constexpr std::size_t head_bytes_most = std::size_t{1} << 30;
+
 }  // namespace
 
 event request_parser::next(std::string_view& input, request_head& head) {
     switch (state_) {
         case state::idle:
+            if (auto refused = pass_empty_lines(input)) { return fail(*refused); }
             if (input.empty()) { return event(event_kind::need_input); }
             head.clear();
-            line_at_ = scan_at_ = begin_at_ = lines_ = 0;
+            line_at_ = scan_at_ = lines_ = 0;
             state_ = state::head;
-            if (input.front() == tls_handshake) { return fail(error::tls_on_plain_port); }
             return next_head(input, head);
         case state::head: return next_head(input, head);
         case state::length_body: return next_in_length(input);
@@ -41,13 +44,26 @@ event request_parser::fail(error what) noexcept {
     return event(what);
 }
 
+// Empty lines are no part of the request: a connection is idle behind them as well.
+std::optional<error> request_parser::pass_empty_lines(std::string_view& input) noexcept {
+    while (!input.empty() && (half_line_ || input.front() == '\r')) {
+        if (half_line_ && input.front() != '\n') { return error::bad_line_ending; }
+        if (half_line_ && ++empty_lines_ > empty_lines_max) { return error::bad_request_line; }
+        half_line_ = !half_line_;
+        input.remove_prefix(1);
+    }
+    if (empty_lines_ == 0 && input.starts_with(tls_handshake)) { return error::tls_on_plain_port; }
+    return std::nullopt;
+}
+
 // The head is looked at where it lies when it comes in one piece; only then is it copied. What
 // comes in pieces is gathered first.
 event request_parser::next_head(std::string_view& input, request_head& head) {
     auto& gathered = head.headers_.text_;
     const std::size_t before = gathered.size();
     // One byte more than is allowed is enough to know that it is too much.
-    const std::size_t room = limits_->head_bytes_max + 1 - before;
+    const std::size_t most = std::min(limits_->head_bytes_max, head_bytes_most);
+    const std::size_t room = most + 1 - before;
     const std::string_view part = input.substr(0, room);
     std::string_view text = part;
     if (before != 0) {
@@ -58,14 +74,14 @@ event request_parser::next_head(std::string_view& input, request_head& head) {
     std::size_t head_end = 0;
     if (!scan(text, head_end, failure)) { return fail(failure); }
     if (head_end == 0) {
-        if (text.size() > limits_->head_bytes_max) {
+        if (text.size() > most) {
             return fail(lines_ == 0 ? error::target_too_long : error::head_too_large);
         }
         if (before == 0) { gathered.append(part.data(), part.size()); }
         input.remove_prefix(part.size());
         return event(event_kind::need_input);
     }
-    if (head_end > limits_->head_bytes_max) { return fail(error::head_too_large); }
+    if (head_end > most) { return fail(error::head_too_large); }
     if (before == 0) {
         gathered.append(part.data(), head_end);
     } else {
@@ -73,7 +89,7 @@ event request_parser::next_head(std::string_view& input, request_head& head) {
     }
     input.remove_prefix(head_end - before);
     head_reader reader(head, *limits_);
-    if (auto done = reader.read(begin_at_); !done) { return fail(done.error()); }
+    if (auto done = reader.read(); !done) { return fail(done.error()); }
     return begin_body(head);
 }
 
@@ -106,11 +122,6 @@ bool request_parser::scan(std::string_view text, std::size_t& head_end, error& f
 }
 
 bool request_parser::check_line(std::string_view line, error& failure) noexcept {
-    if (line.empty()) {
-        begin_at_ = line_at_;
-        failure = error::bad_request_line;
-        return begin_at_ <= empty_lines_max * 2;
-    }
     if (lines_++ == 0) {
         const auto parts = split_request_line(line);
         if (!parts) { failure = parts.error(); }
@@ -122,6 +133,7 @@ bool request_parser::check_line(std::string_view line, error& failure) noexcept 
 }
 
 event request_parser::begin_body(request_head& head) noexcept {
+    empty_lines_ = 0;
     remaining_ = head.content_length_;
     if (head.framing_ == body_framing::chunked) {
         chunks_.start();

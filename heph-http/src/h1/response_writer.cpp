@@ -44,18 +44,34 @@ bool is_ours(std::string_view name) noexcept {
     }
 }
 
-bool append_headers(std::string& out, const headers& headers, bool& has_date) {
+// What the headers of a handler have, of which the writer has to know.
+struct found_headers {
+    bool date = false;
+    bool upgrade = false;
+};
+
+bool append_headers(std::string& out, const headers& headers, found_headers& found) {
     for (const header field : headers) {
-        if (!is_token(field.name) || !is_field_value(field.value) || is_ours(field.name)) {
+        // White space around a value is no part of it (RFC 9110, 5.5).
+        const std::string_view value = detail::trim(field.value);
+        if (!is_token(field.name) || !is_field_value(value) || is_ours(field.name)) {
             return false;
         }
-        has_date = has_date || equal_ignoring_case(field.name, "date");
+        found.date = found.date || equal_ignoring_case(field.name, "date");
+        found.upgrade = found.upgrade || equal_ignoring_case(field.name, "upgrade");
         out.append(field.name);
         out.append(": ");
-        out.append(field.value);
+        out.append(value);
         out.append("\r\n");
     }
     return true;
+}
+
+// Tells whether there is such a response to such a request here.
+bool is_sendable(status status, method method) noexcept {
+    if (code(status) < 200 || code(status) > 999) { return false; }
+    // It would begin a tunnel, without a body and without an end (RFC 9110, 9.3.6).
+    return method != method::connect || code(status) >= 300;
 }
 
 }  // namespace
@@ -63,25 +79,26 @@ bool append_headers(std::string& out, const headers& headers, bool& has_date) {
 std::expected<void, error> response_writer::write(std::string& out, const response& response,
                                                   method method, version version, bool keep_alive) {
     const status status = response.status();
-    if (code(status) < 200 || code(status) > 999) { return std::unexpected(error::bad_response); }
-
     const std::size_t before = out.size();
-    bool has_date = false;
+    framing_ = framing::none;
+    if (!is_sendable(status, method)) { return std::unexpected(error::bad_response); }
     append_status_line(out, status);
-    if (!append_headers(out, response.headers(), has_date)) {
+    found_headers found;
+    if (!append_headers(out, response.headers(), found)) {
         out.resize(before);
         return std::unexpected(error::bad_response);
     }
-    if (!has_date) {
+    if (!found.date) {
         out.append("Date: ");
         out.append(current_date());
         out.append("\r\n");
     }
 
-    framing_ = framing::none;
     keeps_alive_ = keep_alive && !response.closes_connection();
-    const bool streamed = response.is_streamed();
-    const bool has_body = !is_bodiless(status) && method != method::head;
+    // A 205 has no content, and yet a framing that says so (RFC 9110, 15.3.6).
+    const bool resets = status == status::reset_content;
+    const bool streamed = response.is_streamed() && !resets;
+    const bool has_body = !is_bodiless(status) && !resets && method != method::head;
     if (streamed && !response.stream_length() && !is_bodiless(status)) {
         if (version == version::http_1_1) {
             out.append("Transfer-Encoding: chunked\r\n");
@@ -91,12 +108,14 @@ std::expected<void, error> response_writer::write(std::string& out, const respon
             keeps_alive_ = keeps_alive_ && !has_body;
         }
     } else if (!is_bodiless(status)) {
-        left_ = streamed ? *response.stream_length() : response.body().size();
+        left_ = streamed ? *response.stream_length() : resets ? 0 : response.body().size();
         out.append("Content-Length: ");
         append_number(out, left_);
         out.append("\r\n");
         if (streamed) { framing_ = framing::length; }
     }
+    // Who sends `Upgrade` has to name it here as well (RFC 9110, 7.8).
+    if (found.upgrade) { out.append("Connection: upgrade\r\n"); }
     if (!keeps_alive_) {
         out.append("Connection: close\r\n");
     } else if (version == version::http_1_0) {
@@ -122,9 +141,11 @@ std::expected<void, error> response_writer::write_piece(std::string& out, std::s
         return {};
     }
     if (framing_ == framing::length) {
-        if (piece.size() > left_) { return std::unexpected(error::bad_response); }
+        if (piece.size() > left_) { framing_ = framing::broken; }
         left_ -= piece.size();
     }
+    // It stays broken: what fits in later would stand in the place of what did not.
+    if (framing_ == framing::broken) { return std::unexpected(error::bad_response); }
     out.append(piece);
     return {};
 }
@@ -132,7 +153,8 @@ std::expected<void, error> response_writer::write_piece(std::string& out, std::s
 std::expected<void, error> response_writer::write_end(std::string& out) {
     const framing ended = std::exchange(framing_, framing::none);
     if (ended == framing::chunked) { out.append("0\r\n\r\n"); }
-    if (ended == framing::length && left_ != 0) { return std::unexpected(error::bad_response); }
+    const bool cut_short = ended == framing::length && left_ != 0;
+    if (cut_short || ended == framing::broken) { return std::unexpected(error::bad_response); }
     return {};
 }
 

@@ -67,10 +67,11 @@ public:
     [[nodiscard]] bool has_token(std::string_view name, std::string_view token) const noexcept;
 
     /// Adds a field behind the others. What is stored is not checked here: the response writer
-    /// refuses a name or a value that would break the message's framing.
+    /// refuses a name or a value that would break the message's framing. Both may be views into
+    /// this object.
     void append(std::string_view name, std::string_view value);
 
-    /// Replaces all fields of this name by one.
+    /// Replaces all fields of this name by one. Both may be views into this object.
     void set(std::string_view name, std::string_view value);
 
     /// Removes all fields of this name and tells how many there were. Their text's memory is
@@ -96,6 +97,7 @@ private:
         return {text_.data() + at, size};
     }
     std::uint32_t store(std::string_view text);
+    [[nodiscard]] bool is_ours(std::string_view text) const noexcept;
 
     detail::inline_vector<char, 256> text_;
     detail::inline_vector<field, 8> fields_;

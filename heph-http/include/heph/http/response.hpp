@@ -20,7 +20,8 @@ namespace heph::http {
 class body_writer {
 public:
     /// Sends a piece of the body. Completes when the connection can take more: a slow client
-    /// slows the producer down. An empty piece sends nothing.
+    /// slows the producer down. The first piece takes the response's head with it; an empty piece
+    /// sends no more than that.
     ///
     /// *Errors*: `connection_lost`; the producer should return then.
     /// *Lifetime*: `piece` must stay valid until it completes.

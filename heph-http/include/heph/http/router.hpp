@@ -38,6 +38,8 @@ public:
                  std::is_invocable_r_v<response, F&, request&>)
     handler(F function) : direct_(std::move(function)) {}  // NOLINT(google-explicit-constructor)
 
+    /// Tells whether there is a function to call.
+    [[nodiscard]] explicit operator bool() const noexcept { return direct_ || waiting_; }
     /// Tells whether it answers without a coroutine, through `call`.
     [[nodiscard]] bool is_direct() const noexcept { return static_cast<bool>(direct_); }
     /// Answers. *Requires*: `is_direct()`.
@@ -59,6 +61,8 @@ private:
 /// `{name...}` for all that is left, which may be nothing. Literal text comes before `{name}`, and
 /// that before `{name...}`. Segments are compared percent-decoded, and parameters are given
 /// decoded; an encoded slash never counts as a separator, and is refused within `{name...}`.
+/// Empty segments count: `/a//b` is not `/a/b`, and what `{name...}` gives may begin with a slash.
+/// A parameter may hold any byte but NUL: check it before it becomes a file's name.
 /// The time taken grows with the path's length, not with the number of routes.
 ///
 /// HEAD is answered by the handler of GET, and OPTIONS by the allowed methods, unless there is a
@@ -73,8 +77,8 @@ public:
     ~router();
 
     /// Adds a route.
-    /// *Errors*: throws `std::invalid_argument` when the pattern is malformed, or the route is
-    /// there already, maybe with another parameter's name.
+    /// *Errors*: throws `std::invalid_argument` when the pattern is malformed, the handler is
+    /// empty, or the route is there already, maybe with another parameter's name.
     router& route(method method, std::string_view pattern, handler handler);
 
     router& get(std::string_view pattern, handler function) {

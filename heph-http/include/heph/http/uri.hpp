@@ -16,13 +16,13 @@ enum class target_form : std::uint8_t {
     origin,     ///< `/path?query`
     absolute,   ///< `http://host/path?query`
     authority,  ///< `host:port`, for CONNECT only
-    asterisk,   ///< `*`, for OPTIONS only
+    asterisk,   ///< `*`, or `http://host` without a path, for OPTIONS only
 };
 
 /// The parts of a request target, as views into it, still percent-encoded.
 struct target_parts {
     target_form form = target_form::origin;
-    std::string_view authority;  ///< Of the absolute and the authority form.
+    std::string_view authority;  ///< Of `http://host` and of the authority form.
     std::string_view path;       ///< Begins with `/`; empty for authority, `*`, `http://host`.
     std::string_view query;      ///< Without the question mark.
 };
@@ -31,12 +31,14 @@ struct target_parts {
 ///
 /// Refused are characters that no URI has, a fragment, a path with broken percent-encoding, an
 /// encoded NUL, or `.` and `..` segments, encoded or not: a client resolves these before it sends.
-/// *Errors*: `bad_target`, `bad_percent_encoding`.
+/// Of the characters that no URI has, those that clients are known to send all the same are taken:
+/// `[ ] ^ { | }`, and in a query `" \ `` as well.
+/// *Errors*: `bad_target`, `bad_percent_encoding`, `bad_host`.
 [[nodiscard]] std::expected<target_parts, error> parse_target(method method,
                                                               std::string_view target) noexcept;
 
 /// Tells whether `text` is a host with an optional port, as in `Host` (RFC 3986, 3.2). It is not
-/// when it is empty or has user information.
+/// when it is empty, has user information, or a port above 65535.
 [[nodiscard]] bool is_host(std::string_view text) noexcept;
 
 /// Decodes `%41` and the like; `+` stays as it is.

@@ -12,7 +12,9 @@ namespace heph::http::h1 {
 /// Takes a chunked body apart (RFC 9112, 7.1), bytes in, pieces out.
 ///
 /// It takes exactly the grammar: at most 16 digits of size, CR LF after sizes, data and trailers,
-/// nothing but an extension behind a size. Extensions and trailers are checked and left out.
+/// nothing but extensions behind a size. Extensions and trailers are checked and left out. All
+/// extensions of a body together may take 64 times `limits::chunk_extension_bytes_max`, and a byte
+/// more for each byte of the body.
 class chunked_decoder {
 public:
     /// Begins a new body.
@@ -24,11 +26,18 @@ public:
 
 private:
     enum class state : std::uint8_t {
-        size_begin,     // The first digit of a size.
-        size,           // Further digits.
-        size_blank,     // Blanks between a size and its extension.
-        extension,      // From the semicolon on.
-        size_line_end,  // The LF of a size's line.
+        size_begin,      // The first digit of a size.
+        size,            // Further digits, or what is behind them.
+        size_line_end,   // The LF of a size's line.
+        ext_before,      // Blanks before a semicolon.
+        ext_semicolon,   // Behind a semicolon.
+        ext_name,        // Within a name.
+        ext_name_end,    // Blanks behind a name.
+        ext_equals,      // Behind an equals sign.
+        ext_token,       // Within a value that is not quoted.
+        ext_quoted,      // Within a quoted value.
+        ext_escape,      // Behind a backslash in a quoted value.
+        ext_quoted_end,  // Behind a quoted value.
         data,
         data_cr,
         data_lf,
@@ -42,6 +51,9 @@ private:
 
     event take_data(std::string_view& input) noexcept;
     bool take_size(char c, const limits& limits, error& failure) noexcept;
+    bool take_extension(char c, const limits& limits, error& failure) noexcept;
+    bool end_size(const limits& limits, error& failure) noexcept;
+    [[nodiscard]] bool may_end_extension() const noexcept;
     bool take_data_end(char c) noexcept;
     bool take_trailer(char c) noexcept;
     bool go(state next) noexcept {
@@ -49,8 +61,9 @@ private:
         return true;
     }
 
-    std::uint64_t left_ = 0;   // Of the chunk's size.
-    std::uint64_t total_ = 0;  // Of all chunks so far.
+    std::uint64_t left_ = 0;        // Of the chunk's size.
+    std::uint64_t total_ = 0;       // Of all chunks so far.
+    std::uint64_t extensions_ = 0;  // Bytes of all extensions so far.
     std::size_t line_ = 0;  // Digits of the size, then bytes of the extension, or of all trailers.
     state state_ = state::size_begin;
 };

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include <heph/http/h1/chunked_decoder.hpp>
@@ -37,7 +38,8 @@ public:
     /// `head` event; from then on it is the caller's until the next request begins.
     event next(std::string_view& input, request_head& head);
 
-    /// Tells whether the parser is between two requests and has not seen a byte of the next.
+    /// Tells whether the parser is between two requests and has not seen a byte of the next. Empty
+    /// lines before a request line, of which it takes two, are no part of a request.
     [[nodiscard]] bool is_idle() const noexcept { return state_ == state::idle; }
     /// Tells whether a head has begun and is not complete.
     [[nodiscard]] bool in_head() const noexcept { return state_ == state::head; }
@@ -59,6 +61,7 @@ private:
         failed,
     };
 
+    std::optional<error> pass_empty_lines(std::string_view& input) noexcept;
     event next_head(std::string_view& input, request_head& head);
     event next_in_length(std::string_view& input) noexcept;
     event next_in_chunks(std::string_view& input) noexcept;
@@ -71,10 +74,11 @@ private:
     std::uint64_t remaining_ = 0;
     chunked_decoder chunks_;
     // Positions in the head's text, which is in `input` or, once it came in pieces, in the head.
-    std::uint32_t line_at_ = 0;   // Where the current line begins.
-    std::uint32_t scan_at_ = 0;   // Up to where it was looked at.
-    std::uint32_t begin_at_ = 0;  // Where the request line begins, behind empty lines.
-    std::uint32_t lines_ = 0;     // Lines that are complete.
+    std::uint32_t line_at_ = 0;      // Where the current line begins.
+    std::uint32_t scan_at_ = 0;      // Up to where it was looked at.
+    std::uint32_t lines_ = 0;        // Lines that are complete.
+    std::uint32_t empty_lines_ = 0;  // Before the request line.
+    bool half_line_ = false;         // The CR of an empty line is there.
     state state_ = state::idle;
     error failure_{};
 };

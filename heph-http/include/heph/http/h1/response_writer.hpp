@@ -17,8 +17,8 @@ namespace heph::http::h1 {
 /// piece of the streamed body, then `write_end`.
 ///
 /// It sets `Date`, `Content-Length` or `Transfer-Encoding`, and `Connection`; it leaves the body
-/// out for HEAD and where the status has none; for HTTP/1.0 it ends a body of unknown length by the
-/// end of the connection (RFC 9112, 6.3).
+/// out for HEAD and where the status has none (204, 205, 304); for HTTP/1.0 it ends a body of
+/// unknown length by the end of the connection (RFC 9112, 6.3).
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
 class response_writer {
@@ -28,11 +28,12 @@ public:
     /// `keep_alive` tells whether the connection can be used further, as far as the server knows;
     /// `keeps_alive()` then tells whether it is.
     /// *Errors*: `bad_response`, and `out` is as before: a header that would break the framing, a
-    /// framing header set by hand, or a status that is not final.
+    /// framing header set by hand, a status that is not final, or one that would begin a tunnel.
     std::expected<void, error> write(std::string& out, const response& response, method method,
                                      version version, bool keep_alive);
 
-    /// Appends a piece of a streamed body. *Errors*: `bad_response`: more than was announced.
+    /// Appends a piece of a streamed body. *Errors*: `bad_response`: more than was announced; so
+    /// do all further pieces, and the end, for the client must not take this body for a whole one.
     std::expected<void, error> write_piece(std::string& out, std::string_view piece);
 
     /// Appends what ends a streamed body. *Errors*: `bad_response`: less than was announced.
@@ -44,7 +45,13 @@ public:
     [[nodiscard]] bool keeps_alive() const noexcept { return keeps_alive_; }
 
 private:
-    enum class framing : std::uint8_t { none, length, chunked, until_close };
+    enum class framing : std::uint8_t {
+        none,
+        length,
+        chunked,
+        until_close,
+        broken,  // More than `length` was written.
+    };
 
     std::uint64_t left_ = 0;
     framing framing_ = framing::none;
