@@ -95,6 +95,8 @@ TEST_CASE("actor_fn: takes a function, and knows its message type", "[core][new_
     REQUIRE(ref.try_send(4));
     CHECK_FALSE(running.poll(waker()).is_ready());
     CHECK(sum == 8);
+    auto [ending, other] = start(actor_fn(is_noexcept));
+    CHECK(ending.poll(waker()).is_ready());
 }
 
 TEST_CASE("actor_fn: takes a lambda without captures", "[core][new_actor]") {

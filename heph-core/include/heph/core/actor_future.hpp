@@ -26,7 +26,7 @@ namespace heph {
 /// The settings of one actor.
 struct actor_options {
     std::size_t inbox_size = 8;  ///< Messages that fit into its inbox, at least 1.
-    std::string name;            ///< For the log.
+    std::string name = {};       ///< For the log.
 };
 
 /// Runs an actor under its supervisor. It is done when the actor is finished for good.
