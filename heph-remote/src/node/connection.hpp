@@ -1,0 +1,78 @@
+#pragma once
+
+// One TCP connection with another node, from its first byte to its last.
+//
+// States, of `phase`
+//     meeting --the handshakes are done-->          linked   (it carries its peer's link)
+//     meeting, linked --close()-->                  closing  (what is to be said yet is sent)
+//     meeting, linked --the input ended, failed, or took too long--> closing
+//     closing --all is sent, or it takes too long--> the stream is shut down, both tasks end
+//
+// Two tasks of the node's worker share it: one reads the stream, the other one writes it and shuts
+// it down. `wake` tells the writer that there may be something to send, or that it is closing. Once
+// the peer's input has ended, `input_ended` tells the writer that it need not wait for the peer to
+// close: that wait lets the last words arrive, which a close with unread input would destroy.
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <heph/remote/protocol/frame.hpp>
+#include <heph/remote/protocol/handshake.hpp>
+#include <heph/rt/net/tcp.hpp>
+#include <heph/rt/timer.hpp>
+#include <heph/rt/tls/engine.hpp>
+
+#include "event.hpp"
+
+namespace heph::remote::detail {
+
+struct peer;
+
+struct connection {
+    enum class phase { meeting, linked, closing };
+
+    connection(rt::net::tcp_stream its_stream, rt::tls::engine its_engine, std::string remote,
+               bool dials, rt::clock::time_point end_of_handshake)
+        : stream(std::move(its_stream)),
+          engine(std::move(its_engine)),
+          address(std::move(remote)),
+          dialed(dials),
+          handshake_until(end_of_handshake) {}
+
+    /// Ends it, once what is to be said is sent. The reason is told to the log; the first one
+    /// counts.
+    void close(std::string reason) {
+        if (current == phase::closing) { return; }
+        current = phase::closing;
+        why = std::move(reason);
+        closed.set();
+        wake.set();
+    }
+    [[nodiscard]] bool is_linked() const noexcept { return current == phase::linked; }
+
+    rt::net::tcp_stream stream;
+    rt::tls::engine engine;
+    const std::string address;
+    const bool dialed;
+    const rt::clock::time_point handshake_until;
+
+    phase current = phase::meeting;
+    std::string why;  ///< Why it is closing. Empty: nothing to tell.
+    bool was_linked = false;
+    bool is_half_open = false;  ///< It was accepted, and is counted as long as it is meeting.
+    event wake;
+    event closed;
+    event input_ended;
+
+    protocol::frame_reader frames{protocol::handshake_frame_bytes_max};
+    std::optional<protocol::handshake> meeting;
+    std::shared_ptr<peer> with;    ///< Whom it is meant for, or leads to.
+    std::vector<std::byte> plain;  ///< What is to be encrypted.
+    rt::clock::time_point heard;   ///< When something came last.
+};
+
+}  // namespace heph::remote::detail

@@ -1,0 +1,177 @@
+#pragma once
+
+// A node, as its worker runs it.
+//
+// Tasks, all of one worker
+//     run            takes commands and requests from the handles; ends the node at a stop
+//     accept_all     accepts connections
+//     dial_again     one for each peer with an address: dials whenever the link is not up
+//     read, write    two for each connection, see connection.hpp
+//     watch_times    fails what waited too long for a link, and loses sessions after their grace
+//     deliver        one for each actor and peer whose messages wait for room in the inbox
+//     answer_call    one for each call of a peer: waits for the actor's answer
+// They share the hub, and end once `stopped` is set. Nothing here is used by another thread but
+// `port`.
+//
+// States of a peer's link, as seen from here
+//     never up, or lost   link down; `up` is null
+//     up                  link up; `up` is its connection
+//     cut                 link away; `up` is null; lost after the grace
+// What handles want of a peer that is not up waits in `blocked`, at most for the patience.
+//
+// States of a command
+//     submitted --the link takes it-->  open       (searches and calls; a message is done)
+//     submitted --no link, no room-->   blocked    (in the queue of its actor)
+//     blocked   --link up, credit, room--> submitted again, in order
+//     open, blocked --answer, failure-->   done    (the reply was sent)
+//     open, blocked --cancel-->            gone
+// `places_` knows where a command is, by its id, as long as it is open or blocked.
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <heph/core/task.hpp>
+#include <heph/inbox/channel.hpp>
+#include <heph/remote/node.hpp>
+#include <heph/remote/protocol/event.hpp>
+#include <heph/rt/net/tcp.hpp>
+#include <heph/rt/tls/engine.hpp>
+#include <heph/rt/worker.hpp>
+
+#include "command.hpp"
+#include "connection.hpp"
+#include "log_limiter.hpp"
+#include "peer.hpp"
+#include "port.hpp"
+
+namespace heph::remote::detail {
+
+using peer_pointer = std::shared_ptr<peer>;
+using connection_pointer = std::shared_ptr<connection>;
+
+class hub : public std::enable_shared_from_this<hub> {
+public:
+    static constexpr std::size_t commands_max = 1024;
+
+    hub(rt::worker& worker, std::shared_ptr<port> handles, const options& settings,
+        rt::tls::context tls);
+
+    /// Starts the tasks.
+    void start(inbox::receiver<command> commands, std::optional<rt::net::tcp_listener> listener);
+
+private:
+    using hub_pointer = std::shared_ptr<hub>;
+    using time_point = rt::clock::time_point;
+
+    // The tasks. They take the hub by value, to keep it.
+    static task<> run(hub_pointer self, inbox::receiver<command> commands);
+    static task<> accept_all(hub_pointer self, rt::net::tcp_listener listener);
+    static task<> dial_again(hub_pointer self, peer_pointer with);
+    static task<std::string> dial_once(hub_pointer self, peer_pointer with);
+    static task<> read(hub_pointer self, connection_pointer from);
+    static task<> write(hub_pointer self, connection_pointer to);
+    static task<> watch_times(hub_pointer self);
+    static task<> deliver(hub_pointer self, peer_pointer from, std::uint64_t actor);
+    static task<> answer_call(peer_pointer from, std::uint64_t call,
+                              std::shared_ptr<answering> until, std::unique_ptr<answer> reply);
+
+    // Commands: hub_commands.cpp.
+    enum class passing { passed, blocked };
+    void execute(command what);
+    void submit(const peer_pointer& to, command what);
+    [[nodiscard]] passing pass(peer& to, command& what);
+    [[nodiscard]] passing pass(peer& to, find_command& what);
+    [[nodiscard]] passing pass(peer& to, call_command& what);
+    [[nodiscard]] passing pass(peer& to, send_command& what);
+    [[nodiscard]] static bool is_temporary(peer& to, protocol::refusal why);
+    [[nodiscard]] static failure failure_of(protocol::refusal why);
+    void fail(command& what, failure why);
+    void retry(peer& to, std::uint64_t actor);
+    void retry_all(peer& to);
+    void fail_blocked(peer& to, failure why);
+    void cancel(std::uint64_t id);
+    void undelivered(std::string_view node, std::string_view actor, failure why);
+
+    // What peers say: hub_events.cpp.
+    void on_event(const peer_pointer& from, protocol::event& what);
+    void on(const peer_pointer& from, protocol::message_arrived& what);
+    void on(const peer_pointer& from, protocol::call_arrived& what);
+    void on(const peer_pointer& from, protocol::call_cancelled& what);
+    void on(const peer_pointer& from, protocol::reply_arrived& what);
+    void on(const peer_pointer& from, protocol::call_failed& what);
+    void on(const peer_pointer& from, protocol::message_failed& what);
+    void on(const peer_pointer& from, protocol::find_arrived& what);
+    void on(const peer_pointer& from, protocol::found& what);
+    void on(const peer_pointer& from, protocol::find_failed& what);
+    void on(const peer_pointer& from, protocol::credit_arrived& what);
+    void on(const peer_pointer& from, protocol::goodbye_arrived& what);
+    void take(const peer_pointer& from, std::uint64_t actor, waiting_delivery what,
+              std::expected<arrival, failure> arrived);
+    [[nodiscard]] std::expected<arrival, failure> decode_for(
+        std::uint64_t actor, std::uint16_t type, bool is_call,
+        std::span<const std::byte> payload) const noexcept;
+    void delivered(const peer_pointer& from, std::uint64_t actor, waiting_delivery& what,
+                   std::optional<failure> failed);
+    void tell_losses(const peer_pointer& of);
+
+    // Links: hub_links.cpp.
+    [[nodiscard]] peer_pointer peer_named(std::string_view name);
+    void dial(std::string_view name, const rt::net::endpoint& address);
+    void feed(const connection_pointer& from, std::span<const std::byte> bytes);
+    void take_frames(const connection_pointer& from);
+    void on_meeting_frame(const connection_pointer& from, std::span<const std::byte> frame);
+    void on_link_frame(const connection_pointer& from, std::span<const std::byte> frame);
+    void decide(const connection_pointer& about);
+    void link_up(const connection_pointer& over);
+    void end(const connection_pointer& which, std::string why);
+    void break_off(const connection_pointer& which, protocol::error why);
+    void detach(connection& which);
+    void lose(const peer_pointer& with, failure why);
+    [[nodiscard]] rt::buffer collect(const connection_pointer& from);
+    static void kick(peer& with);
+    [[nodiscard]] time_point next_time() const;
+    void check_times();
+    void stop();
+
+    // Tasks: hub_tasks.cpp.
+    void spawn(task<> running) { worker_.spawn_future(std::move(running)); }
+    [[nodiscard]] connection_pointer add_connection(rt::net::tcp_stream stream,
+                                                    rt::tls::engine engine, std::string address,
+                                                    bool dialed, time_point until);
+
+    rt::worker worker_;
+    std::shared_ptr<port> port_;
+    options settings_;
+    rt::tls::context tls_;
+    protocol::identity self_;
+    std::map<std::string, peer_pointer, std::less<>> peers_;
+    std::list<std::weak_ptr<connection>> connections_;
+    std::size_t half_open_ = 0;
+    event stopped_;
+    event times_changed_;
+    log_limiter log_;
+
+    struct place {
+        enum class where { blocked, search, call };
+        where in = where::blocked;
+        peer* of = nullptr;
+        std::uint64_t number = 0;  // Of the actor, of the search, or of the call.
+        peer::queue::iterator at{};
+    };
+    std::unordered_map<std::uint64_t, place> places_;
+};
+
+/// Makes random bits that nobody can guess.
+[[nodiscard]] protocol::id128 random_id();
+
+}  // namespace heph::remote::detail

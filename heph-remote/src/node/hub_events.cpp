@@ -1,0 +1,148 @@
+// What peers say, and what becomes of it.
+
+#include <exception>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "hub.hpp"
+
+namespace heph::remote::detail {
+
+void hub::on_event(const peer_pointer& from, protocol::event& what) {
+    std::visit([&](auto& each) { on(from, each); }, what);
+}
+
+void hub::on(const peer_pointer& from, protocol::message_arrived& what) {
+    take(from, what.actor,
+         waiting_delivery(what.token, nullptr, what.payload.size(), from->session),
+         decode_for(what.actor, what.type, false, what.payload));
+}
+
+void hub::on(const peer_pointer& from, protocol::call_arrived& what) {
+    const auto answers = std::make_shared<answering>();
+    from->called.insert_or_assign(what.call, answers);
+    take(from, what.actor, waiting_delivery(what.call, answers, what.payload.size(), from->session),
+         decode_for(what.actor, what.type, true, what.payload));
+}
+
+std::expected<arrival, failure> hub::decode_for(std::uint64_t actor, std::uint16_t type,
+                                                bool is_call,
+                                                std::span<const std::byte> payload) const noexcept {
+    try {
+        const auto target = port_->find(actor);
+        if (!target) { return std::unexpected(failure::no_such_actor); }
+        if (!target->is_connected()) { return std::unexpected(failure::actor_gone); }
+        return target->take(type, is_call, payload);
+    } catch (const std::bad_alloc&) {
+        return std::unexpected(failure::full);
+    } catch (...) {  // The message's own constructors.
+        return std::unexpected(failure::bad_message);
+    }
+}
+
+void hub::take(const peer_pointer& from, std::uint64_t actor, waiting_delivery what,
+               std::expected<arrival, failure> arrived) {
+    if (!arrived) { return delivered(from, actor, what, arrived.error()); }
+    what.arrived = std::move(*arrived);
+    const auto queue = from->arrived.find(actor);
+    if (queue != from->arrived.end()) {
+        queue->second.push_back(std::move(what));
+        return;
+    }
+    const auto now = what.arrived.message->poll(waker());
+    if (now.is_ready()) { return delivered(from, actor, what, now.value()); }
+    from->arrived[actor].push_back(std::move(what));
+    spawn(deliver(shared_from_this(), from, actor));
+}
+
+void hub::delivered(const peer_pointer& from, std::uint64_t actor, waiting_delivery& what,
+                    std::optional<failure> failed) {
+    what.arrived.message.reset();
+    if (what.session != from->session) { return; }
+    from->link.grant(actor, what.payload_bytes);
+    if (!what.answers) {
+        if (failed) { from->link.fail_message(what.number, *failed); }
+    } else if (what.answers->cancelled.is_set()) {
+        what.arrived.reply.reset();
+    } else if (failed) {
+        from->called.erase(what.number);
+        from->link.fail_call(what.number, *failed);
+    } else {
+        spawn(answer_call(from, what.number, what.answers, std::move(what.arrived.reply)));
+    }
+}
+
+void hub::on(const peer_pointer& from, protocol::call_cancelled& what) {
+    const auto at = from->called.find(what.call);
+    if (at == from->called.end()) { return; }
+    at->second->cancelled.set();
+    from->called.erase(at);
+}
+
+void hub::on(const peer_pointer& from, protocol::reply_arrived& what) {
+    const auto at = from->calls.find(what.call);
+    if (at == from->calls.end()) { return; }
+    places_.erase(at->second.id);
+    (void)std::move(at->second.reply)
+        .try_send(call_result(std::in_place, what.payload.begin(), what.payload.end()));
+    from->calls.erase(at);
+}
+
+void hub::on(const peer_pointer& from, protocol::call_failed& what) {
+    const auto at = from->calls.find(what.call);
+    if (at == from->calls.end()) { return; }
+    places_.erase(at->second.id);
+    (void)std::move(at->second.reply).try_send(call_result(std::unexpect, what.why));
+    from->calls.erase(at);
+}
+
+void hub::on(const peer_pointer& from, protocol::message_failed& what) {
+    const auto name = from->actor_names.find(what.token);
+    undelivered(from->name, name == from->actor_names.end() ? std::string_view() : name->second,
+                what.why);
+}
+
+void hub::on(const peer_pointer& from, protocol::find_arrived& what) {
+    const auto [number, target] = port_->find(what.name);
+    if (!target) {
+        from->link.fail_find(what.request, failure::no_such_actor);
+    } else if (!target->is_connected()) {
+        from->link.fail_find(what.request, failure::actor_gone);
+    } else {
+        from->link.answer_find(what.request, number, target->types());
+    }
+}
+
+void hub::on(const peer_pointer& from, protocol::found& what) {
+    const auto at = from->searches.find(what.request);
+    if (at == from->searches.end()) { return; }
+    places_.erase(at->second.id);
+    auto to = std::make_shared<const destination>(from->name, std::move(at->second.name),
+                                                  from->link.peer_incarnation(), what.actor);
+    (void)std::move(at->second.reply)
+        .try_send(found_result(std::in_place, std::move(to), std::move(what.types)));
+    from->searches.erase(at);
+}
+
+void hub::on(const peer_pointer& from, protocol::find_failed& what) {
+    const auto at = from->searches.find(what.request);
+    if (at == from->searches.end()) { return; }
+    places_.erase(at->second.id);
+    (void)std::move(at->second.reply).try_send(found_result(std::unexpect, what.why));
+    from->searches.erase(at);
+}
+
+void hub::on(const peer_pointer& from, protocol::credit_arrived& what) { retry(*from, what.actor); }
+
+void hub::on(const peer_pointer& from, protocol::goodbye_arrived& what) {
+    if (!from->up) { return; }
+    end(from->up, std::string(protocol::to_string(what.why)));
+    lose(from, failure::node_down);
+}
+
+void hub::tell_losses(const peer_pointer& of) {
+    while (auto loss = of->link.next_loss()) { on_event(of, *loss); }
+}
+
+}  // namespace heph::remote::detail

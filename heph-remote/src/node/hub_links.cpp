@@ -1,0 +1,304 @@
+// Connections becoming links, and ending.
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <heph/core/log.hpp>
+#include <heph/inbox/assert.hpp>
+
+#include "hub.hpp"
+
+namespace heph::remote::detail {
+
+namespace {
+
+// What a turn of a writer encrypts at most, about.
+constexpr std::size_t write_bytes = 64 * 1024;
+
+}  // namespace
+
+protocol::id128 random_id() {
+    std::array<std::uint64_t, 2> bits{};
+    if (::getrandom(bits.data(), sizeof(bits), 0) != sizeof(bits)) {
+        throw std::system_error(errno, std::system_category(), "no random bits from the system");
+    }
+    return {bits[0] | 1, bits[1]};  // Never zero, which stands for nothing.
+}
+
+hub::hub(rt::worker& worker, std::shared_ptr<port> handles, const options& settings,
+         rt::tls::context tls)
+    : worker_(worker), port_(std::move(handles)), settings_(settings), tls_(std::move(tls)) {
+    self_.name = settings.name();
+    self_.incarnation = random_id();
+    self_.limits = settings.links().own;
+}
+
+peer_pointer hub::peer_named(std::string_view name) {
+    const auto known = peers_.find(name);
+    if (known != peers_.end()) { return known->second; }
+    if (peers_.size() >= settings_.links().peers_max) { return nullptr; }
+    auto made =
+        std::make_shared<peer>(std::string(name), settings_.links().own, settings_.links().session);
+    made->fresh = random_id();
+    made->not_up_since = rt::clock::now();
+    peers_.emplace(made->name, made);
+    port_->set_peer(made->name, false);
+    return made;
+}
+
+void hub::dial(std::string_view name, const rt::net::endpoint& address) {
+    const peer_pointer with = peer_named(name);
+    if (!with) {
+        return log_.log(log_level::error, "node " + self_.name + ": no more peers are taken than " +
+                                              std::to_string(peers_.size()));
+    }
+    with->address = address;
+    with->changed.set();
+    if (std::exchange(with->has_dialer, true)) { return; }
+    spawn(dial_again(shared_from_this(), with));
+}
+
+void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes) {
+    rt::tls::engine& engine = from->engine;
+    const auto fed = engine.feed(bytes);
+    from->wake.set();
+    if (!fed) { return end(from, fed.error().message()); }
+    if (!engine.handshake_done()) { return; }
+    if (!from->meeting) {
+        if (!from->dialed) {
+            from->meeting.emplace(protocol::handshake::accept_from(self_));
+        } else {
+            peer& with = *from->with;
+            if (with.is_up()) { return end(from, std::string()); }
+            from->meeting.emplace(
+                protocol::handshake::dial(self_, with.name, with.link.offer(with.fresh)));
+            with.hello_under_way = true;
+        }
+    }
+    std::array<std::byte, 16 * 1024> some;
+    for (;;) {
+        const auto count = engine.read(some);
+        if (!count) { return end(from, count.error().message()); }
+        if (*count == 0) { break; }
+        from->frames.feed(std::span(some).first(*count));
+        take_frames(from);
+        if (from->current == connection::phase::closing) { return; }
+    }
+    if (from->with && from->is_linked()) {
+        peer& with = *from->with;
+        if (with.link.is_overflowing()) { return break_off(from, protocol::error::overflow); }
+        if (with.refused_as_full && with.link.has_room()) { retry_all(with); }
+    }
+    if (engine.peer_closed()) { end(from, "it closed the connection"); }
+}
+
+void hub::take_frames(const connection_pointer& from) {
+    while (from->current != connection::phase::closing) {
+        const auto frame = from->frames.next();
+        if (!frame) {
+            if (from->is_linked()) { return break_off(from, frame.error()); }
+            from->meeting->on_bad_frame(frame.error());
+            return end(from, std::string(protocol::to_string(frame.error())));
+        }
+        if (!*frame) { return; }
+        from->is_linked() ? on_link_frame(from, **frame) : on_meeting_frame(from, **frame);
+    }
+}
+
+void hub::on_meeting_frame(const connection_pointer& from, std::span<const std::byte> frame) {
+    using state = protocol::handshake::state;
+    protocol::handshake& meeting = *from->meeting;
+    meeting.on_frame(frame);
+    if (meeting.current() == state::deciding) { decide(from); }
+    if (meeting.current() == state::done) { return link_up(from); }
+    if (meeting.current() != state::failed) { return; }
+    // That the other of two connections is kept is no failure.
+    if (meeting.failure() == protocol::error::duplicate_connection) {
+        return end(from, std::string());
+    }
+    std::string why(protocol::to_string(meeting.failure()));
+    if (meeting.refused_by_peer()) { why = "it refused the link: " + why; }
+    end(from, std::move(why));
+}
+
+void hub::decide(const connection_pointer& about) {
+    protocol::handshake& meeting = *about->meeting;
+    const protocol::hello& heard = meeting.heard();
+    const peer_pointer with = peer_named(heard.name);
+    if (!with) { return meeting.turn_away(protocol::error::too_many_peers); }
+    protocol::standing now;
+    now.linked = with->is_up();
+    now.hello_under_way = with->hello_under_way;
+    if (with->up) {
+        now.dialed = with->up->dialed;
+        now.heard_lately = rt::clock::now() - with->up->heard <
+                           settings_.links().heartbeat + settings_.links().heartbeat / 2;
+        now.incarnation = with->link.peer_incarnation();
+        now.links = with->link.links();
+    }
+    if (const auto refused = protocol::judge(self_.name, now, heard)) {
+        return meeting.turn_away(*refused);
+    }
+    about->with = with;
+    const auto [session, received] = with->link.choose(heard);
+    meeting.accept(session, received);
+}
+
+void hub::link_up(const connection_pointer& over) {
+    const peer_pointer with = over->with;
+    const protocol::handshake_result& agreed = over->meeting->result();
+    if (over->is_half_open) {
+        over->is_half_open = false;
+        --half_open_;
+    }
+    if (with->up) {
+        const auto old = std::exchange(with->up, nullptr);
+        with->link.disconnect();
+        old->close(std::string());
+    }
+    if (const auto other = with->dialing; other && other != over) { other->close(std::string()); }
+    with->hello_under_way = false;
+    if (const auto connected = with->link.connect(agreed); !connected) {
+        end(over, std::string(protocol::to_string(connected.error())));
+        return lose(with, failure::node_down);
+    }
+    if (with->link.links() == 1) { ++with->session; }
+    tell_losses(with);
+    with->fresh = random_id();
+    over->current = connection::phase::linked;
+    over->was_linked = true;
+    over->frames.set_frame_bytes_max(with->link.frame_bytes_max());
+    with->up = over;
+    with->last_failure.clear();
+    port_->set_peer(with->name, true);
+    heph::log(log_level::info,
+              "node " + self_.name + ": linked to " + with->name + " at " + over->address);
+    with->changed.set();
+    retry_all(*with);
+    over->wake.set();
+}
+
+void hub::on_link_frame(const connection_pointer& from, std::span<const std::byte> frame) {
+    auto told = from->with->link.on_frame(frame);
+    if (!told) { return break_off(from, told.error()); }
+    if (*told) { on_event(from->with, **told); }
+}
+
+void hub::end(const connection_pointer& which, std::string why) {
+    if (which->current == connection::phase::closing) { return; }
+    if (which->is_linked()) {
+        heph::log(log_level::warning, "node " + self_.name + ": the link to " + which->with->name +
+                                          " at " + which->address + " is down: " + why);
+        detach(*which);
+    } else if (!which->dialed && !why.empty()) {
+        // Whoever dials tells it.
+        log_.log(log_level::warning,
+                 "node " + self_.name + ": turned away " + which->address + ": " + why);
+    }
+    which->close(std::move(why));
+}
+
+void hub::break_off(const connection_pointer& which, protocol::error why) {
+    const peer_pointer with = which->with;
+    with->link.say_goodbye(why);
+    with->link.write_to(which->plain, which->plain.size() + write_bytes);
+    end(which, std::string(protocol::to_string(why)));
+    // The session is of no use: what broke it would break it again.
+    lose(with, failure::node_down);
+}
+
+void hub::detach(connection& which) {
+    peer& with = *which.with;
+    HEPH_ASSERT(with.up.get() == &which);
+    with.link.disconnect();
+    with.up.reset();
+    with.not_up_since = rt::clock::now();
+    port_->set_peer(with.name, false);
+    with.changed.set();
+    times_changed_.set();
+}
+
+void hub::lose(const peer_pointer& with, failure why) {
+    ++with->session;
+    with->link.lose(why);
+    tell_losses(with);
+    with->actor_names.clear();
+}
+
+rt::buffer hub::collect(const connection_pointer& from) {
+    const bool closes = from->current == connection::phase::closing;
+    if (from->meeting) { from->meeting->take_output(from->plain); }
+    if (from->is_linked()) { from->with->link.write_to(from->plain, write_bytes); }
+    if (from->engine.handshake_done() && !from->engine.failed()) {
+        if (!from->plain.empty() && !from->engine.write(from->plain)) { from->plain.clear(); }
+        from->plain.clear();
+        if (closes) { from->engine.close_notify(); }
+    }
+    rt::buffer bytes;
+    from->engine.take_output(bytes);
+    return bytes;
+}
+
+void hub::kick(peer& with) {
+    if (with.up && with.link.has_output()) { with.up->wake.set(); }
+}
+
+hub::time_point hub::next_time() const {
+    time_point next = rt::clock::now() + std::chrono::hours(1);
+    for (const auto& [name, with] : peers_) {
+        if (with->is_up()) { continue; }
+        if (!with->blocked.empty()) {
+            next = std::min(next, with->not_up_since + settings_.links().patience);
+        }
+        if (!with->has_dialer || with->link.current() == protocol::link::state::away) {
+            next = std::min(next, with->not_up_since + settings_.links().grace);
+        }
+    }
+    return next;
+}
+
+void hub::check_times() {
+    const auto now = rt::clock::now();
+    for (auto at = peers_.begin(); at != peers_.end();) {
+        const peer_pointer with = at->second;
+        ++at;
+        if (with->is_up()) { continue; }
+        if (now >= with->not_up_since + settings_.links().patience) {
+            fail_blocked(*with, failure::node_down);
+        }
+        if (now < with->not_up_since + settings_.links().grace) { continue; }
+        if (with->link.current() == protocol::link::state::away) { lose(with, failure::node_down); }
+        if (!with->has_dialer) {
+            // Who dialed this node and did not come back. Nothing refers to it any more.
+            fail_blocked(*with, failure::node_down);
+            port_->remove_peer(with->name);
+            peers_.erase(with->name);
+        }
+    }
+}
+
+void hub::stop() {
+    stopped_.set();
+    port_->close();
+    for (const auto& [name, with] : peers_) {
+        if (const auto last = with->up) {
+            with->link.say_goodbye(protocol::error::shutting_down);
+            with->link.write_to(last->plain, write_bytes);
+            detach(*last);
+            last->close(std::string());
+        }
+        fail_blocked(*with, failure::stopped);
+        lose(with, failure::stopped);
+    }
+    for (const auto& each : connections_) {
+        if (const auto open = each.lock()) { open->close(std::string()); }
+    }
+}
+
+}  // namespace heph::remote::detail

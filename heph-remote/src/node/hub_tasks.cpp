@@ -1,0 +1,295 @@
+// The tasks of a node.
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <heph/core/either.hpp>
+#include <heph/core/log.hpp>
+#include <heph/rt/stopping.hpp>
+#include <heph/rt/timer.hpp>
+
+#include "hub.hpp"
+
+namespace heph::remote::detail {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto pause_after_failed_accept = 100ms;
+
+/// Polls something that has no type of its own here. Borrows it.
+template <typename Erased>
+class [[nodiscard]] polling {
+public:
+    using value_type = typename Erased::value_type;
+    explicit polling(Erased& what) noexcept : what_(&what) {}
+    polled<value_type> poll(const waker& waker) { return what_->poll(waker); }
+
+private:
+    Erased* what_;
+};
+
+// A pause less a random part of up to a half, so that nodes that lost each other at once do not
+// dial at once for ever.
+std::chrono::milliseconds with_jitter(std::chrono::milliseconds pause) {
+    static thread_local std::minstd_rand random(std::random_device{}());
+    const auto half = pause.count() / 2;
+    return std::chrono::milliseconds(pause.count() -
+                                     std::uniform_int_distribution<std::int64_t>(0, half)(random));
+}
+
+std::string after(std::chrono::milliseconds time) {
+    return " within " + std::to_string(time.count()) + " ms";
+}
+
+// Is done when a connection had enough time to send what it is sending.
+task<> give_up(connection_pointer to, std::chrono::milliseconds limit,
+               std::chrono::milliseconds goodbye_time) {
+    const auto first = co_await either(to->closed.wait(), rt::timer(limit));
+    if (first.index() == 0) { co_await rt::timer(goodbye_time); }
+}
+
+}  // namespace
+
+void hub::start(inbox::receiver<command> commands, std::optional<rt::net::tcp_listener> listener) {
+    const auto self = shared_from_this();
+    spawn(run(self, std::move(commands)));
+    spawn(watch_times(self));
+    if (listener) { spawn(accept_all(self, std::move(*listener))); }
+}
+
+task<> hub::run(hub_pointer self, inbox::receiver<command> commands) {
+    std::vector<command> batch;
+    while (!self->stopped_.is_set()) {
+        {
+            const auto first = co_await either(rt::stopping(), port::requests_future(*self->port_),
+                                               commands.recv_many(batch, commands_max));
+            if (first.index() == 0) { break; }
+        }
+        requests asked = self->port_->take_requests();
+        if (asked.stop) { break; }
+        for (auto& [name, address] : asked.peers) { self->dial(name, address); }
+        // Whatever was sent before a cancel is in the channel now, so that the cancel finds it.
+        commands.try_recv_many(batch, commands_max);
+        for (command& each : batch) { self->execute(std::move(each)); }
+        batch.clear();
+        for (const std::uint64_t id : asked.cancelled) { self->cancel(id); }
+    }
+    self->stop();
+}
+
+connection_pointer hub::add_connection(rt::net::tcp_stream stream, rt::tls::engine engine,
+                                       std::string address, bool dialed, time_point until) {
+    std::erase_if(connections_, [](const auto& each) { return each.expired(); });
+    auto made = std::make_shared<connection>(std::move(stream), std::move(engine),
+                                             std::move(address), dialed, until);
+    connections_.push_back(made);
+    spawn(write(shared_from_this(), made));
+    return made;
+}
+
+task<> hub::accept_all(hub_pointer self, rt::net::tcp_listener listener) {
+    const link_settings& settings = self->settings_.links();
+    while (!self->stopped_.is_set()) {
+        auto first = co_await either(listener.accept(), self->stopped_.wait());
+        if (first.index() != 0) { break; }
+        auto& accepted = std::get<0>(first);
+        if (!accepted) {
+            self->log_.log(log_level::error,
+                           "node " + self->self_.name +
+                               ": cannot accept a connection: " + accepted.error().message());
+            co_await either(rt::timer(pause_after_failed_accept), self->stopped_.wait());
+            continue;
+        }
+        const auto from = accepted->peer_endpoint();
+        std::string address = from ? from->to_string() : std::string("an unknown address");
+        if (self->half_open_ >= settings.half_open_max) {
+            self->log_.log(log_level::warning, "node " + self->self_.name + ": turned away " +
+                                                   address + ": too many are half-open");
+            continue;
+        }
+        auto engine = self->tls_.server();
+        if (!engine) {
+            self->log_.log(log_level::error,
+                           "node " + self->self_.name + ": TLS: " + engine.error().message());
+            continue;
+        }
+        const auto made =
+            self->add_connection(std::move(*accepted), std::move(*engine), std::move(address),
+                                 false, rt::clock::now() + settings.handshake_time);
+        made->is_half_open = true;
+        ++self->half_open_;
+        self->spawn(read(self, made));
+    }
+}
+
+task<> hub::dial_again(hub_pointer self, peer_pointer with) {
+    const link_settings& settings = self->settings_.links();
+    std::chrono::milliseconds pause{0};
+    while (!self->stopped_.is_set()) {
+        with->changed.clear();
+        if (with->is_up()) {
+            pause = settings.pause_min;
+            co_await either(with->changed.wait(), self->stopped_.wait());
+            continue;
+        }
+        if (pause.count() != 0) {
+            const auto first = co_await either(rt::timer(with_jitter(pause)), with->changed.wait(),
+                                               self->stopped_.wait());
+            if (first.index() == 1 && with->is_up()) { continue; }
+            if (first.index() == 2) { break; }
+        }
+        const std::string failed = co_await dial_once(self, with);
+        if (!failed.empty() && failed != with->last_failure && !self->stopped_.is_set()) {
+            heph::log(log_level::warning, "node " + self->self_.name + ": cannot link to " +
+                                              with->name + " at " + with->address->to_string() +
+                                              ": " + failed + "; dialing again until it works");
+            with->last_failure = failed;
+        }
+        pause = std::clamp(pause * 2, settings.pause_min, settings.pause_max);
+    }
+}
+
+task<std::string> hub::dial_once(hub_pointer self, peer_pointer with) {
+    const link_settings& settings = self->settings_.links();
+    const auto until = rt::clock::now() + settings.handshake_time;
+    const rt::net::endpoint address = *with->address;
+    rt::deadline connecting(until, rt::net::tcp_stream::connect(address));
+    auto first = co_await either(connecting, self->stopped_.wait());
+    if (first.index() != 0) { co_return std::string(); }
+    auto& connected = std::get<0>(first);
+    if (!connected) { co_return "it does not answer" + after(settings.handshake_time); }
+    if (!*connected) { co_return connected->error().message(); }
+    if (with->is_up()) { co_return std::string(); }
+    auto engine = self->tls_.client();
+    if (!engine) { co_return "TLS: " + engine.error().message(); }
+    const auto made = self->add_connection(std::move(**connected), std::move(*engine),
+                                           address.to_string(), true, until);
+    made->with = with;
+    with->dialing = made;
+    co_await read(self, made);
+    if (with->dialing == made) {
+        with->dialing.reset();
+        with->hello_under_way = false;
+    }
+    co_return made->was_linked ? std::string() : made->why;
+}
+
+task<> hub::read(hub_pointer self, connection_pointer from) {
+    const link_settings& settings = self->settings_.links();
+    for (;;) {
+        time_point until = from->handshake_until;
+        if (from->is_linked()) { until = from->heard + settings.silence; }
+        // The writer ends it.
+        if (from->current == connection::phase::closing) {
+            until = rt::clock::now() + std::chrono::hours(1);
+        }
+        rt::deadline receiving(until, from->stream.next());
+        auto received = co_await receiving;
+        if (!received) {
+            if (from->current == connection::phase::closing) { continue; }
+            if (from->is_linked()) {
+                self->end(from, std::string(protocol::to_string(protocol::error::timed_out)));
+            } else {
+                self->end(from, "no handshake" + after(settings.handshake_time));
+            }
+            break;
+        }
+        if (!*received) {
+            self->end(from, (*received).error().message());
+            break;
+        }
+        if ((*received)->empty()) {
+            self->end(from, from->is_linked() ? "it closed the connection"
+                                              : "it closed the connection before the handshake");
+            break;
+        }
+        if (from->current == connection::phase::closing) { continue; }
+        from->heard = rt::clock::now();
+        self->feed(from, (*received)->bytes());
+        if (from->is_linked()) { kick(*from->with); }
+    }
+    if (std::exchange(from->is_half_open, false)) { --self->half_open_; }
+    from->input_ended.set();
+    from->wake.set();
+}
+
+task<> hub::write(hub_pointer self, connection_pointer to) {
+    const link_settings& settings = self->settings_.links();
+    for (;;) {
+        to->wake.clear();
+        rt::buffer bytes = self->collect(to);
+        if (!bytes.empty()) {
+            const auto limit = to->current == connection::phase::closing ? settings.goodbye_time
+                                                                         : settings.silence;
+            const auto sent = co_await either(to->stream.send_all(std::move(bytes)),
+                                              give_up(to, limit, settings.goodbye_time));
+            if (sent.index() != 0) {
+                self->end(to, "it does not read");
+                break;
+            }
+            if (const auto& result = std::get<0>(sent); !result) {
+                self->end(to, result.error().message());
+                break;
+            }
+            continue;
+        }
+        if (to->current == connection::phase::closing) { break; }
+        if (to->is_linked()) {
+            const auto first = co_await either(to->wake.wait(), rt::timer(settings.heartbeat));
+            if (first.index() == 1 && to->is_linked()) { to->with->link.ping(); }
+        } else {
+            co_await to->wake.wait();
+        }
+    }
+    to->stream.shutdown(rt::net::shutdown_how::send);
+    if (!to->input_ended.is_set()) {
+        co_await either(to->input_ended.wait(), rt::timer(settings.goodbye_time));
+    }
+    to->stream.shutdown(rt::net::shutdown_how::both);
+}
+
+task<> hub::watch_times(hub_pointer self) {
+    while (!self->stopped_.is_set()) {
+        self->times_changed_.clear();
+        co_await either(rt::timer(self->next_time()), self->times_changed_.wait(),
+                        self->stopped_.wait());
+        if (!self->stopped_.is_set()) { self->check_times(); }
+    }
+}
+
+task<> hub::deliver(hub_pointer self, peer_pointer from, std::uint64_t actor) {
+    // Nobody else removes from the queue, or erases it.
+    auto& queue = from->arrived[actor];
+    while (!queue.empty()) {
+        const auto first = co_await either(polling<delivery>(*queue.front().arrived.message),
+                                           self->stopped_.wait());
+        if (first.index() != 0) { break; }
+        self->delivered(from, actor, queue.front(), std::get<0>(first));
+        queue.pop_front();
+        kick(*from);
+    }
+    from->arrived.erase(actor);
+}
+
+task<> hub::answer_call(peer_pointer from, std::uint64_t call, std::shared_ptr<answering> until,
+                        std::unique_ptr<answer> reply) {
+    const auto first = co_await either(polling<answer>(*reply), until->cancelled.wait());
+    if (first.index() != 0 || until->cancelled.is_set()) { co_return; }
+    from->called.erase(call);
+    const auto& answered = std::get<0>(first);
+    if (answered) {
+        from->link.reply(call, *answered);
+    } else {
+        from->link.fail_call(call, answered.error());
+    }
+    kick(*from);
+}
+
+}  // namespace heph::remote::detail

@@ -1,0 +1,123 @@
+#include <heph/remote/node.hpp>
+
+#include <algorithm>
+#include <set>
+#include <stdexcept>
+#include <utility>
+
+#include "hub.hpp"
+#include "port.hpp"
+
+namespace heph::remote {
+
+namespace {
+
+std::unexpected<rt::error> bad(std::errc code, std::string message) {
+    return std::unexpected(rt::error(std::make_error_code(code), std::move(message)));
+}
+
+std::expected<rt::net::endpoint, rt::error> check_peer(std::string_view own_name,
+                                                       std::string_view name,
+                                                       std::string_view address) {
+    if (!protocol::is_good_name(name)) {
+        return bad(std::errc::invalid_argument,
+                   "the peer name '" + std::string(name) +
+                       "' is not 1 to 255 printable ASCII characters without spaces");
+    }
+    if (name == own_name) {
+        return bad(std::errc::invalid_argument,
+                   "the peer '" + std::string(name) + "' has this node's own name");
+    }
+    auto parsed = rt::net::endpoint::parse(address);
+    if (!parsed || parsed->port() == 0) {
+        return bad(std::errc::invalid_argument,
+                   "the address '" + std::string(address) + "' of the peer '" + std::string(name) +
+                       "' is not one such as 127.0.0.1:9001 or [::1]:9001");
+    }
+    return *parsed;
+}
+
+}  // namespace
+
+std::expected<node, rt::error> node::start(rt::worker& worker, const options& settings) {
+    if (!protocol::is_good_name(settings.name())) {
+        return bad(std::errc::invalid_argument,
+                   "the node name '" + settings.name() +
+                       "' is not 1 to 255 printable ASCII characters without spaces");
+    }
+    std::vector<std::pair<std::string, rt::net::endpoint>> peers;
+    for (const auto& [name, address] : settings.peers()) {
+        auto checked = check_peer(settings.name(), name, address);
+        if (!checked) { return std::unexpected(std::move(checked.error())); }
+        peers.emplace_back(name, *checked);
+    }
+    auto tls = rt::tls::context::make(rt::tls::psk_config(settings.secret()));
+    if (!tls) {
+        return std::unexpected(
+            rt::error(tls.error(), "cannot set up TLS: " + tls.error().message()));
+    }
+    std::optional<rt::net::tcp_listener> listener;
+    std::string address;
+    if (const std::string& wanted = settings.listen_address(); !wanted.empty()) {
+        const auto local = rt::net::endpoint::parse(wanted);
+        if (!local) {
+            return bad(std::errc::invalid_argument, "the address '" + wanted +
+                                                        "' to listen at is not one such as "
+                                                        "127.0.0.1:9001 or [::1]:9001");
+        }
+        auto bound = rt::net::tcp_listener::bind(*local);
+        const auto at = bound ? bound->local_endpoint() : std::unexpected(bound.error());
+        if (!at) {
+            std::string message = "the node '" + settings.name() + "' cannot listen at " + wanted +
+                                  ": " + at.error().message();
+            if (at.error() == std::errc::address_in_use) {
+                message += "; another program has the port: stop it, or choose another port";
+            }
+            return std::unexpected(rt::error(at.error(), std::move(message)));
+        }
+        listener = std::move(*bound);
+        address = at->to_string();
+    }
+    auto [sender, receiver] = inbox::channel<detail::command>(detail::hub::commands_max);
+    auto handles =
+        std::make_shared<detail::port>(settings.name(), std::move(address), std::move(sender));
+    const auto made = std::make_shared<detail::hub>(worker, handles, settings, std::move(*tls));
+    for (auto& [name, where] : peers) { handles->add_peer(std::move(name), where); }
+    made->start(std::move(receiver), std::move(listener));
+    return node(std::move(handles));
+}
+
+void node::publish_erased(std::string_view name, std::unique_ptr<detail::published> actor) const {
+    if (!protocol::is_good_name(name)) {
+        throw std::invalid_argument(
+            "an actor is published under 1 to 255 printable ASCII characters without spaces");
+    }
+    const auto& types = actor->types();
+    if (std::set<std::string>(types.begin(), types.end()).size() != types.size()) {
+        throw std::invalid_argument("two messages of '" + std::string(name) +
+                                    "' have the same name on the wire: give one a message_name");
+    }
+    port_->publish(name, std::move(actor));
+}
+
+void node::unpublish(std::string_view name) const { port_->unpublish(name); }
+
+std::expected<void, rt::error> node::add_peer(std::string_view name,
+                                              std::string_view address) const {
+    const auto checked = check_peer(port_->name(), name, address);
+    if (!checked) { return std::unexpected(checked.error()); }
+    port_->add_peer(std::string(name), *checked);
+    return {};
+}
+
+std::vector<peer_status> node::peers() const { return port_->peers(); }
+
+bool node::is_linked(std::string_view peer) const { return port_->is_linked(peer); }
+
+const std::string& node::name() const noexcept { return port_->name(); }
+
+const std::string& node::address() const noexcept { return port_->address(); }
+
+void node::stop() const { port_->request_stop(); }
+
+}  // namespace heph::remote

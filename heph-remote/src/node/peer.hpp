@@ -1,0 +1,91 @@
+#pragma once
+
+// What a node has with one other node.
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <heph/remote/detail/published.hpp>
+#include <heph/remote/protocol/link.hpp>
+#include <heph/rt/net/endpoint.hpp>
+
+#include "command.hpp"
+#include "connection.hpp"
+#include "event.hpp"
+
+namespace heph::remote::detail {
+
+/// A call or a search that the peer has not answered yet.
+template <typename Result>
+struct open_question {
+    open_question(std::uint64_t its_id, std::string its_name,
+                  inbox::oneshot_sender<Result> its_reply) noexcept
+        : id(its_id), name(std::move(its_name)), reply(std::move(its_reply)) {}
+    std::uint64_t id;
+    std::string name;
+    inbox::oneshot_sender<Result> reply;
+};
+
+/// A call of the peer that an actor here has not answered yet.
+struct answering {
+    event cancelled;
+};
+
+/// A message or call of the peer that waits for room in an actor's inbox.
+struct waiting_delivery {
+    waiting_delivery(std::uint64_t its_number, std::shared_ptr<answering> call, std::size_t bytes,
+                     std::uint64_t its_session) noexcept
+        : number(its_number),
+          answers(std::move(call)),
+          payload_bytes(bytes),
+          session(its_session) {}
+    std::uint64_t number;                ///< Of a call, or the token of a message.
+    std::shared_ptr<answering> answers;  ///< Null: it is a message.
+    std::size_t payload_bytes;
+    std::uint64_t session;  ///< Which one it came in: what is granted and told counts for that.
+    arrival arrived;
+};
+
+struct peer {
+    peer(std::string its_name, const protocol::link_limits& own,
+         const protocol::session_limits& limits)
+        : name(std::move(its_name)), link(own, limits) {}
+
+    [[nodiscard]] bool is_up() const noexcept { return up != nullptr; }
+
+    const std::string name;
+    std::optional<rt::net::endpoint> address;  ///< Where it is dialed.
+    bool has_dialer = false;
+
+    protocol::link link;
+    std::shared_ptr<connection> up;       ///< The connection of the link.
+    std::shared_ptr<connection> dialing;  ///< An attempt of this node.
+    bool hello_under_way = false;         ///< This node's hello was sent, and not answered.
+    protocol::id128 fresh;                ///< What the next hello offers as a new session.
+    rt::clock::time_point not_up_since;
+    event changed;              ///< The link came up or went down, or the address is another one.
+    std::string last_failure;   ///< Told to the log, and not to be told again.
+    std::uint64_t session = 0;  ///< Counts sessions.
+
+    /// Searches (under 0), messages and calls (under their actor) that wait for the link, or for
+    /// room. First come first served, for each actor.
+    using queue = std::list<command>;
+    std::map<std::uint64_t, queue> blocked;
+    bool refused_as_full = false;  ///< Something of `blocked` waits for room in the session.
+
+    std::map<std::uint64_t, open_question<found_result>> searches;
+    std::map<std::uint64_t, open_question<call_result>> calls;
+    std::map<std::uint64_t, std::string> actor_names;  ///< To whom messages were sent.
+
+    std::map<std::uint64_t, std::shared_ptr<answering>> called;
+    std::map<std::uint64_t, std::deque<waiting_delivery>> arrived;
+};
+
+}  // namespace heph::remote::detail

@@ -1,0 +1,207 @@
+#include "port.hpp"
+
+#include <heph/core/task.hpp>
+#include <heph/rt/timer.hpp>
+
+namespace heph::remote::detail {
+
+void port::publish(std::string_view name, std::shared_ptr<const published> actor) {
+    std::shared_ptr<const published> replaced;  // Goes outside of the lock.
+    const std::lock_guard lock(mutex_);
+    if (closed_) { return; }
+    auto& of_name = names_[std::string(name)];
+    if (of_name.second) {
+        replaced = std::move(of_name.second);
+        numbers_.erase(of_name.first);
+    }
+    of_name = {next_number_++, std::move(actor)};
+    numbers_.insert(of_name);
+}
+
+void port::unpublish(std::string_view name) {
+    std::shared_ptr<const published> replaced;
+    const std::lock_guard lock(mutex_);
+    const auto at = names_.find(name);
+    if (at == names_.end()) { return; }
+    replaced = std::move(at->second.second);
+    numbers_.erase(at->second.first);
+    names_.erase(at);
+}
+
+port::entry port::find(std::string_view name) const {
+    const std::lock_guard lock(mutex_);
+    const auto at = names_.find(name);
+    return at == names_.end() ? entry() : at->second;
+}
+
+std::shared_ptr<const published> port::find(std::uint64_t number) const {
+    const std::lock_guard lock(mutex_);
+    const auto at = numbers_.find(number);
+    return at == numbers_.end() ? nullptr : at->second;
+}
+
+void port::close() {
+    decltype(names_) names;
+    decltype(numbers_) numbers;
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    names.swap(names_);
+    numbers.swap(numbers_);
+    for (auto& [name, linked] : peers_) { linked = false; }
+}
+
+template <typename Change>
+void port::request(Change change) {
+    heph::waker wakes;
+    {
+        const std::lock_guard lock(requests_mutex_);
+        change(requests_);
+        requested_ = true;
+        wakes = std::exchange(waker_, heph::waker());
+    }
+    wakes.wake();
+}
+
+void port::cancel(std::uint64_t id) {
+    request([id](requests& all) { all.cancelled.push_back(id); });
+}
+
+void port::add_peer(std::string name, const rt::net::endpoint& address) {
+    request([&](requests& all) { all.peers.emplace_back(std::move(name), address); });
+}
+
+void port::request_stop() {
+    request([](requests& all) { all.stop = true; });
+}
+
+requests port::take_requests() {
+    const std::lock_guard lock(requests_mutex_);
+    requested_ = false;
+    return std::exchange(requests_, requests());
+}
+
+polled<void> port::requests_future::poll(const waker& waker) {
+    const std::lock_guard lock(of_->requests_mutex_);
+    if (of_->requested_) { return ready; }
+    of_->waker_ = waker;
+    return pending;
+}
+
+void port::set_peer(const std::string& name, bool linked) {
+    const std::lock_guard lock(mutex_);
+    if (!closed_) { peers_[name] = linked; }
+}
+
+void port::remove_peer(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    peers_.erase(name);
+}
+
+std::vector<peer_status> port::peers() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<peer_status> all;
+    all.reserve(peers_.size());
+    for (const auto& [name, linked] : peers_) { all.push_back({name, linked}); }
+    return all;
+}
+
+bool port::is_linked(std::string_view name) const {
+    const std::lock_guard lock(mutex_);
+    const auto at = peers_.find(name);
+    return at != peers_.end() && at->second;
+}
+
+namespace {
+
+// Cancels a command when what waits for its result goes. It is made before the receiver of the
+// result, so that it goes after it: the worker that finds a command without receiver drops it.
+class ticket {
+public:
+    explicit ticket(std::shared_ptr<port> of) noexcept : of_(std::move(of)), id_(of_->next_id()) {}
+    ticket(const ticket&) = delete;
+    ticket& operator=(const ticket&) = delete;
+    ~ticket() {
+        if (armed_) { of_->cancel(id_); }
+    }
+    [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+    void disarm() noexcept { armed_ = false; }
+
+private:
+    std::shared_ptr<port> of_;
+    std::uint64_t id_;
+    bool armed_ = true;
+};
+
+// Gives a command to the node and waits for its result.
+template <typename Result>
+task<Result> ask(port& to, ticket& asked, command what, inbox::oneshot_receiver<Result> result,
+                 rt::clock::time_point until) {
+    rt::deadline sending(until, to.commands().send(std::move(what)));
+    const auto sent = co_await sending;
+    if (!sent) { co_return Result(std::unexpect, failure::timed_out); }
+    if (!*sent) {
+        asked.disarm();
+        co_return Result(std::unexpect, failure::stopped);
+    }
+    rt::deadline receiving(until, result.recv());
+    auto received = co_await receiving;
+    if (!received) { co_return Result(std::unexpect, failure::timed_out); }
+    asked.disarm();
+    if (!*received) { co_return Result(std::unexpect, failure::stopped); }
+    co_return std::move(**received);
+}
+
+}  // namespace
+
+task<std::expected<found_actor, failure>> find_actor(std::shared_ptr<port> from, std::string node,
+                                                     std::string name, deadline until) {
+    ticket asked(from);
+    auto [reply, result] = inbox::oneshot<found_result>();
+    command what(std::in_place_type<find_command>, asked.id(), std::move(node), std::move(name),
+                 std::move(reply));
+    co_return co_await ask(*from, asked, std::move(what), std::move(result), until.at());
+}
+
+task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
+                                                     destination_pointer to, std::uint16_t type,
+                                                     byte_vector payload, deadline until) {
+    if (type == no_type) { co_return call_result(std::unexpect, failure::unknown_type); }
+    ticket asked(from);
+    auto [reply, result] = inbox::oneshot<call_result>();
+    command what(std::in_place_type<call_command>, asked.id(), std::move(to), type,
+                 std::move(payload), std::move(reply));
+    co_return co_await ask(*from, asked, std::move(what), std::move(result), until.at());
+}
+
+task<std::expected<void, failure>> send_to_actor(std::shared_ptr<port> from, destination_pointer to,
+                                                 std::uint16_t type, byte_vector payload) {
+    if (type == no_type) { co_return send_result(std::unexpect, failure::unknown_type); }
+    ticket asked(from);
+    auto [reply, result] = inbox::oneshot<send_result>();
+    command what(std::in_place_type<send_command>, asked.id(), std::move(to), type,
+                 std::move(payload), std::move(reply), std::nullopt);
+    auto sending = from->commands().send(std::move(what));
+    const auto sent = co_await sending;
+    if (!sent) {
+        asked.disarm();
+        co_return send_result(std::unexpect, failure::stopped);
+    }
+    auto received = co_await result.recv();
+    asked.disarm();
+    if (!received) { co_return send_result(std::unexpect, failure::stopped); }
+    co_return *received;
+}
+
+std::expected<void, failure> try_send_to_actor(port& from, const destination_pointer& to,
+                                               std::uint16_t type, byte_vector payload) {
+    if (type == no_type) { return std::unexpected(failure::unknown_type); }
+    auto place = waiting_place::take(to);
+    if (!place) { return std::unexpected(failure::full); }
+    command what(std::in_place_type<send_command>, 0, to, type, std::move(payload), std::nullopt,
+                 std::move(place));
+    const auto sent = from.commands().try_send(std::move(what));
+    if (sent) { return {}; }
+    return std::unexpected(sent.error().is_full() ? failure::full : failure::stopped);
+}
+
+}  // namespace heph::remote::detail

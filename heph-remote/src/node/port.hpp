@@ -1,0 +1,98 @@
+#pragma once
+
+// What handles of a node and its worker share.
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <heph/inbox/channel.hpp>
+#include <heph/remote/detail/published.hpp>
+#include <heph/remote/node.hpp>
+#include <heph/rt/net/endpoint.hpp>
+
+#include "command.hpp"
+
+namespace heph::remote::detail {
+
+/// What is asked of the worker besides commands: it never waits for room.
+struct requests {
+    std::vector<std::uint64_t> cancelled;
+    std::vector<std::pair<std::string, rt::net::endpoint>> peers;
+    bool stop = false;
+};
+
+/// *Thread safety*: safe.
+class port {
+public:
+    port(std::string name, std::string address, inbox::sender<command> commands)
+        : name_(std::move(name)), address_(std::move(address)), commands_(std::move(commands)) {}
+
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] const std::string& address() const noexcept { return address_; }
+    [[nodiscard]] const inbox::sender<command>& commands() const noexcept { return commands_; }
+    [[nodiscard]] std::uint64_t next_id() noexcept {
+        return next_id_.fetch_add(1, std::memory_order_relaxed);
+    }
+
+    // What is published.
+    using entry = std::pair<std::uint64_t, std::shared_ptr<const published>>;
+    void publish(std::string_view name, std::shared_ptr<const published> actor);
+    void unpublish(std::string_view name);
+    [[nodiscard]] entry find(std::string_view name) const;
+    [[nodiscard]] std::shared_ptr<const published> find(std::uint64_t number) const;
+    /// Forgets all, and takes nothing more.
+    void close();
+
+    // Requests.
+    void cancel(std::uint64_t id);
+    void add_peer(std::string name, const rt::net::endpoint& address);
+    void request_stop();
+    [[nodiscard]] requests take_requests();
+
+    /// Is ready when there are requests. One task may wait.
+    class [[nodiscard]] requests_future {
+    public:
+        using value_type = void;
+        explicit requests_future(port& of) noexcept : of_(&of) {}
+        polled<void> poll(const waker& waker);
+
+    private:
+        port* of_;
+    };
+
+    // Which peers there are.
+    void set_peer(const std::string& name, bool linked);
+    void remove_peer(const std::string& name);
+    [[nodiscard]] std::vector<peer_status> peers() const;
+    [[nodiscard]] bool is_linked(std::string_view name) const;
+
+private:
+    template <typename Change>
+    void request(Change change);
+
+    const std::string name_;
+    const std::string address_;
+    const inbox::sender<command> commands_;
+    std::atomic<std::uint64_t> next_id_ = 1;
+
+    mutable std::mutex mutex_;  // Guards what follows.
+    std::map<std::string, entry, std::less<>> names_;
+    std::map<std::uint64_t, std::shared_ptr<const published>> numbers_;
+    std::uint64_t next_number_ = 1;
+    bool closed_ = false;
+    std::map<std::string, bool, std::less<>> peers_;
+
+    std::mutex requests_mutex_;  // Guards what follows.
+    requests requests_;
+    bool requested_ = false;
+    heph::waker waker_;
+};
+
+}  // namespace heph::remote::detail
