@@ -136,8 +136,10 @@ void hub::on(const peer_pointer& from, protocol::find_failed& what) {
 void hub::on(const peer_pointer& from, protocol::credit_arrived& what) { retry(*from, what.actor); }
 
 void hub::on(const peer_pointer& from, protocol::goodbye_arrived& what) {
-    if (!from->up) { return; }
-    end(from->up, std::string(protocol::to_string(what.why)));
+    // A pointer of our own: ending the connection clears the peer's.
+    const connection_pointer ended = from->up;
+    if (!ended) { return; }
+    end(ended, std::string(protocol::to_string(what.why)));
     lose(from, failure::node_down);
 }
 
