@@ -4,11 +4,13 @@
 #include <exception>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <heph/core/log.hpp>
+#include <heph/rt/tls/secret.hpp>
 
 #include "data_dir.hpp"
 #include "exit_status.hpp"
@@ -69,6 +71,12 @@ void report(const notes::opened_log& log, const loaded& found, const std::string
 }
 
 std::expected<void, refusal> run(notes::options settings) {
+    std::optional<heph::rt::tls::secret> secret;
+    if (!settings.secret_file.empty()) {
+        auto read = heph::rt::tls::load_secret(settings.secret_file);
+        if (!read) { return std::unexpected(refusal{exit_status::secret, read.error().message()}); }
+        secret = std::move(*read);
+    }
     auto directory = notes::data_dir::open(settings.data);
     if (!directory) { return std::unexpected(refusal{exit_status::data, directory.error()}); }
     notes::placement nodes = placement_of(settings);
@@ -86,7 +94,8 @@ std::expected<void, refusal> run(notes::options settings) {
     }
     // The directory stays locked until the last write is done.
     return notes::run_service(notes::service_parts{std::move(settings), std::move(nodes),
-                                                   std::move(found.own), std::move(*log)});
+                                                   std::move(found.own), std::move(*log),
+                                                   std::move(secret)});
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 #include <heph/core/new_actor.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/http/server.hpp>
+#include <heph/remote/node.hpp>
+#include <heph/remote/options.hpp>
 #include <heph/rt/runtime.hpp>
 
 #include "gateway.hpp"
@@ -25,6 +27,11 @@ namespace {
 
 // The inbox of the store: what waits while it is at work, beyond which senders wait.
 constexpr std::size_t store_inbox_size = 1024;
+
+void say(const std::string& text) {
+    (void)std::printf("notes: %s\n", text.c_str());
+    (void)std::fflush(stdout);
+}
 
 // Starts the node. Worker 0 makes what all share, while the others wait; then each one serves.
 class launch {
@@ -61,7 +68,7 @@ private:
     }
 
     void make_parts(heph::rt::worker& worker) {
-        const options settings = parts_->settings;
+        const options& settings = parts_->settings;
         const auto health = std::make_shared<store_health>();
         const auto kept =
             std::make_shared<note_store>(std::move(parts_->table), std::move(parts_->log), health);
@@ -70,7 +77,8 @@ private:
         actor.inbox_size = store_inbox_size;
         const auto store =
             worker.spawn(std::move(actor), heph::no_supervisor(), heph::actor_fn(run_store), kept);
-        const auto others = std::make_shared<links>();
+        const auto others = link_nodes(worker, store);
+        if (!others) { return; }
         auto through =
             std::make_shared<const gateway>(parts_->nodes, settings.node, store, health, others);
         heph::http::server_options http;
@@ -83,9 +91,26 @@ private:
             return;
         }
         server_ = std::move(*opened);
-        std::printf("notes: node %s is serving HTTP on %s\n", settings.node.c_str(),
-                    server_->local_endpoint().to_string().c_str());
-        std::fflush(stdout);
+        say("node " + settings.node + " is serving HTTP on " +
+            server_->local_endpoint().to_string());
+    }
+
+    // Gives null when there is a failure.
+    std::shared_ptr<links> link_nodes(heph::rt::worker& worker,
+                                      const heph::actor_ref<store_message>& store) {
+        const options& settings = parts_->settings;
+        if (settings.listen.empty()) { return std::make_shared<links>(); }
+        heph::remote::options how(settings.node, *parts_->secret);
+        how.listen(settings.listen);
+        for (const peer& other : settings.peers) { how.peer(other.name, other.address); }
+        auto self = heph::remote::node::start(worker, how);
+        if (!self) {
+            failure_ = refusal{exit_status::address, self.error().message()};
+            return nullptr;
+        }
+        self->publish(store_name, store);
+        say("node " + settings.node + " is listening for other nodes on " + self->address());
+        return std::make_shared<links>(std::move(*self));
     }
 
     std::optional<service_parts> parts_;

@@ -3,6 +3,9 @@
 // A node of the service, from its start to its orderly stop.
 
 #include <expected>
+#include <optional>
+
+#include <heph/rt/tls/secret.hpp>
 
 #include "data_dir.hpp"
 #include "exit_status.hpp"
@@ -18,6 +21,7 @@ struct service_parts {
     placement nodes;
     note_table table;
     opened_log log;
+    std::optional<heph::rt::tls::secret> secret;  ///< There when other nodes are.
 };
 
 /// Serves until SIGINT, SIGTERM or SIGQUIT, and then stops in order: requests that are under way
