@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -53,5 +54,31 @@ inline std::string last_line(std::string_view transcript) {
 
 /// Gives what `last_line` is for a refusal.
 inline std::string refusal(error why) { return "error " + std::string(message(why)) + "\n"; }
+
+struct refused_case {
+    std::string bytes;
+    error why;
+};
+
+/// Gives a request line, with a good rest.
+inline refused_case line(std::string_view text, error why) {
+    return {std::string(text) + "\r\nHost: a\r\n\r\n", why};
+}
+
+/// Gives fields of a POST that is good but for them.
+inline refused_case fields(std::string_view lines, error why) {
+    return {"POST / HTTP/1.1\r\nHost: a\r\n" + std::string(lines) + "\r\n\r\n", why};
+}
+
+/// Checks that each is refused, and for the right reason, and that nothing behind it is taken for a
+/// request.
+inline void check_refused(const std::vector<refused_case>& cases) {
+    for (const refused_case& each : cases) {
+        CAPTURE(each.bytes);
+        CHECK(last_line(heard(each.bytes)) == refusal(each.why));
+        const std::string next = "\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+        CHECK(heard_whole(each.bytes + next).find("/smuggled") == std::string::npos);
+    }
+}
 
 }  // namespace heph::http::test

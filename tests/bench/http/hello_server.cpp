@@ -1,0 +1,34 @@
+// What tests/bench/http/compare and tests/bench/http/reach load: GET /hello and nothing else.
+//
+// Usage: heph_http_bench [--http ADDRESS:PORT] [--threads N]
+
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <heph/http/router.hpp>
+#include <heph/http/server.hpp>
+
+namespace http = heph::http;
+
+int main(int count, char** arguments) {
+    http::server_options options;
+    for (int i = 1; i + 1 < count; i += 2) {
+        const std::string_view name = arguments[i];
+        const std::string value = arguments[i + 1];
+        if (name == "--http") {
+            options.address = value;
+        } else if (name == "--threads") {
+            options.threads = std::strtoul(value.c_str(), nullptr, 10);
+        } else {
+            std::cerr << "usage: heph_http_bench [--http ADDRESS:PORT] [--threads N]\n";
+            return 2;
+        }
+    }
+    http::router routes;
+    routes.get("/hello",
+               [](http::request&) { return http::response::bytes("Hello, World!", "text/plain"); });
+    return http::serve(std::move(routes), options);
+}

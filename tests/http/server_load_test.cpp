@@ -1,0 +1,181 @@
+// Many connections, too many connections, and too few descriptors.
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "raw_client.hpp"
+#include "test_routes.hpp"
+#include "test_server.hpp"
+
+using namespace heph::http;
+using namespace heph::http::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Changes how many descriptors the process may have, for as long as it lives.
+class descriptor_limit {
+public:
+    explicit descriptor_limit(rlim_t wanted) {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        rlimit changed = before_;
+        changed.rlim_cur = std::min(wanted, before_.rlim_max);
+        ::setrlimit(RLIMIT_NOFILE, &changed);
+        now_ = changed.rlim_cur;
+    }
+    descriptor_limit(const descriptor_limit&) = delete;
+    descriptor_limit& operator=(const descriptor_limit&) = delete;
+    ~descriptor_limit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+    [[nodiscard]] rlim_t value() const { return now_; }
+
+private:
+    rlimit before_{};
+    rlim_t now_ = 0;
+};
+
+// Uses all descriptors up, but a few.
+class descriptor_hog {
+public:
+    descriptor_hog() {
+        for (int held = ::dup(STDERR_FILENO); held >= 0; held = ::dup(STDERR_FILENO)) {
+            held_.push_back(held);
+        }
+    }
+    descriptor_hog(const descriptor_hog&) = delete;
+    descriptor_hog& operator=(const descriptor_hog&) = delete;
+    ~descriptor_hog() { leave(static_cast<int>(held_.size())); }
+
+    void leave(int count) {
+        for (; count > 0; --count) {
+            ::close(held_.back());
+            held_.pop_back();
+        }
+    }
+
+private:
+    std::vector<int> held_;
+};
+
+int lowest_free_descriptor() {
+    const int found = ::dup(STDERR_FILENO);
+    ::close(found);
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("server load: 1,000 connections at a time are all served", "[http][server]") {
+    const descriptor_limit limit(4096);
+    REQUIRE(limit.value() > 2100);
+    server_setup setup;
+    setup.threads = 2;
+    const test_server server(make_test_routes(), setup);
+    std::vector<raw_client> clients;
+    clients.reserve(1000);
+    for (int i = 0; i < 1000; ++i) { clients.emplace_back(server.port()); }
+    for (int round = 0; round < 2; ++round) {
+        for (auto& client : clients) {
+            client.send(get_request("/hello") + get_request("/later") +
+                        post_request("/length", "four"));
+        }
+        std::size_t right = 0;
+        for (auto& client : clients) {
+            const bool hello = client.read().body == "Hello, World!";
+            const bool later = client.read().body == "later";
+            const bool length = client.read().body == "4";
+            right += hello && later && length ? 1 : 0;
+        }
+        CHECK(right == 1000);
+    }
+}
+
+TEST_CASE("server load: 4,000 short connections leave nothing behind", "[http][server]") {
+    const test_server server(make_test_routes());
+    const int before = lowest_free_descriptor();
+    std::atomic<int> right{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&] {
+            for (int i = 0; i < 1000; ++i) {
+                raw_client client(server.port());
+                const reply got = client.ask(get_request("/hello", "Connection: close\r\n"));
+                if (got.body == "Hello, World!" && client.at_end()) { ++right; }
+            }
+        });
+    }
+    for (auto& thread : threads) { thread.join(); }
+    CHECK(right == 4000);
+    CHECK(eventually([&] { return lowest_free_descriptor() == before; }));
+}
+
+TEST_CASE("server load: connections beyond the limit are answered with 503", "[http][server]") {
+    server_setup setup;
+    setup.limits.connections_max = 10;
+    setup.limits.linger_timeout = 20ms;
+    const captured_log log;
+    const test_server server(make_test_routes(), setup);
+    std::vector<raw_client> served;
+    // All at once, so that many are accepted in one turn.
+    for (int i = 0; i < 40; ++i) { served.emplace_back(server.port()); }
+    for (auto& client : served) { client.send(get_request("/hello")); }
+    int answered = 0;
+    int refused = 0;
+    for (auto& client : served) {
+        const reply got = client.read();
+        if (got.status == 200) { ++answered; }
+        if (got.status == 503) {
+            ++refused;
+            CHECK(got.header("retry-after") == "1");
+            CHECK(got.closes());
+        }
+    }
+    CHECK(answered == 10);
+    CHECK(refused == 30);
+    CHECK(log.count("as many connections as it takes") == 30);
+    served.clear();
+    // There is room again.
+    CHECK(eventually([&] {
+        raw_client client(server.port());
+        return client.ask(get_request("/hello")).status == 200;
+    }));
+}
+
+TEST_CASE("server load: without descriptors, connections wait until there are some",
+          "[http][server]") {
+    // An accept keeps the limit of when it was started, so it is lowered before.
+    const descriptor_limit limit(static_cast<rlim_t>(lowest_free_descriptor()) + 60);
+    const captured_log log;
+    const test_server server(make_test_routes());
+    raw_client good(server.port());
+    CHECK(good.ask(get_request("/hello")).status == 200);
+    {
+        descriptor_hog hog;
+        hog.leave(5);
+        // Three of ours and two of the server's: there is none for the third connection.
+        auto first = std::make_unique<raw_client>(server.port());
+        CHECK(first->ask(get_request("/hello")).status == 200);
+        raw_client second(server.port());
+        CHECK(second.ask(get_request("/hello")).status == 200);
+        raw_client third(server.port());
+        REQUIRE(third.connected());
+        third.send(get_request("/hello"));
+        CHECK(log.count("cannot accept connections") >= 1);
+        CHECK(good.ask(get_request("/hello")).status == 200);
+        first.reset();
+        CHECK(third.read().status == 200);
+    }
+    // It tries ten times a second, and not all the time.
+    CHECK(log.lines().size() < 60);
+    raw_client last(server.port());
+    CHECK(last.ask(get_request("/hello")).status == 200);
+}
