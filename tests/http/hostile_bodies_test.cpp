@@ -85,7 +85,6 @@ TEST_CASE("hostile bodies: sizes that are no plain hexadecimal number are refuse
                              "x1",
                              "1x",
                              "1h",
-                             "0b1",
                              "1_0",
                              "_1",
                              "1.0",
@@ -143,7 +142,7 @@ TEST_CASE("hostile bodies: sizes that are no plain hexadecimal number are refuse
     bad("1\r\na\r0\r\n");
     bad("1\r\na\r\r\n");
     bad("1\r\na0\r\n\r\n");
-    bad("1\r\n\r\r\n");
+    bad("1\r\n\r\n\r\n");
     // More or less data than its size says.
     bad("4\r\nSEE-THIS\r\n0\r\n\r\n");
     bad("3\r\nxxx__1a\r\n");
@@ -243,8 +242,8 @@ TEST_CASE("hostile bodies: trailers are checked, and change nothing", "[http][ho
     http::limits small;
     small.trailer_bytes_max = 10;
     CHECK(heard(begin + "0\r\nX: 56\r\n\r\n", small).ends_with("\nend\n"));
-    CHECK(heard(begin + "0\r\nX: 5678\r\n\r\n", small).ends_with("\nend\n"));
-    CHECK(last_line(heard(begin + "0\r\nX: 56789\r\n\r\n", small)) ==
+    CHECK(heard(begin + "0\r\nX: 56789\r\n\r\n", small).ends_with("\nend\n"));
+    CHECK(last_line(heard(begin + "0\r\nX: 567890\r\n\r\n", small)) ==
           refusal(error::trailers_too_large));
     CHECK(last_line(heard(begin + "0\r\nA:\r\nB:\r\nC:\r\n\r\n", small)) ==
           refusal(error::trailers_too_large));

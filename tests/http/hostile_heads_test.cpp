@@ -219,7 +219,6 @@ TEST_CASE("hostile heads: header lines that two parsers could read differently a
 TEST_CASE("hostile heads: hosts that name no one are refused", "[http][hostile]") {
     for (const char* host : {"",
                              " ",
-                             "a,b",
                              "a, a",
                              "a a",
                              "a/",
@@ -301,6 +300,7 @@ TEST_CASE("hostile heads: hosts that name no one are refused", "[http][hostile]"
                              "a~b",
                              "0.0.0.0=5000",
                              "a!$&'()*+,;=b",
+                             "a,b",
                              "%61",
                              "a%C3%A4"}) {
         CAPTURE(host);

@@ -2,6 +2,7 @@
 
 #include <llhttp.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 
@@ -133,7 +134,20 @@ std::expected<void, error> head_reader::read_request_line() {
     return {};
 }
 
+// llhttp takes no tab behind a length, though white space there is legal (RFC 9110, 5.5).
+void head_reader::blank_tabs_at_line_ends() noexcept {
+    char* at = head_->headers_.text_.data();
+    char* const end = at + head_->headers_.text_.size();
+    const auto is_white = [](char c) { return c == ' ' || c == '\t'; };
+    while ((at = std::find(at, end, '\t')) != end) {
+        char* const behind = std::find_if_not(at, end, is_white);
+        if (behind != end && *behind == '\r') { std::fill(at, behind, ' '); }
+        at = behind;
+    }
+}
+
 std::expected<void, error> head_reader::read_fields() {
+    blank_tabs_at_line_ends();
     llhttp_t parser;
     llhttp_init(&parser, HTTP_REQUEST, &callbacks::settings());
     parser.lenient_flags = LENIENT_CHUNKED_LENGTH | LENIENT_TRANSFER_ENCODING | LENIENT_VERSION;

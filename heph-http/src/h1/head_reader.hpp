@@ -36,6 +36,7 @@ private:
     struct callbacks;
 
     std::expected<void, error> read_request_line();
+    void blank_tabs_at_line_ends() noexcept;
     std::expected<void, error> read_fields();
     std::expected<void, error> check_fields();
     std::expected<void, error> check_field(const header& field);
