@@ -19,7 +19,7 @@ int read_sysctl() {
 }
 
 int read_seccomp_mode() {
-    std::ifstream file("/proc/self/status");
+    std::ifstream file("/proc/thread-self/status");  // A filter is a thread's.
     std::string line;
     while (std::getline(file, line)) {
         int mode = 0;

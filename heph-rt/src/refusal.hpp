@@ -11,7 +11,7 @@ namespace heph::rt::detail {
 struct refusal_facts {
     int number = 0;        // The errno.
     int sysctl = -1;       // kernel.io_uring_disabled, -1 when there is no such file.
-    int seccomp_mode = 0;  // "Seccomp:" of /proc/self/status; 2 is a filter.
+    int seccomp_mode = 0;  // "Seccomp:" of /proc/thread-self/status; 2 is a filter.
     int kernel_major = 0;
     int kernel_minor = 0;
 };
