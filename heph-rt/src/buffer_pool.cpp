@@ -22,11 +22,10 @@ void* map_anonymous(std::size_t bytes) noexcept {
 
 }  // namespace
 
-std::expected<std::unique_ptr<buffer_pool>, int> buffer_pool::make(worker_core& owner,
-                                                                   io_uring& ring,
+std::expected<std::unique_ptr<buffer_pool>, int> buffer_pool::make(io_uring& ring,
                                                                    std::size_t count,
                                                                    std::size_t bytes) {
-    std::unique_ptr<buffer_pool> pool(new buffer_pool(owner, count, bytes));
+    std::unique_ptr<buffer_pool> pool(new buffer_pool(count, bytes));
     pool->next_.resize(count);
     pool->filled_.resize(count);
     pool->ring_ = static_cast<io_uring_buf_ring*>(map_anonymous(count * sizeof(io_uring_buf)));
@@ -86,7 +85,8 @@ void buffer_pool::discard(chunk_queue& queue) noexcept {
 void buffer_pool::recycle(std::uint16_t id) noexcept { hand_to_kernel(id); }
 
 void buffer_pool::give_back(std::uint16_t id) noexcept {
-    if (current_worker() == owner_) {
+    const worker_core* here = current_worker();
+    if (here != nullptr && here->owns(*this)) {
         --held_;
         hand_to_kernel(id);
         return;

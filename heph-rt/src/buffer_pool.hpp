@@ -24,8 +24,7 @@ public:
     static constexpr int group = 0;
 
     /// Registers `count` (a power of two) buffers of `bytes` each. *Errors*: a positive errno.
-    [[nodiscard]] static std::expected<std::unique_ptr<buffer_pool>, int> make(worker_core& owner,
-                                                                               io_uring& ring,
+    [[nodiscard]] static std::expected<std::unique_ptr<buffer_pool>, int> make(io_uring& ring,
                                                                                std::size_t count,
                                                                                std::size_t bytes);
     ~buffer_pool();
@@ -54,13 +53,11 @@ public:
     static void close(std::unique_ptr<buffer_pool> pool) noexcept;
 
 private:
-    buffer_pool(worker_core& owner, std::size_t count, std::size_t bytes) noexcept
-        : owner_(&owner), count_(count), bytes_(bytes) {}
+    buffer_pool(std::size_t count, std::size_t bytes) noexcept : count_(count), bytes_(bytes) {}
 
     void hand_to_kernel(std::uint16_t id) noexcept;
     void take_returned() noexcept;
 
-    worker_core* owner_;
     std::size_t count_;
     std::size_t bytes_;
     io_uring_buf_ring* ring_ = nullptr;

@@ -8,9 +8,8 @@ void operation::finish() noexcept { slot_->pool->release(*std::exchange(slot_, n
 
 void operation::abandon() noexcept {
     slot& dropped = *std::exchange(slot_, nullptr);
-    // After its worker's end, `owner` is only compared.
     worker_core* here = current_worker();
-    if (here == dropped.owner && here != nullptr) {
+    if (here != nullptr && here->owns(dropped)) {
         here->driver().abandon(dropped);
     } else {
         dropped.pool->drop_elsewhere(dropped);

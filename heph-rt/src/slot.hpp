@@ -35,7 +35,6 @@
 namespace heph::rt::detail {
 
 class slot_pool;
-class worker_core;
 
 enum class slot_state : std::uint8_t { free, in_flight, completed, abandoned };
 
@@ -70,7 +69,6 @@ struct slot {
     std::uint32_t generation = 0;
     std::int32_t result = 0;  // Plain, opens: the result. Multishot: the last error, or 0.
     slot_pool* pool = nullptr;
-    worker_core* owner = nullptr;
     heph::waker waker;
     pin holder;
     buffer data;

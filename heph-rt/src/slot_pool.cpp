@@ -15,7 +15,6 @@ void slot_pool::grow() {
     for (std::size_t i = chunk_slots; i-- > 0;) {
         added[i].index = static_cast<std::uint32_t>(first + i + 1);  // 0 stands for no slot.
         added[i].pool = this;
-        added[i].owner = owner_;
         added[i].next_free = std::exchange(free_, &added[i]);
     }
 }

@@ -22,7 +22,7 @@ class worker_link;
 /// *Thread safety*: used by the worker's thread, except `drop_elsewhere`.
 class slot_pool {
 public:
-    slot_pool(worker_core& owner, worker_link& link) noexcept : owner_(&owner), link_(&link) {}
+    explicit slot_pool(worker_link& link) noexcept : link_(&link) {}
     slot_pool(const slot_pool&) = delete;
     slot_pool& operator=(const slot_pool&) = delete;
 
@@ -69,7 +69,6 @@ private:
 
     void grow();
 
-    worker_core* owner_;
     worker_link* link_;
     std::vector<std::unique_ptr<chunk>> chunks_;
     slot* free_ = nullptr;

@@ -57,15 +57,12 @@ int probe_io_uring(unsigned entries) noexcept {
     return -failed;
 }
 
-uring_driver::uring_driver(worker_core& owner, worker_link& link, const driver_settings& settings)
-    : owner_(&owner),
-      link_(&link),
-      settings_(settings),
-      slots_(std::make_unique<slot_pool>(owner, link)) {}
+uring_driver::uring_driver(worker_link& link, const driver_settings& settings)
+    : link_(&link), settings_(settings), slots_(std::make_unique<slot_pool>(link)) {}
 
 std::expected<std::unique_ptr<uring_driver>, int> uring_driver::make(
-    worker_core& owner, worker_link& link, const driver_settings& settings) {
-    std::unique_ptr<uring_driver> driver(new uring_driver(owner, link, settings));
+    worker_link& link, const driver_settings& settings) {
+    std::unique_ptr<uring_driver> driver(new uring_driver(link, settings));
     if (const int failed = set_up(static_cast<unsigned>(settings.ring_entries), driver->ring_);
         failed != 0) {
         return std::unexpected(-failed);
@@ -78,6 +75,8 @@ std::expected<std::unique_ptr<uring_driver>, int> uring_driver::make(
 }
 
 uring_driver::~uring_driver() {
+    // Futures elsewhere may still hold slots; what those have is of no use without the ring.
+    slots_->for_each_used([this](slot& held) { discard_result(held); });
     if (buffers_ != nullptr) { buffer_pool::close(std::move(buffers_)); }
     if (initialised_) {
         io_uring_submit(&ring_);
@@ -88,8 +87,8 @@ uring_driver::~uring_driver() {
 
 buffer_pool* uring_driver::buffers() noexcept {
     if (buffers_ == nullptr && !no_buffers_) {
-        auto made = buffer_pool::make(*owner_, ring_, settings_.receive_buffers,
-                                      settings_.receive_buffer_bytes);
+        auto made =
+            buffer_pool::make(ring_, settings_.receive_buffers, settings_.receive_buffer_bytes);
         if (made) {
             buffers_ = std::move(*made);
         } else {
@@ -322,7 +321,9 @@ void uring_driver::discard_result(slot& operation) noexcept {
     switch (operation.kind) {
         case slot_kind::plain: break;
         case slot_kind::opens:
-            if (!operation.armed && operation.result >= 0) { ::close(operation.result); }
+            if (!operation.armed && operation.result >= 0) {
+                ::close(std::exchange(operation.result, -ECANCELED));
+            }
             break;
         case slot_kind::receives:
             if (operation.chunks.count != 0) { buffers_->discard(operation.chunks); }

@@ -33,12 +33,19 @@ class uring_driver {
 public:
     /// *Errors*: a positive errno.
     [[nodiscard]] static std::expected<std::unique_ptr<uring_driver>, int> make(
-        worker_core& owner, worker_link& link, const driver_settings& settings);
+        worker_link& link, const driver_settings& settings);
     ~uring_driver();
     uring_driver(const uring_driver&) = delete;
     uring_driver& operator=(const uring_driver&) = delete;
 
     [[nodiscard]] slot_pool& slots() noexcept { return *slots_; }
+
+    // Whether a slot or a pool is this driver's. Those of a driver that is gone may be asked about,
+    // too: for as long as something refers to a pool, no other has its address.
+    [[nodiscard]] bool owns(const slot& asked) const noexcept { return asked.pool == slots_.get(); }
+    [[nodiscard]] bool owns(const buffer_pool& asked) const noexcept {
+        return &asked == buffers_.get();
+    }
 
     /// Gives the provided buffers, registered at the first call. Null when that fails.
     [[nodiscard]] buffer_pool* buffers() noexcept;
@@ -77,7 +84,7 @@ public:
     std::size_t drain(std::chrono::milliseconds patience) noexcept;
 
 private:
-    uring_driver(worker_core& owner, worker_link& link, const driver_settings& settings);
+    uring_driver(worker_link& link, const driver_settings& settings);
 
     [[nodiscard]] io_uring_sqe& next_submission() noexcept;
     io_uring_sqe& submission_for(slot& operation) noexcept;
@@ -88,7 +95,6 @@ private:
     void complete_accept(slot& operation, std::int32_t result) noexcept;
     void discard_result(slot& operation) noexcept;
 
-    worker_core* owner_;
     worker_link* link_;
     driver_settings settings_;
     io_uring ring_{};

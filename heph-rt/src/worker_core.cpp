@@ -50,7 +50,7 @@ worker_core::worker_core(std::shared_ptr<runtime_core> runtime, worker_link& lin
 worker_core::~worker_core() = default;
 
 std::expected<void, int> worker_core::set_up(const driver_settings& settings) {
-    auto driver = uring_driver::make(*this, link_, settings);
+    auto driver = uring_driver::make(link_, settings);
     if (!driver) { return std::unexpected(driver.error()); }
     driver_ = std::move(*driver);
     this_thread_worker = this;
@@ -106,9 +106,9 @@ void worker_core::shut_down() noexcept {
             log(log_level::error, "worker " + std::to_string(index_) + ": " + std::to_string(left) +
                                       " operations did not end after they were cancelled");
         }
+        this_thread_worker = nullptr;  // Whatever the driver destroys, it finds none.
         driver_.reset();
     }
-    this_thread_worker = nullptr;
 }
 
 void worker_core::take_remote_work() noexcept {

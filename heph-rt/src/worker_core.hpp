@@ -69,6 +69,8 @@ public:
 
     [[nodiscard]] process_header* polled_process() const noexcept { return polled_; }
     [[nodiscard]] uring_driver& driver() noexcept { return *driver_; }
+    /// Tells whether a slot or a buffer pool is this worker's; see `uring_driver::owns`.
+    [[nodiscard]] bool owns(const auto& asked) const noexcept { return driver_->owns(asked); }
     [[nodiscard]] timing_wheel& timers() noexcept { return timers_; }
     [[nodiscard]] runtime_core& runtime() noexcept { return *runtime_; }
     [[nodiscard]] const std::shared_ptr<runtime_core>& shared_core() const noexcept {

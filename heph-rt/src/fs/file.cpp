@@ -108,7 +108,7 @@ polled<write_future::value_type> write_future::poll(const waker& waker) {
     }
     slot& operation = operation_.state();
     if (!is_completed(operation, waker)) { return pending; }
-    if (operation.owner != worker) { return value_type(std::unexpect, errc::wrong_worker); }
+    if (!worker->owns(operation)) { return value_type(std::unexpect, errc::wrong_worker); }
     int result = operation.result;
     if (result == 0) { result = -ENOSPC; }  // A write without progress would go on for ever.
     if (result > 0) {

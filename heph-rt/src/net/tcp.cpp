@@ -84,7 +84,7 @@ polled<send_future::value_type> send_future::poll(const waker& waker) {
     if (operation.result >= 0) {
         sent_ += static_cast<std::size_t>(operation.result);
         if (sent_ < operation.data.size()) {
-            if (operation.owner != worker) { return value_type(std::unexpect, errc::wrong_worker); }
+            if (!worker->owns(operation)) { return value_type(std::unexpect, errc::wrong_worker); }
             operation.state = slot_state::in_flight;
             keep_waker(operation, waker);
             worker->driver().send(operation, stream_->descriptor(), sent_);
@@ -110,7 +110,7 @@ polled<next_chunk_future::value_type> next_chunk_future::poll(const waker& waker
         stream.receiving_ = detail::operation(&operation);
     }
     slot& operation = stream.receiving_.state();
-    if (operation.owner != worker) { return value_type(std::unexpect, errc::wrong_worker); }
+    if (!worker->owns(operation)) { return value_type(std::unexpect, errc::wrong_worker); }
     if (operation.chunks.count != 0) {
         detail::buffer_pool& buffers = *worker->driver().buffers();
         const auto [id, size] = buffers.dequeue(operation.chunks);
@@ -179,7 +179,7 @@ polled<accept_future::value_type> accept_future::poll(const waker& waker) {
         listener.accepting_ = detail::operation(&operation);
     }
     slot& operation = listener.accepting_.state();
-    if (operation.owner != worker) { return value_type(std::unexpect, errc::wrong_worker); }
+    if (!worker->owns(operation)) { return value_type(std::unexpect, errc::wrong_worker); }
     if (!operation.accepted.empty()) {
         const int descriptor = operation.accepted.back();
         operation.accepted.pop_back();
