@@ -195,7 +195,8 @@ task<> serve(tcp_listener listener, worker here, detail::worker_share* share, ta
         auto& accepted = std::get<1>(event);
         if (!accepted) { continue; }
         auto inner = serve_one(alive_mark(*counts), std::move(*accepted), share);
-        here.spawn_future(one_victim(std::move(inner), static_cast<int>(pick(random, 12)), counts));
+        const auto polls = static_cast<int>(pick(random, pick(random, 2) == 0 ? 8 : 50));
+        here.spawn_future(one_victim(std::move(inner), polls, counts));
     }
 }
 
