@@ -1,0 +1,256 @@
+#pragma once
+
+// The queues that are compared, behind one small interface: `try_send` and `try_recv`, which do
+// not wait, and `name`.
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include <heph/inbox/channel.hpp>
+
+#if defined(HEPH_BENCH_BOOST)
+#include <boost/lockfree/queue.hpp>
+#endif
+#if defined(HEPH_BENCH_MOODYCAMEL)
+#include <concurrentqueue/concurrentqueue.h>
+#endif
+#if defined(HEPH_BENCH_TBB)
+#include <oneapi/tbb/concurrent_queue.h>
+#endif
+
+namespace heph::bench {
+
+/// A message of a given size, whose first word is its content.
+template <std::size_t Bytes>
+struct message {
+    std::uint64_t value;
+    std::byte rest[Bytes - sizeof(std::uint64_t)];
+};
+template <>
+struct message<8> {
+    std::uint64_t value;
+};
+
+template <typename M>
+M make_message(std::uint64_t value) {
+    M made{};
+    made.value = value;
+    return made;
+}
+
+template <typename M>
+class inbox_channel {
+public:
+    static constexpr const char* name = "heph-inbox";
+
+    explicit inbox_channel(std::size_t capacity) : ends_(heph::inbox::channel<M>(capacity)) {}
+
+    bool try_send(const M& value) { return ends_.first.try_send(value).has_value(); }
+    bool try_recv(M& out) {
+        auto received = ends_.second.try_recv();
+        if (!received) { return false; }
+        out = *received;
+        return true;
+    }
+    void send(const M& value) { (void)ends_.first.send_blocking(value); }
+    M recv() { return *ends_.second.recv_blocking(); }
+
+private:
+    std::pair<heph::inbox::sender<M>, heph::inbox::receiver<M>> ends_;
+};
+
+/// The bounded queue of https://www.1024cores.net/home/lock-free-algorithms/queues/, with a single
+/// consumer. It cannot wait, has no ends, and no capacity but powers of two. Head and tail are in
+/// cache lines of their own.
+template <typename M>
+class vyukov_queue {
+public:
+    static constexpr const char* name = "bare Vyukov queue";
+
+    explicit vyukov_queue(std::size_t capacity)
+        : cells_(std::make_unique<cell[]>(capacity)), mask_(capacity - 1) {
+        for (std::size_t i = 0; i < capacity; ++i) { cells_[i].sequence = i; }
+    }
+
+    bool try_send(const M& value) {
+        std::size_t position = head_.load(std::memory_order_relaxed);
+        for (;;) {
+            cell& mine = cells_[position & mask_];
+            const std::size_t sequence = mine.sequence.load(std::memory_order_acquire);
+            const auto distance = static_cast<std::ptrdiff_t>(sequence - position);
+            if (distance == 0) {
+                if (head_.compare_exchange_weak(position, position + 1,
+                                                std::memory_order_relaxed)) {
+                    mine.value = value;
+                    mine.sequence.store(position + 1, std::memory_order_release);
+                    return true;
+                }
+            } else if (distance < 0) {
+                return false;
+            } else {
+                position = head_.load(std::memory_order_relaxed);
+            }
+        }
+    }
+
+    bool try_recv(M& out) {
+        cell& next = cells_[tail_ & mask_];
+        if (next.sequence.load(std::memory_order_acquire) != tail_ + 1) { return false; }
+        out = next.value;
+        next.sequence.store(tail_ + mask_ + 1, std::memory_order_release);
+        ++tail_;
+        return true;
+    }
+
+private:
+    struct cell {
+        std::atomic<std::size_t> sequence;
+        M value;
+    };
+    std::unique_ptr<cell[]> cells_;
+    std::size_t mask_;
+    alignas(64) std::atomic<std::size_t> head_ = 0;
+    alignas(64) std::size_t tail_ = 0;
+};
+
+/// What one writes without a library.
+template <typename M>
+class mutex_queue {
+public:
+    static constexpr const char* name = "mutex and deque";
+
+    explicit mutex_queue(std::size_t capacity) : capacity_(capacity) {}
+
+    bool try_send(const M& value) {
+        {
+            const std::lock_guard lock(mutex_);
+            if (queue_.size() == capacity_) { return false; }
+            queue_.push_back(value);
+        }
+        not_empty_.notify_one();
+        return true;
+    }
+    bool try_recv(M& out) {
+        {
+            const std::lock_guard lock(mutex_);
+            if (queue_.empty()) { return false; }
+            out = queue_.front();
+            queue_.pop_front();
+        }
+        not_full_.notify_one();
+        return true;
+    }
+    void send(const M& value) {
+        {
+            std::unique_lock lock(mutex_);
+            not_full_.wait(lock, [this] { return queue_.size() < capacity_; });
+            queue_.push_back(value);
+        }
+        not_empty_.notify_one();
+    }
+    M recv() {
+        M got{};
+        {
+            std::unique_lock lock(mutex_);
+            not_empty_.wait(lock, [this] { return !queue_.empty(); });
+            got = queue_.front();
+            queue_.pop_front();
+        }
+        not_full_.notify_one();
+        return got;
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable not_empty_;
+    std::condition_variable not_full_;
+    std::deque<M> queue_;
+    std::size_t capacity_;
+};
+
+#if defined(HEPH_BENCH_BOOST)
+/// Its nodes come from a free list of `capacity` nodes. It orders nothing but each sender's own.
+template <typename M>
+class boost_queue {
+public:
+    static constexpr const char* name = "boost::lockfree";
+    explicit boost_queue(std::size_t capacity) : queue_(capacity) {}
+    bool try_send(const M& value) { return queue_.bounded_push(value); }
+    bool try_recv(M& out) { return queue_.pop(out); }
+
+private:
+    boost::lockfree::queue<M> queue_;
+};
+#endif
+
+#if defined(HEPH_BENCH_MOODYCAMEL)
+/// Allocates nothing after its start; it holds some more than `capacity`, in blocks per sender.
+template <typename M>
+class moodycamel_queue {
+public:
+    static constexpr const char* name = "moodycamel";
+    explicit moodycamel_queue(std::size_t capacity) : queue_(capacity, 0, 3) {}
+    bool try_send(const M& value) { return queue_.try_enqueue(value); }
+    bool try_recv(M& out) { return queue_.try_dequeue(out); }
+
+private:
+    moodycamel::ConcurrentQueue<M> queue_;
+};
+#endif
+
+#if defined(HEPH_BENCH_TBB)
+template <typename M>
+class tbb_queue {
+public:
+    static constexpr const char* name = "tbb bounded queue";
+    explicit tbb_queue(std::size_t capacity) {
+        queue_.set_capacity(static_cast<std::ptrdiff_t>(capacity));
+    }
+    bool try_send(const M& value) { return queue_.try_push(value); }
+    bool try_recv(M& out) { return queue_.try_pop(out); }
+    void send(const M& value) { queue_.push(value); }
+    M recv() {
+        M got{};
+        queue_.pop(got);
+        return got;
+    }
+
+private:
+    tbb::concurrent_bounded_queue<M> queue_;
+};
+#endif
+
+template <template <typename> typename... Queues>
+struct queue_list {};
+
+/// Who can be compared. The second one is what all are compared to.
+using all_queues = queue_list<inbox_channel, vyukov_queue, mutex_queue
+#if defined(HEPH_BENCH_BOOST)
+                              ,
+                              boost_queue
+#endif
+#if defined(HEPH_BENCH_MOODYCAMEL)
+                              ,
+                              moodycamel_queue
+#endif
+#if defined(HEPH_BENCH_TBB)
+                              ,
+                              tbb_queue
+#endif
+                              >;
+
+/// Those that can wait, with `send` and `recv`. The second one is what all are compared to.
+using blocking_queues = queue_list<inbox_channel, mutex_queue
+#if defined(HEPH_BENCH_TBB)
+                                   ,
+                                   tbb_queue
+#endif
+                                   >;
+
+}  // namespace heph::bench

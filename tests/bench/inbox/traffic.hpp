@@ -1,0 +1,148 @@
+#pragma once
+
+// What is measured, in nanoseconds per message.
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+#include "queues.hpp"
+
+namespace heph::bench {
+
+using clock = std::chrono::steady_clock;
+
+inline double nanoseconds(clock::time_point since, std::uint64_t operations) {
+    const std::chrono::duration<double, std::nano> took = clock::now() - since;
+    return took.count() / static_cast<double>(operations);
+}
+
+/// A wrong sum means that the queue under test is broken, and its times mean nothing.
+inline void check(std::uint64_t sum, std::uint64_t expected, const char* who) {
+    if (sum == expected) { return; }
+    (void)std::fprintf(stderr, "%s lost or repeated messages\n", who);
+    std::exit(1);
+}
+
+/// A few tries, then the time slice: there may be more threads than cores.
+class patience {
+public:
+    void lose() {
+        if (++tries_ % 256 == 0) { std::this_thread::yield(); }
+    }
+
+private:
+    unsigned tries_ = 0;
+};
+
+/// Starts threads together, and times from then on.
+class starting_line {
+public:
+    void wait() const {
+        while (!go_.load(std::memory_order_acquire)) { std::this_thread::yield(); }
+    }
+    clock::time_point start() {
+        const auto now = clock::now();
+        go_.store(true, std::memory_order_release);
+        return now;
+    }
+
+private:
+    std::atomic<bool> go_ = false;
+};
+
+/// Sends and receives by turns on one thread.
+template <typename Queue, typename M>
+double on_one_thread(std::size_t capacity) {
+    constexpr std::uint64_t count = 2'000'000;
+    Queue queue(capacity);
+    std::uint64_t sum = 0;
+    const auto start = clock::now();
+    for (std::uint64_t i = 0; i < count; ++i) {
+        M got{};
+        if (!queue.try_send(make_message<M>(i)) || !queue.try_recv(got)) { break; }
+        sum += got.value;
+    }
+    const double took = nanoseconds(start, count);
+    check(sum, count * (count - 1) / 2, Queue::name);
+    return took;
+}
+
+/// Sends from threads of their own to this one. All try again until it works.
+template <typename Queue, typename M, std::uint64_t Senders>
+double between_threads(std::size_t capacity) {
+    constexpr std::uint64_t each = 400'000 / Senders;
+    Queue queue(capacity);
+    starting_line line;
+    std::vector<std::jthread> threads;
+    for (std::uint64_t sender = 0; sender < Senders; ++sender) {
+        threads.emplace_back([&queue, &line] {
+            line.wait();
+            patience waiting;
+            for (std::uint64_t i = 0; i < each; ++i) {
+                const M next = make_message<M>(i);
+                while (!queue.try_send(next)) { waiting.lose(); }
+            }
+        });
+    }
+    std::uint64_t sum = 0;
+    const auto start = line.start();
+    patience waiting;
+    for (std::uint64_t left = Senders * each; left != 0;) {
+        M got{};
+        if (queue.try_recv(got)) {
+            sum += got.value;
+            --left;
+        } else {
+            waiting.lose();
+        }
+    }
+    const double took = nanoseconds(start, Senders * each);
+    check(sum, Senders * (each * (each - 1) / 2), Queue::name);
+    return took;
+}
+
+/// As above, but whoever has to wait sleeps.
+template <typename Queue, typename M>
+double blocking(std::size_t capacity) {
+    constexpr std::uint64_t count = 50'000;
+    Queue queue(capacity);
+    starting_line line;
+    std::jthread sender([&queue, &line] {
+        line.wait();
+        for (std::uint64_t i = 0; i < count; ++i) { queue.send(make_message<M>(i)); }
+    });
+    std::uint64_t sum = 0;
+    const auto start = line.start();
+    for (std::uint64_t i = 0; i < count; ++i) { sum += queue.recv().value; }
+    const double took = nanoseconds(start, count);
+    check(sum, count * (count - 1) / 2, Queue::name);
+    return took;
+}
+
+/// Tells how long a cache line takes from one core to another and back, halved. It moves every
+/// figure between threads, and it changes with where the threads run.
+inline double bounce() {
+    constexpr int rounds = 20'000;
+    std::atomic<int> line = 0;
+    const auto move = [&line](int mine) {
+        patience waiting;
+        for (int i = 0; i < rounds; ++i) {
+            while (line.load(std::memory_order_acquire) != 2 * i + mine) { waiting.lose(); }
+            line.store(2 * i + mine + 1, std::memory_order_release);
+        }
+    };
+    const auto start = clock::now();
+    {
+        const std::jthread other([&move] { move(1); });
+        move(0);
+    }
+    return nanoseconds(start, 2 * rounds);
+}
+
+}  // namespace heph::bench
