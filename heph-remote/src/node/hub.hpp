@@ -133,7 +133,8 @@ private:
     void on_link_frame(const connection_pointer& from, std::span<const std::byte> frame);
     void decide(const connection_pointer& about);
     void link_up(const connection_pointer& over);
-    void end(const connection_pointer& which, std::string why);
+    // By value: the peer's own pointer to it is reset.
+    void end(connection_pointer which, std::string why);
     void break_off(const connection_pointer& which, protocol::error why);
     void detach(connection& which);
     void lose(const peer_pointer& with, failure why);
@@ -159,7 +160,8 @@ private:
     std::size_t half_open_ = 0;
     event stopped_;
     event times_changed_;
-    log_limiter log_;
+    log_limiter log_;       // Of what strangers cause.
+    log_limiter link_log_;  // Of what peers cause.
 
     struct place {
         enum class where { blocked, search, call };

@@ -190,11 +190,12 @@ void hub::on_link_frame(const connection_pointer& from, std::span<const std::byt
     if (*told) { on_event(from->with, **told); }
 }
 
-void hub::end(const connection_pointer& which, std::string why) {
+void hub::end(connection_pointer which, std::string why) {
     if (which->current == connection::phase::closing) { return; }
     if (which->is_linked()) {
-        heph::log(log_level::warning, "node " + self_.name + ": the link to " + which->with->name +
-                                          " at " + which->address + " is down: " + why);
+        link_log_.log(log_level::warning, "node " + self_.name + ": the link to " +
+                                              which->with->name + " at " + which->address +
+                                              " is down: " + why);
         detach(*which);
     } else if (!which->dialed && !why.empty()) {
         // Whoever dials tells it.

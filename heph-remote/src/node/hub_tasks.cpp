@@ -152,7 +152,8 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
                                               ": " + failed + "; dialing again until it works");
             with->last_failure = failed;
         }
-        pause = std::clamp(pause * 2, settings.pause_min, settings.pause_max);
+        pause = failed.empty() ? settings.pause_min
+                               : std::clamp(pause * 2, settings.pause_min, settings.pause_max);
     }
 }
 
