@@ -14,6 +14,8 @@ using heph::remote::failure;
 constexpr auto ask_time = 5s;
 
 std::string explain(const std::string& node, failure why) {
+    if (why == failure::node_down) { return "node '" + node + "' cannot be reached"; }
+    if (why == failure::timed_out) { return "node '" + node + "' does not answer in time"; }
     return "node '" + node + "': " + std::string(heph::remote::to_string(why));
 }
 

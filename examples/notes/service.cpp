@@ -1,6 +1,7 @@
 #include "service.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <latch>
 #include <memory>
@@ -27,6 +28,10 @@ namespace {
 
 // The inbox of the store: what waits while it is at work, beyond which senders wait.
 constexpr std::size_t store_inbox_size = 1024;
+
+// How long requests that were sent to another node wait for a broken connection to come back,
+// before their clients are told that it is away.
+constexpr std::chrono::milliseconds link_grace{2000};
 
 void say(const std::string& text) {
     (void)std::printf("notes: %s\n", text.c_str());
@@ -101,6 +106,9 @@ private:
         const options& settings = parts_->settings;
         if (settings.listen.empty()) { return std::make_shared<links>(); }
         heph::remote::options how(settings.node, *parts_->secret);
+        heph::remote::link_settings times;
+        times.grace = link_grace;
+        how.links(times);
         how.listen(settings.listen);
         for (const peer& other : settings.peers) { how.peer(other.name, other.address); }
         auto self = heph::remote::node::start(worker, how);
