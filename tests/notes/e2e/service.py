@@ -111,7 +111,8 @@ class Node:
             [PROGRAM, "--data", self.data, *http, *self.arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             preexec_fn=self.before_exec)
-        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+        self.reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
+        self.reader.start()
         if wait:
             wait_for("the start of " + " ".join(self.arguments),
                      lambda: self.port or self.process.poll() is not None)
@@ -137,14 +138,17 @@ class Node:
 
     def kill(self):
         self.process.kill()
-        self.process.wait()
+        self.wait()
 
     def stop(self, how=signal.SIGTERM, seconds=15):
         self.process.send_signal(how)
-        return self.process.wait(seconds)
+        return self.wait(seconds)
 
     def wait(self, seconds=15):
-        return self.process.wait(seconds)
+        """Gives the exit status, once all of the output has been read."""
+        status = self.process.wait(seconds)
+        self.reader.join()
+        return status
 
     def connect(self, timeout=15):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from service import free_ports, obey_permissions, refuse_io_uring, wait_for
+from service import free_ports, obey_permissions, refuse_io_uring
 
 USAGE, DATA, ADDRESS, SECRET = 2, 3, 4, 5
 
@@ -13,7 +13,6 @@ def refusal(world, status, *arguments, data="refused", says, **more):
     node = world.single(*arguments, data=data, **more)
     node.start(wait=False)
     ended_with = node.wait()
-    wait_for("its last words", lambda: node.lines)
     assert ended_with == status, (ended_with, node.log())
     assert says in node.lines[-1], (says, node.log())
     assert node.lines[-1].startswith("notes: "), node.log()
