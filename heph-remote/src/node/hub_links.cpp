@@ -177,8 +177,8 @@ void hub::link_up(const connection_pointer& over) {
     with->up = over;
     with->last_failure.clear();
     port_->set_peer(with->name, true);
-    heph::log(log_level::info,
-              "node " + self_.name + ": linked to " + with->name + " at " + over->address);
+    link_log_.log(log_level::info,
+                  "node " + self_.name + ": linked to " + with->name + " at " + over->address);
     with->changed.set();
     retry_all(*with);
     over->wake.set();

@@ -1,0 +1,312 @@
+// Who has no business at a node's port.
+
+#include <heph/core/either.hpp>
+#include <heph/remote/codec/codec.hpp>
+#include <heph/remote/protocol/frame.hpp>
+#include <heph/remote/protocol/handshake.hpp>
+#include <heph/remote/protocol/link.hpp>
+#include <heph/rt/tls/engine.hpp>
+
+#include "remote/nodes.hpp"
+
+using namespace heph::remote::testing;
+using heph::remote::failure;
+namespace remote = heph::remote;
+namespace protocol = heph::remote::protocol;
+namespace rt = heph::rt;
+
+namespace {
+
+// A node "a", linked to "b" all the time.
+struct good_link {
+    explicit good_link(rt::worker worker, const remote::link_settings& links = quick_links())
+        : state(std::make_shared<counter_state>()),
+          a(start(worker, listening("a").links(links))),
+          b(start(worker, quick_options("b").links(links).peer("a", a.address()))) {
+        a.publish("counter", spawn_counter(worker, state));
+    }
+    std::shared_ptr<counter_state> state;
+    remote::node a;
+    remote::node b;
+};
+
+rt::net::endpoint endpoint_of(const remote::node& node) {
+    return *rt::net::endpoint::parse(node.address());
+}
+
+// Says something and waits for the other end to close; false when it does not.
+heph::task<bool> say(rt::net::endpoint to, std::string words) {
+    auto stream = co_await rt::net::tcp_stream::connect(to);
+    if (!stream) { co_return false; }
+    if (!words.empty()) {
+        auto bytes = rt::buffer::copy_of(words);
+        const auto sent = co_await stream->send_all(std::move(bytes));
+        if (!sent) { co_return false; }
+    }
+    for (;;) {
+        rt::deadline receiving(plenty, stream->next());
+        auto received = co_await receiving;
+        if (!received) { co_return false; }
+        if (!*received || (*received)->empty()) { co_return true; }
+    }
+}
+
+// Knows the secret, and says whatever it is told to within TLS.
+class insider {
+public:
+    static heph::task<std::optional<insider>> connect(rt::net::endpoint to) {
+        auto stream = co_await rt::net::tcp_stream::connect(to);
+        auto tls = rt::tls::context::make(rt::tls::psk_config(shared_secret()));
+        auto engine = tls->client();
+        if (!stream || !engine) { co_return std::nullopt; }
+        std::optional<insider> made(insider(std::move(*stream), std::move(*engine)));
+        while (!made->engine_.handshake_done()) {
+            const bool going = co_await made->turn();
+            if (!going) { co_return std::nullopt; }
+        }
+        co_return made;
+    }
+
+    // Sends bytes; false when the connection is gone.
+    heph::task<bool> say(std::vector<std::byte> bytes) {
+        if (!engine_.write(bytes)) { co_return false; }
+        auto out = engine_.take_output();
+        const auto sent = co_await stream_.send_all(std::move(out));
+        co_return sent.has_value();
+    }
+
+    // Receives until the other end closes; false when it does not.
+    heph::task<bool> wait_for_end() {
+        for (bool going = true; going;) {
+            rt::deadline receiving(plenty, turn());
+            const auto received = co_await receiving;
+            if (!received) { co_return false; }
+            going = *received;
+        }
+        co_return true;
+    }
+
+    // What was received and decrypted.
+    std::vector<std::byte> heard;
+
+private:
+    insider(rt::net::tcp_stream stream, rt::tls::engine engine)
+        : stream_(std::move(stream)), engine_(std::move(engine)) {}
+
+    heph::task<bool> turn() {
+        if (engine_.has_output()) {
+            auto out = engine_.take_output();
+            const auto sent = co_await stream_.send_all(std::move(out));
+            if (!sent) { co_return false; }
+            if (engine_.handshake_done()) { co_return true; }
+        }
+        auto received = co_await stream_.next();
+        if (!received || received->empty()) { co_return false; }
+        if (!engine_.feed(received->bytes())) { co_return false; }
+        std::array<std::byte, 4096> some;
+        for (;;) {
+            const auto count = engine_.read(some);
+            if (!count) { co_return false; }
+            if (*count == 0) { break; }
+            heard.insert(heard.end(), some.begin(),
+                         some.begin() + static_cast<std::ptrdiff_t>(*count));
+        }
+        if (engine_.handshake_done() && engine_.has_output()) {
+            auto out = engine_.take_output();
+            const auto sent = co_await stream_.send_all(std::move(out));
+            if (!sent) { co_return false; }
+        }
+        co_return !engine_.peer_closed();
+    }
+
+    rt::net::tcp_stream stream_;
+    rt::tls::engine engine_;
+};
+
+// What a node would say first.
+std::vector<std::byte> hello_of(std::string name, std::string expected) {
+    protocol::identity self{std::move(name), {7, 7}, {}};
+    protocol::session_offer offer;
+    offer.fresh = {9, 9};
+    auto meeting = protocol::handshake::dial(std::move(self), std::move(expected), offer);
+    std::vector<std::byte> bytes;
+    meeting.take_output(bytes);
+    return bytes;
+}
+
+// The link of the two nodes did not notice anything.
+heph::task<bool> is_undisturbed(const good_link& nodes) {
+    auto found = co_await nodes.b.find<counter_message>("a", "counter", plenty);
+    if (!found) { co_return false; }
+    const auto total = co_await found->rpc<get_total>(plenty);
+    co_return total == 0 && log_lines::with(": linked to ") == 2;
+}
+
+}  // namespace
+
+TEST_CASE("stranger: garbage, HTTP and silence are turned away with one line each",
+          "[remote][stranger]") {
+    const log_lines log;
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        remote::link_settings links = quick_links();
+        links.handshake_time = 1000ms;
+        const good_link nodes(worker, links);
+        const bool linked = co_await eventually([&] { return nodes.b.is_linked("a"); });
+        REQUIRE(linked);
+        const auto words = {std::string("GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+                            std::string(1000, '\xff'), std::string(), std::string(100'000, '\x16')};
+        std::size_t lines = 0;
+        for (const std::string& each : words) {
+            const bool closed = co_await say(endpoint_of(nodes.a), each);
+            CHECK(closed);
+            ++lines;
+            const bool told =
+                co_await eventually([&] { return log_lines::with("turned away") == lines; });
+            INFO(log_lines::all());
+            CHECK(told);
+        }
+        const bool good = co_await is_undisturbed(nodes);
+        CHECK(good);
+    });
+    CHECK(log_lines::with("turned away") == 4);
+}
+
+TEST_CASE("stranger: a node with another secret is turned away, and says so once",
+          "[remote][stranger]") {
+    const log_lines log;
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const good_link nodes(worker);
+        remote::options other("c", secret_of("quite another secret, as it happens"));
+        remote::link_settings once = quick_links();
+        once.pause_min = 60'000ms;
+        once.pause_max = 60'000ms;
+        other.links(once).peer("a", nodes.a.address());
+        const auto c = start(worker, other);
+        const bool told = co_await eventually([&] { return log_lines::with("cannot link") == 1; });
+        CHECK(told);
+        const bool seen = co_await eventually([&] { return log_lines::with("turned away") == 1; });
+        CHECK(seen);
+        const bool good = co_await is_undisturbed(nodes);
+        CHECK(good);
+        CHECK_FALSE(c.is_linked("a"));
+    });
+    INFO(log_lines::all());
+    CHECK(log_lines::with("turned away") == 1);
+    CHECK(log_lines::with("cannot link") == 1);
+    CHECK(log_lines::with("quite another") == 0);  // Nothing of a secret is told.
+    CHECK(log_lines::with("a secret that") == 0);
+}
+
+TEST_CASE("stranger: hellos with a wrong name, our own name, or what is none are turned away",
+          "[remote][stranger]") {
+    const log_lines log;
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const good_link nodes(worker);
+        const bool linked = co_await eventually([&] { return nodes.a.is_linked("b"); });
+        REQUIRE(linked);
+        std::vector<std::pair<std::vector<std::byte>, std::string>> cases;
+        cases.emplace_back(hello_of("x", "someone else"), "another name");
+        cases.emplace_back(hello_of("a", "a"), "own name");
+        cases.emplace_back(hello_of("b", "a"), "another node of this name is linked already");
+        cases.emplace_back(std::vector<std::byte>(100, std::byte{'x'}), "larger frame");
+        cases.emplace_back(std::vector<std::byte>{std::byte{0}, std::byte{0}, std::byte{0},
+                                                  std::byte{2}, std::byte{9}, std::byte{9}},
+                           "does not speak");
+        cases.emplace_back(std::vector<std::byte>(4, std::byte{0}), "does not speak");
+        std::size_t lines = 0;
+        for (auto& [words, reason] : cases) {
+            auto inside = co_await insider::connect(endpoint_of(nodes.a));
+            REQUIRE(inside);
+            const bool said = co_await inside->say(words);
+            CHECK(said);
+            const bool ended = co_await inside->wait_for_end();
+            CHECK(ended);
+            CHECK(inside->heard.size() > 5);  // A reject.
+            ++lines;
+            const bool told =
+                co_await eventually([&] { return log_lines::with("turned away") == lines; });
+            INFO(reason << "\n" << log_lines::all());
+            CHECK(told);
+            CHECK(log_lines::with(reason) >= 1);
+        }
+        const bool good = co_await is_undisturbed(nodes);
+        CHECK(good);
+    });
+    CHECK(log_lines::with("turned away") == 6);
+}
+
+TEST_CASE("stranger: a linked node that breaks the protocol loses its link alone",
+          "[remote][stranger]") {
+    const log_lines log;
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const good_link nodes(worker);
+        std::vector<std::vector<std::byte>> cases;
+        // A declared length of 4 GiB, a gap in the sequence, a frame that is cut short.
+        cases.emplace_back(5, std::byte{0xff});
+        for (const std::uint64_t sequence : {2, 1}) {
+            std::vector<std::byte> frame;
+            protocol::frame_writer writer(frame, protocol::frame_type::data);
+            writer.u64(sequence);
+            writer.u8(static_cast<std::uint8_t>(protocol::data_kind::call));
+            writer.end();
+            cases.push_back(std::move(frame));
+        }
+        for (auto& words : cases) {
+            auto inside = co_await insider::connect(endpoint_of(nodes.a));
+            REQUIRE(inside);
+            bool said = co_await inside->say(hello_of("c", "a"));
+            CHECK(said);
+            const bool linked = co_await eventually([&] { return nodes.a.is_linked("c"); });
+            REQUIRE(linked);
+            said = co_await inside->say(words);
+            CHECK(said);
+            const bool ended = co_await inside->wait_for_end();
+            CHECK(ended);
+            CHECK_FALSE(nodes.a.is_linked("c"));
+        }
+        CHECK(log_lines::with("the link to c") == 3);
+        CHECK(nodes.a.is_linked("b"));
+    });
+}
+
+TEST_CASE("stranger: half-open connections are bounded", "[remote][stranger]") {
+    const log_lines log;
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        remote::link_settings links = quick_links();
+        links.half_open_max = 2;
+        const good_link nodes(worker, links);
+        const bool linked = co_await eventually([&] { return nodes.a.is_linked("b"); });
+        REQUIRE(linked);
+        auto one = co_await rt::net::tcp_stream::connect(endpoint_of(nodes.a));
+        auto two = co_await rt::net::tcp_stream::connect(endpoint_of(nodes.a));
+        REQUIRE(one);
+        REQUIRE(two);
+        const auto before = rt::clock::now();
+        const bool closed = co_await say(endpoint_of(nodes.a), "");
+        CHECK(closed);
+        CHECK(rt::clock::now() - before < links.handshake_time);
+        CHECK(log_lines::with("half-open") == 1);
+        one->shutdown(rt::net::shutdown_how::both);
+        two->shutdown(rt::net::shutdown_how::both);
+        const bool left =
+            co_await eventually([&] { return log_lines::with("before the handshake") == 2; });
+        CHECK(left);
+        auto inside = co_await insider::connect(endpoint_of(nodes.a));  // There is room again.
+        CHECK(inside);
+    });
+}
+
+TEST_CASE("stranger: a flood of strangers is logged within bounds", "[remote][stranger]") {
+    const log_lines log;
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const good_link nodes(worker);
+        for (int i = 0; i < 100; ++i) {
+            const bool closed = co_await say(endpoint_of(nodes.a), "nonsense");
+            CHECK(closed);
+        }
+        const bool good = co_await is_undisturbed(nodes);
+        CHECK(good);
+    });
+    CHECK(log_lines::with("turned away") >= 20);
+    CHECK(log_lines::with("turned away") <= 50);
+}
