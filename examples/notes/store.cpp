@@ -1,6 +1,7 @@
 #include "store.hpp"
 
 #include <cerrno>
+#include <exception>
 #include <iterator>
 #include <memory>
 #include <string_view>
@@ -220,8 +221,15 @@ void note_store::refuse_group(const change_reply& reply) {
     is_absent_.clear();
 }
 
-heph::task<> run_store(heph::rt::local_context<store_message> ctx,
-                       std::shared_ptr<note_store> store) {
+void note_store::give_up(std::string_view why) {
+    break_down("this program failed: " + std::string(why));
+    refuse_group({change_outcome::failed, *broken_});
+}
+
+namespace {
+
+// Serves until nobody can ask any more.
+heph::task<> serve(heph::rt::local_context<store_message>& ctx, note_store* store) {
     bool asked = true;
     while (asked) {
         auto message = co_await ctx.receive();
@@ -247,6 +255,21 @@ heph::task<> run_store(heph::rt::local_context<store_message> ctx,
                 if (asked) { store->take(std::move(*next)); }
             }
         }
+    }
+}
+
+}  // namespace
+
+heph::task<> run_store(heph::rt::local_context<store_message> ctx,
+                       std::shared_ptr<note_store> store) {
+    for (;;) {
+        std::string why;
+        try {
+            co_await serve(ctx, store.get());
+            co_return;
+        } catch (const std::exception& thrown) { why = thrown.what(); }
+        // Such as a lack of memory: the notes can still be read.
+        store->give_up(why);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -53,6 +54,10 @@ public:
 
     /// Writes a group of the queued changes, and answers it. *Requires*: `has_changes()`.
     heph::task<> commit();
+
+    /// Refuses what is queued or being written, and all further changes; reads go on. For when the
+    /// program itself failed half-way, so that memory and disk may differ.
+    void give_up(std::string_view why);
 
 private:
     using change = std::variant<put_call, remove_call>;

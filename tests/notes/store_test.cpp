@@ -417,3 +417,33 @@ TEST_CASE("notes store: ids are listed in pages", "[notes][store]") {
     CHECK(ids == 1000);
     CHECK(pages == 4);
 }
+
+TEST_CASE("notes store: after a failure of the program changes are refused and reads go on",
+          "[notes][store]") {
+    const temporary_folder folder;
+    const auto health = std::make_shared<notes::store_health>();
+    notes::note_table table;
+    (void)table.put("x", std::make_shared<notes::note>());
+    notes::note_store store(std::move(table), open_log(folder.path()), health);
+    const auto outcome_of = [](reply_receiver from) {
+        const auto reply = std::move(from).try_recv();
+        REQUIRE(reply);
+        return reply->outcome;
+    };
+    auto [queued, queued_answer] = heph::inbox::oneshot<change_reply>();
+    store.take(notes::put_call(a_put("y", "body"), std::move(queued)));
+    store.give_up("no reason");
+    CHECK(outcome_of(std::move(queued_answer)) == change_outcome::failed);
+    CHECK(health->has_failed.load());
+    CHECK_FALSE(store.has_changes());
+    auto [later, later_answer] = heph::inbox::oneshot<change_reply>();
+    store.take(notes::remove_call(a_remove("x"), std::move(later)));
+    CHECK(outcome_of(std::move(later_answer)) == change_outcome::failed);
+    auto [read, read_answer] = heph::inbox::oneshot<notes::get_reply>();
+    notes::get_note asked;
+    asked.id = "x";
+    store.take(notes::get_call(std::move(asked), std::move(read)));
+    const auto found = std::move(read_answer).try_recv();
+    REQUIRE(found);
+    CHECK(found->found);
+}

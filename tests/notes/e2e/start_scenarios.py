@@ -34,6 +34,7 @@ def test_busy_ports_are_told(world):
     busy.listen()
     taken = "127.0.0.1:%d" % busy.getsockname()[1]
     refusal(world, ADDRESS, "--http", taken, says=taken)
+    refusal(world, ADDRESS, "--http", taken, "--threads", "3", says=taken)
     refusal(world, ADDRESS, "--node", "a", "--listen", taken, "--peer",
             f"b=127.0.0.1:{free_ports(1)[0]}", "--secret-file", world.secret(), says=taken)
     refusal(world, ADDRESS, "--http", "192.0.2.1:80", says="192.0.2.1:80")
