@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import socket
 import threading
 import time
@@ -60,6 +61,49 @@ def test_kill_loses_nothing_acknowledged(world):
             each.check(a)
         storms[-1].check(b)
     print(sum(each.count() for each in storms), "acknowledged notes, none lost in 4 kills")
+    assert a.stop() == 0 and b.stop() == 0
+
+
+def test_both_killed_at_once(world):
+    a, b = world.pair("--threads", "2")
+    storms = []
+    for round_number in range(3):
+        a.start()
+        b.start()
+        wait_until_linked(a, b)
+        for storm in storms:
+            storm.check(a)
+        storm = Storm([a, b], f"round{round_number}")
+        wait_for("200 writes", lambda: storm.count() >= 200)
+        a.kill()
+        b.kill()
+        storm.stop()
+        storms.append(storm)
+    a.start()
+    b.start()
+    wait_until_linked(a, b)
+    for storm in storms:
+        storm.check(b)
+    assert a.stop() == 0 and b.stop() == 0
+
+
+def test_hung_owner_is_told_and_recovers(world):
+    a, b = world.pair()
+    a.start()
+    b.start()
+    wait_until_linked(a, b)
+    of_a, of_b = ids_of("a", 1)[0], ids_of("b", 1)[0]
+    assert a.put(of_a, b"x").status == 201
+    assert a.put(of_b, b"x").status == 201
+    b.process.send_signal(signal.SIGSTOP)
+    wait_for("the halt of all threads", lambda: set(b.thread_states()) == {"T"})
+    started = time.monotonic()
+    answer = a.get(of_b)
+    assert answer.problem()["status"] == 503 and "retry-after" in answer.headers
+    assert time.monotonic() - started < 10, "a hung owner must not hold requests up for long"
+    assert a.get(of_a).status == 200
+    b.process.send_signal(signal.SIGCONT)
+    wait_for("the recovery", lambda: a.get(of_b).status == 200)
     assert a.stop() == 0 and b.stop() == 0
 
 

@@ -150,6 +150,12 @@ class Node:
         self.reader.join()
         return status
 
+    def thread_states(self):
+        """Gives each thread's state as the kernel names it: R, S, T (stopped), ..."""
+        for task in os.listdir(f"/proc/{self.process.pid}/task"):
+            with open(f"/proc/{self.process.pid}/task/{task}/stat", encoding="ascii") as file:
+                yield file.read().rpartition(")")[2].split()[0]
+
     def connect(self, timeout=15):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
