@@ -33,7 +33,8 @@ consteval std::array<std::uint8_t, 256> make_char_classes() {
     mark("!$&'()*+,;=", host_char | target);
     mark("%:@/", target);
     mark("?", query_char);
-    // No URI has these, and yet browsers and scripts send them (RFC 9112, 3.2 allows for that).
+    // No URI has these, and yet browsers and scripts send them; a 400 is only recommended for them
+    // (RFC 9112, 3).
     mark("[]^{|}", target);
     mark("\"\\`", query_char);
     return classes;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
+#include <cstring>
 
 #include "../chars.hpp"
 
@@ -139,7 +140,9 @@ void head_reader::blank_tabs_at_line_ends() noexcept {
     char* at = head_->headers_.text_.data();
     char* const end = at + head_->headers_.text_.size();
     const auto is_white = [](char c) { return c == ' ' || c == '\t'; };
-    while ((at = std::find(at, end, '\t')) != end) {
+    for (;;) {
+        at = static_cast<char*>(std::memchr(at, '\t', static_cast<std::size_t>(end - at)));
+        if (at == nullptr) { return; }
         char* const behind = std::find_if_not(at, end, is_white);
         if (behind != end && *behind == '\r') { std::fill(at, behind, ' '); }
         at = behind;
