@@ -14,8 +14,12 @@ namespace {
 void enqueue(process_header& process) noexcept {
     worker_core* here = current_worker();
     worker_link& home = *process.home;
-    if (process.shared && process.pins == 0) {
-        home.push_shared(process);
+    if (process.shared && process.pins.load(std::memory_order_acquire) == 0) {
+        // From elsewhere, a busy worker cannot be told from one that is about to look: an idle one
+        // is woken, too. This worker looks in this turn.
+        if (!home.push_shared(process) && (here == nullptr || &here->link() != &home)) {
+            process.core->wake_a_thief(home);
+        }
         return;
     }
     if (here != nullptr && &here->link() == &home) {

@@ -44,7 +44,11 @@ void runtime_core::add_shared(std::shared_ptr<runtime_core> self,
             if (shared_live_ != nullptr) { shared_live_->live_previous = &process; }
             shared_live_ = &process;
             process.state.store(process_header::woken, std::memory_order_relaxed);
-            process.home->push_shared(process);
+            // Nothing of the process is looked at after the push: a worker may have it already.
+            worker_link& home = *process.home;
+            if (!home.push_shared(process) && (here == nullptr || &here->link() != &home)) {
+                wake_a_thief(home);
+            }
             return;
         }
     }

@@ -188,10 +188,11 @@ void worker_core::run_process(process_header& process) {
     polled_ = nullptr;
     // Release: the next waker to find it idle reads `home` and `pins`. From here on, another
     // worker may run it, unless it was woken meanwhile.
-    const bool to_be_shared = process.shared && process.pins == 0;
+    const bool to_be_shared = process.shared && process.pins.load(std::memory_order_relaxed) == 0;
     std::uint32_t running = process_header::running;
     if (process.state.compare_exchange_strong(running, 0, std::memory_order_acq_rel)) { return; }
-    process.state.store(process_header::woken, std::memory_order_release);
+    // Again a read-modify-write, to acquire what was written before a second wake that came since.
+    process.state.exchange(process_header::woken, std::memory_order_acq_rel);
     if (to_be_shared) {
         link_.push_shared(process);
     } else {

@@ -27,7 +27,7 @@ void worker_link::push_remote(process_header& process) noexcept {
     notify();
 }
 
-void worker_link::push_shared(process_header& process) noexcept {
+bool worker_link::push_shared(process_header& process) noexcept {
     {
         const std::lock_guard lock(shared_);
         process.next = nullptr;
@@ -39,7 +39,7 @@ void worker_link::push_shared(process_header& process) noexcept {
         shared_tail_ = &process;
         shared_count_.fetch_add(1, std::memory_order_seq_cst);
     }
-    notify();
+    return notify();
 }
 
 bool worker_link::notify() noexcept {

@@ -28,8 +28,9 @@ public:
 
     /// Queues a woken process that only this worker may poll, and wakes the worker.
     void push_remote(process_header& process) noexcept;
-    /// Queues a woken process that other workers may take, and wakes the worker.
-    void push_shared(process_header& process) noexcept;
+    /// Queues a woken process that other workers may take, and wakes the worker. Gives whether it
+    /// slept.
+    bool push_shared(process_header& process) noexcept;
     /// Wakes the worker if it sleeps. Gives whether it did.
     bool notify() noexcept;
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <utility>
 
 #include <heph/rt/detail/process.hpp>
@@ -16,7 +18,7 @@ public:
     explicit pin(process_header* process) noexcept : process_(process) {
         if (process_ != nullptr) {
             add_reference(*process_);
-            ++process_->pins;
+            change_pins(+1);
         }
     }
     pin(pin&& other) noexcept : process_(std::exchange(other.process_, nullptr)) {}
@@ -27,12 +29,18 @@ public:
     }
     ~pin() {
         if (process_ != nullptr) {
-            --process_->pins;
+            change_pins(-1);
             drop_reference(*process_);
         }
     }
 
 private:
+    // Only one thread writes: no read-modify-write is needed.
+    void change_pins(int by) noexcept {
+        const std::uint32_t before = process_->pins.load(std::memory_order_relaxed);
+        process_->pins.store(before + static_cast<std::uint32_t>(by), std::memory_order_release);
+    }
+
     process_header* process_ = nullptr;
 };
 

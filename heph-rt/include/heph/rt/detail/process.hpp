@@ -64,7 +64,10 @@ struct process_header {
     const process_vtable* vtable;
     std::atomic<std::uint32_t> references{1};  // The first one is the live list's.
     std::atomic<std::uint32_t> state{0};
-    std::uint32_t pins = 0;          // Changed only by whoever polls it.
+    // Changed on the home worker's thread; a waker's thread may look at any time. Release: what
+    // that thread did comes before the poll by another worker that the last pin's end allows.
+    // Acquire, in `enqueue`: pairs with it.
+    std::atomic<std::uint32_t> pins{0};
     bool shared = false;             // Thread-safe: may be polled by any worker, if not pinned.
     bool killed = false;             // To be dropped instead of polled. Its worker's.
     process_header* next = nullptr;  // In the one queue it is in.

@@ -1,0 +1,160 @@
+// Thread-safe processes between workers: who runs them, and that wakes are neither lost nor races.
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <heph/core/either.hpp>
+#include <heph/core/yield.hpp>
+#include <heph/rt/stopping.hpp>
+#include <heph/rt/timer.hpp>
+
+#include "on_runtime.hpp"
+
+using namespace std::chrono_literals;
+using heph::task;
+using heph::rt::worker;
+using heph::test::quiet_setup;
+
+namespace {
+
+constexpr auto patience = 10s;  // For what is expected to happen at once.
+
+// Waits on a plain thread, or on a worker that is to be busy. Gives whether it happened.
+template <typename Condition>
+bool spin_until(Condition happened) {
+    const auto until = std::chrono::steady_clock::now() + patience;
+    while (!happened()) {
+        if (std::chrono::steady_clock::now() > until) { return false; }
+        std::this_thread::yield();
+    }
+    return true;
+}
+
+// Lets threads wake one task. Ready once set, until it is taken.
+class event {
+public:
+    void set() {
+        set_.store(true, std::memory_order_release);
+        heph::waker waiting;
+        {
+            const std::lock_guard lock(mutex_);
+            waiting = waiting_;
+        }
+        waiting.wake();
+    }
+
+    class wait_future {
+    public:
+        using value_type = void;
+        explicit wait_future(event& source) noexcept : source_(&source) {}
+        heph::polled<void> poll(const heph::waker& waker) {
+            {
+                const std::lock_guard lock(source_->mutex_);
+                source_->waiting_ = waker;
+            }
+            if (source_->set_.exchange(false, std::memory_order_acq_rel)) { return heph::ready; }
+            return heph::pending;
+        }
+
+    private:
+        event* source_;
+    };
+    wait_future wait() noexcept { return wait_future(*this); }
+
+private:
+    std::atomic<bool> set_{false};
+    std::mutex mutex_;
+    heph::waker waiting_;
+};
+
+// What the test of the busy worker shares.
+struct meeting {
+    std::atomic<std::thread::id> parked_on{};
+    std::atomic<std::thread::id> ran_on{};
+    std::atomic<bool> blocking{false};
+    std::atomic<bool> ran_meanwhile{false};
+    event wake;
+    std::array<event, 2> begin;
+};
+
+task<> park_and_run(meeting* here) {
+    here->parked_on = std::this_thread::get_id();
+    co_await here->wake.wait();
+    here->ran_on = std::this_thread::get_id();
+}
+
+task<> block_where_it_parked(meeting* here, std::size_t index) {
+    co_await here->begin[index].wait();
+    if (here->parked_on.load() != std::this_thread::get_id()) { co_return; }
+    here->blocking = true;
+    here->ran_meanwhile = spin_until([&] { return here->ran_on.load() != std::thread::id(); });
+}
+
+}  // namespace
+
+TEST_CASE("sharing: an idle worker runs what is woken while the worker it last ran on is busy",
+          "[rt][sharing]") {
+    meeting here;
+    auto runtime = quiet_setup().threads(2).build();
+    REQUIRE(runtime);
+    runtime->shared().spawn_future(park_and_run(&here));
+    runtime->run_on_workers([&here](worker& worker) {
+        worker.spawn_future(block_where_it_parked(&here, worker.index()));
+    });
+    std::atomic<bool> in_time{false};
+    std::jthread outside([&] {
+        if (!spin_until([&] { return here.parked_on.load() != std::thread::id(); })) { return; }
+        here.begin[0].set();
+        here.begin[1].set();
+        if (!spin_until([&] { return here.blocking.load(); })) { return; }
+        here.wake.set();
+        in_time = true;
+    });
+    CHECK(runtime->start());
+    CHECK(in_time);
+    CHECK(here.ran_meanwhile);
+    CHECK(here.ran_on.load() != here.parked_on.load());
+}
+
+TEST_CASE("sharing: processes woken by other threads while a stop is announced run to their end",
+          "[rt][sharing]") {
+    constexpr std::size_t processes = 32;
+    for (int round = 0; round < 20; ++round) {
+        std::vector<event> events(processes);
+        std::atomic<std::size_t> woken{0};
+        std::atomic<std::size_t> ended{0};
+        auto runtime = quiet_setup().threads(2).build();
+        REQUIRE(runtime);
+        for (event& each : events) {
+            runtime->shared().spawn_future([](event* mine, std::atomic<std::size_t>* polls,
+                                              std::atomic<std::size_t>* count) -> task<> {
+                heph::rt::stopping stop;
+                for (bool stopped = false; !stopped;) {
+                    auto first = heph::either(stop, mine->wait());
+                    const auto event = co_await first;
+                    stopped = event.index() == 0;
+                    polls->fetch_add(1, std::memory_order_relaxed);
+                }
+                ++*count;
+            }(&each, &woken, &ended));
+        }
+        std::jthread outside([&, shared = runtime->shared()](std::stop_token end) {
+            while (!end.stop_requested()) {
+                for (event& each : events) { each.set(); }
+                if (woken.load(std::memory_order_relaxed) > 10 * processes) {
+                    shared.request_stop();
+                }
+            }
+        });
+        CHECK(runtime->start());
+        outside.request_stop();
+        outside.join();
+        CHECK(ended == processes);
+    }
+}
