@@ -49,6 +49,7 @@ peer_pointer hub::peer_named(std::string_view name) {
     made->not_up_since = rt::clock::now();
     peers_.emplace(made->name, made);
     port_->set_peer(made->name, false);
+    times_changed_.set();  // It is forgotten if it does not come up.
     return made;
 }
 

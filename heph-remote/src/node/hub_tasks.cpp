@@ -167,7 +167,7 @@ task<std::string> hub::dial_once(hub_pointer self, peer_pointer with) {
     auto& connected = std::get<0>(first);
     if (!connected) { co_return "it does not answer" + after(settings.handshake_time); }
     if (!*connected) { co_return connected->error().message(); }
-    if (with->is_up()) { co_return std::string(); }
+    if (with->is_up() || self->stopped_.is_set()) { co_return std::string(); }
     auto engine = self->tls_.client();
     if (!engine) { co_return "TLS: " + engine.error().message(); }
     const auto made = self->add_connection(std::move(**connected), std::move(*engine),

@@ -1,28 +1,58 @@
-// A message as it travels between nodes: described once, encoded, and decoded with bounds.
+// Two nodes in one program: "a" offers a counter, "b" finds it over TLS and asks it.
 
-#include <cstddef>
+#include <chrono>
 #include <iostream>
 #include <span>
-#include <string>
-#include <vector>
+#include <string_view>
+#include <variant>
 
-#include <heph/remote/codec/codec.hpp>
-#include <heph/remote/message.hpp>
+#include <heph/core/match.hpp>
+#include <heph/core/supervisor.hpp>
+#include <heph/remote/node.hpp>
+#include <heph/rt/runtime.hpp>
 
-struct note_put {
-    std::string id;
-    std::string body;
+using namespace std::chrono_literals;
+namespace remote = heph::remote;
+
+struct add {
+    int amount = 0;
 };
-HEPH_MESSAGE(note_put, "notes.put", 1, id, body)
+HEPH_MESSAGE(add, "example.add", 1, amount)
+using get_total = heph::rpc<void, int>;
+using counter_message = std::variant<add, get_total>;
+
+heph::task<> counter(heph::rt::local_context<counter_message> ctx) {
+    int total = 0;
+    while (auto message = co_await ctx.receive()) {
+        heph::match(
+            *message, [&](add& m) { total += m.amount; },
+            [&](get_total& call) { call.respond(total); });
+    }
+}
+
+heph::task<> ask(heph::rt::local_context<> ctx, remote::node node) {
+    auto found = co_await node.find<counter_message>("a", "counter", 5s);
+    if (found) {
+        const add three{3};
+        const auto sent = co_await found->send(three);
+        const auto total = co_await found->rpc(1s);
+        if (sent && total) { std::cout << "the counter at node a says " << *total << '\n'; }
+    }
+    ctx.runtime().request_stop();
+}
 
 int main() {
-    const note_put sent{"shopping", "Buy milk"};
-    std::vector<std::byte> bytes = heph::remote::encode(sent);
-    const auto received = heph::remote::decode<note_put>(bytes);
-    if (!received) { return 1; }
-    std::cout << received->id << ": " << received->body << '\n';
-
-    bytes.pop_back();  // What is cut short is an error, not a guess.
-    std::cout << "cut short: " << (heph::remote::decode<note_put>(bytes) ? "taken" : "refused")
-              << '\n';
+    const std::string_view words = "for an example only";  // otherwise: heph::rt::tls::load_secret
+    const auto secret = heph::rt::tls::secret::copy_of(std::as_bytes(std::span(words)));
+    auto runtime = heph::rt::setup{}.name("example").build();
+    if (!runtime) { return heph::rt::report(runtime.error()); }
+    runtime->run_on_workers([&secret](heph::rt::worker& worker) {
+        auto settings = remote::options("a", secret.value()).listen("127.0.0.1:0");
+        auto a = remote::node::start(worker, settings).value();
+        a.publish("counter", worker.spawn(heph::no_supervisor{}, heph::actor_fn(counter)));
+        auto others = remote::options("b", secret.value()).peer("a", a.address());
+        auto b = remote::node::start(worker, others).value();
+        worker.spawn(heph::no_supervisor{}, heph::actor_fn(ask), b);
+    });
+    return heph::rt::report(runtime->start());
 }
