@@ -66,7 +66,7 @@ double on_one_thread(std::size_t capacity) {
     for (std::uint64_t i = 0; i < count; ++i) {
         M got{};
         if (!queue.try_send(make_message<M>(i)) || !queue.try_recv(got)) { break; }
-        sum += got.value;
+        sum += got.value();
     }
     const double took = nanoseconds(start, count);
     check(sum, count * (count - 1) / 2, Queue::name);
@@ -96,7 +96,7 @@ double between_threads(std::size_t capacity) {
     for (std::uint64_t left = Senders * each; left != 0;) {
         M got{};
         if (queue.try_recv(got)) {
-            sum += got.value;
+            sum += got.value();
             --left;
         } else {
             waiting.lose();
@@ -119,7 +119,7 @@ double blocking(std::size_t capacity) {
     });
     std::uint64_t sum = 0;
     const auto start = line.start();
-    for (std::uint64_t i = 0; i < count; ++i) { sum += queue.recv().value; }
+    for (std::uint64_t i = 0; i < count; ++i) { sum += queue.recv().value(); }
     const double took = nanoseconds(start, count);
     check(sum, count * (count - 1) / 2, Queue::name);
     return took;

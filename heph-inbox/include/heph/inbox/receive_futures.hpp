@@ -53,11 +53,7 @@ public:
         this->waits_ = now == detail::readiness::nothing_yet;
         if (this->waits_) { return pending; }
         if (now == detail::readiness::disconnected) { return polled<value_type>(std::nullopt); }
-        polled<value_type> taken(std::in_place, std::in_place,
-                                 std::move(this->from_->state_->at(this->from_->position_)));
-        this->from_->release();
-        this->from_->state_->wake_waiting_sender();
-        return taken;
+        return this->from_->template take<polled<value_type>>(std::in_place, std::in_place);
     }
 
 private:

@@ -66,10 +66,7 @@ public:
             // The last sender may have sent just before it went.
             if (!has_message()) { return std::unexpected(recv_error::disconnected); }
         }
-        std::expected<T, recv_error> taken(std::in_place, std::move(state_->at(position_)));
-        release();
-        state_->wake_waiting_sender();
-        return taken;
+        return take<std::expected<T, recv_error>>(std::in_place);
     }
 
     /// Takes what is there, at most as many as `out` has room for, and assigns it to the elements
@@ -171,6 +168,16 @@ private:
         state_->destroy(position_);
         state_->release_slot(position_);
         ++position_;
+    }
+
+    // Gives the next message in a `Result`. A function by itself, so that g++ builds the result in
+    // its place: copying it there costs as much as all the rest.
+    template <typename Result, typename... InPlace>
+    [[nodiscard]] Result take(InPlace... in_place) noexcept {
+        Result taken(in_place..., std::move(state_->at(position_)));
+        release();
+        state_->wake_waiting_sender();
+        return taken;
     }
 
     [[nodiscard]] detail::readiness poll_ready(const waker& who) noexcept {

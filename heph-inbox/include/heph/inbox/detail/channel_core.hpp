@@ -42,8 +42,12 @@ struct claim {
 /// read it for free. `head_`, which all senders write, begins the second one.
 class channel_core {
 public:
-    channel_core(std::size_t capacity, std::uint32_t mask) noexcept
-        : capacity_(static_cast<std::uint32_t>(capacity)), mask_(mask) {}
+    /// The slots begin `slots_offset` bytes behind the beginning of the core.
+    channel_core(std::size_t capacity, std::size_t slots, std::size_t slots_offset) noexcept
+        : capacity_(static_cast<std::uint32_t>(capacity)),
+          mask_(static_cast<std::uint32_t>(slots - 1)),
+          sequence_offset_(static_cast<std::uint8_t>(sequence_offset(slots))),
+          slots_offset_(static_cast<std::uint32_t>(slots_offset)) {}
     channel_core(const channel_core&) = delete;
     channel_core& operator=(const channel_core&) = delete;
 
@@ -280,7 +284,7 @@ public:
 
     /// Builds the sequence numbers. *Requires*: the memory behind the core is there.
     void make_sequence() noexcept {
-        std::byte* memory = reinterpret_cast<std::byte*>(this) + sequence_offset(mask_ + 1U);
+        std::byte* memory = reinterpret_cast<std::byte*>(this) + sequence_offset_;
         for (std::uint32_t i = 0; i <= mask_; ++i) {
             // A slot that no message may use in the first round looks as if its message of the
             // round before, which never was, had not been released yet.
@@ -289,7 +293,7 @@ public:
         }
     }
 
-    [[nodiscard]] std::size_t slot_count() const noexcept { return std::size_t{mask_} + 1; }
+    [[nodiscard]] std::size_t slots_offset() const noexcept { return slots_offset_; }
 
     [[nodiscard]] std::size_t index(std::uint64_t position) const noexcept {
         return static_cast<std::size_t>(position) & mask_;
@@ -316,8 +320,8 @@ private:
     }
 
     [[nodiscard]] const sequence_type& sequence(std::uint64_t position) const noexcept {
-        const auto* memory = reinterpret_cast<const std::byte*>(this) +
-                             sequence_offset(mask_ + 1U) + index(position) * sizeof(sequence_type);
+        const auto* memory = reinterpret_cast<const std::byte*>(this) + sequence_offset_ +
+                             index(position) * sizeof(sequence_type);
         return *std::launder(reinterpret_cast<const sequence_type*>(memory));
     }
     [[nodiscard]] sequence_type& sequence(std::uint64_t position) noexcept {
@@ -401,7 +405,8 @@ private:
     wait_list joins_;    // Guarded by `lock_`.
     spin_lock lock_;
     std::atomic<bool> senders_wait_ = false;  // Whether `senders_` has entries. Written under lock.
-    [[maybe_unused]] std::byte padding_[6] = {};
+    std::uint8_t sequence_offset_;            // Kept, as they are needed for each message.
+    std::uint32_t slots_offset_;
     std::atomic<std::uint64_t> head_ = 0;  // Position of the next message, and two bits.
 };
 

@@ -49,7 +49,7 @@ public:
         }
         const std::size_t slots = std::bit_ceil(capacity);
         void* memory = ::operator new(bytes(slots), alignment);
-        auto* made = ::new (memory) channel_state(capacity, static_cast<std::uint32_t>(slots - 1));
+        auto* made = ::new (memory) channel_state(capacity, slots, slots_offset(slots));
         made->make_sequence();
         return made;
     }
@@ -94,6 +94,8 @@ private:
     using channel_core::channel_core;
     ~channel_state() = default;
 
+    using channel_core::slots_offset;
+
     static constexpr std::size_t slots_offset(std::size_t slots) noexcept {
         const std::size_t end = sequence_offset(slots) + slots * sizeof(std::uint32_t);
         // The slots of a large channel begin in a cache line of their own.
@@ -103,8 +105,8 @@ private:
     }
 
     [[nodiscard]] T* slot(std::uint64_t position) noexcept {
-        std::byte* memory = reinterpret_cast<std::byte*>(this) + slots_offset(slot_count()) +
-                            index(position) * sizeof(T);
+        std::byte* memory =
+            reinterpret_cast<std::byte*>(this) + slots_offset() + index(position) * sizeof(T);
         return std::launder(reinterpret_cast<T*>(memory));
     }
 };
