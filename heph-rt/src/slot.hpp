@@ -23,6 +23,7 @@
 
 #include <netinet/in.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -62,7 +63,7 @@ struct slot {
     slot_state state = slot_state::free;
     slot_kind kind = slot_kind::plain;
     bool armed = false;    // Multishot: the kernel still has it.
-    bool pausing = false;  // Multishot receive: a cancel is on its way, to pause it.
+    bool pausing = false;  // Multishot: a cancel is on its way, to pause it.
     bool starved = false;  // Multishot receive: it ended for want of provided buffers.
     bool ended = false;    // Multishot receive: the peer sends no more.
     std::uint32_t index = 0;
@@ -74,10 +75,14 @@ struct slot {
     buffer data;
     socket_address address{};
     chunk_queue chunks;
-    std::vector<int> accepted;  // Oldest last.
+    std::vector<int> accepted;       // Oldest first.
+    std::size_t accepted_taken = 0;  // So many of them, from the first, are gone.
     std::unique_ptr<std::string> path;
     slot* next_free = nullptr;
 
+    [[nodiscard]] std::size_t accepted_waiting() const noexcept {
+        return accepted.size() - accepted_taken;
+    }
     [[nodiscard]] std::uint64_t user_data() const noexcept {
         return std::uint64_t{generation} << 32U | index;
     }

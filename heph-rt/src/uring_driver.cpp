@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <new>
 #include <utility>
 
 #include <heph/inbox/assert.hpp>
@@ -22,6 +23,9 @@ constexpr std::uint64_t event_descriptor = std::uint64_t{1} << 63U;
 
 // So many untaken chunks of one stream pause its receive.
 constexpr std::uint32_t chunks_max = 16;
+
+// So many untaken connections pause an accept; the others wait in the listener's backlog.
+constexpr std::size_t accepted_max = 64;
 
 // The kernel takes a length of 32 bits; what is longer takes several operations.
 constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30U;
@@ -234,25 +238,27 @@ void uring_driver::wait(std::optional<std::chrono::milliseconds> timeout) noexce
     reap();
 }
 
-unsigned uring_driver::reap() noexcept {
-    unsigned head = 0;
-    unsigned taken = 0;
-    io_uring_cqe* entry = nullptr;
-    io_uring_for_each_cqe(&ring_, head, entry) {
-        ++taken;
-        if (entry->user_data == ignored) { continue; }
-        if (entry->user_data == event_descriptor) {
+void uring_driver::reap() noexcept {
+    // Each is copied and given back before it is dealt with: that may need the submission queue,
+    // and a full one may have to take completions, here again, before it goes on.
+    for (unsigned left = io_uring_cq_ready(&ring_); left != 0; --left) {
+        io_uring_cqe* entry = nullptr;
+        if (io_uring_peek_cqe(&ring_, &entry) != 0) { break; }
+        const std::uint64_t user_data = entry->user_data;
+        const std::int32_t result = entry->res;
+        const std::uint32_t flags = entry->flags;
+        io_uring_cqe_seen(&ring_, entry);
+        if (user_data == ignored) { continue; }
+        if (user_data == event_descriptor) {
             event_watched_ = false;
             continue;
         }
-        slot* operation = slots_->find(entry->user_data);
+        slot* operation = slots_->find(user_data);
         HEPH_ASSERT(operation != nullptr);
-        if (operation != nullptr) { complete(*operation, entry->res, entry->flags); }
+        if (operation != nullptr) { complete(*operation, result, flags); }
     }
-    io_uring_cq_advance(&ring_, taken);
     if (!event_watched_) { watch_event(); }
     if (buffers_ != nullptr) { buffers_->collect_returned(); }
-    return taken;
 }
 
 void uring_driver::complete(slot& operation, std::int32_t result, std::uint32_t flags) noexcept {
@@ -311,9 +317,21 @@ void uring_driver::complete_receive(slot& operation, std::int32_t result,
 
 void uring_driver::complete_accept(slot& operation, std::int32_t result) noexcept {
     if (result >= 0) {
-        operation.accepted.insert(operation.accepted.begin(), result);
+        try {
+            operation.accepted.push_back(result);
+        } catch (const std::bad_alloc&) {
+            ::close(result);
+            operation.result = -ENOMEM;
+        }
     } else if (result != -ECANCELED) {
         operation.result = result;
+    }
+    if (!operation.armed) {
+        operation.pausing = false;
+    } else if (operation.accepted_waiting() >= accepted_max && !operation.pausing &&
+               operation.state == slot_state::in_flight) {
+        operation.pausing = true;
+        cancel(operation);
     }
 }
 
@@ -329,8 +347,11 @@ void uring_driver::discard_result(slot& operation) noexcept {
             if (operation.chunks.count != 0) { buffers_->discard(operation.chunks); }
             break;
         case slot_kind::accepts:
-            for (const int descriptor : operation.accepted) { ::close(descriptor); }
+            for (std::size_t i = operation.accepted_taken; i < operation.accepted.size(); ++i) {
+                ::close(operation.accepted[i]);
+            }
             operation.accepted.clear();
+            operation.accepted_taken = 0;
             break;
     }
 }

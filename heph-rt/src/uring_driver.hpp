@@ -89,7 +89,7 @@ private:
     [[nodiscard]] io_uring_sqe& next_submission() noexcept;
     io_uring_sqe& submission_for(slot& operation) noexcept;
     void watch_event() noexcept;
-    unsigned reap() noexcept;
+    void reap() noexcept;
     void complete(slot& operation, std::int32_t result, std::uint32_t flags) noexcept;
     void complete_receive(slot& operation, std::int32_t result, std::uint32_t flags) noexcept;
     void complete_accept(slot& operation, std::int32_t result) noexcept;

@@ -180,9 +180,12 @@ polled<accept_future::value_type> accept_future::poll(const waker& waker) {
     }
     slot& operation = listener.accepting_.state();
     if (!worker->owns(operation)) { return value_type(std::unexpect, errc::wrong_worker); }
-    if (!operation.accepted.empty()) {
-        const int descriptor = operation.accepted.back();
-        operation.accepted.pop_back();
+    if (operation.accepted_waiting() != 0) {
+        const int descriptor = operation.accepted[operation.accepted_taken++];
+        if (operation.accepted_waiting() == 0) {
+            operation.accepted.clear();
+            operation.accepted_taken = 0;
+        }
         return value_type(std::in_place, socket_handle(descriptor));
     }
     if (operation.result < 0) {
