@@ -207,7 +207,8 @@ task<> drive(endpoint to, worker here, tally* counts, std::uint32_t seed, int co
         here.spawn_future(client(alive_mark(*counts), to, counts, of_client));
         if (i % 40 == 39) { co_await heph::rt::timer(1ms); }
     }
-    co_await heph::rt::timer(100ms);
+    // Until nobody is left, as long as this machine takes for it within reason.
+    for (int i = 0; i < 500 && counts->alive > 0; ++i) { co_await heph::rt::timer(10ms); }
     here.request_stop();
 }
 
@@ -248,8 +249,8 @@ TEST_CASE("server: connections destroyed at any suspension point leave nothing b
         CAPTURE(seed);
         const tally counts = run_seed(seed, 1500);
         CHECK(counts.alive == 0);
-        CHECK(counts.dropped > 300);
-        CHECK(counts.ended > 300);
+        CHECK(counts.dropped > 200);
+        CHECK(counts.ended > 200);
         CHECK(counts.answers > 200);
     }
 }
