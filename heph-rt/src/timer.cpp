@@ -85,17 +85,19 @@ polled<void> interval::next_future::poll(const waker& waker) {
         if (!node_.waker.will_wake(waker)) { node_.waker = waker; }
         return pending;
     }
-    const auto period = std::max<std::uint64_t>(1, detail::ceil_ms(every.period_));
-    const std::uint64_t now = detail::worker_now_ms();
+    // The points in time are not a worker's: the next one may be waited for on another worker.
+    const auto period = std::clamp<clock::duration>(every.period_, std::chrono::milliseconds(1),
+                                                    clock::duration::max() / 2);
+    const auto now = clock::now();
     if (!every.started_) {
         every.started_ = true;
-        every.due_ms_ = now + period;
+        every.due_ = now + period;
     }
-    if (now >= every.due_ms_) {
-        every.due_ms_ += (now - every.due_ms_) / period * period + period;
+    if (now >= every.due_) {
+        every.due_ += (now - every.due_) / period * period + period;
         return ready;
     }
-    node_.arm(every.due_ms_, waker);
+    node_.arm(detail::worker_ms_at(every.due_), waker);
     return pending;
 }
 

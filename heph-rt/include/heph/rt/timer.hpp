@@ -121,7 +121,7 @@ public:
 
 private:
     clock::duration period_;
-    std::uint64_t due_ms_ = 0;
+    clock::time_point due_{};
     bool started_ = false;
 };
 
