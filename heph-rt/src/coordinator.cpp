@@ -29,6 +29,9 @@ constexpr std::array<std::pair<int, signal>, 6> handled_signals{{
     {SIGUSR2, signal::user2},
 }};
 
+// Nobody waits longer; what is added to the clock must not overflow.
+constexpr std::chrono::milliseconds grace_max = std::chrono::years(100);
+
 std::optional<signal> to_signal(std::uint32_t number) noexcept {
     for (const auto& [known, named] : handled_signals) {
         if (static_cast<std::uint32_t>(known) == number) { return named; }
@@ -61,7 +64,7 @@ blocked_signals::~blocked_signals() { pthread_sigmask(SIG_SETMASK, &previous_, n
 
 coordinator::coordinator(runtime_core& runtime, std::chrono::milliseconds grace,
                          std::vector<actor_ref<signal>> receivers)
-    : runtime_(runtime), grace_(grace), receivers_(std::move(receivers)) {}
+    : runtime_(runtime), grace_(std::min(grace, grace_max)), receivers_(std::move(receivers)) {}
 
 int coordinator::patience_ms() const noexcept {
     if (!stopping_) { return -1; }

@@ -40,6 +40,8 @@ struct runtime::state {
 
 namespace {
 
+constexpr std::size_t threads_max = 256;
+
 std::vector<int> allowed_cpus() {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -76,7 +78,7 @@ std::optional<error> check_range(const char* what, std::size_t value, std::size_
 }
 
 std::optional<error> check(const runtime_settings& settings) {
-    if (auto bad = check_range("threads", settings.threads, 1, 256)) { return bad; }
+    if (auto bad = check_range("threads", settings.threads, 1, threads_max)) { return bad; }
     if (auto bad = check_range("ring entries", settings.ring_entries, 8, 32'768)) { return bad; }
     if (auto bad = check_range("receive buffers", settings.receive_buffers, 8, 32'768)) {
         return bad;
@@ -194,7 +196,7 @@ std::expected<void, error> runtime::start() {
 }
 
 setup& setup::all_cores() {
-    settings_.threads = std::max<std::size_t>(1, allowed_cpus().size());
+    settings_.threads = std::clamp<std::size_t>(allowed_cpus().size(), 1, threads_max);
     return *this;
 }
 

@@ -292,6 +292,20 @@ TEST_CASE("runtime: what outlasts the grace time of a stop is dropped", "[rt][ru
     never.set();  // A waker may outlive its process and its runtime.
 }
 
+TEST_CASE("runtime: the longest grace time there is does not overflow", "[rt][runtime]") {
+    bool finished = false;
+    auto settings = quiet_setup();
+    settings.stop_grace(std::chrono::milliseconds::max());
+    run_on_worker(settings, [&finished](worker& worker) {
+        worker.spawn_future([](heph::rt::worker here, bool* done) -> task<> {
+            here.request_stop();
+            co_await heph::rt::timer(20ms);
+            *done = true;
+        }(worker, &finished));
+    });
+    CHECK(finished);
+}
+
 TEST_CASE("runtime: what is spawned on a runtime that has ended is dropped", "[rt][runtime]") {
     std::atomic<int> alive{0};
     event never;
