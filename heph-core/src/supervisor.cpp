@@ -1,3 +1,4 @@
+#include <cstddef>
 #include <string>
 
 #include <heph/core/log.hpp>
@@ -23,13 +24,20 @@ void log_failure(const failure& why, std::string_view what_now, bool critical) n
 
 bool restart_history::allow(std::chrono::steady_clock::time_point now) {
     if (limit_.restarts == 0) { return false; }
-    if (times_.size() < limit_.restarts) {
-        times_.push_back(now);
+    // What is too old makes room, so that a generous limit takes no more memory than it needs.
+    if (!times_.empty() && now - times_[oldest_] >= limit_.within) {
+        times_[oldest_] = now;
+        oldest_ = (oldest_ + 1) % times_.size();
         return true;
     }
-    if (now - times_[oldest_] < limit_.within) { return false; }
-    times_[oldest_] = now;
-    oldest_ = (oldest_ + 1) % times_.size();
+    if (times_.size() == limit_.restarts) { return false; }
+    // The newest one stands before the oldest one, or at the end.
+    if (oldest_ == 0) {
+        times_.push_back(now);
+    } else {
+        times_.insert(times_.begin() + static_cast<std::ptrdiff_t>(oldest_), now);
+        ++oldest_;
+    }
     return true;
 }
 

@@ -231,6 +231,26 @@ TEST_CASE("restart_history: counts restarts within any span of the period", "[co
     CHECK_FALSE(none.allow(start));
 }
 
+TEST_CASE("restart_history: keeps the order when it grows again", "[core][restart]") {
+    using clock = std::chrono::steady_clock;
+    heph::detail::restart_history history(heph::restart_limit{3, 10s});
+    const clock::time_point start{};
+    CHECK(history.allow(start));
+    CHECK(history.allow(start + 1s));
+    CHECK(history.allow(start + 10s));      // In the place of the first one.
+    CHECK(history.allow(start + 10500ms));  // Between that and the second one, of 1 s.
+    CHECK_FALSE(history.allow(start + 10900ms));
+    CHECK(history.allow(start + 11s));
+    CHECK_FALSE(history.allow(start + 19s));  // 10 s, 10.5 s and 11 s.
+    CHECK(history.allow(start + 20s));
+    CHECK_FALSE(history.allow(start + 20400ms));
+    CHECK(history.allow(start + 20500ms));
+    CHECK(history.allow(start + 21s));
+    CHECK_FALSE(history.allow(start + 29s));
+    heph::detail::restart_history endless(heph::restart_limit{static_cast<std::size_t>(-1), 0s});
+    for (int i = 0; i < 1000; ++i) { REQUIRE(endless.allow(start)); }
+}
+
 TEST_CASE("restart: a failure to make the new actor is decided once more", "[core][restart]") {
     std::vector<failure_stage> stages;
     std::vector<std::string> messages;

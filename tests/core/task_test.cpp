@@ -127,6 +127,21 @@ TEST_CASE("task: a wake polls the innermost leaf once, however deep the chain is
     CHECK(gate.polls == 3);
 }
 
+TEST_CASE("task: a chain of thousands may be dropped, and may end", "[core][task]") {
+    constexpr int depth = 5000;
+    gate gate;
+    {
+        task<int> dropped = nested(depth, &gate);
+        CHECK_FALSE(dropped.poll(waker()).is_ready());
+        CHECK(gate.waiting == 1);
+    }
+    CHECK(gate.waiting == 0);
+    task<int> running = nested(depth, &gate);
+    CHECK_FALSE(running.poll(waker()).is_ready());
+    gate.open(3);
+    CHECK(running.poll(waker()).value() == 3);
+}
+
 TEST_CASE("task: gives a value that can only be moved", "[core][task]") {
     auto result = move_only().poll(waker());
     REQUIRE(result.is_ready());

@@ -139,7 +139,7 @@ struct restart_limit {
 
 namespace detail {
 
-/// Remembers the last restarts, as many as are allowed in a period: O(1) each.
+/// Remembers the last restarts, at most as many as are allowed in a period.
 class restart_history {
 public:
     explicit restart_history(restart_limit limit) noexcept : limit_(limit) {}
@@ -151,7 +151,7 @@ public:
 
 private:
     restart_limit limit_;
-    std::vector<std::chrono::steady_clock::time_point> times_;  // A ring once it is full.
+    std::vector<std::chrono::steady_clock::time_point> times_;  // A ring.
     std::size_t oldest_ = 0;
 };
 

@@ -39,9 +39,10 @@
 //     Numbers wrap at 2^32, and are compared by their distance, which stays below 2^30.
 //
 // The word `head`
-//     parked: set by a receiver that waits for position `head`, after it left its waker. Cleared by
-//         whoever claims that position, who then wakes. So a wake costs senders nothing but a look
-//         at a bit that they read anyway, and each wait has one wake.
+//     parked: set by a receiver that waits, after it left its waker. Cleared by whoever claims the
+//         next position, who then wakes. So a wake costs senders nothing but a look at a bit that
+//         they read anyway, and each wait has one wake. When a sender was faster, the bit stays set
+//         beyond the position that was waited for: one spurious wake, if anyone waits at all.
 //     closed: set once, when receiver and manager are gone. No claim succeeds after it.
 //
 // Costs: a send is one contended read-modify-write (`head`) and one store; a receive has none
