@@ -92,16 +92,26 @@ std::expected<options, early_exit> parse_options(int argc, const char* const* ar
     std::vector<std::string> peers;
     CLI::App app("Keeps notes, and serves them over HTTP, on one node or on several linked ones.",
                  "notes");
-    app.add_option("--http", given.http, "Address to serve HTTP on")->capture_default_str();
-    auto* node = app.add_option("--node", given.node, "Name of this node")->capture_default_str();
-    app.add_option("--listen", given.listen, "Address on which other nodes reach this one");
-    app.add_option("--peer", peers, "NAME=ADDRESS of another node; may be repeated")
+    app.add_option("--http", given.http, "Address to serve HTTP on")
+        ->type_name("ADDRESS:PORT")
+        ->capture_default_str();
+    auto* node = app.add_option("--node", given.node, "Name of this node")
+                     ->type_name("NAME")
+                     ->capture_default_str();
+    app.add_option("--listen", given.listen, "Address on which other nodes reach this one")
+        ->type_name("ADDRESS:PORT");
+    app.add_option("--peer", peers, "Another node, b=127.0.0.1:9002 for one; may be repeated")
+        ->type_name("NAME=ADDRESS:PORT")
         ->take_all()
         ->allow_extra_args(false);
     app.add_option("--secret-file", given.secret_file,
-                   "File with the secret that all nodes share, 16 bytes or more, mode 0600");
-    app.add_option("--data", given.data, "Directory of this node's notes")->capture_default_str();
-    app.add_option("--threads", given.threads, "Worker threads")
+                   "File with the secret that all nodes share, 16 bytes or more, mode 0600")
+        ->type_name("FILE");
+    app.add_option("--data", given.data, "Directory of this node's notes")
+        ->type_name("DIR")
+        ->capture_default_str();
+    app.add_option("--threads", given.threads, "Worker threads, 1 to 64")
+        ->type_name("N")
         ->capture_default_str()
         ->check(CLI::Range(1, 64));
     try {

@@ -28,6 +28,13 @@ def test_wrong_arguments_are_told(world):
             says="--secret-file")
 
 
+def test_help_names_every_option(world):
+    node = world.single("--help").start(wait=False)
+    assert node.wait() == 0
+    for option in ("--http", "--node", "--listen", "--peer", "--secret-file", "--data", "--threads"):
+        assert node.logged(option), (option, node.log())
+
+
 def test_busy_ports_are_told(world):
     busy = socket.socket()
     busy.bind(("127.0.0.1", 0))
