@@ -1,16 +1,11 @@
-// Answers one request without a socket: bytes in, bytes out.
+// Greets whoever asks and measures what is sent, on http://127.0.0.1:8080 until SIGINT.
 
-#include <iostream>
 #include <string>
-#include <string_view>
 #include <utility>
 
-#include <heph/core/block_on.hpp>
 #include <heph/core/task.hpp>
-#include <heph/http/h1/request_parser.hpp>
-#include <heph/http/h1/response_writer.hpp>
-#include <heph/http/limits.hpp>
 #include <heph/http/router.hpp>
+#include <heph/http/server.hpp>
 
 namespace http = heph::http;
 
@@ -18,20 +13,16 @@ heph::task<http::response> hello(http::request& request) {
     co_return http::response::text("Hello, " + std::string(request.param("name")) + "!\n");
 }
 
-int main() {
+heph::task<http::response> length(http::request& request) {
+    const auto body = co_await request.read_body();
+    if (!body) { co_return http::response::problem(body.error()); }  // 400, 408 or 413
+    co_return http::response::text(std::to_string(body->size()) + " bytes\n");
+}
+
+int main(int count, char** arguments) {
     http::router router;
-    router.get("/hello/{name}", hello);
-
-    const http::limits limits;
-    http::h1::request_parser parser(limits);
-    http::request request;
-    std::string_view input = "GET /hello/World HTTP/1.1\r\nHost: example.org\r\n\r\n";
-    if (parser.next(input, request.head()).kind != http::h1::event_kind::head) { return 1; }
-
-    const http::response answer = heph::block_on(router.handle(request));
-    std::string output;
-    http::h1::response_writer writer;
-    if (!writer.write(output, answer, request.method(), request.version(), true)) { return 1; }
-    std::cout << code(answer.status()) << ' ' << answer.body();
-    return output.starts_with("HTTP/1.1 200 OK\r\n") ? 0 : 1;
+    router.get("/hello/{name}", hello).post("/length", length);
+    http::server_options options;
+    if (count > 1) { options.address = arguments[1]; }
+    return http::serve(std::move(router), options);
 }
