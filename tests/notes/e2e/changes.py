@@ -62,6 +62,7 @@ class Storm:
     def __init__(self, nodes, name, writers=4):
         self.name = name
         self.stopped = threading.Event()
+        self.refused = [0] * writers  # How often nobody answered, or with 503.
         self.acknowledged = [{} for _ in range(writers)]  # What each note must hold.
         self.unknown = [{} for _ in range(writers)]       # What it may hold as well.
         self.threads = [threading.Thread(target=self._write, args=(nodes[n % len(nodes)], n))
@@ -90,6 +91,7 @@ class Storm:
             try:
                 answer = node.put(note_id, body, connection=connection)
             except OSError:
+                self.refused[writer] += 1
                 connection.close()
                 connection = node.connect(timeout=5)
                 time.sleep(0.02)
@@ -103,6 +105,7 @@ class Storm:
                 self.unknown[writer][note_id] = []
             else:
                 assert answer.status == 503, (answer.status, answer.body)
+                self.refused[writer] += 1
                 time.sleep(0.02)
         connection.close()
 
