@@ -243,7 +243,7 @@ TEST_CASE("stranger: a linked node that breaks the protocol loses its link alone
         std::vector<std::vector<std::byte>> cases;
         // A declared length of 4 GiB, a gap in the sequence, a frame that is cut short.
         cases.emplace_back(5, std::byte{0xff});
-        for (const std::uint64_t sequence : {2, 1}) {
+        for (const std::uint64_t sequence : {std::uint64_t{2}, std::uint64_t{1}}) {
             std::vector<std::byte> frame;
             protocol::frame_writer writer(frame, protocol::frame_type::data);
             writer.u64(sequence);

@@ -98,7 +98,7 @@ task<> hub::accept_all(hub_pointer self, rt::net::tcp_listener listener) {
     const link_settings& settings = self->settings_.links();
     while (!self->stopped_.is_set()) {
         auto first = co_await either(listener.accept(), self->stopped_.wait());
-        if (first.index() != 0) { break; }
+        if (first.index() != 0 || self->stopped_.is_set()) { break; }
         auto& accepted = std::get<0>(first);
         if (!accepted) {
             self->log_.log(log_level::error,
