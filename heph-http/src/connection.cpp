@@ -23,9 +23,23 @@ constexpr std::size_t linger_bytes_max = 1024 * 1024;
 connection::connection(rt::net::tcp_stream stream, worker_share& share)
     : share_(&share), io_(std::move(stream)), parser_(*share.limits) {}
 
+void connection::take_work_space() {
+    if (work_) { return; }
+    work_ = share_->work_spaces.take();
+    io_.give_spare(std::move(work_->spare));
+}
+
+void connection::give_work_space_back() {
+    if (!work_) { return; }
+    work_->spare = io_.take_spare();
+    share_->work_spaces.give_back(std::move(work_));
+}
+
 task<void> connection::run() {
     for (;;) {
-        const h1::event event = parser_.next(input_, request_.head());
+        // An idle parser has nothing to say about no input.
+        h1::event event(h1::event_kind::need_input);
+        if (work_) { event = parser_.next(input_, work_->request.head()); }
         step next_step = step::go_on;
         if (event.kind == h1::event_kind::need_input) {
             next_step = co_await receive_head_bytes();
@@ -41,15 +55,14 @@ task<void> connection::run() {
 }
 
 task<connection::step> connection::receive_head_bytes() {
-    if (has_output()) {
+    if (work_ && has_output()) {
         const bool flushed = co_await flush();
         if (!flushed) { co_return step::close; }
     }
     chunk_ = rt::net::chunk();
     const bool idle = parser_.is_idle();
     if (idle) {
-        // A waiting connection keeps no memory that one large request needed.
-        request_.head().reset();
+        give_work_space_back();
         head_deadline_ = false;
         io_.set_receive_deadline(bounds().idle_timeout);
     } else if (!head_deadline_) {
@@ -61,6 +74,7 @@ task<connection::step> connection::receive_head_bytes() {
     if (received && !received->empty()) {
         chunk_ = std::move(*received);
         input_ = chunk_.view();
+        take_work_space();
         co_return step::go_on;
     }
     if (idle) { co_return step::close; }
@@ -73,19 +87,19 @@ task<connection::step> connection::receive_head_bytes() {
 }
 
 void connection::begin_request() {
-    const request_head& head = request_.head();
+    const request_head& head = work_->request.head();
     head_deadline_ = false;
     body_received_ = 0;
     body_waited_ms_ = 0;
     body_failure_.reset();
     body_done_ = false;
     owes_continue_ = head.expects_continue();
-    request_.params().clear();
-    request_.set_body(*this, bounds().body_bytes_max);
+    work_->request.params().clear();
+    work_->request.set_body(*this, bounds().body_bytes_max);
     const bool empty = head.framing() == body_framing::none ||
                        (head.framing() == body_framing::length && parser_.remaining() == 0);
     if (empty) {
-        body_done_ = parser_.next(input_, request_.head()).kind == h1::event_kind::end;
+        body_done_ = parser_.next(input_, work_->request.head()).kind == h1::event_kind::end;
         owes_continue_ = false;
     }
     // The handler may take long; the buffer is wanted elsewhere.
@@ -93,7 +107,9 @@ void connection::begin_request() {
 }
 
 bool connection::may_keep_alive(const response& reply) const noexcept {
-    if (!request_.head().keep_alive() || body_failure_ || rt::stop_requested()) { return false; }
+    if (!work_->request.head().keep_alive() || body_failure_ || rt::stop_requested()) {
+        return false;
+    }
     if (body_done_) { return true; }
     // Whether a client that still waits for a 100 will send the body is up to it: nobody could
     // tell the body from the next request.
@@ -106,12 +122,13 @@ bool connection::may_keep_alive(const response& reply) const noexcept {
 // is left to do otherwise.
 std::optional<task<connection::step>> connection::begin_answer() {
     begin_request();
-    if (request_.head().target_form() != target_form::origin) { return answer(nullptr); }
-    const router::match route =
-        share_->routes->find(request_.method(), request_.path(), request_.params());
+    if (work_->request.head().target_form() != target_form::origin) { return answer(nullptr); }
+    const router::match route = share_->routes->find(work_->request.method(), work_->request.path(),
+                                                     work_->request.params());
     if (route.found != nullptr && !route.found->is_direct()) { return answer(route.found); }
-    response reply = route.found != nullptr ? call(*route.found)
-                                            : router::answer_unmatched(request_.method(), route);
+    response reply = route.found != nullptr
+                         ? call(*route.found)
+                         : router::answer_unmatched(work_->request.method(), route);
     if (reply.is_streamed()) { return finish(std::move(reply)); }
     write_head(reply);
     if (body_done_ && writer_.keeps_alive() && !has_gathered_enough()) { return std::nullopt; }
@@ -120,7 +137,7 @@ std::optional<task<connection::step>> connection::begin_answer() {
 
 response connection::call(const handler& direct) {
     try {
-        return direct.call(request_);
+        return direct.call(work_->request);
     } catch (...) { return failed(std::current_exception()); }
 }
 
@@ -129,10 +146,10 @@ task<connection::step> connection::answer(const handler* found) {
     std::exception_ptr failure;
     try {
         if (found == nullptr) {
-            reply = co_await share_->routes->handle(request_);
+            reply = co_await share_->routes->handle(work_->request);
         } else if (has_output()) {
             // What was answered before must not wait for a handler that waits.
-            task<response> waiting = found->start(request_);
+            task<response> waiting = found->start(work_->request);
             std::optional<response> early = co_await first_poll<response>(waiting);
             if (early) {
                 reply = std::move(*early);
@@ -141,7 +158,7 @@ task<connection::step> connection::answer(const handler* found) {
                 reply = co_await waiting;
             }
         } else {
-            reply = co_await found->start(request_);
+            reply = co_await found->start(work_->request);
         }
     } catch (...) { failure = std::current_exception(); }
     if (failure) { reply = failed(std::move(failure)); }
@@ -163,7 +180,7 @@ response connection::failed(std::exception_ptr failure) const noexcept {
 task<connection::step> connection::finish(response reply) {
     if (reply.is_streamed() && owes_continue_ && code(reply.status()) < 300) {
         // The producer may read the body; behind the head it would be too late for a 100.
-        out_.append(h1::continue_response);
+        work_->out.append(h1::continue_response);
         owes_continue_ = false;
     }
     write_head(reply);
@@ -176,16 +193,16 @@ task<connection::step> connection::finish(response reply) {
 }
 
 void connection::write_head(response& reply) {
-    const method method = request_.method();
-    const version version = request_.version();
-    head_at_ = out_.size();
+    const method method = work_->request.method();
+    const version version = work_->request.version();
+    head_at_ = work_->out.size();
     const bool keep_alive = may_keep_alive(reply);
-    auto written = writer_.write(out_, reply, method, version, keep_alive);
+    auto written = writer_.write(work_->out, reply, method, version, keep_alive);
     if (!written) {
         share_->log(log_level::error,
                     [] { return "http: a handler's response has a header that cannot be sent"; });
         reply = response::problem(error::bad_response);
-        written = writer_.write(out_, reply, method, version, keep_alive);
+        written = writer_.write(work_->out, reply, method, version, keep_alive);
     }
     owes_continue_ = false;
 }
@@ -213,34 +230,37 @@ task<bool> connection::flush() {
             (void)co_await io_.sent();
             continue;
         }
-        if (out_sent_ == out_.size()) {
-            out_.clear();
+        if (out_sent_ == work_->out.size()) {
+            work_->out.clear();
             out_sent_ = 0;
         }
         const std::size_t end = out_end();
         if (out_sent_ == end) {
-            if (out_.capacity() > kept_bytes_max && out_.empty()) { std::string().swap(out_); }
+            if (work_->out.capacity() > kept_bytes_max && work_->out.empty()) {
+                std::string().swap(work_->out);
+            }
             io_.trim_spare(kept_bytes_max);
             co_return true;
         }
         const std::size_t size = std::min(end - out_sent_, send_bytes_max);
         rt::buffer bytes = io_.take_spare();
-        bytes.append(std::string_view(out_).substr(out_sent_, size));
+        bytes.append(std::string_view(work_->out).substr(out_sent_, size));
         out_sent_ += size;
         io_.send(std::move(bytes), bounds().send_timeout);
     }
     // What the peer did not take in time is not worth keeping in the kernel.
     (void)io_.stream().set_reset_on_close(true);
-    out_.clear();
+    work_->out.clear();
     out_sent_ = 0;
     co_return false;
 }
 
 task<void> connection::refuse(error failure) {
     log_bad(failure);
+    take_work_space();
     response answer = response::problem(failure);
     if (failure == error::too_many_connections) { answer.set_header("Retry-After", "1"); }
-    const auto written = writer_.write(out_, answer, method::get, version::http_1_1, false);
+    const auto written = writer_.write(work_->out, answer, method::get, version::http_1_1, false);
     if (written) { co_await linger(false); }
 }
 
@@ -250,7 +270,7 @@ task<void> connection::linger(bool all_read) {
     const bool flushed = co_await flush();
     if (!flushed) { co_return; }
     // A client that asked for the end sends no more.
-    if (all_read && !request_.head().keep_alive()) { co_return; }
+    if (all_read && !work_->request.head().keep_alive()) { co_return; }
     chunk_ = rt::net::chunk();
     if (io_.stream().shutdown(rt::net::shutdown_how::send)) { co_return; }
     io_.set_receive_deadline(bounds().linger_timeout);

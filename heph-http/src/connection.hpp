@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <exception>
 #include <expected>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include <heph/http/router.hpp>
 
 #include "connection_io.hpp"
+#include "work_space.hpp"
 #include "worker_share.hpp"
 
 namespace heph::http::detail {
@@ -28,10 +30,11 @@ namespace heph::http::detail {
 ///     head, handler --bad input--> error answered --> lingering --> closed
 ///
 /// Invariants
-///     1. Responses are gathered in `out_`, and leave when there is nothing more to answer, so that
+///     1. Responses are gathered in `work_->out`, and leave when there is nothing more to answer,
+///     so that
 ///        the replies to pipelined requests leave in one write. Whatever waits for the client or
 ///        for a handler sends them first.
-///     2. `out_` is bounded: no request is read while it holds `gathered_bytes_max` or more.
+///     2. `work_->out` is bounded: no request is read while it holds `gathered_bytes_max` or more.
 ///     3. `chunk_` holds one of the worker's shared buffers only while `input_` has bytes of it.
 ///     4. The head of a streamed response is held back until its producer writes something, so that
 ///        a failure before that can still be answered.
@@ -71,14 +74,16 @@ private:
     void begin_request();
     void write_head(response& reply);
     response call(const handler& direct);
+    void take_work_space();
+    void give_work_space_back();
     [[nodiscard]] bool has_output() const noexcept {
         return out_sent_ != out_end() || io_.sending();
     }
     [[nodiscard]] std::size_t out_end() const noexcept {
-        return holds_head_ ? head_at_ : out_.size();
+        return holds_head_ ? head_at_ : work_->out.size();
     }
     [[nodiscard]] bool has_gathered_enough() const noexcept {
-        return out_.size() - out_sent_ >= bounds().gathered_bytes_max;
+        return work_->out.size() - out_sent_ >= bounds().gathered_bytes_max;
     }
     [[nodiscard]] bool may_keep_alive(const response& reply) const noexcept;
     [[nodiscard]] const limits& bounds() const noexcept { return *share_->limits; }
@@ -89,19 +94,18 @@ private:
     connection_io io_;
     h1::request_parser parser_;
     h1::response_writer writer_;
-    request request_;
+    std::unique_ptr<work_space> work_;  // Null while it waits for a request.
     rt::net::chunk chunk_;
     std::string_view input_;    // What is left of `chunk_`.
-    std::string out_;           // What is to be sent, from `out_sent_` on.
-    std::size_t out_sent_ = 0;  // Handed to the kernel.
-    std::size_t head_at_ = 0;   // Where the current response begins in `out_`.
+    std::size_t out_sent_ = 0;  // Bytes of `work_->out` that were handed to the kernel.
+    std::size_t head_at_ = 0;   // Where the current response begins in `work_->out`.
     // Of the current request's body.
     std::uint64_t body_received_ = 0;
     std::uint64_t body_waited_ms_ = 0;
     std::optional<error> body_failure_;
     bool body_done_ = true;
     bool owes_continue_ = false;
-    bool holds_head_ = false;     // What is in `out_` from `head_at_` on is not sent yet.
+    bool holds_head_ = false;     // What is in `work_->out` from `head_at_` on waits.
     bool head_deadline_ = false;  // The time for a head is running.
     bool complained_ = false;     // A line was logged about this client.
 };

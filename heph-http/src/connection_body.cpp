@@ -13,7 +13,7 @@ task<std::expected<std::string_view, error>> connection::next() {
     for (;;) {
         if (body_failure_) { co_return std::unexpected(*body_failure_); }
         if (body_done_) { co_return std::string_view(); }
-        const h1::event event = parser_.next(input_, request_.head());
+        const h1::event event = parser_.next(input_, work_->request.head());
         switch (event.kind) {
             case h1::event_kind::body:
                 owes_continue_ = false;
@@ -45,7 +45,7 @@ std::chrono::milliseconds connection::body_patience() const noexcept {
 
 task<std::expected<void, error>> connection::receive_body_bytes() {
     if (owes_continue_) {
-        out_.append(h1::continue_response);
+        work_->out.append(h1::continue_response);
         owes_continue_ = false;
     }
     // What was answered before must not wait for this body.
@@ -84,7 +84,7 @@ task<connection::step> connection::skip_body() {
 
 task<std::expected<void, error>> connection::write(std::string_view piece) {
     holds_head_ = false;
-    const auto added = writer_.write_piece(out_, piece);
+    const auto added = writer_.write_piece(work_->out, piece);
     if (!added) { co_return added; }
     const bool flushed = co_await flush();
     if (!flushed) { co_return std::unexpected(error::connection_lost); }
@@ -117,7 +117,7 @@ task<connection::step> connection::stream_body(response& reply) {
     holds_head_ = true;
     std::expected<void, error> produced = co_await produce(reply);
     const bool held = std::exchange(holds_head_, false);
-    if (produced) { produced = writer_.write_end(out_); }
+    if (produced) { produced = writer_.write_end(work_->out); }
     if (produced) { co_return step::go_on; }
     if (produced.error() == error::bad_response) {
         share_->log(log_level::error, [] {
@@ -126,7 +126,7 @@ task<connection::step> connection::stream_body(response& reply) {
     }
     if (held && !io_.send_failed()) {
         // Nothing of it was sent yet, so that the error can still be told.
-        out_.resize(head_at_);
+        work_->out.resize(head_at_);
         response instead = response::problem(produced.error());
         write_head(instead);
         co_return step::go_on;

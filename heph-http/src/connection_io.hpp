@@ -75,6 +75,8 @@ public:
     [[nodiscard]] bool send_failed() const noexcept { return send_failed_; }
     /// Gives an empty buffer with the memory of an earlier one that was sent.
     [[nodiscard]] rt::buffer take_spare() noexcept { return std::move(spare_); }
+    /// Lets a buffer's memory be used for sending.
+    void give_spare(rt::buffer spare) noexcept { spare_ = std::move(spare); }
     /// Frees that memory when it is more than `bytes_max`.
     void trim_spare(std::size_t bytes_max) noexcept {
         if (spare_.capacity() > bytes_max) { spare_ = rt::buffer(); }

@@ -8,6 +8,7 @@
 #include <heph/http/router.hpp>
 
 #include "log_limit.hpp"
+#include "work_space.hpp"
 
 namespace heph::http::detail {
 
@@ -31,6 +32,7 @@ public:
 
     const router* routes;
     const http::limits* limits;
+    work_space_pool work_spaces;
     std::size_t connections = 0;
     std::size_t refusals = 0;
 

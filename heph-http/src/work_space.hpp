@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <heph/http/request.hpp>
+#include <heph/rt/buffer.hpp>
+
+namespace heph::http::detail {
+
+/// What a connection needs while it has something to do, and not while it waits for a request.
+struct work_space {
+    http::request request;
+    std::string out;   // What is to be sent.
+    rt::buffer spare;  // Memory for sending, empty.
+};
+
+/// Keeps the work spaces of one worker's idle connections for its busy ones.
+///
+/// *Thread safety*: unsafe: a worker has its own.
+class work_space_pool {
+public:
+    [[nodiscard]] std::unique_ptr<work_space> take() {
+        if (kept_.empty()) { return std::make_unique<work_space>(); }
+        auto taken = std::move(kept_.back());
+        kept_.pop_back();
+        return taken;
+    }
+
+    /// Takes back a work space whose `out` is empty.
+    void give_back(std::unique_ptr<work_space> unused) {
+        if (kept_.size() < kept_max) { kept_.push_back(std::move(unused)); }
+    }
+
+private:
+    // A head of a request may have left up to its limit in each.
+    static constexpr std::size_t kept_max = 128;
+
+    std::vector<std::unique_ptr<work_space>> kept_;
+};
+
+}  // namespace heph::http::detail
