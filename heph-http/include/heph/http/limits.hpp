@@ -20,8 +20,8 @@ struct limits {
     std::uint64_t body_bytes_max = 1024 * 1024;
     /// Body that a handler may stream: 413.
     std::uint64_t streamed_body_bytes_max = std::numeric_limits<std::uint64_t>::max();
-    /// Extension of one chunk of a chunked body: 400. All of a body together may take 64 times that,
-    /// and a byte more for each byte of the body.
+    /// Extension of one chunk of a chunked body: 400. All of a body together may take 64 times
+    /// that, and a byte more for each byte of the body.
     std::size_t chunk_extension_bytes_max = 256;
     /// Trailer section of a chunked body: 431.
     std::size_t trailer_bytes_max = 4 * 1024;
