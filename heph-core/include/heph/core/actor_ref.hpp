@@ -89,8 +89,7 @@ public:
     using message_type = M;
 
     /// Makes a reference to whoever receives from the channel.
-    explicit actor_ref(inbox::sender<M> sender) noexcept
-        : to_(std::in_place_index<0>, std::move(sender)) {}
+    explicit actor_ref(inbox::sender<M> sender) noexcept : sender_(std::move(sender)) {}
 
     /// Makes a reference that calls `function` with each message, on the sender's thread. It may
     /// return nothing, or a `bool`: false refuses the message, which comes back when the function
@@ -111,10 +110,8 @@ public:
     /// Sends a message if there is room for it.
     /// *Errors*: the inbox is full, or the actor is finished; the message comes back.
     [[nodiscard]] std::expected<void, send_error<M>> try_send(M message) const {
-        if (const auto* sender = std::get_if<0>(&to_)) {
-            return detail::to_send_result<M>(sender->try_send(std::move(message)));
-        }
-        return std::get<1>(to_)->try_send(std::move(message));
+        if (target_) { return target_->try_send(std::move(message)); }
+        return detail::to_send_result<M>(sender_.try_send(std::move(message)));
     }
 
     /// Makes the message in place and sends it if there is room: `ref.try_emplace<ping>("x")`, or
@@ -129,10 +126,8 @@ public:
     /// Within a coroutine built by g++ 12, give it a named variable that is moved, or a type with a
     /// constructor; or use `emplace`. A braced temporary would be destroyed twice.
     [[nodiscard]] send_future<M> send(M message) const {
-        if (const auto* sender = std::get_if<0>(&to_)) {
-            return send_future<M>(sender->send(std::move(message)));
-        }
-        return send_future<M>(std::get<1>(to_)->send(std::move(message)));
+        if (target_) { return send_future<M>(target_->send(std::move(message))); }
+        return send_future<M>(sender_.send(std::move(message)));
     }
 
     /// Makes the message in place and sends it, waiting while the inbox is full.
@@ -195,16 +190,13 @@ public:
 
     /// Completes when the actor is finished. Never, for a function or nothing.
     [[nodiscard]] join_ref_future<M> join() const {
-        if (const auto* sender = std::get_if<0>(&to_)) {
-            return join_ref_future<M>(sender->join());
-        }
-        return join_ref_future<M>(std::get<1>(to_)->join());
+        if (target_) { return join_ref_future<M>(target_->join()); }
+        return join_ref_future<M>(sender_.join());
     }
 
     /// Tells whether the actor is not finished yet.
     [[nodiscard]] bool is_connected() const noexcept {
-        if (const auto* sender = std::get_if<0>(&to_)) { return sender->is_connected(); }
-        return std::get<1>(to_)->is_connected();
+        return target_ ? target_->is_connected() : sender_.is_connected();
     }
 
     /// Tells whether both lead to the same actor, whatever messages they take.
@@ -216,8 +208,7 @@ public:
     /// Identifies the actor as long as a reference to it exists: what `==`, `<` and `std::hash` of
     /// references compare.
     [[nodiscard]] inbox::channel_id id() const noexcept {
-        if (const auto* sender = std::get_if<0>(&to_)) { return sender->id(); }
-        return std::get<1>(to_)->id();
+        return target_ ? target_->id() : sender_.id();
     }
 
     friend bool operator==(const actor_ref& a, const actor_ref& b) noexcept {
@@ -234,7 +225,7 @@ private:
     using target_pointer = std::shared_ptr<const detail::ref_target<M>>;
 
     explicit actor_ref(target_pointer target) noexcept
-        : to_(std::in_place_index<1>, std::move(target)) {}
+        : sender_(inbox::detail::access::no_sender<M>()), target_(std::move(target)) {}
 
     template <typename Alternative, typename... Args>
     static M make_message(Args&&... args) {
@@ -251,7 +242,10 @@ private:
             std::make_shared<const detail::mapped_target<From, M, F>>(*this, std::move(function)));
     }
 
-    std::variant<inbox::sender<M>, target_pointer> to_;
+    // Where there is a target, the sender leads nowhere. Not a variant, in which g++ 12 would see
+    // uninitialised pointers wherever a reference is made and used in one function.
+    inbox::sender<M> sender_;
+    target_pointer target_;
 };
 
 }  // namespace heph

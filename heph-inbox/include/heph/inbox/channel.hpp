@@ -63,6 +63,12 @@ namespace detail {
 
 /// Lets the factories make the handles.
 struct access {
+    /// Makes a sender that leads nowhere: what is left when one is moved from.
+    template <typename T>
+    static sender<T> no_sender() noexcept {
+        return sender<T>();
+    }
+
     template <typename T>
     static std::pair<sender<T>, receiver<T>> make(std::size_t capacity) {
         auto& state = *channel_state<T>::make(capacity);

@@ -127,6 +127,8 @@ private:
     friend class manager<T>;
     friend struct detail::access;
 
+    sender() noexcept : state_(nullptr) {}  // As if it was moved from.
+
     // Takes over a sender that was counted already.
     explicit sender(detail::channel_state<T>& state) noexcept : state_(&state) {}
 
