@@ -293,4 +293,10 @@ TEST_CASE("server: tells why it cannot open", "[http][server]") {
     const test_server other(make_test_routes());
     options.address = "127.0.0.1:" + std::to_string(other.port());
     CHECK(server::open(router(), options).error() == std::errc::address_in_use);
+    // Several workers share a port, but not with another server.
+    server_setup setup;
+    setup.threads = 2;
+    const test_server shared(make_test_routes(), setup);
+    options.address = "127.0.0.1:" + std::to_string(shared.port());
+    CHECK(server::open(router(), options, 2).error() == std::errc::address_in_use);
 }
