@@ -31,6 +31,8 @@ void connection::take_work_space() {
 
 void connection::give_work_space_back() {
     if (!work_) { return; }
+    work_->out.clear();
+    out_sent_ = 0;
     work_->spare = io_.take_spare();
     share_->work_spaces.give_back(std::move(work_));
 }

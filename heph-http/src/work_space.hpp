@@ -30,7 +30,7 @@ public:
         return taken;
     }
 
-    /// Takes back a work space whose `out` is empty.
+    /// Takes back a work space that has nothing to send.
     void give_back(std::unique_ptr<work_space> unused) {
         if (kept_.size() < kept_max) { kept_.push_back(std::move(unused)); }
     }
