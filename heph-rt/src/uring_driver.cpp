@@ -17,9 +17,20 @@ namespace heph::rt::detail {
 
 namespace {
 
-// User data below the first slot's index.
+// User data without a slot's index, which is in the lower half and not 0.
 constexpr std::uint64_t ignored = 0;
 constexpr std::uint64_t event_descriptor = std::uint64_t{1} << 63U;
+
+constexpr bool is_slot(std::uint64_t user_data) noexcept {
+    return static_cast<std::uint32_t>(user_data) != 0;
+}
+// That of a close; the same for no descriptor as the others.
+constexpr std::uint64_t closing(int descriptor) noexcept {
+    return (std::uint64_t{static_cast<std::uint32_t>(descriptor)} + 1) << 32U;
+}
+constexpr int descriptor_of(std::uint64_t user_data) noexcept {
+    return static_cast<int>((user_data >> 32U) - 1);
+}
 
 // So many untaken chunks of one stream pause its receive.
 constexpr std::uint32_t chunks_max = 16;
@@ -81,7 +92,13 @@ std::expected<std::unique_ptr<uring_driver>, int> uring_driver::make(
 uring_driver::~uring_driver() {
     // Futures elsewhere may still hold slots; what those have is of no use without the ring.
     slots_->for_each_used([this](slot& held) { discard_result(held); });
-    if (buffers_ != nullptr) { buffer_pool::close(std::move(buffers_)); }
+    if (buffers_ != nullptr) {
+        if (slots_->in_flight() == 0) {
+            buffer_pool::close(std::move(buffers_));
+        } else {
+            (void)buffers_.release();  // The kernel may still write to them: rather leaked.
+        }
+    }
     if (initialised_) {
         io_uring_submit(&ring_);
         io_uring_queue_exit(&ring_);
@@ -205,7 +222,8 @@ void uring_driver::abandon(slot& dropped) noexcept {
 void uring_driver::close_descriptor(int descriptor) noexcept {
     io_uring_sqe& entry = next_submission();
     io_uring_prep_close(&entry, descriptor);
-    entry.user_data = ignored;
+    entry.user_data = closing(descriptor);
+    ++closes_;
 }
 
 void uring_driver::watch_event() noexcept {
@@ -248,16 +266,20 @@ void uring_driver::reap() noexcept {
         const std::int32_t result = entry->res;
         const std::uint32_t flags = entry->flags;
         io_uring_cqe_seen(&ring_, entry);
-        if (user_data == ignored) { continue; }
-        if (user_data == event_descriptor) {
-            event_watched_ = false;
+        if (!is_slot(user_data)) {
+            if (user_data == event_descriptor) {
+                event_watched_ = false;
+            } else if (user_data != ignored) {
+                --closes_;
+                if (result == -ECANCELED) { ::close(descriptor_of(user_data)); }
+            }
             continue;
         }
         slot* operation = slots_->find(user_data);
         HEPH_ASSERT(operation != nullptr);
         if (operation != nullptr) { complete(*operation, result, flags); }
     }
-    if (!event_watched_) { watch_event(); }
+    if (!event_watched_ && !draining_) { watch_event(); }
     if (buffers_ != nullptr) { buffers_->collect_returned(); }
 }
 
@@ -357,11 +379,18 @@ void uring_driver::discard_result(slot& operation) noexcept {
 }
 
 std::size_t uring_driver::drain(std::chrono::milliseconds patience) noexcept {
+    draining_ = true;
+    io_uring_sqe& entry = next_submission();
+    io_uring_prep_cancel64(&entry, event_descriptor, 0);
+    entry.user_data = ignored;
     slots_->for_each_used([this](slot& used) {
         if (used.armed && used.state == slot_state::in_flight) { cancel(used); }
     });
     const auto until = std::chrono::steady_clock::now() + patience;
-    while (slots_->in_flight() != 0 && std::chrono::steady_clock::now() < until) {
+    // A close may have been handed to a kernel thread, as those of overlay, network and user space
+    // file systems are; the end of the ring would cancel it, and leak the descriptor.
+    while ((slots_->in_flight() != 0 || closes_ != 0 || event_watched_) &&
+           std::chrono::steady_clock::now() < until) {
         wait(std::chrono::milliseconds(10));
     }
     return slots_->in_flight();

@@ -100,9 +100,11 @@ private:
     io_uring ring_{};
     bool initialised_ = false;
     bool event_watched_ = false;
+    bool draining_ = false;
     bool no_buffers_ = false;
     bool multishot_refused_ = false;
     bool multishot_worked_ = false;
+    std::size_t closes_ = 0;         // Under way.
     std::uint64_t event_count_ = 0;  // What the read of the event descriptor writes to.
     std::unique_ptr<slot_pool> slots_;
     std::unique_ptr<buffer_pool> buffers_;

@@ -1,7 +1,14 @@
+#include <fcntl.h>
+#include <mqueue.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <string>
+#include <vector>
 
+#include <heph/core/yield.hpp>
 #include <heph/rt/error.hpp>
 #include <heph/rt/fs/file.hpp>
 
@@ -152,4 +159,31 @@ TEST_CASE("file: a buffer without room cannot be read into", "[rt][file]") {
         REQUIRE_FALSE(read);
         CHECK(read.error() == std::errc::invalid_argument);
     });
+}
+
+// A message queue's descriptor is closed like a file of an overlay or a network file system: the
+// ring hands the close to a kernel thread. Unlike those, it needs no mount.
+TEST_CASE("file: what is closed as the runtime ends is closed, not cancelled with the ring",
+          "[rt][file]") {
+    const std::string name = "/heph-rt-test-" + std::to_string(::getpid());
+    const ::mqd_t queue = ::mq_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600, nullptr);
+    REQUIRE(queue >= 0);
+    REQUIRE(::mq_unlink(name.c_str()) == 0);
+    const auto descriptors = [] {
+        return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+    };
+    const auto before = descriptors();
+    for (int round = 0; round < 100; ++round) {
+        run_task([queue]() -> task<> {
+            return [](int source) -> task<> {
+                std::vector<file> files;
+                for (int i = 0; i < 40; ++i) {
+                    files.emplace_back(::fcntl(source, F_DUPFD_CLOEXEC, 0));
+                }
+                co_await heph::yield();
+            }(queue);
+        });
+    }
+    CHECK(descriptors() == before);
+    CHECK(::mq_close(queue) == 0);
 }
