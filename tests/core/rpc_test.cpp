@@ -10,9 +10,12 @@
 
 #include <catch2/catch.hpp>
 #include <heph/core/actor_ref.hpp>
+#include <heph/core/either.hpp>
+#include <heph/core/task.hpp>
 #include <heph/inbox/channel.hpp>
 
 #include "core/probes.hpp"
+#include "support/poll_loop.hpp"
 
 using heph::actor_ref;
 using heph::rpc;
@@ -45,6 +48,27 @@ struct callee {
     actor_ref<M> ref;
     std::optional<heph::inbox::receiver<M>> inbox;
 };
+
+// Works on a request until it is done, or nobody wants the answer.
+heph::task<> works(heph::inbox::receiver<get_total> inbox, heph::test::gate* work,
+                   std::string* log) {
+    while (auto call = co_await inbox.recv()) {
+        auto first = co_await heph::either(call->closed(), work->wait());
+        *log += first.index() == 0 ? "given up;" : "done;";
+        if (first.index() == 1) { call->respond(std::get<1>(first)); }
+    }
+    *log += "ended";
+}
+
+heph::task<> gives_up(actor_ref<get_total> ref, heph::test::gate* patience) {
+    auto first = co_await heph::either(ref.rpc(), patience->wait());
+    CHECK(first.index() == 1);
+}
+
+heph::task<> waits(actor_ref<get_total> ref, int* answer) {
+    auto given = co_await ref.rpc();
+    *answer = given.value_or(-1);
+}
 
 }  // namespace
 
@@ -161,6 +185,31 @@ TEST_CASE("rpc: the callee sees that the caller gave up", "[core][rpc]") {
     CHECK_FALSE(call.handle(answer));
     CHECK_FALSE(call.respond(1));
     CHECK(asked == 0);
+}
+
+TEST_CASE("rpc: who works for a caller is woken when that gives up, and callers by the answer",
+          "[core][rpc]") {
+    heph::test::poll_loop loop;
+    heph::test::gate work;
+    heph::test::gate patience;
+    std::string log;
+    int answer = 0;
+    auto [tx, rx] = heph::inbox::channel<get_total>(2);
+    actor_ref<get_total> ref(std::move(tx));
+    loop.spawn(works(std::move(rx), &work, &log));
+    loop.spawn(gives_up(ref, &patience));
+    loop.run();
+    CHECK(log.empty());
+    patience.open();
+    loop.run();
+    CHECK(log == "given up;");
+    loop.spawn(waits(std::move(ref), &answer));
+    loop.run();
+    work.open(7);
+    loop.run();
+    CHECK(answer == 7);
+    CHECK(log == "given up;done;ended");
+    CHECK(loop.unfinished() == 0);
 }
 
 TEST_CASE("rpc: a call dropped before it was sent was not sent", "[core][rpc]") {
