@@ -1,10 +1,15 @@
 #include <heph/inbox/oneshot.hpp>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <catch2/catch.hpp>
+
+#include <heph/inbox/channel.hpp>
 
 #include "inbox/probe.hpp"
 
@@ -118,4 +123,109 @@ TEST_CASE("oneshot: both sides may go at the same time, on two threads", "[inbox
         REQUIRE(got.has_value() == (i % 3 != 0));
         if (got) { REQUIRE(**got == i); }
     }
+}
+
+namespace {
+
+// Both sides wait for each other, so that each may find the other one just waking it, or going.
+struct both_sides {
+    std::optional<oneshot_sender<std::unique_ptr<int>>> tx;
+    std::optional<oneshot_receiver<std::unique_ptr<int>>> rx;
+};
+
+// Waits until nothing refers to the counter: the other side may just be waking it.
+void settle(const wake_counter& woken) {
+    while (woken.references() != 0) { std::this_thread::yield(); }
+}
+
+// What the sender's thread does in a round: look whether anybody waits, then send, or not.
+void send_side(both_sides& ends, int round) {
+    wake_counter woken;
+    wake_counter again;
+    {
+        auto closed = ends.tx->closed();
+        bool gone = closed.poll(woken.get()).is_ready();
+        if (round % 2 == 0 && !gone) { gone = closed.poll(again.get()).is_ready(); }
+    }
+    if (round % 5 != 0) { (void)std::move(*ends.tx).try_send(std::make_unique<int>(round)); }
+    ends.tx.reset();
+    settle(woken);
+    settle(again);
+}
+
+// What the receiver's does: wait, perhaps with another waker, then go or take the value.
+bool receive_side(both_sides& ends, int round) {
+    wake_counter woken;
+    wake_counter again;
+    bool good = true;
+    {
+        auto receiving = ends.rx->recv();
+        auto got = receiving.poll(woken.get());
+        if (!got.is_ready() && round % 3 == 0) { got = receiving.poll(again.get()); }
+        if (got.is_ready() && got.value()) { good = **got.value() == round; }
+    }
+    if (round % 4 == 0) { ends.rx.reset(); }
+    ends.rx.reset();
+    settle(woken);
+    settle(again);
+    return good;
+}
+
+}  // namespace
+
+TEST_CASE("oneshot: both sides may wait, be woken and go at once", "[inbox][oneshot][stress]") {
+    constexpr int rounds = 3000;
+    std::atomic<int> wrong = 0;
+    std::atomic<int> sender_at = 0;
+    std::atomic<int> receiver_at = 0;
+    std::vector<both_sides> all(rounds);
+    for (auto& ends : all) {
+        auto [tx, rx] = oneshot<std::unique_ptr<int>>();
+        ends.tx.emplace(std::move(tx));
+        ends.rx.emplace(std::move(rx));
+    }
+    std::jthread sending([&] {
+        for (int i = 0; i < rounds; ++i) {
+            sender_at = i + 1;
+            while (receiver_at <= i) { std::this_thread::yield(); }
+            send_side(all[static_cast<std::size_t>(i)], i);
+        }
+    });
+    for (int i = 0; i < rounds; ++i) {
+        receiver_at = i + 1;
+        while (sender_at <= i) { std::this_thread::yield(); }
+        if (!receive_side(all[static_cast<std::size_t>(i)], i)) { ++wrong; }
+    }
+    sending.join();
+    CHECK(wrong == 0);
+}
+
+TEST_CASE("oneshot: is used again and again across two threads", "[inbox][oneshot][stress]") {
+    constexpr int rounds = 3000;
+    std::atomic<int> failed = 0;
+    auto [questions, asked] = channel<oneshot_sender<std::unique_ptr<int>>>(1);
+    std::jthread answering([from = std::move(asked), &failed]() mutable {
+        for (int i = 0; auto tx = from.recv_blocking(); ++i) {
+            if (!std::move(*tx).try_send(std::make_unique<int>(i))) { ++failed; }
+        }
+    });
+    auto [first, rx] = oneshot<std::unique_ptr<int>>();
+    std::optional tx(std::move(first));
+    int wrong = 0;
+    for (int i = 0; i < rounds; ++i) {
+        if (!questions.send_blocking(std::move(*tx))) { ++wrong; }
+        auto got = rx.recv_blocking();
+        if (!got || **got != i) { ++wrong; }
+        // The sender may need a moment to leave after its value was there.
+        auto again = rx.try_reset();
+        while (!again) {
+            std::this_thread::yield();
+            again = rx.try_reset();
+        }
+        tx.emplace(std::move(*again));
+    }
+    { auto gone = std::move(questions); }
+    answering.join();
+    CHECK(wrong == 0);
+    CHECK(failed == 0);
 }
