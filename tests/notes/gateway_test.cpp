@@ -2,19 +2,20 @@
 
 #include <catch2/catch.hpp>
 #include <cstdint>
-#include <functional>
+#include <expected>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <heph/core/new_actor.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/http/h1/request_parser.hpp>
-#include <heph/rt/timer.hpp>
 
+#include "linked_nodes.hpp"
 #include "notes/page.hpp"
 #include "rt/on_runtime.hpp"
 #include "temporary_folder.hpp"
@@ -24,6 +25,7 @@ using heph::task;
 using heph::test::quiet_setup;
 using heph::test::run_on_worker;
 using http::status;
+using notes::test::linked_nodes;
 using notes::test::temporary_folder;
 
 namespace {
@@ -269,6 +271,51 @@ TEST_CASE("notes gateway: long lists are sent in pieces", "[notes][gateway]") {
     service(std::vector<std::string>{"a"}).answer(all);
     CHECK(all.back().answer_body == wanted);
     CHECK(all.back().answer_pieces == 3);
+}
+
+namespace {
+
+// Begins a list, and drops the question for its second page.
+task<> half_list(heph::rt::local_context<notes::store_message> ctx) {
+    while (auto message = co_await ctx.receive()) {
+        auto* call = std::get_if<notes::list_call>(&*message);
+        if (call != nullptr && call->request().after.empty()) {
+            notes::list_reply reply;
+            reply.ids.emplace_back("first");
+            reply.is_last = false;
+            (void)call->respond(std::move(reply));
+        }
+    }
+}
+
+task<> read_half_list(std::shared_ptr<linked_nodes> nodes, http::status& answered, body_text& body,
+                      std::expected<void, http::error>& produced) {
+    const auto store = nodes->worker.spawn(heph::no_supervisor(), heph::actor_fn(half_list));
+    nodes->b->publish(notes::store_name, store);
+    co_await nodes->until_linked();
+    const auto through = std::make_shared<const notes::gateway>(
+        notes::placement(std::vector<std::string>{"b"}), "a", store,
+        std::make_shared<notes::store_health>(), std::make_shared<notes::links>(*nodes->a));
+    http::request request;
+    auto answer = co_await through->list(request);
+    answered = answer.status();
+    produced = co_await answer.producer()(body);
+}
+
+}  // namespace
+
+TEST_CASE("notes gateway: a list that breaks off half-way is not ended", "[notes][gateway]") {
+    status answered = status::internal_server_error;
+    body_text body;
+    std::expected<void, http::error> produced;
+    run_on_worker(quiet_setup(), [&](heph::rt::worker& worker) {
+        worker.spawn_future(
+            read_half_list(std::make_shared<linked_nodes>(worker), answered, body, produced));
+    });
+    CHECK(answered == status::ok);
+    CHECK(body.text == "first\n");
+    REQUIRE_FALSE(produced);
+    CHECK(produced.error() == http::error::handler_failed);
 }
 
 TEST_CASE("notes gateway: the echo gives back what came, as it was called", "[notes][gateway]") {

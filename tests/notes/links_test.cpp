@@ -1,36 +1,23 @@
 #include "notes/links.hpp"
 
 #include <catch2/catch.hpp>
-#include <chrono>
-#include <cstddef>
 #include <memory>
-#include <optional>
-#include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <variant>
 
 #include <heph/core/new_actor.hpp>
 #include <heph/core/supervisor.hpp>
-#include <heph/remote/options.hpp>
-#include <heph/rt/tls/secret.hpp>
 
+#include "linked_nodes.hpp"
 #include "rt/on_runtime.hpp"
 
 using heph::task;
 using heph::test::quiet_setup;
 using heph::test::run_on_worker;
-namespace remote = heph::remote;
+using notes::test::linked_nodes;
 
 namespace {
-
-heph::rt::tls::secret a_secret() {
-    constexpr std::string_view text = "a secret that only the nodes know";
-    auto made = heph::rt::tls::secret::copy_of(std::as_bytes(std::span(text)));
-    REQUIRE(made);
-    return std::move(*made);
-}
 
 // Answers every request for a note with its own name.
 task<> named_store(heph::rt::local_context<notes::store_message> ctx, std::string name) {
@@ -45,32 +32,11 @@ task<> named_store(heph::rt::local_context<notes::store_message> ctx, std::strin
     }
 }
 
-struct linked {
-    explicit linked(heph::rt::worker& its_worker) : worker(its_worker) {
-        remote::options of_b("b", a_secret());
-        of_b.listen("127.0.0.1:0");
-        auto started_b = remote::node::start(worker, of_b);
-        REQUIRE(started_b);
-        b.emplace(std::move(*started_b));
-        remote::options of_a("a", a_secret());
-        of_a.peer("b", b->address());
-        remote::link_settings times;
-        times.patience = std::chrono::milliseconds(200);
-        of_a.links(times);
-        auto started_a = remote::node::start(worker, of_a);
-        REQUIRE(started_a);
-        a.emplace(std::move(*started_a));
-    }
-
-    void publish(std::string name) {
-        b->publish(notes::store_name, worker.spawn(heph::no_supervisor(),
-                                                   heph::actor_fn(named_store), std::move(name)));
-    }
-
-    heph::rt::worker worker;
-    std::optional<remote::node> a;
-    std::optional<remote::node> b;
-};
+void publish(linked_nodes& nodes, std::string name) {
+    nodes.b->publish(
+        notes::store_name,
+        nodes.worker.spawn(heph::no_supervisor(), heph::actor_fn(named_store), std::move(name)));
+}
 
 task<std::string> get_from(notes::links& through, std::string node) {
     notes::get_note asked;
@@ -81,14 +47,15 @@ task<std::string> get_from(notes::links& through, std::string node) {
     co_return answer->body;
 }
 
-task<> use_links(std::shared_ptr<linked> nodes, int& checked) {
+task<> use_links(std::shared_ptr<linked_nodes> nodes, int& checked) {
+    co_await nodes->until_linked();
     notes::links through(*nodes->a);
-    nodes->publish("the first");
+    publish(*nodes, "the first");
     const std::string first = co_await get_from(through, "b");
     CHECK(first == "the first has x");
 
     // What was found leads to the first one; the second has to be found anew.
-    nodes->publish("the second");
+    publish(*nodes, "the second");
     const std::string second = co_await get_from(through, "b");
     CHECK(second == "the second has x");
 
@@ -104,7 +71,7 @@ task<> use_links(std::shared_ptr<linked> nodes, int& checked) {
     nodes->b->unpublish(notes::store_name);
     const std::string unpublished = co_await get_from(through, "b");
     CHECK(unpublished == "error: node 'b': no such actor is published");
-    nodes->publish("the third");
+    publish(*nodes, "the third");
     const std::string third = co_await get_from(through, "b");
     CHECK(third == "the third has x");
 
@@ -124,7 +91,7 @@ task<> use_links(std::shared_ptr<linked> nodes, int& checked) {
 TEST_CASE("notes links: the store of another node is found, and found anew", "[notes][links]") {
     int checked = 0;
     run_on_worker(quiet_setup(), [&](heph::rt::worker& worker) {
-        worker.spawn_future(use_links(std::make_shared<linked>(worker), checked));
+        worker.spawn_future(use_links(std::make_shared<linked_nodes>(worker), checked));
     });
     CHECK(checked == 1);
 }
