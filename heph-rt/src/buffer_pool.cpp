@@ -28,6 +28,7 @@ std::expected<std::unique_ptr<buffer_pool>, int> buffer_pool::make(io_uring& rin
     std::unique_ptr<buffer_pool> pool(new buffer_pool(count, bytes));
     pool->next_.resize(count);
     pool->filled_.resize(count);
+    pool->returned_.reserve(count);
     pool->ring_ = static_cast<io_uring_buf_ring*>(map_anonymous(count * sizeof(io_uring_buf)));
     pool->memory_ = static_cast<std::byte*>(map_anonymous(count * bytes));
     if (pool->ring_ == nullptr || pool->memory_ == nullptr) { return std::unexpected(ENOMEM); }
@@ -105,14 +106,11 @@ void buffer_pool::give_back(std::uint16_t id) noexcept {
 }
 
 void buffer_pool::take_returned() noexcept {
-    std::vector<std::uint16_t> returned;
-    {
-        const std::lock_guard lock(elsewhere_);
-        returned.swap(returned_);
-        any_returned_.store(false, std::memory_order_relaxed);
-    }
-    held_ -= returned.size();
-    for (const std::uint16_t id : returned) { hand_to_kernel(id); }
+    const std::lock_guard lock(elsewhere_);
+    any_returned_.store(false, std::memory_order_relaxed);
+    held_ -= returned_.size();
+    for (const std::uint16_t id : returned_) { hand_to_kernel(id); }
+    returned_.clear();
 }
 
 void buffer_pool::close(std::unique_ptr<buffer_pool> pool) noexcept {

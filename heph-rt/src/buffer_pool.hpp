@@ -68,7 +68,7 @@ private:
 
     std::atomic<bool> any_returned_{false};  // A hint; the mutex orders what it is about.
     std::mutex elsewhere_;                   // Guards what follows.
-    std::vector<std::uint16_t> returned_;
+    std::vector<std::uint16_t> returned_;    // With room for all: giving back needs no memory.
     bool closed_ = false;
 };
 

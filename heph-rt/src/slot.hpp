@@ -78,7 +78,7 @@ struct slot {
     std::vector<int> accepted;       // Oldest first.
     std::size_t accepted_taken = 0;  // So many of them, from the first, are gone.
     std::unique_ptr<std::string> path;
-    slot* next_free = nullptr;
+    slot* next_free = nullptr;  // In the free list, or in that of the dropped.
 
     [[nodiscard]] std::size_t accepted_waiting() const noexcept {
         return accepted.size() - accepted_taken;

@@ -59,7 +59,7 @@ void slot_pool::drop_elsewhere(slot& dropped) noexcept {
     {
         const std::lock_guard lock(elsewhere_);
         if (!closed_) {
-            dropped_.push_back(&dropped);
+            dropped.next_free = std::exchange(dropped_, &dropped);
             any_dropped_.store(true, std::memory_order_seq_cst);
             link_->notify();
         } else {
@@ -69,10 +69,10 @@ void slot_pool::drop_elsewhere(slot& dropped) noexcept {
     if (last) { delete this; }
 }
 
-std::vector<slot*> slot_pool::take_dropped() {
+slot* slot_pool::take_dropped() noexcept {
     const std::lock_guard lock(elsewhere_);
     any_dropped_.store(false, std::memory_order_seq_cst);
-    return std::exchange(dropped_, {});
+    return std::exchange(dropped_, nullptr);
 }
 
 void slot_pool::close(std::unique_ptr<slot_pool> pool) noexcept {
@@ -80,7 +80,9 @@ void slot_pool::close(std::unique_ptr<slot_pool> pool) noexcept {
     pool->closed_ = true;
     pool->for_each_used([&](slot&) { ++pool->held_after_close_; });
     // Slots that were dropped elsewhere and not seen by the worker any more are held by nobody.
-    pool->held_after_close_ -= pool->dropped_.size();
+    for (const slot* each = pool->dropped_; each != nullptr; each = each->next_free) {
+        --pool->held_after_close_;
+    }
     if (pool->held_after_close_ != 0) { (void)pool.release(); }
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "slot.hpp"
@@ -41,8 +42,15 @@ public:
     [[nodiscard]] bool any_dropped() const noexcept {
         return any_dropped_.load(std::memory_order_seq_cst);  // See `worker_link`, Sleeping.
     }
-    /// Gives the slots that were dropped elsewhere since the last call.
-    [[nodiscard]] std::vector<slot*> take_dropped();
+    /// Calls `visit` with each slot that was dropped elsewhere since the last call.
+    template <typename Visit>
+    void take_dropped(Visit visit) {
+        for (slot* each = take_dropped(); each != nullptr;) {
+            slot* following = std::exchange(each->next_free, nullptr);
+            visit(*each);
+            each = following;
+        }
+    }
 
     /// Counts slots whose completion is still to come.
     [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_; }
@@ -68,6 +76,7 @@ private:
     using chunk = std::array<slot, chunk_slots>;
 
     void grow();
+    [[nodiscard]] slot* take_dropped() noexcept;
 
     worker_link* link_;
     std::vector<std::unique_ptr<chunk>> chunks_;
@@ -75,8 +84,8 @@ private:
     std::size_t in_flight_ = 0;
 
     std::atomic<bool> any_dropped_{false};
-    std::mutex elsewhere_;  // Guards what follows.
-    std::vector<slot*> dropped_;
+    std::mutex elsewhere_;     // Guards what follows.
+    slot* dropped_ = nullptr;  // Linked by `next_free`: dropping needs no memory.
     bool closed_ = false;
     std::size_t held_after_close_ = 0;
 };

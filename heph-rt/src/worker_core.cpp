@@ -101,7 +101,7 @@ void worker_core::run() {
 
 void worker_core::shut_down() noexcept {
     if (driver_ != nullptr) {
-        for (slot* dropped : driver_->slots().take_dropped()) { driver_->abandon(*dropped); }
+        driver_->slots().take_dropped([this](slot& each) { driver_->abandon(each); });
         if (const std::size_t left = driver_->drain(drain_patience); left != 0) {
             log(log_level::error, "worker " + std::to_string(index_) + ": " + std::to_string(left) +
                                       " operations did not end after they were cancelled");
@@ -121,7 +121,7 @@ void worker_core::take_remote_work() noexcept {
     }
     // Without a driver when its set-up failed, and all that is left to do is to drop processes.
     if (driver_ != nullptr && driver_->slots().any_dropped()) {
-        for (slot* dropped : driver_->slots().take_dropped()) { driver_->abandon(*dropped); }
+        driver_->slots().take_dropped([this](slot& each) { driver_->abandon(each); });
     }
     if (!stop_announced_ && runtime_->stop_requested()) { announce_stop(); }
 }
@@ -142,6 +142,8 @@ void worker_core::expire_timers() noexcept {
         node.owner = nullptr;
         node.fired = true;
         const waker waiting = std::move(node.waker);
+        // From here on another worker may run the process and destroy the node.
+        node.holder = pin();
         waiting.wake();
     });
 }

@@ -96,14 +96,20 @@ task<> block_where_it_parked(meeting* here, std::size_t index) {
     here->ran_meanwhile = spin_until([&] { return here->ran_on.load() != std::thread::id(); });
 }
 
-}  // namespace
+// As above, while it keeps a timer that has fired.
+task<> park_with_a_fired_timer(meeting* here) {
+    heph::rt::timer fired(1ms);
+    auto first = heph::either(fired, here->wake.wait());
+    (void)co_await first;
+    co_await park_and_run(here);
+}
 
-TEST_CASE("sharing: an idle worker runs what is woken while the worker it last ran on is busy",
-          "[rt][sharing]") {
+// Parks a thread-safe process, makes the worker it was last on busy, and wakes it.
+void check_that_an_idle_worker_runs(task<> (*park)(meeting*)) {
     meeting here;
     auto runtime = quiet_setup().threads(2).build();
     REQUIRE(runtime);
-    runtime->shared().spawn_future(park_and_run(&here));
+    runtime->shared().spawn_future(park(&here));
     runtime->run_on_workers([&here](worker& worker) {
         worker.spawn_future(block_where_it_parked(&here, worker.index()));
     });
@@ -120,6 +126,18 @@ TEST_CASE("sharing: an idle worker runs what is woken while the worker it last r
     CHECK(in_time);
     CHECK(here.ran_meanwhile);
     CHECK(here.ran_on.load() != here.parked_on.load());
+}
+
+}  // namespace
+
+TEST_CASE("sharing: an idle worker runs what is woken while the worker it last ran on is busy",
+          "[rt][sharing]") {
+    check_that_an_idle_worker_runs(park_and_run);
+}
+
+TEST_CASE("sharing: a timer that has fired does not hold a process to its worker",
+          "[rt][sharing]") {
+    check_that_an_idle_worker_runs(park_with_a_fired_timer);
 }
 
 TEST_CASE("sharing: processes woken by other threads while a stop is announced run to their end",
@@ -156,5 +174,47 @@ TEST_CASE("sharing: processes woken by other threads while a stop is announced r
         outside.request_stop();
         outside.join();
         CHECK(ended == processes);
+    }
+}
+
+TEST_CASE("sharing: what other threads spawn while the runtime ends runs or is dropped",
+          "[rt][sharing]") {
+    class counted {
+    public:
+        explicit counted(std::atomic<int>& alive) noexcept : alive_(&alive) { ++*alive_; }
+        counted(counted&& other) noexcept : alive_(std::exchange(other.alive_, nullptr)) {}
+        counted& operator=(counted&&) = delete;
+        ~counted() {
+            if (alive_ != nullptr) { --*alive_; }
+        }
+
+    private:
+        std::atomic<int>* alive_;
+    };
+    for (int round = 0; round < 12; ++round) {
+        std::atomic<int> alive{0};
+        std::atomic<int> spawned{0};
+        auto runtime = quiet_setup().threads(2).stop_grace(1ms).build();
+        REQUIRE(runtime);
+        const auto body = [&, shared = runtime->shared()](const std::stop_token& end) mutable {
+            while (!end.stop_requested()) {
+                shared.spawn_future([](counted, bool waits) -> task<> {
+                    co_await heph::yield();
+                    if (waits) { co_await heph::rt::timer(1h); }
+                }(counted(alive), spawned % 3 == 0));
+                if (++spawned == 200) { shared.request_stop(); }
+            }
+        };
+        std::jthread first(body);
+        std::jthread second(body);
+        if (round % 2 == 0) {
+            CHECK(spin_until([&] { return spawned.load() > 10; }));
+        }
+        CHECK(runtime->start());
+        first.request_stop();
+        second.request_stop();
+        first.join();
+        second.join();
+        CHECK(alive == 0);
     }
 }
