@@ -32,7 +32,7 @@ server_setup long_limits() {
 
 TEST_CASE("server: closes an idle connection without a word", "[http][server]") {
     server_setup setup = long_limits();
-    setup.limits.idle_timeout = 50ms;
+    setup.limits.idle_timeout = 200ms;
     const captured_log log;
     const test_server server(make_test_routes(), setup);
     raw_client silent(server.port());
@@ -119,9 +119,10 @@ TEST_CASE("server: a fast body may be long", "[http][server]") {
     const test_server server(make_test_routes(), setup);
     raw_client client(server.port());
     client.send("POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 400\r\n\r\n");
-    // Twice as fast as it has to be, and twice as long as the grace.
+    // Faster than it has to be, and for longer than the grace.
+    client.send(std::string(200, 'x'));
     for (int i = 0; i < 20; ++i) {
-        client.send(std::string(20, 'x'));
+        client.send(std::string(10, 'x'));
         std::this_thread::sleep_for(20ms);
     }
     CHECK(client.read().body == "400");
@@ -145,7 +146,6 @@ TEST_CASE("server: a client that reads nothing is cut off", "[http][server]") {
 TEST_CASE("server: a handler that takes long is not the client's fault", "[http][server]") {
     server_setup setup;
     setup.limits.head_timeout = 10ms;
-    setup.limits.idle_timeout = 10ms;
     setup.limits.body_grace = 10ms;
     setup.limits.send_timeout = 10ms;
     router routes = make_test_routes();
