@@ -179,12 +179,17 @@ std::expected<void, error> runtime::start() {
         try {
             threads.emplace_back(run_worker, state_->core, std::cref(state_->settings),
                                  state_->set_up_functions, i, std::ref(start));
+            continue;
         } catch (const std::system_error& thrown) {
             start.fail(error(thrown.code(),
                              std::string("cannot start a worker thread: ") + thrown.what()));
-            start.set_up.count_down();
-            state_->core->forgo_worker();
+        } catch (const std::exception& thrown) {  // A set-up function could not be copied.
+            start.fail(error(std::make_error_code(std::errc::operation_canceled),
+                             std::string("cannot start a worker thread: ") + thrown.what()));
         }
+        state_->core->drop_now();  // There may be no other worker to do it.
+        start.set_up.count_down();
+        state_->core->forgo_worker();
     }
     state_->set_up_functions.clear();  // What they hold would keep actors waiting.
     auto watched = coordinator.watch(signals ? &signals->set() : nullptr);

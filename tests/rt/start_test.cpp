@@ -48,17 +48,31 @@ task<> actor(heph::rt::shared_context<int> ctx, std::atomic<int>* alive) {
     while (co_await ctx.receive()) {}
 }
 
-// Makes the kernel refuse the calling thread, and those it starts, any further ring.
-bool refuse_rings() {
-    std::array<sock_filter, 4> filter{{
+// Makes the kernel refuse two system calls to the calling thread and those it starts.
+bool refuse(unsigned call, unsigned other_call, unsigned error) {
+    std::array<sock_filter, 5> filter{{
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, other_call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     }};
     const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
     return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
            ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+// Starts a runtime on a thread that is refused something. Gives the error's message.
+std::string message_of_start(heph::rt::runtime& runtime, bool (*refuse_it)()) {
+    bool refused = false;
+    std::string message;
+    std::thread([&] {
+        refused = refuse_it();
+        const auto ended = runtime.start();
+        if (!ended) { message = ended.error().message(); }
+    }).join();
+    CHECK(refused);
+    return message;
 }
 
 }  // namespace
@@ -70,15 +84,21 @@ TEST_CASE("runtime: workers without a ring drop the thread-safe processes that a
     REQUIRE(runtime);
     for (int i = 0; i < 12; ++i) { runtime->shared().spawn_future(wait_an_hour(counted(alive))); }
     CHECK(alive == 12);
-    bool refused = false;
-    std::string message;
-    std::thread([&] {
-        refused = refuse_rings();
-        const auto ended = runtime->start();
-        if (!ended) { message = ended.error().message(); }
-    }).join();
-    REQUIRE(refused);
+    const auto message = message_of_start(
+        *runtime, [] { return refuse(SYS_io_uring_setup, SYS_io_uring_setup, EPERM); });
     CHECK_THAT(message, Catch::Contains("a seccomp filter forbids it"));
+    CHECK(alive == 0);
+}
+
+TEST_CASE("runtime: it fails when no thread can be started, and drops what was spawned",
+          "[rt][runtime]") {
+    std::atomic<int> alive{0};
+    auto runtime = quiet_setup().threads(2).build();
+    REQUIRE(runtime);
+    for (int i = 0; i < 3; ++i) { runtime->shared().spawn_future(wait_an_hour(counted(alive))); }
+    const auto message =
+        message_of_start(*runtime, [] { return refuse(SYS_clone, SYS_clone3, EAGAIN); });
+    CHECK_THAT(message, Catch::Contains("cannot start a worker thread"));
     CHECK(alive == 0);
 }
 
