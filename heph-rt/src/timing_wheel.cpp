@@ -40,13 +40,13 @@ std::optional<timing_wheel::place_time> timing_wheel::next_place() const noexcep
         if (occupied_[level] == 0) { continue; }
         const unsigned shift = level * bits;
         const auto digit = static_cast<unsigned>((now_ >> shift) % places);
-        const std::uint64_t rotated = std::rotr(occupied_[level], static_cast<int>(digit));
+        // The current place comes last. Only the highest level has nodes there, a turn ahead.
+        const std::uint64_t rotated = std::rotr(occupied_[level], static_cast<int>(digit + 1));
         const auto ahead = static_cast<unsigned>(std::countr_zero(rotated));
-        const unsigned index = (digit + ahead) % places;
+        const unsigned index = (digit + 1 + ahead) % places;
         const std::uint64_t turn = std::uint64_t{1} << (shift + bits);
         std::uint64_t at = now_ - now_ % turn + (std::uint64_t{index} << shift);
-        // Only the highest level wraps around: its nodes may be a whole turn ahead.
-        if (at < now_ || (at == now_ && level + 1 == levels && ahead == 0)) { at += turn; }
+        if (at <= now_) { at += turn; }  // Only the highest level wraps around.
         return place_time{level, index, at};
     }
     return std::nullopt;

@@ -20,6 +20,12 @@ std::vector<std::uint64_t> advance(timing_wheel& wheel, std::uint64_t now) {
     return fired;
 }
 
+// Below 2^bits.
+std::uint64_t random_below(std::mt19937& random, std::uint64_t bits) {
+    const std::uint64_t word = std::uint64_t{random()} << 32U | random();
+    return word % (std::uint64_t{1} << bits);
+}
+
 }  // namespace
 
 TEST_CASE("timing wheel: a node fires at its time, not a millisecond before", "[rt][wheel]") {
@@ -92,7 +98,7 @@ TEST_CASE("timing wheel: it fires like a sorted map, whatever is added and remov
             if (choice < 5) {
                 nodes.push_back(std::make_unique<timer_node>());
                 timer_node& node = *nodes.back();
-                node.when = now + 1 + (random() % (std::uint64_t{1} << (random() % 33)));
+                node.when = now + 1 + random_below(random, random() % 37);
                 wheel.add(node);
                 model.emplace(node.when, &node);
             } else if (choice < 7 && !model.empty()) {
@@ -101,7 +107,7 @@ TEST_CASE("timing wheel: it fires like a sorted map, whatever is added and remov
                 wheel.remove(*chosen->second);
                 model.erase(chosen);
             } else {
-                now += random() % (std::uint64_t{1} << (random() % 24));
+                now += random_below(random, random() % 35);
                 std::vector<std::uint64_t> expected;
                 while (!model.empty() && model.begin()->first <= now) {
                     expected.push_back(model.begin()->first);
@@ -114,4 +120,21 @@ TEST_CASE("timing wheel: it fires like a sorted map, whatever is added and remov
         }
         for (auto& [when, node] : model) { wheel.remove(*node); }
     }
+}
+
+TEST_CASE("timing wheel: one as far ahead as can be does not hide the nearer ones", "[rt][wheel]") {
+    constexpr std::uint64_t boundary = std::uint64_t{1} << 30U;  // Of the highest level, 12 days.
+    timing_wheel wheel;
+    CHECK(advance(wheel, boundary - 5).empty());
+    timer_node furthest;
+    furthest.when = boundary - 5 + timing_wheel::span_ms;
+    wheel.add(furthest);
+    timer_node soon;
+    soon.when = boundary + 5;
+    wheel.add(soon);
+    CHECK(*wheel.next_expiry() <= soon.when);
+    CHECK(advance(wheel, boundary + 4).empty());
+    CHECK(advance(wheel, boundary + 10) == std::vector{boundary + 5});
+    CHECK(wheel.size() == 1);
+    CHECK(advance(wheel, furthest.when) == std::vector{furthest.when});
 }
