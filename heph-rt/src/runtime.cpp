@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include <csignal>
+
 #include "coordinator.hpp"
 #include "refusal.hpp"
 #include "runtime_core.hpp"
@@ -67,6 +69,14 @@ void name_this_thread(const std::string& name, std::size_t index) {
     const std::string suffix = '-' + std::to_string(index);
     const std::string cut = name.substr(0, 15 - suffix.size()) + suffix;
     (void)pthread_setname_np(pthread_self(), cut.c_str());
+}
+
+// Writing to a broken pipe is an error like any other. Sockets do without: they ask for no signal.
+void block_pipe_signal() {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
 std::optional<error> check_range(const char* what, std::size_t value, std::size_t least,
@@ -134,6 +144,7 @@ void run_worker(std::shared_ptr<detail::runtime_core> core, const runtime_settin
                 start_state& start) {
     name_this_thread(settings.name, index);
     if (settings.cpu_affinity) { pin_this_thread(index); }
+    if (settings.handle_signals) { block_pipe_signal(); }
     detail::worker_core self(core, core->link(index), index);
     const auto made = self.set_up(
         {settings.ring_entries, settings.receive_buffers, settings.receive_buffer_bytes});

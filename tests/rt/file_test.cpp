@@ -2,6 +2,7 @@
 #include <mqueue.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
@@ -186,4 +187,18 @@ TEST_CASE("file: what is closed as the runtime ends is closed, not cancelled wit
     }
     CHECK(descriptors() == before);
     CHECK(::mq_close(queue) == 0);
+}
+
+TEST_CASE("file: writing to a pipe that nobody reads is an error, not a signal", "[rt][file]") {
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+    REQUIRE(::close(ends[0]) == 0);
+    run_task(heph::rt::setup{}.name("test"), [write_end = ends[1]]() -> task<> {
+        return [](int descriptor) -> task<> {
+            const file pipe(descriptor);
+            const auto written = co_await pipe.append(buffer::copy_of("x"));
+            REQUIRE_FALSE(written);
+            CHECK(written.error() == std::errc::broken_pipe);
+        }(write_end);
+    });
 }

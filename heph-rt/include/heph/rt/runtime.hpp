@@ -27,7 +27,8 @@ struct runtime_settings {
     std::size_t ring_entries = 1024;               ///< Submission queue of each ring, 8 to 32,768.
     std::size_t receive_buffers = 1024;            ///< Provided buffers a worker, 8 to 32,768, 2^n.
     std::size_t receive_buffer_bytes = 4096;       ///< Size of each of them, 256 to 65,536.
-    bool handle_signals = true;                    ///< SIGINT, SIGTERM and SIGQUIT ask for a stop.
+    /// SIGINT, SIGTERM and SIGQUIT ask for a stop; on workers, SIGPIPE is blocked.
+    bool handle_signals = true;
 };
 
 /// Runs actors on worker threads, each with an io_uring of its own.
