@@ -306,3 +306,80 @@ TEST_CASE("node: start refuses bad names and addresses, and a port in use", "[re
         co_return;
     });
 }
+
+TEST_CASE("node: senders wait while too much is not acknowledged yet", "[remote][node]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        remote::options of_b = quick_options("b");
+        remote::link_settings small = quick_links();
+        small.session.frames_max = 4;
+        of_b.links(small);
+        pair_of_nodes nodes(worker, 64, listening("a"), of_b);
+        const auto other = std::make_shared<counter_state>();
+        nodes.a.publish("other", spawn_counter(worker, other));
+        auto found = co_await nodes.b.find<counter_message>("a", "counter", plenty);
+        auto beside = co_await nodes.b.find<counter_message>("a", "other", plenty);
+        REQUIRE(found);
+        REQUIRE(beside);
+        const auto sent = std::make_shared<int>(0);
+        static constexpr auto send_some = [](remote_ref<counter_message> to,
+                                             std::shared_ptr<int> count) -> heph::task<> {
+            for (int i = 0; i < 20; ++i) {
+                const auto taken = co_await to.send(add(1));
+                if (taken) { ++*count; }
+            }
+        };
+        for (int i = 0; i < 50; ++i) {
+            worker.spawn_future(send_some(i % 2 == 0 ? *found : *beside, sent));
+        }
+        const bool all = co_await eventually(
+            [&] { return nodes.state->amounts.size() == 500 && other->amounts.size() == 500; });
+        CHECK(all);
+        CHECK(*sent == 1000);
+    });
+}
+
+TEST_CASE("node: a search waits for a link that is coming up, at most until its deadline",
+          "[remote][node]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const auto b = start(worker, quick_options("b"));
+        // It accepts, and never says anything.
+        const auto silent = rt::net::tcp_listener::bind(rt::net::endpoint::loopback(0));
+        REQUIRE(silent);
+        REQUIRE(b.add_peer("a", silent->local_endpoint()->to_string()));
+        const bool known = co_await eventually([&] { return b.peers().size() == 1; });
+        REQUIRE(known);
+        CHECK(b.peers().front().name == "a");
+        CHECK_FALSE(b.peers().front().linked);
+        const auto nothing = co_await b.find<counter_message>("a", "counter", 20ms);
+        CHECK(nothing.error() == failure::timed_out);
+        auto searching = b.find<counter_message>("a", "counter", plenty);
+        auto first = co_await heph::either(searching, rt::timer(20ms));
+        REQUIRE(first.index() == 1);
+        // The peer turns out to be somewhere else.
+        const auto a = start(worker, listening("a"));
+        a.publish("counter", spawn_counter(worker, std::make_shared<counter_state>()));
+        REQUIRE(a.add_peer("b", "127.0.0.1:1"));  // In vain.
+        REQUIRE(b.add_peer("a", a.address()));
+        const auto found = co_await searching;
+        REQUIRE(found);
+        const auto total = co_await found->rpc<get_total>(plenty);
+        CHECK(total == 0);
+        CHECK_FALSE(b.add_peer("b", a.address()));
+        CHECK_FALSE(b.add_peer("c", "127.0.0.1:0"));
+        CHECK_FALSE(b.add_peer("c d", "127.0.0.1:1"));
+    });
+}
+
+TEST_CASE("node: what is not delivered is logged, unless somebody is told", "[remote][node]") {
+    const log_lines log;
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        pair_of_nodes nodes(worker);
+        auto found = co_await nodes.b.find<counter_message>("a", "counter", plenty);
+        REQUIRE(found);
+        nodes.a.unpublish("counter");
+        CHECK(found->try_send(add(1)));
+        const bool told =
+            co_await eventually([] { return log_lines::with("a/counter was not delivered") == 1; });
+        CHECK(told);
+    });
+}

@@ -59,6 +59,7 @@ void hub::dial(std::string_view name, const rt::net::endpoint& address) {
         return log_.log(log_level::error, "node " + self_.name + ": no more peers are taken than " +
                                               std::to_string(peers_.size()));
     }
+    if (with->dialing && with->address != address) { with->dialing->close(std::string()); }
     with->address = address;
     with->changed.set();
     if (std::exchange(with->has_dialer, true)) { return; }

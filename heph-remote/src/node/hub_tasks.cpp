@@ -145,6 +145,7 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
             if (first.index() == 1 && with->is_up()) { continue; }
             if (first.index() == 2) { break; }
         }
+        with->changed.clear();
         const std::string failed = co_await dial_once(self, with);
         if (!failed.empty() && failed != with->last_failure && !self->stopped_.is_set()) {
             heph::log(log_level::warning, "node " + self->self_.name + ": cannot link to " +
@@ -162,7 +163,7 @@ task<std::string> hub::dial_once(hub_pointer self, peer_pointer with) {
     const auto until = rt::clock::now() + settings.handshake_time;
     const rt::net::endpoint address = *with->address;
     rt::deadline connecting(until, rt::net::tcp_stream::connect(address));
-    auto first = co_await either(connecting, self->stopped_.wait());
+    auto first = co_await either(connecting, self->stopped_.wait(), with->changed.wait());
     if (first.index() != 0) { co_return std::string(); }
     auto& connected = std::get<0>(first);
     if (!connected) { co_return "it does not answer" + after(settings.handshake_time); }
