@@ -108,13 +108,15 @@ uring_driver::~uring_driver() {
 
 buffer_pool* uring_driver::buffers() noexcept {
     if (buffers_ == nullptr && !no_buffers_) {
-        auto made =
-            buffer_pool::make(ring_, settings_.receive_buffers, settings_.receive_buffer_bytes);
-        if (made) {
-            buffers_ = std::move(*made);
-        } else {
-            no_buffers_ = true;
-        }
+        no_buffers_ = true;
+        try {
+            auto made =
+                buffer_pool::make(ring_, settings_.receive_buffers, settings_.receive_buffer_bytes);
+            if (made) {
+                buffers_ = std::move(*made);
+                no_buffers_ = false;
+            }
+        } catch (const std::bad_alloc&) { no_buffers_ = true; }  // Streams do without.
     }
     return buffers_.get();
 }

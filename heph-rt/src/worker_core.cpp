@@ -1,6 +1,8 @@
 #include "worker_core.hpp"
 
+#include <cerrno>
 #include <exception>
+#include <new>
 #include <string>
 #include <thread>
 #include <utility>
@@ -50,9 +52,11 @@ worker_core::worker_core(std::shared_ptr<runtime_core> runtime, worker_link& lin
 worker_core::~worker_core() = default;
 
 std::expected<void, int> worker_core::set_up(const driver_settings& settings) {
-    auto driver = uring_driver::make(link_, settings);
-    if (!driver) { return std::unexpected(driver.error()); }
-    driver_ = std::move(*driver);
+    try {
+        auto driver = uring_driver::make(link_, settings);
+        if (!driver) { return std::unexpected(driver.error()); }
+        driver_ = std::move(*driver);
+    } catch (const std::bad_alloc&) { return std::unexpected(ENOMEM); }
     this_thread_worker = this;
     return {};
 }
