@@ -117,13 +117,9 @@ std::expected<server, std::error_code> server::open(router routes, const server_
     state->limits = options.limits;
     state->local = *address;
     rt::net::listen_options how;
-    if (workers > 1 && address->port() != 0) {
-        // Listeners that share a port would share it with another program's as well, in silence.
-        const auto alone = rt::net::tcp_listener::bind(*address, how);
-        if (!alone) { return std::unexpected(alone.error()); }
-    }
     how.reuse_port = workers > 1;
     for (std::size_t i = 0; i < std::max<std::size_t>(workers, 1); ++i) {
+        how.first = i == 0;
         auto listener = rt::net::tcp_listener::bind(state->local, how);
         if (!listener) { return std::unexpected(listener.error()); }
         const auto bound = listener->local_endpoint();

@@ -160,24 +160,38 @@ TEST_CASE("server load: without descriptors, connections wait until there are so
     const test_server server(make_test_routes());
     raw_client good(server.port());
     CHECK(good.ask(get_request("/hello")).status == 200);
-    // The undefined-behaviour sanitizer needs descriptors to check a type for the first time.
+    // The undefined-behaviour sanitizer needs descriptors to check a type for the first time: the
+    // error category's here, and those of the assertions after the descriptors are back.
     CHECK_FALSE(std::error_code(EMFILE, std::system_category()).message().empty());
+    int first_status = 0;
+    int second_status = 0;
+    int third_status = 0;
+    int good_status = 0;
+    bool third_connected = false;
+    std::size_t lines = 0;
     {
         descriptor_hog hog;
         hog.leave(5);
         // Three of ours and two of the server's: there is none for the third connection.
         auto first = std::make_unique<raw_client>(server.port());
-        CHECK(first->ask(get_request("/hello")).status == 200);
+        first_status = first->ask(get_request("/hello")).status;
         raw_client second(server.port());
-        CHECK(second.ask(get_request("/hello")).status == 200);
+        second_status = second.ask(get_request("/hello")).status;
         raw_client third(server.port());
-        REQUIRE(third.connected());
+        third_connected = third.connected();
         third.send(get_request("/hello"));
-        CHECK(log.count("cannot accept connections") >= 1);
-        CHECK(good.ask(get_request("/hello")).status == 200);
+        good_status = good.ask(get_request("/hello")).status;
+        // What the server was told of before that request, it has dealt with.
+        lines = log.count("cannot accept connections");
         first.reset();
-        CHECK(third.read().status == 200);
+        third_status = third.read().status;
     }
+    CHECK(first_status == 200);
+    CHECK(second_status == 200);
+    CHECK(third_connected);
+    CHECK(lines >= 1);
+    CHECK(good_status == 200);
+    CHECK(third_status == 200);
     // It tries ten times a second, and not all the time.
     CHECK(log.lines().size() < 60);
     raw_client last(server.port());

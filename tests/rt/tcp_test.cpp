@@ -251,6 +251,30 @@ TEST_CASE("tcp: an address in use and a foreign address are errors", "[rt][tcp]"
     CHECK(foreign.error() == std::errc::address_not_available);
 }
 
+TEST_CASE("tcp: listeners share a port, unless the first one finds it taken", "[rt][tcp]") {
+    // On a worker, where a dropped socket is closed later than at once.
+    run_task([]() -> task<> {
+        endpoint local;
+        {
+            const auto probe = listen();
+            local = address_of(probe);
+        }
+        co_await heph::rt::timer(5ms);  // The listener is closed through the ring.
+        heph::rt::net::listen_options how;
+        how.reuse_port = true;
+        how.first = true;
+        const auto one = tcp_listener::bind(local, how);
+        CHECK(one);
+        how.first = false;
+        const auto two = tcp_listener::bind(local, how);
+        CHECK(two);
+        how.first = true;
+        const auto stranger = tcp_listener::bind(local, how);
+        REQUIRE_FALSE(stranger);
+        CHECK(stranger.error() == std::errc::address_in_use);
+    });
+}
+
 TEST_CASE("tcp: a reset is an error, each time", "[rt][tcp]") {
     run_on_worker(quiet_setup(), [](worker& worker) {
         auto listener = listen();

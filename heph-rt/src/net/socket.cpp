@@ -32,6 +32,35 @@ std::expected<endpoint, std::error_code> ask_address(int descriptor, Query query
     return detail::from_socket_address(address);
 }
 
+std::error_code prepare_to_listen(int descriptor, const endpoint& local,
+                                  const listen_options& options) noexcept {
+    std::error_code failed;
+    if (options.reuse_address) { failed = set_flag(descriptor, SOL_SOCKET, SO_REUSEADDR, true); }
+    if (!failed && options.reuse_port) {
+        failed = set_flag(descriptor, SOL_SOCKET, SO_REUSEPORT, true);
+    }
+    if (!failed && local.is_v6()) {
+        failed = set_flag(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, options.only_v6);
+    }
+    // Accepted connections inherit it.
+    if (!failed) { failed = set_flag(descriptor, IPPROTO_TCP, TCP_NODELAY, true); }
+    return failed;
+}
+
+std::expected<int, std::error_code> bind_socket(const endpoint& local,
+                                                const listen_options& options) {
+    const int family = local.is_v6() ? AF_INET6 : AF_INET;
+    const int made = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (made < 0) { return std::unexpected(last_error()); }
+    std::error_code failed = prepare_to_listen(made, local, options);
+    detail::socket_address address{};
+    const unsigned bytes = detail::to_socket_address(local, address);
+    if (!failed && ::bind(made, &address.any, bytes) != 0) { failed = last_error(); }
+    if (!failed) { return made; }
+    ::close(made);
+    return std::unexpected(failed);
+}
+
 }  // namespace
 
 socket_handle::~socket_handle() {
@@ -80,26 +109,18 @@ std::expected<endpoint, std::error_code> tcp_listener::local_endpoint() const {
 
 std::expected<tcp_listener, std::error_code> tcp_listener::bind(const endpoint& local,
                                                                 const listen_options& options) {
-    const int family = local.is_v6() ? AF_INET6 : AF_INET;
-    socket_handle socket(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!socket.is_open()) { return std::unexpected(last_error()); }
-    std::error_code failed;
-    if (options.reuse_address) { failed = set_flag(socket.get(), SOL_SOCKET, SO_REUSEADDR, true); }
-    if (!failed && options.reuse_port) {
-        failed = set_flag(socket.get(), SOL_SOCKET, SO_REUSEPORT, true);
+    if (options.reuse_port && options.first && local.port() != 0) {
+        listen_options alone = options;
+        alone.reuse_port = false;
+        const auto free_port = bind_socket(local, alone);
+        if (!free_port) { return std::unexpected(free_port.error()); }
+        // Not as a socket_handle: a worker closes that later, and the port has to be free now.
+        ::close(*free_port);
     }
-    if (!failed && local.is_v6()) {
-        failed = set_flag(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, options.only_v6);
-    }
-    // Accepted connections inherit it.
-    if (!failed) { failed = set_flag(socket.get(), IPPROTO_TCP, TCP_NODELAY, true); }
-    if (failed) { return std::unexpected(failed); }
-    detail::socket_address address{};
-    const unsigned bytes = detail::to_socket_address(local, address);
-    if (::bind(socket.get(), &address.any, bytes) != 0 ||
-        ::listen(socket.get(), options.backlog) != 0) {
-        return std::unexpected(last_error());
-    }
+    const auto bound = bind_socket(local, options);
+    if (!bound) { return std::unexpected(bound.error()); }
+    socket_handle socket(*bound);
+    if (::listen(socket.get(), options.backlog) != 0) { return std::unexpected(last_error()); }
     return tcp_listener(std::move(socket));
 }
 

@@ -35,6 +35,13 @@ def test_help_names_every_option(world):
         assert node.logged(option), (option, node.log())
 
 
+def test_workers_share_a_port_that_was_named(world):
+    port = free_ports(1)[0]
+    node = world.single("--threads", "2", "--http", f"127.0.0.1:{port}").start()
+    assert node.port == port
+    assert node.ask("GET", "/hello").status == 200
+
+
 def test_busy_ports_are_told(world):
     busy = socket.socket()
     busy.bind(("127.0.0.1", 0))

@@ -162,7 +162,10 @@ struct listen_options {
     int backlog = 1024;
     bool reuse_address = true;
     bool reuse_port = false;  ///< Lets several listeners share the port, one for each worker.
-    bool only_v6 = false;     ///< An IPv6 listener then takes no IPv4 connections.
+    /// With `reuse_port`: refuses a port at which somebody listens already, who would share it in
+    /// silence. For the first of several listeners.
+    bool first = false;
+    bool only_v6 = false;  ///< An IPv6 listener then takes no IPv4 connections.
 };
 
 /// Waits for the next connection of a listener. Borrows the listener.
