@@ -213,15 +213,31 @@ http::response gateway::health() const {
     return http::response::text("ok\n");
 }
 
+http::response gateway::metrics() const {
+    return http::response::bytes(metrics_text(*counters_, *health_, links_->peers()),
+                                 "text/plain; version=0.0.4; charset=utf-8");
+}
+
 http::router make_router(std::shared_ptr<const gateway> through) {
     http::router routes;
     routes.get("/", front_page).get("/hello", hello).post("/echo", echo);
     routes.get("/healthz", [through](http::request&) { return through->health(); });
-    routes.get("/notes", [through](http::request& request) { return through->list(request); });
-    routes.get("/notes/{id}", [through](http::request& request) { return through->get(request); });
-    routes.put("/notes/{id}", [through](http::request& request) { return through->put(request); });
-    routes.delete_("/notes/{id}",
-                   [through](http::request& request) { return through->remove(request); });
+    routes.get("/metrics", [through](http::request&) { return through->metrics(); });
+    const auto count = [through](request_kind kind, heph::task<http::response> answering) {
+        return counted(through->counters(), kind, std::move(answering));
+    };
+    routes.get("/notes", [through, count](http::request& request) {
+        return count(request_kind::list, through->list(request));
+    });
+    routes.get("/notes/{id}", [through, count](http::request& request) {
+        return count(request_kind::get, through->get(request));
+    });
+    routes.put("/notes/{id}", [through, count](http::request& request) {
+        return count(request_kind::put, through->put(request));
+    });
+    routes.delete_("/notes/{id}", [through, count](http::request& request) {
+        return count(request_kind::remove, through->remove(request));
+    });
     return routes;
 }
 

@@ -12,6 +12,7 @@
 
 #include "links.hpp"
 #include "messages.hpp"
+#include "metrics.hpp"
 #include "placement.hpp"
 #include "store.hpp"
 
@@ -35,6 +36,12 @@ public:
     heph::task<heph::http::response> remove(heph::http::request& request) const;
     heph::task<heph::http::response> list(heph::http::request& request) const;
     [[nodiscard]] heph::http::response health() const;
+    [[nodiscard]] heph::http::response metrics() const;
+
+    /// Gives what counts the answers. Shared by copies of the routes.
+    [[nodiscard]] const std::shared_ptr<request_counters>& counters() const noexcept {
+        return counters_;
+    }
 
     /// Gives the ids of a node behind `after`, or says why they cannot be had.
     heph::task<std::expected<list_reply, std::string>> list_page(std::string node,
@@ -50,6 +57,7 @@ private:
     heph::actor_ref<store_message> store_;
     std::shared_ptr<const store_health> health_;
     std::shared_ptr<links> links_;
+    std::shared_ptr<request_counters> counters_ = std::make_shared<request_counters>();
 };
 
 /// Makes the routes of the service. The router keeps the gateway.

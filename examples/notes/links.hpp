@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <heph/core/task.hpp>
 #include <heph/remote/node.hpp>
@@ -36,6 +37,11 @@ public:
     template <typename Call>
     heph::task<std::expected<typename Call::response_type, std::string>> ask(
         std::string node, typename Call::request_type asked);
+
+    /// Tells which nodes this one knows, and to which it is linked right now.
+    [[nodiscard]] std::vector<heph::remote::peer_status> peers() const {
+        return self_ ? self_->peers() : std::vector<heph::remote::peer_status>();
+    }
 
 private:
     using store_ref = heph::remote::remote_ref<store_message>;

@@ -52,7 +52,9 @@ bool means_full(std::error_code error) {
 
 note_store::note_store(note_table table, opened_log log, std::shared_ptr<store_health> health,
                        const store_limits& limits) noexcept
-    : table_(std::move(table)), log_(std::move(log)), health_(std::move(health)), limits_(limits) {}
+    : table_(std::move(table)), log_(std::move(log)), health_(std::move(health)), limits_(limits) {
+    tell_size();
+}
 
 bool note_store::has_room() const noexcept {
     return waiting_.size() < limits_.waiting_changes_max &&
@@ -162,6 +164,8 @@ heph::task<std::optional<change_reply>> note_store::write_group() {
     log_.found.good_bytes += size;
     log_.found.next_sequence += records;
     log_.found.records += records;
+    health_->changes.fetch_add(records, std::memory_order_relaxed);
+    health_->groups.fetch_add(1, std::memory_order_relaxed);
     co_return std::nullopt;
 }
 
@@ -211,6 +215,12 @@ void note_store::answer_group() {
     }
     group_.clear();
     is_absent_.clear();
+    tell_size();
+}
+
+void note_store::tell_size() noexcept {
+    health_->notes.store(table_.size(), std::memory_order_relaxed);
+    health_->bytes.store(table_.content_bytes(), std::memory_order_relaxed);
 }
 
 void note_store::refuse_group(const change_reply& reply) {

@@ -25,6 +25,10 @@ namespace notes {
 /// Tells the rest of the program how the store fares.
 struct store_health {
     std::atomic<bool> has_failed = false;
+    std::atomic<std::uint64_t> notes = 0;    ///< That are kept.
+    std::atomic<std::uint64_t> bytes = 0;    ///< Of their ids, types and contents.
+    std::atomic<std::uint64_t> changes = 0;  ///< That were written since the start.
+    std::atomic<std::uint64_t> groups = 0;   ///< In which they were written.
 };
 
 /// Bounds what a store takes.
@@ -67,6 +71,7 @@ private:
     heph::task<std::optional<change_reply>> write_group();
     void cut_back(std::error_code why);
     void answer_group();
+    void tell_size() noexcept;
     void refuse_group(const change_reply& reply);
     void break_down(std::string why);
 

@@ -153,6 +153,43 @@ std::string id_of(const notes::placement& nodes, std::string_view owner) {
 
 }  // namespace
 
+TEST_CASE("notes gateway: the metrics tell what was answered and what is kept",
+          "[notes][gateway]") {
+    std::vector<exchange> all;
+    all.emplace_back("GET", "/metrics");
+    all.emplace_back("PUT", "/notes/a", "12345", "Content-Type: t/x\r\n");
+    all.emplace_back("PUT", "/notes/b", "", "Content-Type: t/x\r\n");
+    all.emplace_back("DELETE", "/notes/b");
+    all.emplace_back("DELETE", "/notes/b");
+    all.emplace_back("GET", "/notes/a");
+    all.emplace_back("GET", "/notes");
+    all.emplace_back("GET", "/metrics");
+    service(std::vector<std::string>{"a"}).answer(all);
+
+    CHECK(all[0].answered() == status::ok);
+    CHECK(all[0].header("content-type") == "text/plain; version=0.0.4; charset=utf-8");
+    CHECK_THAT(all[0].answer_body,
+               Catch::Contains("\nnotes_kept 0\n") && Catch::Contains("\nnotes_changes_total 0\n"));
+    for (const char* line : {"notes_requests_total{request=\"put\",status=\"2xx\"} 2",
+                             "notes_requests_total{request=\"delete\",status=\"2xx\"} 1",
+                             "notes_requests_total{request=\"delete\",status=\"4xx\"} 1",
+                             "notes_requests_total{request=\"get\",status=\"2xx\"} 1",
+                             "notes_requests_total{request=\"list\",status=\"2xx\"} 1",
+                             "notes_requests_total{request=\"put\",status=\"5xx\"} 0",
+                             "notes_kept 1", "notes_kept_bytes 9", "notes_changes_total 3",
+                             "notes_flushes_total 3", "notes_store_failed 0"}) {
+        CHECK_THAT(all[7].answer_body, Catch::Contains("\n" + std::string(line) + "\n"));
+    }
+}
+
+TEST_CASE("notes gateway: the metrics name the linked nodes", "[notes][gateway]") {
+    const std::vector<heph::remote::peer_status> peers{{"b", true}, {"c\"\\", false}};
+    const std::string text =
+        notes::metrics_text(notes::request_counters(), notes::store_health(), peers);
+    CHECK_THAT(text, Catch::Contains("notes_peer_linked{node=\"b\"} 1\n") &&
+                         Catch::Contains("notes_peer_linked{node=\"c\\\"\\\\\"} 0\n"));
+}
+
 TEST_CASE("notes gateway: a note is stored, read, replaced and removed", "[notes][gateway]") {
     std::vector<exchange> all;
     all.emplace_back("GET", "/notes/a%2Fb");
