@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <random>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -23,6 +22,7 @@
 #include "../test_routes.hpp"
 #include "../test_server.hpp"
 #include "connection.hpp"
+#include "support/random_drop.hpp"
 
 using namespace heph::http;
 using namespace heph::http::test;
@@ -33,10 +33,12 @@ using heph::rt::worker;
 using heph::rt::net::endpoint;
 using heph::rt::net::tcp_listener;
 using heph::rt::net::tcp_stream;
+using heph::test::drop_after;
+using heph::test::pick;
+using heph::test::random_engine;
 
 namespace {
 
-using random_engine = std::mt19937;
 using outcome = std::expected<void, error>;
 
 struct tally {
@@ -46,36 +48,7 @@ struct tally {
     int answers = 0;
 };
 
-class alive_mark {
-public:
-    explicit alive_mark(tally& counts) noexcept : counts_(&counts) { ++counts_->alive; }
-    alive_mark(alive_mark&& other) noexcept : counts_(std::exchange(other.counts_, nullptr)) {}
-    alive_mark& operator=(alive_mark&&) = delete;
-    ~alive_mark() {
-        if (counts_ != nullptr) { --counts_->alive; }
-    }
-
-private:
-    tally* counts_;
-};
-
-// Gives up after a number of polls of the future inside, and drops it with itself.
-class drop_after {
-public:
-    using value_type = bool;
-    drop_after(int polls, task<> inner) noexcept : polls_(polls), inner_(std::move(inner)) {}
-    heph::polled<bool> poll(const heph::waker& waker) {
-        if (polls_-- <= 0) { return false; }
-        if (inner_.poll(waker).is_ready()) { return true; }
-        return heph::pending;
-    }
-
-private:
-    int polls_;
-    task<> inner_;
-};
-
-std::size_t pick(random_engine& random, std::size_t below) { return random() % below; }
+using alive_mark = heph::test::alive_mark<tally>;
 
 router make_routes(tally& counts) {
     router routes = make_test_routes();

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -17,6 +16,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "../on_runtime.hpp"
+#include "support/random_drop.hpp"
 
 using namespace std::chrono_literals;
 using heph::task;
@@ -25,10 +25,11 @@ using heph::rt::worker;
 using heph::rt::net::endpoint;
 using heph::rt::net::tcp_listener;
 using heph::rt::net::tcp_stream;
+using heph::test::drop_after;
+using heph::test::pick;
+using heph::test::random_engine;
 
 namespace {
-
-using random_engine = std::mt19937;
 
 // Counts what is alive, so that a frame that was not destroyed is seen.
 struct tally {
@@ -38,36 +39,7 @@ struct tally {
     int served = 0;
 };
 
-class alive_mark {
-public:
-    explicit alive_mark(tally& counts) noexcept : counts_(&counts) { ++counts_->alive; }
-    alive_mark(alive_mark&& other) noexcept : counts_(std::exchange(other.counts_, nullptr)) {}
-    alive_mark& operator=(alive_mark&&) = delete;
-    ~alive_mark() {
-        if (counts_ != nullptr) { --counts_->alive; }
-    }
-
-private:
-    tally* counts_;
-};
-
-// Gives up after a random number of polls of the future inside, and drops it with itself.
-class drop_after {
-public:
-    using value_type = bool;
-    drop_after(int polls, task<> inner) noexcept : polls_(polls), inner_(std::move(inner)) {}
-    heph::polled<bool> poll(const heph::waker& waker) {
-        if (polls_-- <= 0) { return false; }
-        if (inner_.poll(waker).is_ready()) { return true; }
-        return heph::pending;
-    }
-
-private:
-    int polls_;
-    task<> inner_;
-};
-
-std::size_t pick(random_engine& random, std::size_t below) { return random() % below; }
+using alive_mark = heph::test::alive_mark<tally>;
 
 task<> write_somewhere(alive_mark, std::size_t bytes) {
     auto file =

@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <iterator>
 #include <mutex>
-#include <random>
 #include <string>
 #include <thread>
 #include <utility>
@@ -21,6 +20,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "../on_runtime.hpp"
+#include "support/random_drop.hpp"
 
 using namespace std::chrono_literals;
 using heph::task;
@@ -30,12 +30,11 @@ using heph::rt::net::chunk;
 using heph::rt::net::endpoint;
 using heph::rt::net::tcp_listener;
 using heph::rt::net::tcp_stream;
+using heph::test::drop_after;
+using heph::test::pick;
+using heph::test::random_engine;
 
 namespace {
-
-using random_engine = std::mt19937;
-
-std::size_t pick(random_engine& random, std::size_t below) { return random() % below; }
 
 // What all threads share.
 struct world {
@@ -60,34 +59,7 @@ struct world {
     }
 };
 
-class alive_mark {
-public:
-    explicit alive_mark(world& counts) noexcept : counts_(&counts) { ++counts_->alive; }
-    alive_mark(alive_mark&& other) noexcept : counts_(std::exchange(other.counts_, nullptr)) {}
-    alive_mark& operator=(alive_mark&&) = delete;
-    ~alive_mark() {
-        if (counts_ != nullptr) { --counts_->alive; }
-    }
-
-private:
-    world* counts_;
-};
-
-// Gives up after a random number of polls of the future inside, and drops it with itself.
-class drop_after {
-public:
-    using value_type = bool;
-    drop_after(int polls, task<> inner) noexcept : polls_(polls), inner_(std::move(inner)) {}
-    heph::polled<bool> poll(const heph::waker& waker) {
-        if (polls_-- <= 0) { return false; }
-        if (inner_.poll(waker).is_ready()) { return true; }
-        return heph::pending;
-    }
-
-private:
-    int polls_;
-    task<> inner_;
-};
+using alive_mark = heph::test::alive_mark<world>;
 
 task<> one_victim(task<> inner, int polls, world* all) {
     drop_after victim(polls, std::move(inner));
