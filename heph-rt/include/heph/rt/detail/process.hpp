@@ -15,7 +15,7 @@
 //     running --wake-->      running | woken
 //     running --pending-->   0
 //     running | woken --pending--> woken       its worker puts it into a queue
-//     any     --done or killed by its worker--> finished
+//     any     --done, or dropped by its worker--> finished
 //
 // Invariants
 //     1. Only its worker polls or destroys the future, below the run loop, never from inside a
@@ -69,7 +69,6 @@ struct process_header {
     // Acquire, in `enqueue`: pairs with it.
     std::atomic<std::uint32_t> pins{0};
     bool shared = false;             // Thread-safe: may be polled by any worker, if not pinned.
-    bool killed = false;             // To be dropped instead of polled. Its worker's.
     process_header* next = nullptr;  // In the one queue it is in.
     process_header* live_next = nullptr;
     process_header* live_previous = nullptr;
