@@ -8,28 +8,18 @@
 
 #include <heph/http/h1/response_writer.hpp>
 
+#include "http/write_response.hpp"
+
 namespace http = heph::http;
 using heph::http::error;
 using heph::http::method;
 using heph::http::response;
 using heph::http::version;
 using heph::http::h1::response_writer;
+using heph::http::test::streamed;
+using heph::http::test::write;
 
 namespace {
-
-std::string write(response_writer& writer, response answer, method asked = method::get,
-                  version spoken = version::http_1_1, bool keep_alive = true) {
-    answer.set_header("Date", "D");
-    std::string out;
-    const auto written = writer.write(out, answer, asked, spoken, keep_alive);
-    return written ? out : std::string(message(written.error()));
-}
-
-response streamed(http::status status = http::status::ok) {
-    return response::stream(
-        "text/plain", [](http::body_writer& writer) { return writer.write("never run here"); },
-        status);
-}
 
 const std::string refused(message(error::bad_response));
 

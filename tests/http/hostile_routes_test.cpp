@@ -10,30 +10,21 @@
 #include <heph/http/router.hpp>
 #include <heph/http/uri.hpp>
 
+#include "http/route_request.hpp"
 #include "http/run_task.hpp"
 
 namespace http = heph::http;
+using heph::http::test::body_or_status;
+using heph::http::test::named;
+using heph::http::test::parse_head;
 using heph::http::test::run;
 
 namespace {
 
-http::handler named(std::string name, std::string parameter = {}) {
-    return [name = std::move(name), parameter = std::move(parameter)](http::request& request) {
-        std::string text = name;
-        if (!parameter.empty()) { text += ":" + std::string(request.param(parameter)); }
-        return http::response::text(std::move(text));
-    };
-}
-
 // Asks as a connection does: gives the status of what the parser refuses, too.
 http::response ask(const http::router& router, std::string_view method, std::string_view target) {
-    const http::limits limits;
-    http::h1::request_parser parser(limits);
     http::request request;
-    const std::string bytes =
-        std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n\r\n";
-    std::string_view input = bytes;
-    const auto event = parser.next(input, request.head());
+    const auto event = parse_head(request, method, target);
     if (event.kind == http::h1::event_kind::error) {
         return http::response::problem(event.failure);
     }
@@ -41,9 +32,7 @@ http::response ask(const http::router& router, std::string_view method, std::str
 }
 
 std::string body(const http::router& router, std::string_view method, std::string_view target) {
-    const http::response answer = ask(router, method, target);
-    if (answer.status() != http::status::ok) { return std::to_string(code(answer.status())); }
-    return std::string(answer.body());
+    return body_or_status(ask(router, method, target));
 }
 
 std::string allow(const http::router& router, std::string_view method, std::string_view target) {

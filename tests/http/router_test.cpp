@@ -6,37 +6,25 @@
 #include <heph/http/h1/request_parser.hpp>
 #include <heph/http/router.hpp>
 
+#include "http/route_request.hpp"
 #include "http/run_task.hpp"
 
 namespace http = heph::http;
+using heph::http::test::body_or_status;
+using heph::http::test::named;
+using heph::http::test::parse_head;
 using heph::http::test::run;
 
 namespace {
 
-// Gives a handler that answers with its name and a parameter.
-http::handler named(std::string name, std::string parameter = {}) {
-    return [name = std::move(name), parameter = std::move(parameter)](http::request& request) {
-        std::string text = name;
-        if (!parameter.empty()) { text += ":" + std::string(request.param(parameter)); }
-        return http::response::text(std::move(text));
-    };
-}
-
 http::response ask(const http::router& router, std::string_view method, std::string_view target) {
-    const http::limits limits;
-    http::h1::request_parser parser(limits);
     http::request request;
-    const std::string bytes =
-        std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n\r\n";
-    std::string_view input = bytes;
-    REQUIRE(parser.next(input, request.head()).kind == http::h1::event_kind::head);
+    REQUIRE(parse_head(request, method, target).kind == http::h1::event_kind::head);
     return run(router.handle(request));
 }
 
 std::string body(const http::router& router, std::string_view method, std::string_view target) {
-    const http::response answer = ask(router, method, target);
-    if (answer.status() != http::status::ok) { return std::to_string(code(answer.status())); }
-    return std::string(answer.body());
+    return body_or_status(ask(router, method, target));
 }
 
 heph::task<http::response> waits(http::request& request) {
