@@ -4,10 +4,10 @@
 
 #include <chrono>
 #include <cstdint>
-#include <expected>
 #include <memory>
 #include <utility>
 
+#include <heph/core/timing.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/rt/detail/timer_node.hpp>
 
@@ -52,41 +52,22 @@ private:
 };
 
 /// Says that a deadline passed before the future was ready.
-struct deadline_passed {
-    explicit constexpr deadline_passed() noexcept = default;
-    constexpr bool operator==(const deadline_passed&) const noexcept = default;
-};
+using deadline_passed = timed_out;
 
 /// Completes with a future's value, or with `deadline_passed` when that takes too long.
 ///
-/// The future is kept inside; when the deadline passes it is destroyed with the deadline, which
-/// cancels it. A future that is ready in the same poll in which the deadline passes wins.
+///     auto read = co_await heph::rt::deadline(1s, stream.next());
+///
+/// It is `heph::with_deadline` with a timer of this runtime. The future is kept inside; when the
+/// deadline passes it is destroyed with the deadline, which cancels it. A future that is ready in
+/// the same poll in which the deadline passes wins.
 template <future F>
-class [[nodiscard]] deadline {
+class [[nodiscard]] deadline : public deadline_future<F, timer> {
 public:
-    using value_type = std::expected<future_value_t<F>, deadline_passed>;
-
-    deadline(clock::duration after, F inner) : timer_(after), inner_(std::move(inner)) {}
-    deadline(clock::time_point at, F inner) : timer_(at), inner_(std::move(inner)) {}
-
-    polled<value_type> poll(const waker& waker) {
-        auto polled_inner = inner_.poll(waker);
-        if (polled_inner.is_ready()) {
-            if constexpr (std::is_void_v<future_value_t<F>>) {
-                return polled<value_type>(std::in_place);
-            } else {
-                return polled<value_type>(std::in_place, std::move(polled_inner).value());
-            }
-        }
-        if (timer_.poll(waker).is_ready()) {
-            return polled<value_type>(std::in_place, std::unexpect);
-        }
-        return pending;
-    }
-
-private:
-    timer timer_;
-    F inner_;
+    deadline(clock::duration after, F inner)
+        : deadline_future<F, timer>(std::move(inner), timer(after)) {}
+    deadline(clock::time_point at, F inner)
+        : deadline_future<F, timer>(std::move(inner), timer(at)) {}
 };
 
 /// Completes again and again, once a period.

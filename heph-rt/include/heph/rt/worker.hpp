@@ -9,8 +9,10 @@
 
 #include <heph/core/actor_future.hpp>
 #include <heph/core/context.hpp>
+#include <heph/core/timing.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/rt/detail/process.hpp>
+#include <heph/rt/timer.hpp>
 
 namespace heph::rt {
 
@@ -54,6 +56,12 @@ public:
     void spawn_future(F running) {
         detail::add_shared(core_, *new detail::process<F>(std::move(running)));
     }
+
+    /// Gives the time on the clock of all timers.
+    [[nodiscard]] clock::time_point now() const noexcept { return clock::now(); }
+
+    /// Makes a timer for a point in time. With `now` this makes it a `heph::timed_runtime`.
+    [[nodiscard]] timer timer_at(clock::time_point when) const noexcept { return timer(when); }
 
     /// Asks for an orderly stop, as SIGTERM does.
     void request_stop() const noexcept { detail::request_stop(*core_); }
@@ -100,6 +108,12 @@ public:
         return shared_runtime(detail::runtime_of(*core_));
     }
 
+    /// Gives the time on the clock of all timers.
+    [[nodiscard]] clock::time_point now() const noexcept { return clock::now(); }
+
+    /// Makes a timer for a point in time. With `now` this makes it a `heph::timed_runtime`.
+    [[nodiscard]] timer timer_at(clock::time_point when) const noexcept { return timer(when); }
+
     /// Asks the whole runtime for an orderly stop, as SIGTERM does.
     void request_stop() const noexcept { detail::request_stop(*detail::runtime_of(*core_)); }
 
@@ -117,6 +131,8 @@ private:
 
 /// The runtime access of a local actor.
 using local_runtime = worker;
+
+static_assert(timed_runtime<worker> && timed_runtime<shared_runtime>);
 
 /// The context of an actor that one worker runs.
 template <typename M = no_message>
