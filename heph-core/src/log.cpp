@@ -1,6 +1,10 @@
-#include <atomic>
+#include <array>
+#include <charconv>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -10,7 +14,13 @@ namespace heph {
 
 namespace {
 
-constinit std::atomic<log_handler> current_handler{nullptr};
+constinit std::mutex handler_mutex;
+constinit log_handler current_handler;  // Guarded by the mutex, but called without it.
+
+log_handler get_handler() noexcept {
+    const std::scoped_lock lock(handler_mutex);
+    return current_handler;
+}
 
 spdlog::level::level_enum to_spdlog(log_level level) noexcept {
     switch (level) {
@@ -23,33 +33,84 @@ spdlog::level::level_enum to_spdlog(log_level level) noexcept {
     return spdlog::level::critical;
 }
 
+// spdlog takes any text it does not know for "off".
+bool is_level(const std::string& text) {
+    return spdlog::level::from_str(text) != spdlog::level::off || text == "off";
+}
+
 std::shared_ptr<spdlog::logger> find_logger() {
     if (auto registered = spdlog::get("heph")) { return registered; }
-    auto logger = spdlog::stderr_color_mt("heph");
+    auto made = spdlog::stderr_color_mt("heph");
     // Read once, before anything in here could change the environment.
-    const char* level = std::getenv("HEPH_LOG");  // NOLINT(concurrency-mt-unsafe)
-    logger->set_level(level != nullptr ? spdlog::level::from_str(level) : spdlog::level::info);
-    return logger;
+    const char* given = std::getenv("HEPH_LOG");  // NOLINT(concurrency-mt-unsafe)
+    const std::string level = given != nullptr ? given : "";
+    made->set_level(level.empty() || !is_level(level) ? spdlog::level::info
+                                                      : spdlog::level::from_str(level));
+    if (!level.empty() && !is_level(level)) {
+        made->warn(
+            "HEPH_LOG is \"{}\", which is none of trace, debug, info, warning, error, critical "
+            "and off; taking info",
+            level);
+    }
+    return made;
+}
+
+spdlog::logger& spdlog_logger() {
+    // Never destroyed: actors may log while the program's statics go away.
+    static auto& found = *new std::shared_ptr<spdlog::logger>(find_logger());
+    return *found;
+}
+
+void append_actor(std::string& line, const log_actor& actor) {
+    if (!actor.name().empty()) { line.append(" actor=").append(actor.name()); }
+    if (actor.id() != 0) {
+        std::array<char, 16> digits{};
+        const auto end =
+            std::to_chars(digits.data(), digits.data() + digits.size(), actor.id(), 16);
+        line.append(" id=").append(digits.data(), end.ptr);
+    }
 }
 
 }  // namespace
 
-void log(log_level level, std::string_view message) noexcept {
-    if (log_handler handler = current_handler.load(std::memory_order_acquire)) {
-        handler(level, message);
+void log(const log_record& record) noexcept {
+    if (const log_handler handler = get_handler()) {
+        handler(record);
         return;
     }
     try {
-        // Never destroyed: actors may log while the program's statics go away.
-        static auto& logger = *new std::shared_ptr<spdlog::logger>(find_logger());
-        logger->log(to_spdlog(level), spdlog::string_view_t(message.data(), message.size()));
+        spdlog::logger& to = spdlog_logger();
+        const auto level = to_spdlog(record.level());
+        if (!to.should_log(level)) { return; }
+        const std::string_view message = record.message();
+        if (record.actor().empty()) {
+            to.log(level, spdlog::string_view_t(message.data(), message.size()));
+        } else {
+            std::string line(message);
+            append_actor(line, record.actor());
+            to.log(level, spdlog::string_view_t(line.data(), line.size()));
+        }
     } catch (...) {
         // There is nobody left to tell.
     }
 }
 
+void log(log_level level, std::string_view message) noexcept { log(log_record(level, message)); }
+
+void log(log_level level, std::string_view message, log_actor actor) noexcept {
+    log(log_record(level, message, actor));
+}
+
+bool log_enabled(log_level level) noexcept {
+    if (get_handler()) { return true; }
+    try {
+        return spdlog_logger().should_log(to_spdlog(level));
+    } catch (...) { return false; }
+}
+
 log_handler set_log_handler(log_handler handler) noexcept {
-    return current_handler.exchange(handler, std::memory_order_acq_rel);
+    const std::scoped_lock lock(handler_mutex);
+    return std::exchange(current_handler, handler);
 }
 
 }  // namespace heph

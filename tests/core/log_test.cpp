@@ -1,6 +1,8 @@
 #include <heph/core/log.hpp>
 
 #include <atomic>
+#include <cstdint>
+#include <iterator>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -19,6 +21,19 @@ std::atomic<int> counted = 0;
 
 void count(heph::log_level, std::string_view) noexcept { ++counted; }
 
+struct kept_record {
+    heph::log_level level;
+    std::string message;
+    std::string actor;
+    std::uint64_t id;
+};
+std::vector<kept_record> kept;
+
+void keep(const heph::log_record& record) noexcept {
+    kept.push_back({record.level(), std::string(record.message()),
+                    std::string(record.actor().name()), record.actor().id()});
+}
+
 }  // namespace
 
 TEST_CASE("log: goes to the handler that is set, and to the one before when that is put back",
@@ -36,6 +51,41 @@ TEST_CASE("log: goes to the handler that is set, and to the one before when that
     REQUIRE(log.lines().size() == 2);
     CHECK(log.lines()[0].second == "one");
     CHECK(log.lines()[1].first == heph::log_level::debug);
+}
+
+TEST_CASE("log: a handler of records gets the actor's name and id apart from the message",
+          "[core][log]") {
+    const heph::log_handler before = heph::set_log_handler(&keep);
+    kept.clear();
+    const heph::logger log("counter", 31);
+    log.debug("a");
+    log.info("b");
+    log.warning("c");
+    log.error("d");
+    log.critical("e");
+    heph::log(heph::log_level::info, "about nobody");
+    heph::log(heph::log_level::error, "by name", heph::log_actor("other"));
+    heph::set_log_handler(before);
+    REQUIRE(kept.size() == 7);
+    constexpr heph::log_level levels[] = {heph::log_level::debug, heph::log_level::info,
+                                          heph::log_level::warning, heph::log_level::error,
+                                          heph::log_level::critical};
+    for (std::size_t i = 0; i < std::size(levels); ++i) {
+        CHECK(kept[i].level == levels[i]);
+        CHECK(kept[i].message == std::string(1, static_cast<char>('a' + i)));
+        CHECK(kept[i].actor == "counter");
+        CHECK(kept[i].id == 31);
+    }
+    CHECK(kept[5].actor.empty());
+    CHECK(kept[5].id == 0);
+    CHECK(kept[6].actor == "other");
+}
+
+TEST_CASE("log: a handler takes every level", "[core][log]") {
+    const heph::log_handler before = heph::set_log_handler(&count);
+    CHECK(heph::log_enabled(heph::log_level::debug));
+    CHECK(heph::log_enabled(heph::log_level::critical));
+    heph::set_log_handler(before);
 }
 
 TEST_CASE("log: threads may log and change the handler at once", "[core][log]") {
@@ -66,10 +116,17 @@ TEST_CASE("log: without a handler, lines go to the program's logger of that name
     const heph::log_handler before = heph::set_log_handler(nullptr);
     heph::log(heph::log_level::warning, "a {} that is no format");
     heph::log(heph::log_level::critical, "last");
+    heph::log(heph::log_level::error, "failed", heph::log_actor("counter", 31));
+    heph::log(heph::log_level::error, "by name", heph::log_actor("counter"));
+    CHECK(heph::log_enabled(heph::log_level::info));
+    CHECK_FALSE(heph::log_enabled(heph::log_level::debug));
+    heph::log(heph::log_level::debug, "not written");
     logger->flush();
     heph::set_log_handler(before);
     spdlog::drop("heph");
-    CHECK(text->str() == "warning: a {} that is no format\ncritical: last\n");
+    CHECK(text->str() ==
+          "warning: a {} that is no format\ncritical: last\n"
+          "error: failed actor=counter id=1f\nerror: by name actor=counter\n");
     // The logger outlives the test in the library; so does what it writes to.
-    static const auto kept = text;
+    static const auto outliving = text;
 }
