@@ -3,6 +3,7 @@
 // Keeps a channel alive while its receiver is replaced.
 
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <utility>
 
@@ -11,6 +12,8 @@
 #include <heph/inbox/sender.hpp>
 
 namespace heph::inbox {
+
+using detail::last_word;
 
 /// Makes new senders and, when the receiver is gone, a new receiver of a channel. As long as it is
 /// there, messages stay queued and senders stay connected, with or without a receiver. It is no
@@ -35,6 +38,23 @@ public:
             if (state_->drop_hold()) { state_->free(); }
         }
     }
+
+    /// Goes, and leaves a word that observers can read. The word is dropped with the channel, or at
+    /// once when a receiver goes on without the manager. See `observer::word`.
+    void leave(const last_word& word) && noexcept {
+        detail::channel_state<T>& state = *std::exchange(state_, nullptr);
+        if (!state.drop_manager()) {
+            if (word.drop != nullptr) { word.drop(word); }
+            return;
+        }
+        const std::uint64_t position = state.saved_position();
+        state.leave_word(word);
+        state.close(position);
+        if (state.drop_hold()) { state.free(); }
+    }
+
+    /// Tells whether anyone can still send, or ask an observer.
+    [[nodiscard]] bool is_watched() const noexcept { return state_->is_watched(); }
 
     /// Makes a sender, also when none was left.
     [[nodiscard]] sender<T> new_sender() const noexcept {

@@ -12,6 +12,7 @@
 #include <heph/inbox/detail/parker.hpp>
 #include <heph/inbox/errors.hpp>
 #include <heph/inbox/join_future.hpp>
+#include <heph/inbox/observer.hpp>
 #include <heph/inbox/send_future.hpp>
 
 namespace heph::inbox {
@@ -107,6 +108,9 @@ public:
 
     /// Is ready when the receiver, and the manager that could make a new one, are gone.
     [[nodiscard]] join_future join() const noexcept { return join_future(*state_, side::receiver); }
+
+    /// Makes an observer, which sees the receiving side go without being a sender itself.
+    [[nodiscard]] observer observe() const noexcept { return observer::of(*state_); }
 
     /// Tells whether a message may still be received: there is a receiver, or a manager.
     [[nodiscard]] bool is_connected() const noexcept { return !state_->closed(); }

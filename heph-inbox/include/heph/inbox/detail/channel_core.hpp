@@ -29,6 +29,11 @@ inline constexpr std::size_t capacity_small = 8;
 /// What came of the try to get a slot for a message.
 enum class claim_result : std::uint8_t { claimed, full, closed };
 
+/// What the last owner of the receiving side leaves behind, for who asks why it went.
+struct last_word {
+    void (*drop)(const last_word& self) noexcept;  // Null when nobody has to free it.
+};
+
 /// A slot that a sender got. It owes the channel a message, and soon.
 struct claim {
     claim_result result;
@@ -195,6 +200,23 @@ public:
     void save_position(std::uint64_t position) noexcept { saved_position_ = position; }
     [[nodiscard]] std::uint64_t saved_position() const noexcept { return saved_position_; }
 
+    // ---- The last word: why the receiving side went ----
+
+    /// Leaves a word behind. *Requires*: receiver and manager are gone, and the channel is not
+    /// closed yet: so the saved position is not needed any more, and makes room for it.
+    void leave_word(const last_word& word) noexcept {
+        // No position comes near the mark: one message a nanosecond takes centuries to get there.
+        saved_position_ = reinterpret_cast<std::uintptr_t>(&word) | word_mark;
+    }
+
+    /// Gives the word that was left, or null. *Requires*: `closed()` said so; its acquire pairs
+    /// with the release in `close_to_senders`, so that the word is seen.
+    [[nodiscard]] const last_word* word() const noexcept {
+        if ((saved_position_ & word_mark) == 0) { return nullptr; }
+        return reinterpret_cast<const last_word*>(
+            static_cast<std::uintptr_t>(saved_position_ & ~word_mark));
+    }
+
     // ---- Who waits for the other side to go ----
 
     /// Waits for a wake that comes when one side is gone. `is_gone` is asked again once the node
@@ -225,6 +247,12 @@ public:
     }
     [[nodiscard]] bool has_receiver() const noexcept {
         return (references_.load(std::memory_order_acquire) & receiver_bit) != 0;
+    }
+
+    /// Tells whether anybody but the receiving side uses the channel: a sender, or an observer.
+    [[nodiscard]] bool is_watched() const noexcept {
+        const auto now = references_.load(std::memory_order_relaxed);
+        return (now & ~(receiver_bit | manager_bit)) != one_hold;
     }
 
     /// Counts one more sender, made from a sender.
@@ -268,6 +296,9 @@ public:
     [[nodiscard]] bool drop_receiver() noexcept { return leave(receiver_bit, manager_bit); }
     [[nodiscard]] bool drop_manager() noexcept { return leave(manager_bit, receiver_bit); }
 
+    /// Keeps the memory for someone who only looks on. *Requires*: the caller's side has a hold.
+    void add_hold() noexcept { references_.fetch_add(one_hold, std::memory_order_relaxed); }
+
     /// Ends one side's use of the memory. Tells whether the caller has to free the channel.
     [[nodiscard]] bool drop_hold() noexcept {
         // Release and acquire, pairs with itself: the last one sees what all others did.
@@ -305,6 +336,8 @@ private:
     static constexpr std::uint64_t parked_bit = 1;
     static constexpr std::uint64_t closed_bit = 2;
     static constexpr unsigned position_shift = 2;
+
+    static constexpr std::uint64_t word_mark = std::uint64_t{1} << 63U;
 
     static constexpr std::uint64_t one_sender = 1;
     static constexpr std::uint64_t senders_mask = 0xffff'ffff;

@@ -79,6 +79,9 @@ public:
 
     /// Frees the channel. *Requires*: nobody uses it any more.
     void free() noexcept {
+        if (const last_word* left = word(); left != nullptr && left->drop != nullptr) {
+            left->drop(*left);
+        }
         this->~channel_state();
         ::operator delete(this, alignment);
     }
