@@ -7,6 +7,7 @@
 #include <expected>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -197,6 +198,13 @@ public:
     /// Tells whether the actor is not finished yet.
     [[nodiscard]] bool is_connected() const noexcept {
         return target_ ? target_->is_connected() : sender_.is_connected();
+    }
+
+    /// Makes an observer of the actor, which does not keep it running. Nothing, for a function or
+    /// nothing. See `monitor`.
+    [[nodiscard]] std::optional<inbox::observer> observe() const noexcept {
+        if (target_) { return target_->observe(); }
+        return sender_.observe();
     }
 
     /// Tells whether both lead to the same actor, whatever messages they take.

@@ -50,6 +50,8 @@ public:
     virtual any_future<void> join() const = 0;
     virtual bool is_connected() const noexcept = 0;
     virtual inbox::channel_id id() const noexcept = 0;
+    /// Nothing when there is nobody whose end could be observed.
+    virtual std::optional<inbox::observer> observe() const noexcept = 0;
 };
 
 /// Gives messages to a function.
@@ -81,6 +83,7 @@ public:
     any_future<void> join() const override { return any_future<void>(never_future<void>()); }
     bool is_connected() const noexcept override { return true; }
     inbox::channel_id id() const noexcept override { return inbox::channel_id(this); }
+    std::optional<inbox::observer> observe() const noexcept override { return std::nullopt; }
 
 private:
     F function_;
@@ -155,6 +158,7 @@ public:
     any_future<void> join() const override { return any_future<void>(to_.join()); }
     bool is_connected() const noexcept override { return to_.is_connected(); }
     inbox::channel_id id() const noexcept override { return to_.id(); }
+    std::optional<inbox::observer> observe() const noexcept override { return to_.observe(); }
 
 private:
     struct nothing {};
