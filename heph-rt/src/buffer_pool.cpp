@@ -22,28 +22,36 @@ void* map_anonymous(std::size_t bytes) noexcept {
 
 }  // namespace
 
-std::expected<std::unique_ptr<buffer_pool>, int> buffer_pool::make(io_uring& ring,
-                                                                   std::size_t count,
-                                                                   std::size_t bytes) {
+std::unique_ptr<buffer_pool> buffer_pool::make(std::size_t count, std::size_t bytes) {
     std::unique_ptr<buffer_pool> pool(new buffer_pool(count, bytes));
     pool->next_.resize(count);
     pool->filled_.resize(count);
     pool->returned_.reserve(count);
-    pool->ring_ = static_cast<io_uring_buf_ring*>(map_anonymous(count * sizeof(io_uring_buf)));
     pool->memory_ = static_cast<std::byte*>(map_anonymous(count * bytes));
-    if (pool->ring_ == nullptr || pool->memory_ == nullptr) { return std::unexpected(ENOMEM); }
-    io_uring_buf_ring_init(pool->ring_);
+    if (pool->memory_ == nullptr) { return nullptr; }
+    pool->free_.reserve(count);
+    // The first is taken first, so that an idle worker touches little memory.
+    for (std::size_t id = count; id-- > 0;) { pool->make_free(static_cast<std::uint16_t>(id)); }
+    return pool;
+}
+
+int buffer_pool::hand_to(io_uring& ring) {
+    void* const memory = map_anonymous(count_ * sizeof(io_uring_buf));
+    if (memory == nullptr) { return ENOMEM; }
+    auto* const buffers = static_cast<io_uring_buf_ring*>(memory);
+    io_uring_buf_ring_init(buffers);
     io_uring_buf_reg registration{};
-    registration.ring_addr = reinterpret_cast<std::uintptr_t>(pool->ring_);
-    registration.ring_entries = static_cast<unsigned>(count);
+    registration.ring_addr = reinterpret_cast<std::uintptr_t>(buffers);
+    registration.ring_entries = static_cast<unsigned>(count_);
     registration.bgid = group;
     if (const int failed = io_uring_register_buf_ring(&ring, &registration, 0); failed < 0) {
-        return std::unexpected(-failed);
+        ::munmap(memory, count_ * sizeof(io_uring_buf));
+        return -failed;
     }
-    for (std::size_t id = 0; id < count; ++id) {
-        pool->hand_to_kernel(static_cast<std::uint16_t>(id));
-    }
-    return pool;
+    ring_ = buffers;
+    free_ = {};
+    for (std::size_t id = 0; id < count_; ++id) { make_free(static_cast<std::uint16_t>(id)); }
+    return 0;
 }
 
 buffer_pool::~buffer_pool() {
@@ -51,7 +59,11 @@ buffer_pool::~buffer_pool() {
     if (memory_ != nullptr) { ::munmap(memory_, count_ * bytes_); }
 }
 
-void buffer_pool::hand_to_kernel(std::uint16_t id) noexcept {
+void buffer_pool::make_free(std::uint16_t id) noexcept {
+    if (ring_ == nullptr) {
+        free_.push_back(id);  // There is room for all.
+        return;
+    }
     io_uring_buf_ring_add(ring_, data(id), static_cast<unsigned>(bytes_), id,
                           io_uring_buf_ring_mask(static_cast<unsigned>(count_)), 0);
     io_uring_buf_ring_advance(ring_, 1);
@@ -79,17 +91,17 @@ std::pair<std::uint16_t, std::size_t> buffer_pool::dequeue(chunk_queue& queue) n
 void buffer_pool::discard(chunk_queue& queue) noexcept {
     while (queue.count != 0) {
         --held_;
-        hand_to_kernel(dequeue(queue).first);
+        make_free(dequeue(queue).first);
     }
 }
 
-void buffer_pool::recycle(std::uint16_t id) noexcept { hand_to_kernel(id); }
+void buffer_pool::recycle(std::uint16_t id) noexcept { make_free(id); }
 
 void buffer_pool::give_back(std::uint16_t id) noexcept {
     const worker_core* here = current_worker();
     if (here != nullptr && here->owns(*this)) {
         --held_;
-        hand_to_kernel(id);
+        make_free(id);
         return;
     }
     bool last = false;
@@ -109,7 +121,7 @@ void buffer_pool::take_returned() noexcept {
     const std::lock_guard lock(elsewhere_);
     any_returned_.store(false, std::memory_order_relaxed);
     held_ -= returned_.size();
-    for (const std::uint16_t id : returned_) { hand_to_kernel(id); }
+    for (const std::uint16_t id : returned_) { make_free(id); }
     returned_.clear();
 }
 

@@ -1,5 +1,7 @@
 #include <heph/rt/detail/operation.hpp>
 
+#include <utility>
+
 #include "worker_core.hpp"
 
 namespace heph::rt::detail {
@@ -14,6 +16,11 @@ void operation::abandon() noexcept {
     } else {
         dropped.pool->drop_elsewhere(dropped);
     }
+}
+
+void operation::drop_and_close(int descriptor) noexcept {
+    slot_->close_after = descriptor;
+    abandon();
 }
 
 }  // namespace heph::rt::detail

@@ -22,6 +22,7 @@
 #include "coordinator.hpp"
 #include "refusal.hpp"
 #include "runtime_core.hpp"
+#include "uring_driver.hpp"
 #include "worker_core.hpp"
 
 namespace heph::rt {

@@ -1,15 +1,15 @@
 #pragma once
 
-// One operation of a ring, from the request to the last completion.
+// One operation of a driver, from the request to the last completion.
 //
 // States and transitions; nothing else is legal
-//     free      --acquired, request queued-->            in_flight
+//     free      --acquired, request given-->             in_flight
 //     in_flight --completion that promises more-->       in_flight  (result queued, waker called)
 //     in_flight --last completion-->                     completed  (result kept, waker called)
 //     completed --armed again (a stream's receive)-->    in_flight
 //     completed --owner took the result-->               free
 //     completed --owner dropped-->                       free       (result discarded)
-//     in_flight --owner dropped, cancel queued-->        abandoned
+//     in_flight --owner dropped, cancel asked for-->     abandoned
 //     abandoned --completion that promises more-->       abandoned  (result discarded)
 //     abandoned --last completion-->                     free       (result discarded)
 // Discarding a result gives a provided buffer back, or closes an accepted or opened descriptor.
@@ -17,9 +17,12 @@
 // Invariants
 //     1. What the kernel was given (buffers, addresses, paths) lives in the slot, at a stable
 //        address, until the last completion.
-//     2. Only the worker's own thread touches a slot that is not completed for good.
+//     2. Only the worker's own thread touches a slot that is not completed for good; but for the
+//        thread that does blocking work for it, see `blocking_jobs`.
 //     3. `user_data` is index and generation; the generation changes with each use, so that a
 //        completion can be checked against the slot it claims.
+//     4. A request may be completed by the time it is given: a waker is put in only after that,
+//        and only if it is still in flight.
 
 #include <netinet/in.h>
 
@@ -46,6 +49,29 @@ enum class slot_kind : std::uint8_t {
     accepts,   // Multishot accept of a listener.
 };
 
+/// What is asked of a driver.
+enum class request_code : std::uint8_t {
+    receive,       // Once, into `data`'s spare room.
+    receive_many,  // Multishot, into provided buffers.
+    send,          // `data` from `from` on.
+    accept_many,   // Multishot.
+    connect,       // To `address`, `flags` bytes of it.
+    open,          // `path`, with `flags` and `mode`.
+    read,          // Into `data`'s spare room, from `offset` on.
+    write,         // `data` from `from` on, to `offset`.
+    sync,          // With `flags` not 0: the data only.
+    close,
+};
+
+struct request {
+    request_code code = request_code::receive;
+    int descriptor = -1;
+    int flags = 0;
+    unsigned mode = 0;
+    std::size_t from = 0;
+    std::uint64_t offset = 0;
+};
+
 /// Chunks that arrived and were not taken, linked through the buffer pool.
 struct chunk_queue {
     std::uint16_t head = 0;
@@ -69,7 +95,10 @@ struct slot {
     std::uint32_t index = 0;
     std::uint32_t generation = 0;
     std::int32_t result = 0;  // Plain, opens: the result. Multishot: the last error, or 0.
+    // What the owner left to be closed after the operation, when it was dropped elsewhere.
+    int close_after = -1;
     slot_pool* pool = nullptr;
+    detail::request request;
     heph::waker waker;
     pin holder;
     buffer data;

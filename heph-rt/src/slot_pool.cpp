@@ -1,5 +1,7 @@
 #include "slot_pool.hpp"
 
+#include <unistd.h>
+
 #include <utility>
 
 #include <heph/inbox/assert.hpp>
@@ -7,6 +9,15 @@
 #include "worker_link.hpp"
 
 namespace heph::rt::detail {
+
+namespace {
+
+// Closes what the owner of a dropped slot left, when no worker does it any more.
+void close_left(slot& dropped) noexcept {
+    if (dropped.close_after >= 0) { ::close(std::exchange(dropped.close_after, -1)); }
+}
+
+}  // namespace
 
 void slot_pool::grow() {
     chunks_.push_back(std::make_unique<chunk>());
@@ -63,6 +74,7 @@ void slot_pool::drop_elsewhere(slot& dropped) noexcept {
             any_dropped_.store(true, std::memory_order_seq_cst);
             link_->notify();
         } else {
+            close_left(dropped);
             last = --held_after_close_ == 0;
         }
     }
@@ -80,7 +92,8 @@ void slot_pool::close(std::unique_ptr<slot_pool> pool) noexcept {
     pool->closed_ = true;
     pool->for_each_used([&](slot&) { ++pool->held_after_close_; });
     // Slots that were dropped elsewhere and not seen by the worker any more are held by nobody.
-    for (const slot* each = pool->dropped_; each != nullptr; each = each->next_free) {
+    for (slot* each = pool->dropped_; each != nullptr; each = each->next_free) {
+        close_left(*each);
         --pool->held_after_close_;
     }
     if (pool->held_after_close_ != 0) { (void)pool.release(); }

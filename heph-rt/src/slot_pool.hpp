@@ -15,7 +15,7 @@ namespace heph::rt::detail {
 
 class worker_link;
 
-/// The slots of one worker's ring, in chunks that never move.
+/// The slots of one worker's driver, in chunks that never move.
 ///
 /// Futures may be dropped on other threads, and may outlive the worker. The first tell the worker
 /// (`drop_elsewhere`); because of the second the pool lives until its last held slot is given back.

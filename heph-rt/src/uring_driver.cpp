@@ -32,15 +32,6 @@ constexpr int descriptor_of(std::uint64_t user_data) noexcept {
     return static_cast<int>((user_data >> 32U) - 1);
 }
 
-// So many untaken chunks of one stream pause its receive.
-constexpr std::uint32_t chunks_max = 16;
-
-// So many untaken connections pause an accept; the others wait in the listener's backlog.
-constexpr std::size_t accepted_max = 64;
-
-// The kernel takes a length of 32 bits; what is longer takes several operations.
-constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30U;
-
 // Sets a ring up with the best flags that the kernel takes. Gives a negative errno or 0.
 int set_up(unsigned entries, io_uring& ring) noexcept {
     constexpr unsigned common = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL;
@@ -72,53 +63,32 @@ int probe_io_uring(unsigned entries) noexcept {
     return -failed;
 }
 
-uring_driver::uring_driver(worker_link& link, const driver_settings& settings)
-    : link_(&link), settings_(settings), slots_(std::make_unique<slot_pool>(link)) {}
-
-std::expected<std::unique_ptr<uring_driver>, int> uring_driver::make(
-    worker_link& link, const driver_settings& settings) {
-    std::unique_ptr<uring_driver> driver(new uring_driver(link, settings));
-    if (const int failed = set_up(static_cast<unsigned>(settings.ring_entries), driver->ring_);
+std::expected<std::unique_ptr<driver>, int> uring_driver::make(worker_link& link,
+                                                               const driver_settings& settings) {
+    std::unique_ptr<uring_driver> made(new uring_driver(link, settings));
+    if (const int failed = set_up(static_cast<unsigned>(settings.ring_entries), made->ring_);
         failed != 0) {
         return std::unexpected(-failed);
     }
-    driver->initialised_ = true;
+    made->initialised_ = true;
     // Saves a descriptor look-up on each call; a kernel without it does as well.
-    (void)io_uring_register_ring_fd(&driver->ring_);
-    driver->watch_event();
-    return driver;
+    (void)io_uring_register_ring_fd(&made->ring_);
+    made->watch_event();
+    return made;
 }
 
 uring_driver::~uring_driver() {
-    // Futures elsewhere may still hold slots; what those have is of no use without the ring.
-    slots_->for_each_used([this](slot& held) { discard_result(held); });
-    if (buffers_ != nullptr) {
-        if (slots_->in_flight() == 0) {
-            buffer_pool::close(std::move(buffers_));
-        } else {
-            (void)buffers_.release();  // The kernel may still write to them: rather leaked.
-        }
-    }
     if (initialised_) {
         io_uring_submit(&ring_);
         io_uring_queue_exit(&ring_);
     }
-    slot_pool::close(std::move(slots_));
+    give_up_slots();
 }
 
-buffer_pool* uring_driver::buffers() noexcept {
-    if (buffers_ == nullptr && !no_buffers_) {
-        no_buffers_ = true;
-        try {
-            auto made =
-                buffer_pool::make(ring_, settings_.receive_buffers, settings_.receive_buffer_bytes);
-            if (made) {
-                buffers_ = std::move(*made);
-                no_buffers_ = false;
-            }
-        } catch (const std::bad_alloc&) { no_buffers_ = true; }  // Streams do without.
-    }
-    return buffers_.get();
+std::unique_ptr<buffer_pool> uring_driver::make_buffers() {
+    auto made = buffer_pool::make(settings_.receive_buffers, settings_.receive_buffer_bytes);
+    if (made != nullptr && made->hand_to(ring_) != 0) { made.reset(); }
+    return made;
 }
 
 io_uring_sqe& uring_driver::next_submission() noexcept {
@@ -130,75 +100,50 @@ io_uring_sqe& uring_driver::next_submission() noexcept {
     }
 }
 
-io_uring_sqe& uring_driver::submission_for(slot& operation) noexcept {
-    HEPH_ASSERT(operation.state == slot_state::in_flight && !operation.armed);
-    operation.armed = true;
-    slots_->count_in_flight(1);
-    return next_submission();
-}
-
-void uring_driver::receive_once(slot& operation, int descriptor) noexcept {
-    io_uring_sqe& entry = submission_for(operation);
+void uring_driver::start(slot& operation) noexcept {
+    io_uring_sqe& entry = next_submission();
+    const request& asked = operation.request;
+    const int descriptor = asked.descriptor;
     const auto room = operation.data.spare_bytes();
-    io_uring_prep_recv(&entry, descriptor, room.data(), std::min(room.size(), transfer_bytes_max),
-                       0);
-    entry.user_data = operation.user_data();
-}
-
-void uring_driver::receive_many(slot& operation, int descriptor) noexcept {
-    io_uring_sqe& entry = submission_for(operation);
-    io_uring_prep_recv_multishot(&entry, descriptor, nullptr, 0, 0);
-    entry.flags |= IOSQE_BUFFER_SELECT;
-    entry.buf_group = buffer_pool::group;
-    entry.user_data = operation.user_data();
-}
-
-void uring_driver::send(slot& operation, int descriptor, std::size_t from) noexcept {
-    io_uring_sqe& entry = submission_for(operation);
-    io_uring_prep_send(&entry, descriptor, operation.data.data() + from,
-                       std::min(operation.data.size() - from, transfer_bytes_max),
-                       MSG_NOSIGNAL | MSG_WAITALL);
-    entry.user_data = operation.user_data();
-}
-
-void uring_driver::accept_many(slot& operation, int descriptor) noexcept {
-    io_uring_sqe& entry = submission_for(operation);
-    io_uring_prep_multishot_accept(&entry, descriptor, nullptr, nullptr, SOCK_CLOEXEC);
-    entry.user_data = operation.user_data();
-}
-
-void uring_driver::connect(slot& operation, int descriptor, unsigned address_bytes) noexcept {
-    io_uring_sqe& entry = submission_for(operation);
-    io_uring_prep_connect(&entry, descriptor, &operation.address.any, address_bytes);
-    entry.user_data = operation.user_data();
-}
-
-void uring_driver::open(slot& operation, int flags, unsigned mode) noexcept {
-    io_uring_sqe& entry = submission_for(operation);
-    io_uring_prep_openat(&entry, AT_FDCWD, operation.path->c_str(), flags, mode);
-    entry.user_data = operation.user_data();
-}
-
-void uring_driver::read(slot& operation, int descriptor, std::uint64_t offset) noexcept {
-    io_uring_sqe& entry = submission_for(operation);
-    const auto room = operation.data.spare_bytes();
-    io_uring_prep_read(&entry, descriptor, room.data(),
-                       static_cast<unsigned>(std::min(room.size(), transfer_bytes_max)), offset);
-    entry.user_data = operation.user_data();
-}
-
-void uring_driver::write(slot& operation, int descriptor, std::size_t from,
-                         std::uint64_t offset) noexcept {
-    io_uring_sqe& entry = submission_for(operation);
-    io_uring_prep_write(
-        &entry, descriptor, operation.data.data() + from,
-        static_cast<unsigned>(std::min(operation.data.size() - from, transfer_bytes_max)), offset);
-    entry.user_data = operation.user_data();
-}
-
-void uring_driver::sync(slot& operation, int descriptor, bool data_only) noexcept {
-    io_uring_sqe& entry = submission_for(operation);
-    io_uring_prep_fsync(&entry, descriptor, data_only ? IORING_FSYNC_DATASYNC : 0);
+    const std::size_t room_bytes = std::min(room.size(), transfer_bytes_max);
+    const std::byte* from = operation.data.data() + asked.from;
+    const std::size_t left = std::min(operation.data.size() - asked.from, transfer_bytes_max);
+    switch (asked.code) {
+        case request_code::receive:
+            io_uring_prep_recv(&entry, descriptor, room.data(), room_bytes, 0);
+            break;
+        case request_code::receive_many:
+            io_uring_prep_recv_multishot(&entry, descriptor, nullptr, 0, 0);
+            entry.flags |= IOSQE_BUFFER_SELECT;
+            entry.buf_group = buffer_pool::group;
+            break;
+        case request_code::send:
+            io_uring_prep_send(&entry, descriptor, from, left, MSG_NOSIGNAL | MSG_WAITALL);
+            break;
+        case request_code::accept_many:
+            io_uring_prep_multishot_accept(&entry, descriptor, nullptr, nullptr, SOCK_CLOEXEC);
+            break;
+        case request_code::connect:
+            io_uring_prep_connect(&entry, descriptor, &operation.address.any,
+                                  static_cast<unsigned>(asked.flags));
+            break;
+        case request_code::open:
+            io_uring_prep_openat(&entry, AT_FDCWD, operation.path->c_str(), asked.flags,
+                                 asked.mode);
+            break;
+        case request_code::read:
+            io_uring_prep_read(&entry, descriptor, room.data(), static_cast<unsigned>(room_bytes),
+                               asked.offset);
+            break;
+        case request_code::write:
+            io_uring_prep_write(&entry, descriptor, from, static_cast<unsigned>(left),
+                                asked.offset);
+            break;
+        case request_code::sync:
+            io_uring_prep_fsync(&entry, descriptor, asked.flags != 0 ? IORING_FSYNC_DATASYNC : 0);
+            break;
+        case request_code::close: io_uring_prep_close(&entry, descriptor); break;
+    }
     entry.user_data = operation.user_data();
 }
 
@@ -206,19 +151,6 @@ void uring_driver::cancel(slot& operation) noexcept {
     io_uring_sqe& entry = next_submission();
     io_uring_prep_cancel64(&entry, operation.user_data(), 0);
     entry.user_data = ignored;
-}
-
-void uring_driver::abandon(slot& dropped) noexcept {
-    HEPH_ASSERT(dropped.state == slot_state::in_flight || dropped.state == slot_state::completed);
-    discard_result(dropped);
-    if (!dropped.armed) {
-        slots_->release(dropped);
-        return;
-    }
-    dropped.state = slot_state::abandoned;
-    dropped.waker = waker();
-    dropped.holder = pin();
-    cancel(dropped);
 }
 
 void uring_driver::close_descriptor(int descriptor) noexcept {
@@ -279,105 +211,56 @@ void uring_driver::reap() noexcept {
         }
         slot* operation = slots_->find(user_data);
         HEPH_ASSERT(operation != nullptr);
-        if (operation != nullptr) { complete(*operation, result, flags); }
+        if (operation != nullptr) { take(*operation, result, flags); }
     }
     if (!event_watched_ && !draining_) { watch_event(); }
     if (buffers_ != nullptr) { buffers_->collect_returned(); }
 }
 
-void uring_driver::complete(slot& operation, std::int32_t result, std::uint32_t flags) noexcept {
-    HEPH_ASSERT(operation.armed);
+void uring_driver::take(slot& operation, std::int32_t result, std::uint32_t flags) noexcept {
     const bool last = (flags & IORING_CQE_F_MORE) == 0;
-    if (last) {
-        operation.armed = false;
-        slots_->count_in_flight(-1);
-    }
-    switch (operation.kind) {
-        case slot_kind::plain:
-        case slot_kind::opens: operation.result = result; break;
-        case slot_kind::receives: complete_receive(operation, result, flags); break;
-        case slot_kind::accepts: complete_accept(operation, result); break;
-    }
-    if (operation.state == slot_state::abandoned) {
-        discard_result(operation);
-        if (last) { slots_->release(operation); }
+    if (operation.kind == slot_kind::plain || operation.kind == slot_kind::opens) {
+        HEPH_ASSERT(last);
+        complete(operation, result);
         return;
     }
-    if (last) { operation.state = slot_state::completed; }
-    operation.waker.wake();
+    const bool paused = result == -ECANCELED && operation.pausing;
+    if (last) { retire(operation); }
+    if (operation.kind == slot_kind::accepts) {
+        note_accepted(operation, result);
+        if (operation.accepted_waiting() >= accepted_max) { pause(operation); }
+    } else if (!paused) {
+        take_received(operation, result, flags);
+        if (operation.chunks.count >= chunks_max) { pause(operation); }
+    }
+    settle(operation, last);
 }
 
-void uring_driver::complete_receive(slot& operation, std::int32_t result,
-                                    std::uint32_t flags) noexcept {
+void uring_driver::take_received(slot& operation, std::int32_t result,
+                                 std::uint32_t flags) noexcept {
     if ((flags & IORING_CQE_F_BUFFER) != 0) {
         const auto id = static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT);
         multishot_worked_ = true;
         if (result > 0) {
             buffers_->enqueue(operation.chunks, id, static_cast<std::size_t>(result));
-        } else {
-            buffers_->recycle(id);
+            return;
         }
-    } else if (result > 0) {
-        operation.data.commit(static_cast<std::size_t>(result));  // The receive of a starved one.
+        buffers_->recycle(id);
     }
-    if (result == 0) {
-        operation.ended = true;
-    } else if (result == -ENOBUFS) {
-        operation.starved = true;
-    } else if (result == -EINVAL && !multishot_worked_ && !operation.starved) {
+    if (result == -EINVAL && !multishot_worked_ && !operation.starved) {
         multishot_refused_ = true;
         operation.starved = true;
-    } else if (result < 0 && !(result == -ECANCELED && operation.pausing)) {
-        operation.result = result;
+        return;
     }
-    if (!operation.armed) {
-        operation.pausing = false;
-    } else if (operation.chunks.count >= chunks_max && !operation.pausing &&
-               operation.state == slot_state::in_flight) {
-        operation.pausing = true;
-        cancel(operation);
-    }
+    note_received(operation, result);
 }
 
-void uring_driver::complete_accept(slot& operation, std::int32_t result) noexcept {
-    if (result >= 0) {
-        try {
-            operation.accepted.push_back(result);
-        } catch (const std::bad_alloc&) {
-            ::close(result);
-            operation.result = -ENOMEM;
-        }
-    } else if (result != -ECANCELED) {
-        operation.result = result;
+void uring_driver::pause(slot& operation) noexcept {
+    if (!operation.armed || operation.pausing || operation.state != slot_state::in_flight) {
+        return;
     }
-    if (!operation.armed) {
-        operation.pausing = false;
-    } else if (operation.accepted_waiting() >= accepted_max && !operation.pausing &&
-               operation.state == slot_state::in_flight) {
-        operation.pausing = true;
-        cancel(operation);
-    }
-}
-
-void uring_driver::discard_result(slot& operation) noexcept {
-    switch (operation.kind) {
-        case slot_kind::plain: break;
-        case slot_kind::opens:
-            if (!operation.armed && operation.result >= 0) {
-                ::close(std::exchange(operation.result, -ECANCELED));
-            }
-            break;
-        case slot_kind::receives:
-            if (operation.chunks.count != 0) { buffers_->discard(operation.chunks); }
-            break;
-        case slot_kind::accepts:
-            for (std::size_t i = operation.accepted_taken; i < operation.accepted.size(); ++i) {
-                ::close(operation.accepted[i]);
-            }
-            operation.accepted.clear();
-            operation.accepted_taken = 0;
-            break;
-    }
+    operation.pausing = true;
+    cancel(operation);
 }
 
 std::size_t uring_driver::drain(std::chrono::milliseconds patience) noexcept {

@@ -12,6 +12,7 @@
 #include <heph/rt/worker.hpp>
 
 #include "runtime_core.hpp"
+#include "uring_driver.hpp"
 
 namespace heph::rt::detail {
 
@@ -53,9 +54,9 @@ worker_core::~worker_core() = default;
 
 std::expected<void, int> worker_core::set_up(const driver_settings& settings) {
     try {
-        auto driver = uring_driver::make(link_, settings);
-        if (!driver) { return std::unexpected(driver.error()); }
-        driver_ = std::move(*driver);
+        auto made = uring_driver::make(link_, settings);
+        if (!made) { return std::unexpected(made.error()); }
+        driver_ = std::move(*made);
     } catch (const std::bad_alloc&) { return std::unexpected(ENOMEM); }
     this_thread_worker = this;
     return {};

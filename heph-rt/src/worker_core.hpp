@@ -12,8 +12,8 @@
 #include <heph/rt/error.hpp>
 #include <heph/rt/stopping.hpp>
 
+#include "driver.hpp"
 #include "timing_wheel.hpp"
-#include "uring_driver.hpp"
 #include "worker_link.hpp"
 
 namespace heph::rt::detail {
@@ -39,7 +39,7 @@ private:
     process_header* tail_ = nullptr;
 };
 
-/// One worker: its loop, its processes, its ring and its timers.
+/// One worker: its loop, its processes, its driver and its timers.
 ///
 /// A turn: take what other threads queued; expire timers; run the processes that were ready at the
 /// start of the turn; then submit, and take completions, in one system call or in none. It waits
@@ -54,13 +54,13 @@ public:
     worker_core(const worker_core&) = delete;
     worker_core& operator=(const worker_core&) = delete;
 
-    /// Makes the ring and this thread the worker's. *Errors*: a positive errno.
+    /// Makes the driver and this thread the worker's. *Errors*: a positive errno.
     [[nodiscard]] std::expected<void, int> set_up(const driver_settings& settings);
 
     /// Runs until the runtime has nothing left to run, or drops what is left when it is told to.
     void run();
 
-    /// Ends the worker: gives the ring up. Waits for the kernel to be done with every buffer.
+    /// Ends the worker: gives the driver up. Waits for the kernel to be done with every buffer.
     void shut_down() noexcept;
 
     void add_process(process_header& process) noexcept;
@@ -68,8 +68,8 @@ public:
     void push_ready(process_header& process) noexcept { ready_.push(process); }
 
     [[nodiscard]] process_header* polled_process() const noexcept { return polled_; }
-    [[nodiscard]] uring_driver& driver() noexcept { return *driver_; }
-    /// Tells whether a slot or a buffer pool is this worker's; see `uring_driver::owns`.
+    [[nodiscard]] detail::driver& driver() noexcept { return *driver_; }
+    /// Tells whether a slot or a buffer pool is this worker's; see `driver::owns`.
     [[nodiscard]] bool owns(const auto& asked) const noexcept { return driver_->owns(asked); }
     [[nodiscard]] timing_wheel& timers() noexcept { return timers_; }
     [[nodiscard]] runtime_core& runtime() noexcept { return *runtime_; }
@@ -103,7 +103,7 @@ private:
     worker_link& link_;
     std::size_t index_;
     std::chrono::steady_clock::time_point started_;
-    std::unique_ptr<uring_driver> driver_;
+    std::unique_ptr<detail::driver> driver_;
     timing_wheel timers_;
     run_queue ready_;
     process_header* live_ = nullptr;  // Local processes.

@@ -28,7 +28,7 @@ std::error_code system_error(int number) noexcept { return {number, std::system_
 // Tells whether a started operation is completed; else keeps the waker.
 bool is_completed(slot& operation, const waker& waker) noexcept {
     if (operation.state == slot_state::completed) { return true; }
-    if (!operation.waker.will_wake(waker)) { operation.waker = waker; }
+    operation.waker = waker;
     return false;
 }
 
@@ -50,12 +50,11 @@ polled<open_future::value_type> open_future::poll(const waker& waker) {
     if (!operation_.started()) {
         worker_core* worker = current_worker();
         if (worker == nullptr) { return value_type(std::unexpect, errc::no_worker); }
+        auto path = std::make_unique<std::string>(path_.string());
         slot& operation = acquire_slot(*worker, slot_kind::opens);
-        operation.path = std::make_unique<std::string>(path_.string());
-        operation.waker = waker;
+        operation.path = std::move(path);
         operation_ = detail::operation(&operation);
         worker->driver().open(operation, options_.flags(), options_.mode_bits());
-        return pending;
     }
     slot& operation = operation_.state();
     if (!is_completed(operation, waker)) { return pending; }
@@ -75,10 +74,8 @@ polled<read_future::value_type> read_future::poll(const waker& waker) {
         }
         slot& operation = acquire_slot(*worker, slot_kind::plain);
         operation.data = std::move(buffer_);
-        operation.waker = waker;
         operation_ = detail::operation(&operation);
         worker->driver().read(operation, file_->descriptor(), offset_);
-        return pending;
     }
     slot& operation = operation_.state();
     if (!is_completed(operation, waker)) { return pending; }
@@ -101,23 +98,21 @@ polled<write_future::value_type> write_future::poll(const waker& waker) {
         if (buffer_.empty()) { return value_type(std::move(buffer_)); }
         slot& operation = acquire_slot(*worker, slot_kind::plain);
         operation.data = std::move(buffer_);
-        operation.waker = waker;
         operation_ = detail::operation(&operation);
         worker->driver().write(operation, file_->descriptor(), 0, next_offset());
-        return pending;
     }
     slot& operation = operation_.state();
-    if (!is_completed(operation, waker)) { return pending; }
-    if (!worker->owns(operation)) { return value_type(std::unexpect, errc::wrong_worker); }
-    int result = operation.result;
-    if (result == 0) { result = -ENOSPC; }  // A write without progress would go on for ever.
-    if (result > 0) {
+    int result = 0;
+    for (;;) {
+        if (!is_completed(operation, waker)) { return pending; }
+        result = operation.result;
+        if (result == 0) { result = -ENOSPC; }  // Without progress it would go on for ever.
+        if (result < 0) { break; }
         written_ += static_cast<std::size_t>(result);
-        if (written_ < operation.data.size()) {
-            operation.state = slot_state::in_flight;
-            worker->driver().write(operation, file_->descriptor(), written_, next_offset());
-            return pending;
-        }
+        if (written_ == operation.data.size()) { break; }
+        if (!worker->owns(operation)) { return value_type(std::unexpect, errc::wrong_worker); }
+        operation.state = slot_state::in_flight;
+        worker->driver().write(operation, file_->descriptor(), written_, next_offset());
     }
     buffer bytes = std::move(operation.data);
     operation_.finish();
@@ -131,10 +126,8 @@ polled<sync_future::value_type> sync_future::poll(const waker& waker) {
         if (worker == nullptr) { return value_type(std::unexpect, errc::no_worker); }
         if (!file_->is_open()) { return value_type(std::unexpect, errc::closed); }
         slot& operation = acquire_slot(*worker, slot_kind::plain);
-        operation.waker = waker;
         operation_ = detail::operation(&operation);
         worker->driver().sync(operation, file_->descriptor(), data_only_);
-        return pending;
     }
     slot& operation = operation_.state();
     if (!is_completed(operation, waker)) { return pending; }
@@ -147,7 +140,7 @@ polled<sync_future::value_type> sync_future::poll(const waker& waker) {
 file::~file() {
     if (descriptor_ < 0) { return; }
     if (worker_core* worker = current_worker()) {
-        worker->driver().close_descriptor(descriptor_);
+        worker->driver().close_file(descriptor_);
     } else {
         ::close(descriptor_);
     }

@@ -76,35 +76,35 @@ std::error_code tcp_stream::shutdown(shutdown_how how) noexcept {
     const int direction = how == shutdown_how::receive ? SHUT_RD
                           : how == shutdown_how::send  ? SHUT_WR
                                                        : SHUT_RDWR;
-    return ::shutdown(socket_.get(), direction) == 0 ? std::error_code() : last_error();
+    return ::shutdown(descriptor(), direction) == 0 ? std::error_code() : last_error();
 }
 
 std::error_code tcp_stream::set_no_delay(bool enabled) noexcept {
-    return set_flag(socket_.get(), IPPROTO_TCP, TCP_NODELAY, enabled);
+    return set_flag(descriptor(), IPPROTO_TCP, TCP_NODELAY, enabled);
 }
 
 std::error_code tcp_stream::set_keep_alive(bool enabled) noexcept {
-    return set_flag(socket_.get(), SOL_SOCKET, SO_KEEPALIVE, enabled);
+    return set_flag(descriptor(), SOL_SOCKET, SO_KEEPALIVE, enabled);
 }
 
 std::error_code tcp_stream::set_reset_on_close(bool enabled) noexcept {
     const linger option{enabled ? 1 : 0, 0};
-    if (::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &option, sizeof(option)) != 0) {
+    if (::setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &option, sizeof(option)) != 0) {
         return last_error();
     }
     return {};
 }
 
 std::expected<endpoint, std::error_code> tcp_stream::local_endpoint() const {
-    return ask_address(socket_.get(), ::getsockname);
+    return ask_address(descriptor(), ::getsockname);
 }
 
 std::expected<endpoint, std::error_code> tcp_stream::peer_endpoint() const {
-    return ask_address(socket_.get(), ::getpeername);
+    return ask_address(descriptor(), ::getpeername);
 }
 
 std::expected<endpoint, std::error_code> tcp_listener::local_endpoint() const {
-    return ask_address(socket_.get(), ::getsockname);
+    return ask_address(descriptor(), ::getsockname);
 }
 
 std::expected<tcp_listener, std::error_code> tcp_listener::bind(const endpoint& local,

@@ -26,8 +26,11 @@ constexpr std::size_t starved_receive_bytes = 4096;
 
 std::error_code system_error(int number) noexcept { return {number, std::system_category()}; }
 
-void keep_waker(slot& operation, const waker& waker) noexcept {
-    if (!operation.waker.will_wake(waker)) { operation.waker = waker; }
+// Tells whether an operation is completed; else keeps the waker.
+bool is_completed(slot& operation, const waker& waker) noexcept {
+    if (operation.state == slot_state::completed) { return true; }
+    operation.waker = waker;
+    return false;
 }
 
 }  // namespace
@@ -37,7 +40,7 @@ polled<recv_future::value_type> recv_future::poll(const waker& waker) {
         worker_core* worker = current_worker();
         if (worker == nullptr) { return value_type(std::unexpect, errc::no_worker); }
         if (!stream_->is_open()) { return value_type(std::unexpect, errc::closed); }
-        if (stream_->receiving_.started()) {
+        if (stream_->socket_.multishot.started()) {
             return value_type(std::unexpect, errc::conflicting_operation);
         }
         if (buffer_.spare() == 0) {
@@ -45,16 +48,11 @@ polled<recv_future::value_type> recv_future::poll(const waker& waker) {
         }
         slot& operation = acquire_slot(*worker, slot_kind::plain);
         operation.data = std::move(buffer_);
-        operation.waker = waker;
         operation_ = detail::operation(&operation);
         worker->driver().receive_once(operation, stream_->descriptor());
-        return pending;
     }
     slot& operation = operation_.state();
-    if (operation.state != slot_state::completed) {
-        keep_waker(operation, waker);
-        return pending;
-    }
+    if (!is_completed(operation, waker)) { return pending; }
     const int result = operation.result;
     buffer received = std::move(operation.data);
     operation_.finish();
@@ -71,25 +69,18 @@ polled<send_future::value_type> send_future::poll(const waker& waker) {
         if (buffer_.empty()) { return value_type(std::move(buffer_)); }
         slot& operation = acquire_slot(*worker, slot_kind::plain);
         operation.data = std::move(buffer_);
-        operation.waker = waker;
         operation_ = detail::operation(&operation);
         worker->driver().send(operation, stream_->descriptor(), 0);
-        return pending;
     }
     slot& operation = operation_.state();
-    if (operation.state != slot_state::completed) {
-        keep_waker(operation, waker);
-        return pending;
-    }
-    if (operation.result >= 0) {
+    for (;;) {
+        if (!is_completed(operation, waker)) { return pending; }
+        if (operation.result < 0) { break; }
         sent_ += static_cast<std::size_t>(operation.result);
-        if (sent_ < operation.data.size()) {
-            if (!worker->owns(operation)) { return value_type(std::unexpect, errc::wrong_worker); }
-            operation.state = slot_state::in_flight;
-            keep_waker(operation, waker);
-            worker->driver().send(operation, stream_->descriptor(), sent_);
-            return pending;
-        }
+        if (sent_ == operation.data.size()) { break; }
+        if (!worker->owns(operation)) { return value_type(std::unexpect, errc::wrong_worker); }
+        operation.state = slot_state::in_flight;
+        worker->driver().send(operation, stream_->descriptor(), sent_);
     }
     const int result = operation.result;
     buffer sent = std::move(operation.data);
@@ -103,20 +94,24 @@ polled<next_chunk_future::value_type> next_chunk_future::poll(const waker& waker
     worker_core* worker = current_worker();
     if (worker == nullptr) { return value_type(std::unexpect, errc::no_worker); }
     if (!stream.is_open()) { return value_type(std::unexpect, errc::closed); }
-    if (!stream.receiving_.started()) {
+    if (!stream.socket_.multishot.started()) {
         slot& operation = acquire_slot(*worker, slot_kind::receives);
         operation.starved = !worker->driver().receives_many();
         operation.state = slot_state::completed;
-        stream.receiving_ = detail::operation(&operation);
+        stream.socket_.multishot = detail::operation(&operation);
     }
-    slot& operation = stream.receiving_.state();
+    slot& operation = stream.socket_.multishot.state();
     if (!worker->owns(operation)) { return value_type(std::unexpect, errc::wrong_worker); }
-    if (operation.chunks.count != 0) {
-        detail::buffer_pool& buffers = *worker->driver().buffers();
-        const auto [id, size] = buffers.dequeue(operation.chunks);
-        return value_type(std::in_place, buffers, id, buffers.data(id), size);
-    }
-    if (!operation.armed) {
+    for (;;) {
+        if (operation.chunks.count != 0) {
+            detail::buffer_pool& buffers = *worker->driver().buffers();
+            const auto [id, size] = buffers.dequeue(operation.chunks);
+            return value_type(std::in_place, buffers, id, buffers.data(id), size);
+        }
+        if (operation.armed) {
+            operation.waker = waker;
+            return pending;
+        }
         if (!operation.data.empty()) {
             operation.starved = !worker->driver().receives_many();
             return value_type(std::in_place, std::move(operation.data));
@@ -135,8 +130,6 @@ polled<next_chunk_future::value_type> next_chunk_future::poll(const waker& waker
             worker->driver().receive_many(operation, stream.descriptor());
         }
     }
-    keep_waker(operation, waker);
-    return pending;
 }
 
 polled<connect_future::value_type> connect_future::poll(const waker& waker) {
@@ -144,20 +137,16 @@ polled<connect_future::value_type> connect_future::poll(const waker& waker) {
         worker_core* worker = current_worker();
         if (worker == nullptr) { return value_type(std::unexpect, errc::no_worker); }
         const int family = to_.is_v6() ? AF_INET6 : AF_INET;
-        socket_ = socket_handle(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        socket_ = socket_handle(
+            ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | worker->driver().socket_flags(), 0));
         if (!socket_.is_open()) { return value_type(std::unexpect, system_error(errno)); }
         slot& operation = acquire_slot(*worker, slot_kind::plain);
-        operation.waker = waker;
         operation_ = detail::operation(&operation);
         const unsigned bytes = detail::to_socket_address(to_, operation.address);
         worker->driver().connect(operation, socket_.get(), bytes);
-        return pending;
     }
     slot& operation = operation_.state();
-    if (operation.state != slot_state::completed) {
-        keep_waker(operation, waker);
-        return pending;
-    }
+    if (!is_completed(operation, waker)) { return pending; }
     const int result = operation.result;
     operation_.finish();
     if (result < 0) { return value_type(std::unexpect, system_error(-result)); }
@@ -172,32 +161,34 @@ polled<accept_future::value_type> accept_future::poll(const waker& waker) {
     tcp_listener& listener = *listener_;
     worker_core* worker = current_worker();
     if (worker == nullptr) { return value_type(std::unexpect, errc::no_worker); }
-    if (!listener.socket_.is_open()) { return value_type(std::unexpect, errc::closed); }
-    if (!listener.accepting_.started()) {
+    if (listener.descriptor() < 0) { return value_type(std::unexpect, errc::closed); }
+    if (!listener.socket_.multishot.started()) {
         slot& operation = acquire_slot(*worker, slot_kind::accepts);
         operation.state = slot_state::completed;
-        listener.accepting_ = detail::operation(&operation);
+        listener.socket_.multishot = detail::operation(&operation);
     }
-    slot& operation = listener.accepting_.state();
+    slot& operation = listener.socket_.multishot.state();
     if (!worker->owns(operation)) { return value_type(std::unexpect, errc::wrong_worker); }
-    if (operation.accepted_waiting() != 0) {
-        const int descriptor = operation.accepted[operation.accepted_taken++];
-        if (operation.accepted_waiting() == 0) {
-            operation.accepted.clear();
-            operation.accepted_taken = 0;
+    for (;;) {
+        if (operation.accepted_waiting() != 0) {
+            const int descriptor = operation.accepted[operation.accepted_taken++];
+            if (operation.accepted_waiting() == 0) {
+                operation.accepted.clear();
+                operation.accepted_taken = 0;
+            }
+            return value_type(std::in_place, socket_handle(descriptor));
         }
-        return value_type(std::in_place, socket_handle(descriptor));
-    }
-    if (operation.result < 0) {
-        const int number = -std::exchange(operation.result, 0);
-        return value_type(std::unexpect, system_error(number));
-    }
-    if (!operation.armed) {
+        if (operation.result < 0) {
+            const int number = -std::exchange(operation.result, 0);
+            return value_type(std::unexpect, system_error(number));
+        }
+        if (operation.armed) {
+            operation.waker = waker;
+            return pending;
+        }
         operation.state = slot_state::in_flight;
-        worker->driver().accept_many(operation, listener.socket_.get());
+        worker->driver().accept_many(operation, listener.descriptor());
     }
-    keep_waker(operation, waker);
-    return pending;
 }
 
 }  // namespace heph::rt::net

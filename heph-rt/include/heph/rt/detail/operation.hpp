@@ -11,7 +11,7 @@ namespace heph::rt::detail {
 
 struct slot;
 
-/// Owns a slot of a ring: an operation in flight, or its result.
+/// Owns a slot of a driver: an operation in flight, or its result.
 ///
 /// The kernel's side of it, and every buffer, stay in the slot until the last completion; what is
 /// dropped earlier is cancelled and left to the slot. `src/slot.hpp` has the states.
@@ -37,6 +37,11 @@ public:
 
     /// Gives the slot back, without cancelling anything. *Requires*: its operation is completed.
     void finish() noexcept;
+
+    /// Drops the operation and has the descriptor that it uses closed after it, by the worker it
+    /// belongs to: no other may get the same descriptor while that worker still works on it.
+    /// *Requires*: started.
+    void drop_and_close(int descriptor) noexcept;
 
 private:
     void abandon() noexcept;

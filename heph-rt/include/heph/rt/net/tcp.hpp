@@ -21,7 +21,7 @@ class tcp_stream;
 /// Which directions of a stream to shut down.
 enum class shutdown_how { receive, send, both };
 
-/// Owns a socket's descriptor; closes it through the ring when destroyed on a worker.
+/// Owns a socket's descriptor; when destroyed on a worker, the worker closes it soon.
 class socket_handle {
 public:
     socket_handle() noexcept = default;
@@ -43,6 +43,34 @@ public:
 private:
     int descriptor_ = -1;
 };
+
+}  // namespace heph::rt::net
+
+namespace heph::rt::detail {
+
+/// A socket and the multishot operation on it, which ends before the socket is closed.
+class watched_socket {
+public:
+    watched_socket() noexcept = default;
+    explicit watched_socket(net::socket_handle socket) noexcept : handle(std::move(socket)) {}
+    watched_socket(watched_socket&&) noexcept = default;
+    watched_socket& operator=(watched_socket&& other) noexcept {
+        watched_socket old(std::move(*this));
+        handle = std::move(other.handle);
+        multishot = std::move(other.multishot);
+        return *this;
+    }
+    ~watched_socket() {
+        if (multishot.started()) { multishot.drop_and_close(handle.release()); }
+    }
+
+    net::socket_handle handle;
+    operation multishot;
+};
+
+}  // namespace heph::rt::detail
+
+namespace heph::rt::net {
 
 /// Receives once, into a buffer's spare room. Gives the buffer with the bytes appended; at the end
 /// of the stream its size has not grown.
@@ -112,9 +140,6 @@ class [[nodiscard]] tcp_stream {
 public:
     tcp_stream() noexcept = default;
     explicit tcp_stream(socket_handle socket) noexcept : socket_(std::move(socket)) {}
-    tcp_stream(tcp_stream&&) noexcept = default;
-    tcp_stream& operator=(tcp_stream&&) noexcept = default;
-    ~tcp_stream() = default;
 
     /// Connects to `to`. *Cancellation*: the attempt is given up.
     static connect_future connect(endpoint to) noexcept { return connect_future(to); }
@@ -145,16 +170,14 @@ public:
 
     [[nodiscard]] std::expected<endpoint, std::error_code> local_endpoint() const;
     [[nodiscard]] std::expected<endpoint, std::error_code> peer_endpoint() const;
-    [[nodiscard]] bool is_open() const noexcept { return socket_.is_open(); }
-    [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
+    [[nodiscard]] bool is_open() const noexcept { return socket_.handle.is_open(); }
+    [[nodiscard]] int descriptor() const noexcept { return socket_.handle.get(); }
 
 private:
     friend class next_chunk_future;
     friend class recv_future;
 
-    // The operation is destroyed, and so cancelled, before the socket is closed.
-    socket_handle socket_;
-    detail::operation receiving_;
+    detail::watched_socket socket_;
 };
 
 /// How to listen.
@@ -196,14 +219,13 @@ public:
     accept_future accept() noexcept { return accept_future(*this); }
 
     [[nodiscard]] std::expected<endpoint, std::error_code> local_endpoint() const;
-    [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
+    [[nodiscard]] int descriptor() const noexcept { return socket_.handle.get(); }
 
 private:
     friend class accept_future;
     explicit tcp_listener(socket_handle socket) noexcept : socket_(std::move(socket)) {}
 
-    socket_handle socket_;
-    detail::operation accepting_;
+    detail::watched_socket socket_;
 };
 
 }  // namespace heph::rt::net

@@ -1,0 +1,140 @@
+#include "driver.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <new>
+#include <utility>
+
+#include <heph/inbox/assert.hpp>
+
+#include "worker_link.hpp"
+
+namespace heph::rt::detail {
+
+driver::driver(worker_link& link, const driver_settings& settings)
+    : link_(&link), settings_(settings), slots_(std::make_unique<slot_pool>(link)) {}
+
+driver::~driver() { HEPH_ASSERT(slots_ == nullptr); }
+
+void driver::give_up_slots() noexcept {
+    // Futures elsewhere may still hold slots; what those have is of no use without the driver.
+    slots_->for_each_used([this](slot& held) { discard_result(held); });
+    if (buffers_ != nullptr) {
+        if (slots_->in_flight() == 0) {
+            buffer_pool::close(std::move(buffers_));
+        } else {
+            (void)buffers_.release();  // The kernel may still write to them: rather leaked.
+        }
+    }
+    slot_pool::close(std::move(slots_));
+}
+
+buffer_pool* driver::buffers() noexcept {
+    if (buffers_ == nullptr && !no_buffers_) {
+        try {
+            buffers_ = make_buffers();
+        } catch (const std::bad_alloc&) {}  // Streams do without.
+        no_buffers_ = buffers_ == nullptr;
+    }
+    return buffers_.get();
+}
+
+void driver::begin(slot& operation, const request& asked) noexcept {
+    HEPH_ASSERT(operation.state == slot_state::in_flight && !operation.armed);
+    operation.request = asked;
+    operation.armed = true;
+    slots_->count_in_flight(1);
+    start(operation);
+}
+
+void driver::abandon(slot& dropped) noexcept {
+    HEPH_ASSERT(dropped.state == slot_state::in_flight || dropped.state == slot_state::completed);
+    const int close_after = std::exchange(dropped.close_after, -1);
+    discard_result(dropped);
+    if (dropped.armed) {
+        dropped.state = slot_state::abandoned;
+        dropped.waker = waker();
+        dropped.holder = pin();
+        cancel(dropped);
+    } else {
+        slots_->release(dropped);
+    }
+    if (close_after >= 0) { close_descriptor(close_after); }
+}
+
+void driver::retire(slot& operation) noexcept {
+    HEPH_ASSERT(operation.armed);
+    operation.armed = false;
+    operation.pausing = false;
+    slots_->count_in_flight(-1);
+}
+
+void driver::note_accepted(slot& operation, std::int32_t result) noexcept {
+    if (result >= 0) {
+        try {
+            operation.accepted.push_back(result);
+        } catch (const std::bad_alloc&) {
+            ::close(result);
+            operation.result = -ENOMEM;
+        }
+    } else if (result != -ECANCELED) {
+        operation.result = result;
+    }
+}
+
+void driver::note_received(slot& operation, std::int32_t result) noexcept {
+    if (result > 0) {
+        operation.data.commit(static_cast<std::size_t>(result));  // The receive of a starved one.
+    } else if (result == 0) {
+        operation.ended = true;
+    } else if (result == -ENOBUFS) {
+        operation.starved = true;
+    } else {
+        operation.result = result;
+    }
+}
+
+void driver::settle(slot& operation, bool last) noexcept {
+    if (operation.state == slot_state::abandoned) {
+        discard_result(operation);
+        if (last) { slots_->release(operation); }
+        return;
+    }
+    if (last) { operation.state = slot_state::completed; }
+    operation.waker.wake();
+}
+
+void driver::complete(slot& operation, std::int32_t result) noexcept {
+    retire(operation);
+    switch (operation.kind) {
+        case slot_kind::plain:
+        case slot_kind::opens: operation.result = result; break;
+        case slot_kind::receives: note_received(operation, result); break;
+        case slot_kind::accepts: note_accepted(operation, result); break;
+    }
+    settle(operation, true);
+}
+
+void driver::discard_result(slot& operation) noexcept {
+    switch (operation.kind) {
+        case slot_kind::plain: break;
+        case slot_kind::opens:
+            if (!operation.armed && operation.result >= 0) {
+                ::close(std::exchange(operation.result, -ECANCELED));
+            }
+            break;
+        case slot_kind::receives:
+            if (operation.chunks.count != 0) { buffers_->discard(operation.chunks); }
+            break;
+        case slot_kind::accepts:
+            for (std::size_t i = operation.accepted_taken; i < operation.accepted.size(); ++i) {
+                ::close(operation.accepted[i]);
+            }
+            operation.accepted.clear();
+            operation.accepted_taken = 0;
+            break;
+    }
+}
+
+}  // namespace heph::rt::detail

@@ -1,0 +1,144 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "buffer_pool.hpp"
+#include "slot_pool.hpp"
+
+namespace heph::rt::detail {
+
+struct driver_settings {
+    std::size_t ring_entries;
+    std::size_t receive_buffers;
+    std::size_t receive_buffer_bytes;
+};
+
+/// Carries out a worker's operations: turns requests into slot states and wakes. No user code runs
+/// below it, except the wakers' `wake`.
+///
+/// A request is put into a slot in flight, and the slot handed over; its fields hold what the
+/// kernel may read or write until the last completion. What a driver does differently from another
+/// is behind few virtual functions: one call for a request and one for a turn of the worker.
+///
+/// *Thread safety*: used by the worker's thread only.
+class driver {
+public:
+    virtual ~driver();
+    driver(const driver&) = delete;
+    driver& operator=(const driver&) = delete;
+
+    [[nodiscard]] slot_pool& slots() noexcept { return *slots_; }
+
+    // Whether a slot or a pool is this driver's. Those of a driver that is gone may be asked about,
+    // too: for as long as something refers to a pool, no other has its address.
+    [[nodiscard]] bool owns(const slot& asked) const noexcept { return asked.pool == slots_.get(); }
+    [[nodiscard]] bool owns(const buffer_pool& asked) const noexcept {
+        return &asked == buffers_.get();
+    }
+
+    /// Gives the provided buffers, made at the first call. Null when that fails.
+    [[nodiscard]] buffer_pool* buffers() noexcept;
+    /// Tells whether `receive_many` works.
+    [[nodiscard]] virtual bool receives_many() noexcept { return buffers() != nullptr; }
+    /// Gives what a socket is to be made with, besides its type.
+    [[nodiscard]] virtual int socket_flags() const noexcept { return 0; }
+
+    // Requests, each for a slot in flight. It may be completed on return.
+    void receive_once(slot& operation, int descriptor) noexcept {
+        begin(operation, {.code = request_code::receive, .descriptor = descriptor});
+    }
+    void receive_many(slot& operation, int descriptor) noexcept {
+        begin(operation, {.code = request_code::receive_many, .descriptor = descriptor});
+    }
+    void send(slot& operation, int descriptor, std::size_t from) noexcept {
+        begin(operation, {.code = request_code::send, .descriptor = descriptor, .from = from});
+    }
+    void accept_many(slot& operation, int descriptor) noexcept {
+        begin(operation, {.code = request_code::accept_many, .descriptor = descriptor});
+    }
+    void connect(slot& operation, int descriptor, unsigned address_bytes) noexcept {
+        begin(operation, {.code = request_code::connect,
+                          .descriptor = descriptor,
+                          .flags = static_cast<int>(address_bytes)});
+    }
+    void open(slot& operation, int flags, unsigned mode) noexcept {
+        begin(operation, {.code = request_code::open, .flags = flags, .mode = mode});
+    }
+    void read(slot& operation, int descriptor, std::uint64_t offset) noexcept {
+        begin(operation, {.code = request_code::read, .descriptor = descriptor, .offset = offset});
+    }
+    void write(slot& operation, int descriptor, std::size_t from, std::uint64_t offset) noexcept {
+        begin(operation, {.code = request_code::write,
+                          .descriptor = descriptor,
+                          .from = from,
+                          .offset = offset});
+    }
+    void sync(slot& operation, int descriptor, bool data_only) noexcept {
+        begin(operation,
+              {.code = request_code::sync, .descriptor = descriptor, .flags = data_only ? 1 : 0});
+    }
+
+    /// Drops a slot: discards its result, or cancels it and leaves it to the last completion. Then
+    /// closes what its owner left to be closed.
+    void abandon(slot& dropped) noexcept;
+    /// Closes a socket or the like, which this worker used last.
+    virtual void close_descriptor(int descriptor) noexcept = 0;
+    /// Closes a file, which may take its time.
+    virtual void close_file(int descriptor) noexcept { close_descriptor(descriptor); }
+
+    /// Starts what was asked for and takes completions without waiting. What it costs when there
+    /// is nothing to do is no system call, or few of them.
+    virtual void turn() noexcept = 0;
+    /// Starts what was asked for and waits for a completion, at most for `timeout`.
+    virtual void wait(std::optional<std::chrono::milliseconds> timeout) noexcept = 0;
+
+    /// Cancels what is left and waits for the last completions, at most for `patience`.
+    /// Gives how many did not come.
+    virtual std::size_t drain(std::chrono::milliseconds patience) noexcept = 0;
+
+protected:
+    driver(worker_link& link, const driver_settings& settings);
+
+    /// Starts the request of a slot that was counted as armed.
+    virtual void start(slot& operation) noexcept = 0;
+    /// Ends a slot's operation; the last completion comes during the call, or later.
+    virtual void cancel(slot& operation) noexcept = 0;
+    /// Makes provided buffers. Null when that fails.
+    [[nodiscard]] virtual std::unique_ptr<buffer_pool> make_buffers() = 0;
+
+    // Completions, in this order: `retire` if it is the last one; what came; `settle`.
+    void retire(slot& operation) noexcept;
+    static void note_accepted(slot& operation, std::int32_t result) noexcept;
+    static void note_received(slot& operation, std::int32_t result) noexcept;
+    void settle(slot& operation, bool last) noexcept;
+    /// All of it, for an operation with one completion.
+    void complete(slot& operation, std::int32_t result) noexcept;
+
+    /// Gives up the slots and buffers that are left, which the kernel may not write to any more
+    /// when no operation is in flight. For the destructors of drivers.
+    void give_up_slots() noexcept;
+
+    // So many untaken chunks of one stream pause its receive.
+    static constexpr std::uint32_t chunks_max = 16;
+    // So many untaken connections pause an accept; the others wait in the listener's backlog.
+    static constexpr std::size_t accepted_max = 64;
+    // The kernel takes a length of 32 bits; what is longer takes several operations.
+    static constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30U;
+
+    worker_link* link_;
+    driver_settings settings_;
+    std::unique_ptr<slot_pool> slots_;
+    std::unique_ptr<buffer_pool> buffers_;
+
+private:
+    void begin(slot& operation, const request& asked) noexcept;
+    void discard_result(slot& operation) noexcept;
+
+    bool no_buffers_ = false;
+};
+
+}  // namespace heph::rt::detail
