@@ -55,6 +55,14 @@ inline constexpr std::array<std::uint8_t, 256> char_classes = make_char_classes(
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
+/// Gives the value of the two digits behind a percent sign at `at`, or -1.
+[[nodiscard]] constexpr int encoded_byte(std::string_view text, std::size_t at) noexcept {
+    if (at + 2 >= text.size()) { return -1; }
+    const int high = hex_digit(text[at + 1]);
+    const int low = hex_digit(text[at + 2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 [[nodiscard]] constexpr bool is_text_char(char c) noexcept {
     const auto byte = static_cast<unsigned char>(c);
     return (byte >= 0x20 && byte != 0x7f) || byte == '\t';

@@ -81,6 +81,9 @@ description describe(error value) noexcept {
                     "The trailer section is larger than this server takes."};
         case error::body_too_large:
             return {status::content_too_large, "The body is larger than this server takes."};
+        case error::too_many_fields:
+            return {status::content_too_large,
+                    "There are more fields in the form than this server takes."};
         case error::head_timed_out:
             return {status::request_timeout, "The request's head took too long to arrive."};
         case error::body_timed_out:
@@ -111,7 +114,8 @@ public:
 status status_of(error value) noexcept { return describe(value).status; }
 
 bool should_close(error value) noexcept {
-    return value != error::handler_failed && value != error::bad_response;
+    return value != error::handler_failed && value != error::bad_response &&
+           value != error::too_many_fields;
 }
 
 std::string_view message(error value) noexcept { return describe(value).message; }

@@ -15,21 +15,13 @@ namespace heph::http {
 
 namespace {
 
-// The value of the two digits behind a percent sign at `at`, or -1.
-int encoded_byte(std::string_view text, std::size_t at) noexcept {
-    if (at + 2 >= text.size()) { return -1; }
-    const int high = detail::hex_digit(text[at + 1]);
-    const int low = detail::hex_digit(text[at + 2]);
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
 // Tells whether a segment is `.` or `..`, with any of the dots percent-encoded.
 bool is_dot_segment(std::string_view segment) noexcept {
     std::size_t dots = 0;
     for (std::size_t at = 0; at < segment.size(); ++dots) {
         if (segment[at] == '.') {
             at += 1;
-        } else if (segment[at] == '%' && encoded_byte(segment, at) == '.') {
+        } else if (segment[at] == '%' && detail::encoded_byte(segment, at) == '.') {
             at += 3;
         } else {
             return false;
@@ -43,7 +35,7 @@ std::expected<void, error> check_path(std::string_view path) noexcept {
     for (std::size_t at = 0; at < path.size(); ++at) {
         if (path[at] == '%') {
             // An encoded NUL would cut the name short for whoever takes it as a C string.
-            if (encoded_byte(path, at) <= 0) {
+            if (detail::encoded_byte(path, at) <= 0) {
                 return std::unexpected(error::bad_percent_encoding);
             }
             suspicious = true;
@@ -143,7 +135,7 @@ bool is_host(std::string_view text) noexcept {
     if (name.empty()) { return false; }
     for (std::size_t at = 0; at < name.size(); ++at) {
         if (detail::is_char(name[at], detail::host_char)) { continue; }
-        if (name[at] != '%' || encoded_byte(name, at) <= 0) { return false; }
+        if (name[at] != '%' || detail::encoded_byte(name, at) <= 0) { return false; }
     }
     return colon == std::string_view::npos || is_port(text.substr(colon + 1));
 }
@@ -178,7 +170,7 @@ std::expected<std::string, error> percent_decode(std::string_view text) {
             decoded.push_back(text[at]);
             continue;
         }
-        const int byte = encoded_byte(text, at);
+        const int byte = detail::encoded_byte(text, at);
         if (byte < 0) { return std::unexpected(error::bad_percent_encoding); }
         decoded.push_back(static_cast<char>(byte));
         at += 2;
@@ -201,40 +193,6 @@ std::string percent_encode(std::string_view text) {
         encoded.push_back(digits[byte & 15]);
     }
     return encoded;
-}
-
-namespace {
-
-std::string decode_form(std::string_view text) {
-    std::string decoded;
-    decoded.reserve(text.size());
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        const int byte = text[at] == '%' ? encoded_byte(text, at) : -1;
-        if (byte >= 0) {
-            decoded.push_back(static_cast<char>(byte));
-            at += 2;
-        } else {
-            decoded.push_back(text[at] == '+' ? ' ' : text[at]);
-        }
-    }
-    return decoded;
-}
-
-}  // namespace
-
-std::optional<std::string> query_parameter(std::string_view query, std::string_view name) {
-    while (!query.empty()) {
-        const std::size_t ampersand = query.find('&');
-        const std::string_view pair = query.substr(0, ampersand);
-        const std::size_t equals = pair.find('=');
-        if (decode_form(pair.substr(0, equals)) == name) {
-            return equals == std::string_view::npos ? std::string()
-                                                    : decode_form(pair.substr(equals + 1));
-        }
-        if (ampersand == std::string_view::npos) { break; }
-        query = query.substr(ampersand + 1);
-    }
-    return std::nullopt;
 }
 
 }  // namespace heph::http

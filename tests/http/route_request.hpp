@@ -20,12 +20,14 @@ inline handler named(std::string name, std::string parameter = {}) {
     };
 }
 
-/// Parses the head of a request without a body into `into`.
-inline h1::event parse_head(request& into, std::string_view method, std::string_view target) {
+/// Parses the head of a request without a body into `into`. `fields` are more header lines, each
+/// with its line end.
+inline h1::event parse_head(request& into, std::string_view method, std::string_view target,
+                            std::string_view fields = {}) {
     const limits bounds;
     h1::request_parser parser(bounds);
-    const std::string bytes =
-        std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n\r\n";
+    const std::string bytes = std::string(method) + " " + std::string(target) +
+                              " HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n";
     std::string_view input = bytes;
     return parser.next(input, into.head());
 }

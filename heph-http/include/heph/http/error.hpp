@@ -41,6 +41,8 @@ enum class error : std::uint8_t {
     chunk_extension_too_long,
     trailers_too_large,
     body_too_large,
+    // What the body says.
+    too_many_fields,
     // The connection.
     head_timed_out,
     body_timed_out,

@@ -107,6 +107,8 @@ public:
 
     /// Gives the body of a response that is not streamed.
     [[nodiscard]] std::string_view body() const noexcept { return body_; }
+    /// Replaces the body of a response that is not streamed.
+    void set_body(std::string body) noexcept { body_ = std::move(body); }
     [[nodiscard]] bool is_streamed() const noexcept { return static_cast<bool>(producer_); }
     /// Gives what was set by `set_content_length`.
     [[nodiscard]] std::optional<std::uint64_t> stream_length() const noexcept {

@@ -1,0 +1,191 @@
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <heph/http/conditional.hpp>
+#include <heph/http/date.hpp>
+#include <heph/http/range.hpp>
+
+namespace heph::http {
+
+namespace {
+
+/// Gives the date of a field that is there once and well-formed.
+std::optional<std::chrono::sys_seconds> date_of(const headers& from, std::string_view name) {
+    if (from.count(name) != 1) { return {}; }
+    return parse_date(*from.get(name));
+}
+
+/// Tells whether a list of tags, over all fields of this name, has one that `matches`; a `*` does
+/// when there is any representation.
+template <typename Matches>
+bool any_tag(const headers& from, std::string_view name, bool exists, Matches matches) {
+    for (const header each : from) {
+        if (!equal_ignoring_case(each.name, name)) { continue; }
+        if (each.value == "*") {
+            if (exists) { return true; }
+            continue;
+        }
+        std::string_view list = each.value;
+        while (const auto tag = next_entity_tag(list)) {
+            if (matches(*tag)) { return true; }
+        }
+    }
+    return false;
+}
+
+bool if_match_holds(const headers& from, const validators& current) {
+    return any_tag(from, "If-Match", current.exists, [&current](const entity_tag& tag) {
+        return current.exists && current.tag && current.tag->matches_strongly(tag);
+    });
+}
+
+bool if_none_match_holds(const headers& from, const validators& current) {
+    return !any_tag(from, "If-None-Match", current.exists, [&current](const entity_tag& tag) {
+        return current.exists && current.tag && current.tag->matches_weakly(tag);
+    });
+}
+
+bool has_conditions(method method) noexcept {
+    return method != method::connect && method != method::options && method != method::trace;
+}
+
+bool reads(method method) noexcept { return method == method::get || method == method::head; }
+
+}  // namespace
+
+validators validators::of(const headers& headers) {
+    validators found;
+    if (const auto tag = headers.get("ETag")) { found.tag = entity_tag::parse(*tag); }
+    if (const auto date = headers.get("Last-Modified")) { found.modified = parse_date(*date); }
+    return found;
+}
+
+precondition evaluate_conditions(method method, const headers& request, const validators& current) {
+    if (!has_conditions(method)) { return precondition::proceed; }
+    if (request.contains("If-Match")) {
+        if (!if_match_holds(request, current)) { return precondition::failed; }
+    } else if (const auto since = date_of(request, "If-Unmodified-Since")) {
+        if (current.modified && *current.modified > *since) { return precondition::failed; }
+    }
+    if (request.contains("If-None-Match")) {
+        if (!if_none_match_holds(request, current)) {
+            return reads(method) ? precondition::not_modified : precondition::failed;
+        }
+    } else if (reads(method)) {
+        const auto since = date_of(request, "If-Modified-Since");
+        if (since && current.modified && *current.modified <= *since) {
+            return precondition::not_modified;
+        }
+    }
+    return precondition::proceed;
+}
+
+bool range_condition_holds(const headers& request, const validators& current,
+                           std::chrono::sys_seconds now) {
+    const auto value = request.get("If-Range");
+    if (!value) { return true; }
+    if (request.count("If-Range") != 1) { return false; }
+    if (const auto tag = entity_tag::parse(*value)) {
+        return current.tag && current.tag->matches_strongly(*tag);
+    }
+    const auto date = parse_date(*value);
+    return date && current.modified && *current.modified == *date &&
+           now - *date >= std::chrono::seconds(1);
+}
+
+namespace {
+
+/// Gives a boundary that does not occur in the body.
+std::string choose_boundary(std::string_view body) {
+    static std::atomic<std::uint64_t> counter = 0;
+    for (;;) {
+        // Relaxed: it only has to differ each time.
+        const std::uint64_t number = counter.fetch_add(1, std::memory_order_relaxed);
+        const auto seed =
+            static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+        std::string boundary = "heph-" + std::to_string(seed) + '-' + std::to_string(number);
+        if (body.find("--" + boundary) == std::string_view::npos) { return boundary; }
+    }
+}
+
+response one_part(response full, byte_range part) {
+    const std::uint64_t size = full.body().size();
+    std::string piece(full.body().substr(part.first, part.size()));
+    response answer = std::move(full);
+    answer.set_body(std::move(piece));
+    answer.set_status(status::partial_content);
+    answer.set_header("Content-Range", content_range(part, size));
+    return answer;
+}
+
+response many_parts(response full, const std::vector<byte_range>& parts) {
+    const std::string_view body = full.body();
+    const std::string boundary = choose_boundary(body);
+    const std::string type(full.headers().get("Content-Type").value_or(""));
+    std::string text;
+    for (const byte_range& part : parts) {
+        text += "--" + boundary + "\r\n";
+        if (!type.empty()) { text += "Content-Type: " + type + "\r\n"; }
+        text += "Content-Range: " + content_range(part, body.size()) + "\r\n\r\n";
+        text += body.substr(part.first, part.size());
+        text += "\r\n";
+    }
+    text += "--" + boundary + "--\r\n";
+    response answer = std::move(full);
+    answer.set_body(std::move(text));
+    answer.set_status(status::partial_content);
+    answer.set_header("Content-Type", "multipart/byteranges; boundary=" + boundary);
+    return answer;
+}
+
+/// Makes the answer to a range that lies beyond the end.
+response beyond_end(std::uint64_t size) {
+    return response::problem(status::range_not_satisfiable)
+        .set_header("Content-Range", unsatisfied_range(size));
+}
+
+/// Makes a 304 of a response: with what RFC 9110, 15.4.5, has it repeat, and nothing else.
+response without_content(const response& full) {
+    response answer(status::not_modified);
+    for (const char* name :
+         {"Cache-Control", "Content-Location", "ETag", "Expires", "Last-Modified", "Vary"}) {
+        for (const header each : full.headers()) {
+            if (equal_ignoring_case(each.name, name)) { answer.headers().append(name, each.value); }
+        }
+    }
+    return answer;
+}
+
+}  // namespace
+
+response apply_conditions(const request& request, response full) {
+    if (!reads(request.method()) || full.status() != status::ok) { return full; }
+    const validators current = validators::of(full.headers());
+    switch (evaluate_conditions(request.method(), request.headers(), current)) {
+        case precondition::not_modified: return without_content(full);
+        case precondition::failed: return response::problem(status::precondition_failed);
+        case precondition::proceed: break;
+    }
+    if (full.is_streamed()) { return full; }
+    full.set_header("Accept-Ranges", "bytes");
+    const auto asked = request.header("Range");
+    // `Range` has a meaning for GET only (RFC 9110, 14.2).
+    if (!asked || request.method() != method::get || request.headers().count("Range") != 1) {
+        return full;
+    }
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    if (!range_condition_holds(request.headers(), current, now)) { return full; }
+    const auto parts = parse_ranges(*asked, full.body().size());
+    if (!parts) {
+        return parts.error() == range_error::ignored ? std::move(full)
+                                                     : beyond_end(full.body().size());
+    }
+    return parts->size() == 1 ? one_part(std::move(full), parts->front())
+                              : many_parts(std::move(full), *parts);
+}
+
+}  // namespace heph::http

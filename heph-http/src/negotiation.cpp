@@ -1,0 +1,199 @@
+#include "chars.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include <heph/http/negotiation.hpp>
+
+namespace heph::http {
+
+namespace {
+
+/// One element of `Accept` and its kin: what is liked, and how much, in thousandths.
+struct preference {
+    std::string_view what;
+    std::string_view parameters;  // Behind the first semicolon, without the weight.
+    int weight = 1000;
+};
+
+/// Takes text up to a separator that does not stand in quotes, and the separator itself.
+std::string_view cut(std::string_view& text, char separator) noexcept {
+    bool quoted = false;
+    std::size_t at = 0;
+    for (; at < text.size(); ++at) {
+        if (quoted && text[at] == '\\') {
+            ++at;
+        } else if (text[at] == '"') {
+            quoted = !quoted;
+        } else if (text[at] == separator && !quoted) {
+            break;
+        }
+    }
+    const std::string_view before = text.substr(0, at);
+    text = at < text.size() ? text.substr(at + 1) : std::string_view();
+    return detail::trim(before);
+}
+
+// qvalue of RFC 9110, 12.4.2. One that is malformed counts as zero: it is not wanted for sure.
+int parse_weight(std::string_view text) noexcept {
+    if (text.empty() || text.size() > 5 || (text[0] != '0' && text[0] != '1')) { return 0; }
+    int weight = (text[0] - '0') * 1000;
+    if (text.size() > 1 && text[1] != '.') { return 0; }
+    int unit = 100;
+    for (const char c : text.substr(std::min<std::size_t>(text.size(), 2))) {
+        if (!detail::is_digit(c)) { return 0; }
+        weight += (c - '0') * unit;
+        unit /= 10;
+    }
+    return weight > 1000 ? 0 : weight;
+}
+
+preference parse_preference(std::string_view element) noexcept {
+    preference parsed;
+    parsed.what = cut(element, ';');
+    const char* const begin = element.data();
+    const char* end = begin;
+    while (!element.empty()) {
+        const std::string_view parameter = cut(element, ';');
+        if (parameter.size() >= 2 && (parameter[0] | 0x20) == 'q' && parameter[1] == '=') {
+            parsed.weight = parse_weight(parameter.substr(2));
+            break;  // What comes behind it are extensions.
+        }
+        end = parameter.data() + parameter.size();
+    }
+    parsed.parameters = {begin, static_cast<std::size_t>(end - begin)};
+    return parsed;
+}
+
+/// Reads a list over all fields of a name. Nothing when there is no such field.
+std::optional<std::vector<preference>> preferences_of(const headers& from, std::string_view name) {
+    std::optional<std::vector<preference>> found;
+    for (const header each : from) {
+        if (!equal_ignoring_case(each.name, name)) { continue; }
+        if (!found) { found.emplace(); }
+        for (std::string_view list = each.value; !list.empty();) {
+            const std::string_view element = cut(list, ',');
+            if (!element.empty()) { found->push_back(parse_preference(element)); }
+        }
+    }
+    return found;
+}
+
+/// Gives the first of the offers with the highest weight, if that is more than nothing.
+template <typename Weigh>
+std::optional<std::size_t> choose(std::span<const std::string_view> offers, Weigh weigh) {
+    std::optional<std::size_t> best;
+    int best_weight = 0;
+    for (std::size_t i = 0; i < offers.size(); ++i) {
+        const int weight = weigh(offers[i]);
+        if (weight > best_weight) {
+            best_weight = weight;
+            best = i;
+        }
+    }
+    return best;
+}
+
+bool has_parameter(std::string_view list, std::string_view wanted) noexcept {
+    while (!list.empty()) {
+        if (equal_ignoring_case(cut(list, ';'), wanted)) { return true; }
+    }
+    return false;
+}
+
+/// Tells how specifically a range of media types names an offer: 0 when not at all.
+int specificity(const preference& range, std::string_view offer) noexcept {
+    std::string_view parameters = offer;
+    const std::string_view type = cut(parameters, ';');
+    if (range.what == "*/*") { return 1; }
+    const std::size_t slash = range.what.find('/');
+    if (slash == std::string_view::npos) { return 0; }
+    if (range.what.substr(slash) == "/*") {
+        return equal_ignoring_case(range.what.substr(0, slash + 1), type.substr(0, slash + 1)) ? 2
+                                                                                               : 0;
+    }
+    if (!equal_ignoring_case(range.what, type)) { return 0; }
+    int count = 3;
+    for (std::string_view wanted = range.parameters; !wanted.empty(); ++count) {
+        const std::string_view parameter = cut(wanted, ';');
+        if (!parameter.empty() && !has_parameter(parameters, parameter)) { return 0; }
+    }
+    return count;
+}
+
+}  // namespace
+
+std::optional<std::size_t> choose_media_type(const headers& request,
+                                             std::span<const std::string_view> offers) {
+    const auto ranges = preferences_of(request, "Accept");
+    const bool any = !ranges || ranges->empty();
+    return choose(offers, [&](std::string_view offer) {
+        if (any) { return 1000; }
+        int weight = 0;
+        int most_specific = 0;
+        for (const preference& range : *ranges) {
+            const int how = specificity(range, offer);
+            if (how > most_specific) {
+                most_specific = how;
+                weight = range.weight;
+            }
+        }
+        return weight;
+    });
+}
+
+std::optional<std::size_t> choose_encoding(const headers& request,
+                                           std::span<const std::string_view> offers) {
+    const auto codings = preferences_of(request, "Accept-Encoding");
+    return choose(offers, [&](std::string_view offer) {
+        const bool identity = equal_ignoring_case(offer, "identity");
+        std::optional<int> any;
+        if (codings) {
+            for (const preference& coding : *codings) {
+                const std::string_view name =
+                    equal_ignoring_case(coding.what, "x-gzip") ? "gzip" : coding.what;
+                // Weights go by two, so that there is room for one below them all.
+                if (equal_ignoring_case(name, offer)) { return coding.weight * 2; }
+                if (coding.what == "*") { any = coding.weight * 2; }
+            }
+        }
+        if (identity) { return any == 0 ? 0 : 1; }
+        return any.value_or(0);
+    });
+}
+
+std::optional<std::size_t> choose_language(const headers& request,
+                                           std::span<const std::string_view> offers) {
+    const auto ranges = preferences_of(request, "Accept-Language");
+    const bool everything = !ranges || ranges->empty();
+    return choose(offers, [&](std::string_view offer) {
+        if (everything) { return 1000; }
+        int weight = 0;
+        std::size_t best_rank = 0;
+        for (const preference& range : *ranges) {
+            if (range.what == "*") {
+                if (best_rank == 0) { weight = range.weight; }
+                continue;
+            }
+            // The shorter one has to be the longer one's beginning, up to a hyphen.
+            const std::size_t common = std::min(range.what.size(), offer.size());
+            const std::string_view longer = range.what.size() > common ? range.what : offer;
+            if (!equal_ignoring_case(range.what.substr(0, common), offer.substr(0, common)) ||
+                (longer.size() > common && longer[common] != '-')) {
+                continue;
+            }
+            // A range that is the offer, or its beginning, counts more than one that had to be
+            // shortened; the longer the match, the more it counts.
+            const std::size_t rank = common + (range.what.size() == common ? offer.size() : 0);
+            if (rank > best_rank) {
+                best_rank = rank;
+                weight = range.weight;
+            }
+        }
+        return weight;
+    });
+}
+
+}  // namespace heph::http
