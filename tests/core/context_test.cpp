@@ -1,5 +1,6 @@
 #include <heph/core/context.hpp>
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,13 +15,18 @@
 #include <heph/core/task.hpp>
 #include <heph/core/yield.hpp>
 
+#include "core/manual_time.hpp"
 #include "core/probes.hpp"
 #include "support/poll_loop.hpp"
+
+using namespace std::chrono_literals;
 
 using heph::actor_ref;
 using heph::context;
 using heph::task;
 using heph::waker;
+using heph::test::manual_runtime;
+using heph::test::manual_time;
 
 namespace {
 
@@ -244,4 +250,135 @@ TEST_CASE("context: actors that refer to each other are freed when they are drop
         loop.drop_all();
         CHECK(live == 0);
     }
+}
+
+namespace {
+
+template <typename M>
+struct timed_actor {
+    explicit timed_actor(std::size_t capacity = 4)
+        : timed_actor(heph::inbox::channel<M>(capacity)) {}
+    explicit timed_actor(std::pair<heph::inbox::sender<M>, heph::inbox::receiver<M>> ends)
+        : ref(std::move(ends.first)), ctx(std::move(ends.second), manual_runtime(time)) {}
+
+    manual_time time;
+    std::optional<actor_ref<M>> ref;
+    context<M, manual_runtime> ctx;
+};
+
+task<> sleeps(context<int, manual_runtime> ctx, std::string* log) {
+    *log += "asleep;";
+    co_await ctx.deadline_in(1s);
+    *log += "awake;";
+    co_await ctx.deadline_at(ctx.runtime().now() + 1s);
+    *log += "done";
+}
+
+}  // namespace
+
+TEST_CASE("context: receive with a deadline gives what comes in time",
+          "[core][context][deadline]") {
+    timed_actor<std::unique_ptr<int>> actor;
+    auto receiving = actor.ctx.receive(heph::deadline_in(1s));
+    STATIC_REQUIRE_FALSE(std::is_aggregate_v<decltype(receiving)>);
+    CHECK_FALSE(receiving.poll(waker()).is_ready());
+    REQUIRE(actor.ref->try_send(std::make_unique<int>(4)));
+    auto received = receiving.poll(waker());
+    REQUIRE(received.is_ready());
+    CHECK(**received.value() == 4);
+}
+
+TEST_CASE("context: receive with a deadline tells a time-out from the end",
+          "[core][context][deadline]") {
+    timed_actor<int> actor;
+    {
+        auto receiving = actor.ctx.receive(actor.ctx.deadline_in(1s));
+        CHECK_FALSE(receiving.poll(waker()).is_ready());
+        actor.time.advance(1s);
+        CHECK(receiving.poll(waker()).value().error() == heph::receive_error::empty);
+    }
+    CHECK(actor.time.waiting() == 0);
+    actor.ref.reset();
+    auto receiving = actor.ctx.receive(heph::deadline_in(-1s));
+    CHECK(receiving.poll(waker()).value().error() == heph::receive_error::disconnected);
+}
+
+TEST_CASE("context: a message that is there when the time comes is received",
+          "[core][context][deadline]") {
+    timed_actor<int> actor;
+    REQUIRE(actor.ref->try_send(1));
+    auto receiving = actor.ctx.receive(heph::deadline_in(-1s));
+    CHECK(receiving.poll(waker()).value() == 1);
+}
+
+TEST_CASE("context: a dropped receive with a deadline loses no message, and cancels its timer",
+          "[core][context][deadline]") {
+    timed_actor<int> actor;
+    {
+        auto receiving = actor.ctx.receive(heph::deadline_in(1s));
+        CHECK_FALSE(receiving.poll(waker()).is_ready());
+        CHECK(actor.time.waiting() == 1);
+        REQUIRE(actor.ref->try_send(7));
+    }
+    CHECK(actor.time.waiting() == 0);
+    CHECK(actor.ctx.try_receive() == 7);
+}
+
+TEST_CASE("context: any timer bounds a receive, though the runtime has none",
+          "[core][context][deadline]") {
+    auto [ref, ctx] = make_context<int>(1);
+    heph::test::tripwire patience;
+    auto receiving = ctx.receive(heph::bind_deadline(patience.wait()));
+    CHECK_FALSE(receiving.poll(waker()).is_ready());
+    patience.trip();
+    CHECK(receiving.poll(waker()).value().error() == heph::receive_error::empty);
+}
+
+TEST_CASE("context: a deadline can be waited for", "[core][context][deadline]") {
+    manual_time time;
+    auto [tx, rx] = heph::inbox::channel<int>(1);
+    std::string log;
+    heph::test::poll_loop loop;
+    loop.spawn(sleeps(context<int, manual_runtime>(std::move(rx), manual_runtime(time)), &log));
+    loop.run();
+    CHECK(log == "asleep;");
+    time.advance(1s);
+    loop.run();
+    CHECK(log == "asleep;awake;");
+    time.advance(1s);
+    loop.run();
+    CHECK(log == "asleep;awake;done");
+}
+
+TEST_CASE("context: receive_many takes what is there, up to a limit", "[core][context]") {
+    auto [ref, ctx] = make_context<int>(4);
+    std::vector<int> out;
+    auto receiving = ctx.receive_many(out, 2);
+    CHECK_FALSE(receiving.poll(waker()).is_ready());
+    for (int i = 1; i <= 3; ++i) { REQUIRE(ref.try_send(i)); }
+    CHECK(receiving.poll(waker()).value() == 2);
+    CHECK(out == std::vector<int>({1, 2}));
+    CHECK(ctx.inbox_size() == 4);
+}
+
+TEST_CASE("context: peek shows a message, which is received afterwards", "[core][context]") {
+    auto [ref, ctx] = make_context<std::string>(2);
+    CHECK(ctx.try_peek().error() == heph::receive_error::empty);
+    auto peeking = ctx.peek();
+    CHECK_FALSE(peeking.poll(waker()).is_ready());
+    REQUIRE(ref.try_send("x"));
+    std::string* shown = peeking.poll(waker()).value();
+    REQUIRE(shown != nullptr);
+    *shown += "y";
+    CHECK(**ctx.try_peek() == "xy");
+    CHECK(ctx.try_receive() == "xy");
+}
+
+TEST_CASE("context: peek shows nothing when every reference is gone", "[core][context]") {
+    auto [made, ctx] = make_context<int>(1);
+    std::optional ref(std::move(made));
+    ref.reset();
+    auto peeking = ctx.peek();
+    CHECK(peeking.poll(waker()).value() == nullptr);
+    CHECK(ctx.try_peek().error() == heph::receive_error::disconnected);
 }

@@ -14,8 +14,11 @@
 #include <heph/core/task.hpp>
 #include <heph/inbox/channel.hpp>
 
+#include "core/manual_time.hpp"
 #include "core/probes.hpp"
 #include "support/poll_loop.hpp"
+
+using namespace std::chrono_literals;
 
 using heph::actor_ref;
 using heph::rpc;
@@ -326,4 +329,80 @@ TEST_CASE("rpc: an answer that nobody takes any more is destroyed once", "[core]
         CHECK(live == 0);
     }
     CHECK(live == 0);
+}
+
+TEST_CASE("rpc: an answer before the deadline is given", "[core][rpc][deadline]") {
+    callee<message> to;
+    heph::test::manual_time time;
+    heph::test::manual_runtime runtime(time);
+    auto calling = to.ref.rpc(heph::bind_deadline(runtime, heph::deadline_in(1s)), "four");
+    STATIC_REQUIRE_FALSE(std::is_aggregate_v<decltype(calling)>);
+    CHECK_FALSE(calling.poll(waker()).is_ready());
+    time.advance(999ms);
+    CHECK_FALSE(calling.poll(waker()).is_ready());
+    message got = to.next();
+    CHECK(std::get<size_of>(got).respond(4U));
+    CHECK(calling.poll(waker()).value() == 4U);
+}
+
+TEST_CASE("rpc: a call whose deadline passes is given up, and the callee sees it",
+          "[core][rpc][deadline]") {
+    callee<message> to;
+    heph::test::manual_time time;
+    heph::test::manual_runtime runtime(time);
+    std::optional calling(
+        to.ref.rpc<get_total>(heph::bind_deadline(runtime, heph::deadline_in(1s))));
+    CHECK_FALSE(calling->poll(waker()).is_ready());
+    message got = to.next();
+    auto& call = std::get<get_total>(got);
+    CHECK_FALSE(call.is_cancelled());
+    time.advance(1s);
+    CHECK(calling->poll(waker()).value().error() == rpc_error::timed_out);
+    calling.reset();
+    CHECK(call.is_cancelled());
+    CHECK_FALSE(call.respond(1));
+    CHECK(time.waiting() == 0);
+}
+
+TEST_CASE("rpc: a request that waits for room at its deadline is not sent",
+          "[core][rpc][deadline]") {
+    callee<get_total> to(1);
+    auto filling = to.ref.rpc();
+    CHECK_FALSE(filling.poll(waker()).is_ready());
+    {
+        heph::test::tripwire patience;
+        auto calling = to.ref.rpc(heph::bind_deadline(patience.wait()));
+        CHECK_FALSE(calling.poll(waker()).is_ready());
+        patience.trip();
+        CHECK(calling.poll(waker()).value().error() == rpc_error::timed_out);
+    }
+    get_total first = to.next();
+    CHECK(first.respond(1));
+    CHECK_FALSE(to.inbox->try_recv().has_value());
+}
+
+TEST_CASE("rpc: one that was moved from has nobody to answer", "[core][rpc]") {
+    auto [tx, rx] = heph::inbox::oneshot<int>();
+    get_total call(std::move(tx));
+    get_total moved(std::move(call));
+    CHECK(call.is_cancelled());  // NOLINT(bugprone-use-after-move): that is what is tested.
+    CHECK_FALSE(call.respond(1));
+    CHECK(moved.respond(2));
+    CHECK(rx.try_recv() == 2);
+}
+
+TEST_CASE("rpc: assigning to one drops the call that it was", "[core][rpc]") {
+    auto [tx_a, rx_a] = heph::inbox::oneshot<std::size_t>();
+    auto [tx_b, rx_b] = heph::inbox::oneshot<std::size_t>();
+    size_of call("a", std::move(tx_a));
+    call = size_of("b", std::move(tx_b));
+    CHECK_FALSE(rx_a.is_connected());
+    CHECK(call.request() == "b");
+    CHECK(call.respond(1U));
+    CHECK(rx_b.try_recv() == 1U);
+}
+
+TEST_CASE("rpc: every error has words of its own", "[core][rpc]") {
+    CHECK(to_string(rpc_error::timed_out) != to_string(rpc_error::refused));
+    CHECK(to_string(rpc_error::no_reply) != to_string(rpc_error::disconnected));
 }

@@ -143,6 +143,7 @@ public:
     /// with exactly this `Req`, else the only one that can be made from it. Where that is not
     /// unique, name it: `ref.rpc<get_total>()`.
     template <typename Call = void, typename... Args>
+        requires(!detail::begins_with_deadline<Args...>)
     [[nodiscard]] auto rpc(Args&&... request) const {
         using call_type =
             typename std::conditional_t<std::is_void_v<Call>, detail::rpc_choice<M, Args...>,
@@ -152,6 +153,25 @@ public:
         return rpc_future<send_future<M>, response_type>(
             emplace<call_type>(std::forward<Args>(request)..., std::move(reply)),
             std::move(receiver));
+    }
+
+    /// Asks like that, and waits for the answer until a deadline that has a timer. When it passes,
+    /// the call is given up, as if its future were dropped: a request that was not sent yet is
+    /// not sent, and the actor can see that nobody waits any more.
+    ///
+    ///     auto total = co_await ref.rpc<get_total>(ctx.deadline_in(100ms));
+    ///
+    /// *Errors*: `timed_out`, besides those of a call without a deadline.
+    template <typename Call = void, timer_future Timer, typename... Args>
+    [[nodiscard]] auto rpc(bound_deadline<Timer> until, Args&&... request) const {
+        auto call = rpc<Call>(std::forward<Args>(request)...);
+        return rpc_until_future<decltype(call), Timer>(std::move(call), std::move(until).timer());
+    }
+    template <typename Call = void, typename... Args>
+    void rpc(deadline, Args&&...) const {
+        static_assert(!std::is_same_v<M, M>,
+                      "a reference has no clock: give a deadline with a timer, as "
+                      "ref.rpc(ctx.deadline_in(1s), …)");
     }
 
     /// Makes a reference for messages that convert to `M`.

@@ -5,13 +5,13 @@
 #include <concepts>
 #include <cstddef>
 #include <expected>
-#include <optional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 #include <variant>
 
 #include <heph/core/send_error.hpp>
+#include <heph/core/timing.hpp>
 #include <heph/inbox/assert.hpp>
 #include <heph/inbox/oneshot.hpp>
 
@@ -22,6 +22,7 @@ enum class rpc_error {
     disconnected,  ///< The actor is finished; it never got the request.
     no_reply,      ///< The actor got the request and dropped it, or failed, without an answer.
     refused,       ///< The reference's mapping or function did not take the request.
+    timed_out,     ///< The deadline passed; whether the actor got the request is not known.
 };
 
 /// Says it in words.
@@ -29,9 +30,10 @@ enum class rpc_error {
     switch (error) {
         case rpc_error::disconnected: return "the called actor is finished";
         case rpc_error::no_reply: return "the called actor dropped the request without an answer";
-        case rpc_error::refused: break;
+        case rpc_error::refused: return "the reference does not take this request";
+        case rpc_error::timed_out: break;
     }
-    return "the reference does not take this request";
+    return "there was no answer before the deadline";
 }
 
 namespace detail {
@@ -76,7 +78,7 @@ public:
     using response_type = Res;
     using reply_sender = inbox::oneshot_sender<detail::reply_t<Res>>;
 
-    explicit rpc(reply_sender reply)
+    explicit rpc(reply_sender reply) noexcept
         requires std::is_void_v<Req>
         : reply_(std::move(reply)) {}
 
@@ -85,16 +87,30 @@ public:
     rpc(R&& request, reply_sender reply)
         : detail::rpc_request<Req>(Req(std::forward<R>(request))), reply_(std::move(reply)) {}
 
+    rpc(rpc&& other) noexcept(std::is_nothrow_move_constructible_v<detail::rpc_request<Req>>)
+        : detail::rpc_request<Req>(std::move(other)),
+          reply_(std::move(other.reply_)),
+          open_(std::exchange(other.open_, false)) {}
+    rpc& operator=(rpc&& other) noexcept(
+        std::is_nothrow_move_assignable_v<detail::rpc_request<Req>>)
+        requires std::is_move_assignable_v<detail::rpc_request<Req>>
+    {
+        detail::rpc_request<Req>::operator=(std::move(other));
+        reply_ = std::move(other.reply_);
+        open_ = std::exchange(other.open_, false);
+        return *this;
+    }
+    ~rpc() = default;
+
     /// Answers. Gives false when the caller has given up, or was answered before.
     template <typename... Value>
         requires std::constructible_from<detail::reply_t<Res>, Value...>
     bool respond(Value&&... value) {
-        if (!reply_) { return false; }
-        reply_sender reply = std::move(*reply_);
-        reply_.reset();
-        return std::move(reply)
-            .try_send(detail::reply_t<Res>(std::forward<Value>(value)...))
-            .has_value();
+        if (!open_) { return false; }
+        // Made first: if that throws, the caller can still be answered.
+        detail::reply_t<Res> answer(std::forward<Value>(value)...);
+        open_ = false;
+        return std::move(reply_).try_send(std::move(answer)).has_value();
     }
 
     /// Answers with what `answer` returns for the request, and does not call it when the caller has
@@ -140,16 +156,19 @@ public:
     }
 
     /// Tells whether nobody waits for an answer (any more).
-    [[nodiscard]] bool is_cancelled() const noexcept { return !reply_ || !reply_->is_connected(); }
+    [[nodiscard]] bool is_cancelled() const noexcept { return !open_ || !reply_.is_connected(); }
 
     /// Completes when the caller gives up. *Requires*: not answered. *Lifetime*: borrows this.
     [[nodiscard]] auto closed() {
-        HEPH_ASSERT(reply_.has_value());
-        return reply_->closed();
+        HEPH_ASSERT(open_);
+        return reply_.closed();
     }
 
 private:
-    std::optional<reply_sender> reply_;
+    // Not an optional, in which g++ 12 would see uninitialised memory wherever a variant of
+    // messages is built and sent in one function.
+    reply_sender reply_;
+    bool open_ = true;  // Not answered, and not moved from.
 };
 
 namespace detail {
@@ -256,6 +275,31 @@ private:
     Send send_;
     reply_future reply_;
     bool sent_ = false;
+};
+
+/// Waits for an answer until a timer is ready. Made by `actor_ref::rpc` with a deadline.
+///
+/// *Cancellation*, also by the deadline: as that of the call without one.
+template <typename Call, timer_future Timer>
+class [[nodiscard]] rpc_until_future {
+public:
+    using value_type = typename Call::value_type;
+
+    rpc_until_future(Call call, Timer watching)
+        : timer_(std::move(watching)), call_(std::move(call)) {}
+
+    polled<value_type> poll(const waker& waker) {
+        auto answered = call_.poll(waker);
+        if (answered.is_ready()) { return answered; }
+        if (timer_.poll(waker).is_ready()) {
+            return polled<value_type>(std::in_place, std::unexpect, rpc_error::timed_out);
+        }
+        return pending;
+    }
+
+private:
+    Timer timer_;
+    Call call_;
 };
 
 }  // namespace heph

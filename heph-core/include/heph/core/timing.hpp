@@ -125,9 +125,27 @@ public:
         return timer_.poll(waker);
     }
 
+    /// Gives the timer. *Requires*: it was not polled yet.
+    [[nodiscard]] Timer&& timer() && noexcept { return std::move(timer_); }
+
 private:
     Timer timer_;
 };
+
+namespace detail {
+
+template <typename T>
+inline constexpr bool is_deadline = std::is_same_v<T, deadline>;
+template <typename Timer>
+inline constexpr bool is_deadline<bound_deadline<Timer>> = true;
+
+template <typename... Args>
+inline constexpr bool begins_with_deadline = false;
+template <typename First, typename... Rest>
+inline constexpr bool begins_with_deadline<First, Rest...> =
+    is_deadline<std::remove_cvref_t<First>>;
+
+}  // namespace detail
 
 /// Makes a deadline of any timer, or of anything else that ends the waiting when it is ready.
 template <timer_future Timer>
