@@ -249,6 +249,7 @@ public:
 private:
     template <typename>
     friend class actor_ref;
+    friend struct detail::ref_access;
 
     using target_pointer = std::shared_ptr<const detail::ref_target<M>>;
 
@@ -275,6 +276,19 @@ private:
     inbox::sender<M> sender_;
     target_pointer target_;
 };
+
+namespace detail {
+
+/// Lets the libraries make references to targets of their own.
+struct ref_access {
+    template <typename M>
+    [[nodiscard]] static actor_ref<M> to_target(
+        std::shared_ptr<const ref_target<M>> target) noexcept {
+        return actor_ref<M>(std::move(target));
+    }
+};
+
+}  // namespace detail
 
 }  // namespace heph
 

@@ -23,6 +23,8 @@ class actor_ref;
 
 namespace detail {
 
+struct ref_access;
+
 template <typename M>
 using send_result = std::expected<void, send_error<M>>;
 
