@@ -1,13 +1,18 @@
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
 
 #include <heph/core/block_on.hpp>
 
 namespace heph::detail {
 
+// The mutex guards no data, but the time between the look at `woken` and the sleep.
 struct parking_lot {
     std::atomic<std::uint32_t> references{1};
-    std::atomic<std::uint32_t> woken{0};
+    std::atomic<bool> woken{false};
+    std::mutex mutex;
+    std::condition_variable changed;
 };
 
 namespace {
@@ -23,9 +28,15 @@ void clone(void* data) noexcept {
 
 void wake(void* data) noexcept {
     auto* lot = static_cast<parking_lot*>(data);
-    // Release pairs with the acquire in `park`: the poll that follows sees what was written
+    // Release pairs with the acquire in `take_wake`: the poll that follows sees what was written
     // before the wake.
-    if (lot->woken.exchange(1, std::memory_order_acq_rel) == 0) { lot->woken.notify_one(); }
+    if (lot->woken.exchange(true, std::memory_order_acq_rel)) { return; }
+    { const std::scoped_lock lock(lot->mutex); }
+    lot->changed.notify_one();
+}
+
+bool take_wake(parking_lot& lot) noexcept {
+    return lot.woken.exchange(false, std::memory_order_acq_rel);
 }
 
 void drop(void* data) noexcept { drop_reference(static_cast<parking_lot*>(data)); }
@@ -44,9 +55,15 @@ waker parker::make_waker() const noexcept {
 }
 
 void parker::park() noexcept {
-    while (lot_->woken.exchange(0, std::memory_order_acq_rel) == 0) {
-        lot_->woken.wait(0, std::memory_order_acquire);
-    }
+    if (take_wake(*lot_)) { return; }
+    std::unique_lock lock(lot_->mutex);
+    lot_->changed.wait(lock, [this] { return take_wake(*lot_); });
+}
+
+bool parker::park_until(std::chrono::steady_clock::time_point until) noexcept {
+    if (take_wake(*lot_)) { return true; }
+    std::unique_lock lock(lot_->mutex);
+    return lot_->changed.wait_until(lock, until, [this] { return take_wake(*lot_); });
 }
 
 }  // namespace heph::detail
