@@ -1,27 +1,43 @@
 #pragma once
 
 // An actor, with its supervisor and its inbox, as a plain future.
+//
+//     auto [running, ref] = heph::actor_builder()
+//                               .name("greeter")
+//                               .inbox_size(32)
+//                               .make(heph::stop_supervisor(), heph::actor_fn(greeter),
+//                                     heph::no_runtime(), "Hello");
+//     block_on(std::move(running));
 
 #include <concepts>
 #include <cstddef>
-#include <exception>
 #include <expected>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include <heph/core/actor_end.hpp>
 #include <heph/core/actor_ref.hpp>
 #include <heph/core/context.hpp>
+#include <heph/core/detail/actor_cell.hpp>
 #include <heph/core/failure.hpp>
 #include <heph/core/new_actor.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/inbox/assert.hpp>
 #include <heph/inbox/channel.hpp>
 
 namespace heph {
+
+namespace detail {
+struct link_access;
+
+/// Logs that a failure was escalated to nobody.
+void log_lost_escalation(const failure& why) noexcept;
+/// Gives what to leave behind after a failure; without the text when nobody could read it.
+[[nodiscard]] actor_end end_of(const failure& why, bool is_watched) noexcept;
+}  // namespace detail
 
 /// The settings of one actor.
 struct actor_options {
@@ -46,110 +62,82 @@ public:
 
     actor_future(Supervisor supervisor, NewActor new_actor, RT runtime, std::string name,
                  inbox::manager<message_type> inbox, Actor actor)
-        : supervisor_(std::move(supervisor)),
-          new_actor_(std::move(new_actor)),
-          runtime_(std::move(runtime)),
-          name_(std::move(name)),
-          inbox_(std::move(inbox)),
-          actor_(std::move(actor)) {}
+        : cell_(std::move(supervisor), std::move(new_actor), std::move(runtime),
+                detail::short_name(std::move(name)), std::move(inbox)) {
+        cell_.start(std::move(actor));
+    }
+    actor_future(actor_future&& other) noexcept
+        : cell_(std::move(other.cell_)), is_done_(std::exchange(other.is_done_, true)) {}
+    actor_future& operator=(actor_future&&) = delete;
+    ~actor_future() {
+        if (is_done_) { return; }
+        cell_.drop();
+        leave(detail::dropped_word);
+    }
 
     polled<void> poll(const waker& waker) noexcept {
-        HEPH_ASSERT(actor_.has_value());
-        // An exception is handled after its handler, so that it is gone when the actor goes.
-        std::exception_ptr exception;
-        try {
-            auto result = actor_->poll(waker);
-            if (!result.is_ready()) { return pending; }
-            if constexpr (!std::is_void_v<future_value_t<Actor>>) {
-                if (!result.value()) {
-                    return after_failure(failure(result.value().error(), name_), waker);
-                }
-            }
-        } catch (...) { exception = std::current_exception(); }
-        if (exception) { return after_failure(failure(std::move(exception), name_), waker); }
-        return finish();
+        return poll_and_tell(waker, false, [](const actor_end&) noexcept {});
     }
 
     /// Names the actor. Empty if it was not given a name.
-    [[nodiscard]] std::string_view name() const noexcept { return name_; }
+    [[nodiscard]] std::string_view name() const noexcept { return cell_.name(); }
 
 private:
-    polled<void> finish() noexcept {
-        actor_.reset();
-        inbox_.reset();
+    friend struct detail::link_access;
+
+    // Polls, and calls `on_end(actor_end)` when the actor ended.
+    template <typename OnEnd>
+    polled<void> poll_and_tell(const waker& waker, bool with_text, OnEnd&& on_end) noexcept {
+        HEPH_ASSERT(!is_done_);
+        const auto polled_cell =
+            cell_.poll(waker, [&](const failure& why, detail::cell_end how) noexcept {
+                if (how == detail::cell_end::escalated) { detail::log_lost_escalation(why); }
+                const actor_end end = detail::end_of(why, with_text || cell_.inbox().is_watched());
+                on_end(end);
+                leave(detail::make_end_word(end));
+            });
+        if (!polled_cell.is_ready()) { return pending; }
+        if (!is_done_) {
+            if (with_text) { on_end(actor_end(end_reason::finished)); }
+            leave(detail::finished_word);
+        }
         return ready;
     }
 
-    polled<void> after_failure(const failure& why, const waker& waker) noexcept {
-        actor_.reset();
-        if (!restart_after<true>(why)) { return finish(); }
-        // The new actor gets its first poll like any other: a restart loop blocks nobody.
-        waker.wake();
-        return pending;
+    void end_as(const actor_end& end) noexcept {
+        cell_.drop();
+        leave(detail::make_end_word(end));
     }
 
-    // Asks the supervisor, and does what it answers. A second failure, to make the new actor, is
-    // asked about once more. False to stop.
-    template <bool AskAgain>
-    bool restart_after(const failure& why) noexcept {
-        std::exception_ptr exception;
-        try {
-            auto answer = detail::ask_supervisor(supervisor_, why);
-            if constexpr (std::same_as<decltype(answer), stop_t>) {
-                return false;
-            } else {
-                if constexpr (requires { answer.is_restart(); }) {
-                    if (!answer.is_restart()) { return false; }
-                }
-                return make_again<AskAgain>(answer.args());
-            }
-        } catch (...) { exception = std::current_exception(); }
-        return second_failure<AskAgain>(
-            failure(std::move(exception), name_, failure_stage::restarting));
+    void leave(const detail::end_word& word) noexcept {
+        is_done_ = true;
+        std::move(cell_.inbox()).leave(word);
     }
 
-    template <bool AskAgain, typename... Args>
-    bool make_again(std::tuple<Args...>& args) {
-        auto inbox = inbox_->new_receiver();
-        if (!inbox) {
-            return second_failure<false>(
-                failure(std::string_view("the failed actor's context is still in use"), name_,
-                        failure_stage::restarting));
-        }
-        context<message_type, RT> ctx(std::move(*inbox), runtime_);
-        auto made = std::apply(
-            [&](Args&... each) { return new_actor_.make(std::move(ctx), std::move(each)...); },
-            args);
-        if constexpr (detail::is_expected<decltype(made)>) {
-            if (!made) {
-                return second_failure<AskAgain>(
-                    failure(made.error(), name_, failure_stage::restarting));
-            }
-            actor_.emplace(std::move(*made));
-        } else {
-            actor_.emplace(std::move(made));
-        }
-        return true;
-    }
-
-    template <bool AskAgain>
-    bool second_failure(const failure& why) noexcept {
-        if constexpr (AskAgain) {
-            return restart_after<false>(why);
-        } else {
-            detail::log_failure(why, "stopping it", true);
-            return false;
-        }
-    }
-
-    [[no_unique_address]] Supervisor supervisor_;
-    [[no_unique_address]] NewActor new_actor_;
-    [[no_unique_address]] RT runtime_;
-    std::string name_;
-    // Before the actor, so that it goes after the actor's receiver.
-    std::optional<inbox::manager<message_type>> inbox_;
-    std::optional<Actor> actor_;
+    [[no_unique_address]] detail::actor_cell<Supervisor, NewActor, RT, Actor> cell_;
+    bool is_done_ = false;  // Or moved from: the inbox has gone.
 };
+
+namespace detail {
+
+/// Refuses what `make_actor` cannot run, in words.
+template <typename Supervisor, typename NewActor, typename RT, typename... Args>
+consteval bool check_actor() {
+    static_assert(heph::supervisor<Supervisor>,
+                  "a supervisor decides on a const failure&: stop, escalate, restart(…) or a "
+                  "decision<…>");
+    static_assert(heph::new_actor<NewActor, RT, Args...>,
+                  "the actor function takes a context for this runtime, then these arguments, and "
+                  "returns task<> or task<std::expected<void, E>>");
+    return true;
+}
+
+/// What making an actor gives: the actor, or `std::expected` of it.
+template <typename NewActor, typename RT, typename... Args>
+using made_type_of = std::remove_cvref_t<decltype(std::declval<NewActor&>().make(
+    std::declval<context<typename NewActor::message_type, RT>>(), std::declval<Args&&>()...))>;
+
+}  // namespace detail
 
 /// Makes an actor and a reference to it. The actor runs when the future is polled.
 ///
@@ -161,14 +149,9 @@ private:
 template <typename Supervisor, typename NewActor, typename RT, typename... Args>
 [[nodiscard]] auto make_actor(Supervisor supervisor, NewActor new_actor, RT runtime,
                               actor_options options, Args... args) {
-    static_assert(heph::supervisor<Supervisor>,
-                  "a supervisor decides on a const failure&: stop, restart(…) or a decision<…>");
-    static_assert(heph::new_actor<NewActor, RT, Args...>,
-                  "the actor function takes a context for this runtime, then these arguments, and "
-                  "returns task<> or task<std::expected<void, E>>");
+    static_assert(detail::check_actor<Supervisor, NewActor, RT, Args...>());
     using message_type = typename NewActor::message_type;
-    using made_type =
-        decltype(new_actor.make(std::declval<context<message_type, RT>>(), std::move(args)...));
+    using made_type = detail::made_type_of<NewActor, RT, Args...>;
     using actor_type = typename detail::made_actor<made_type>::type;
     if constexpr (requires { requires Supervisor::refuses_errors; }) {
         static_assert(std::is_void_v<future_value_t<actor_type>> && !detail::is_expected<made_type>,
@@ -195,5 +178,59 @@ template <typename Supervisor, typename NewActor, typename RT, typename... Args>
         return finish(std::move(made));
     }
 }
+
+/// Makes an actor like `make_actor`, for an executor that may poll it on one thread after another,
+/// or destroy it on another one than made it. What is not fit for that does not compile: see
+/// `sendable`.
+template <typename Supervisor, typename NewActor, typename RT, typename... Args>
+[[nodiscard]] auto make_shared_actor(Supervisor supervisor, NewActor new_actor, RT runtime,
+                                     actor_options options, Args... args) {
+    static_assert(check_sendable_actor<Supervisor, NewActor, RT, Args...>());
+    return make_actor(std::move(supervisor), std::move(new_actor), std::move(runtime),
+                      std::move(options), std::move(args)...);
+}
+
+/// Collects an actor's settings, then makes it.
+class actor_builder {
+public:
+    actor_builder() = default;
+
+    /// Says how many messages fit into the inbox: at least 1; 8 unless given.
+    actor_builder& inbox_size(std::size_t messages) & noexcept {
+        options_.inbox_size = messages;
+        return *this;
+    }
+    actor_builder&& inbox_size(std::size_t messages) && noexcept {
+        return std::move(inbox_size(messages));
+    }
+
+    /// Names the actor in the log.
+    actor_builder& name(std::string text) & noexcept {
+        options_.name = std::move(text);
+        return *this;
+    }
+    actor_builder&& name(std::string text) && noexcept { return std::move(name(std::move(text))); }
+
+    [[nodiscard]] const actor_options& options() const noexcept { return options_; }
+
+    /// Makes an actor with these settings: see `make_actor`. The builder can be used again.
+    template <typename Supervisor, typename NewActor, typename RT, typename... Args>
+    [[nodiscard]] auto make(Supervisor supervisor, NewActor new_actor, RT runtime,
+                            Args... args) const {
+        return make_actor(std::move(supervisor), std::move(new_actor), std::move(runtime), options_,
+                          std::move(args)...);
+    }
+
+    /// Makes a thread-safe actor with these settings: see `make_shared_actor`.
+    template <typename Supervisor, typename NewActor, typename RT, typename... Args>
+    [[nodiscard]] auto make_shared(Supervisor supervisor, NewActor new_actor, RT runtime,
+                                   Args... args) const {
+        return make_shared_actor(std::move(supervisor), std::move(new_actor), std::move(runtime),
+                                 options_, std::move(args)...);
+    }
+
+private:
+    actor_options options_;
+};
 
 }  // namespace heph

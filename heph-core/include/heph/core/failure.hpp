@@ -3,6 +3,7 @@
 // What went wrong in an actor, as its supervisor sees it.
 
 #include <concepts>
+#include <cstdint>
 #include <exception>
 #include <string>
 #include <string_view>
@@ -65,17 +66,23 @@ public:
     template <typename E>
         requires(!std::same_as<E, failure> && !std::same_as<E, std::exception_ptr>)
     explicit failure(const E& error, std::string_view actor_name = {},
-                     failure_stage stage = failure_stage::running) noexcept
+                     failure_stage stage = failure_stage::running,
+                     std::uint64_t actor_id = 0) noexcept
         : error_(&error),
           error_type_(&typeid(E)),
           describe_(&detail::describe_error<E>),
           actor_name_(actor_name),
+          actor_id_(actor_id),
           stage_(stage) {}
 
     /// Holds an exception.
     explicit failure(std::exception_ptr exception, std::string_view actor_name = {},
-                     failure_stage stage = failure_stage::running) noexcept
-        : exception_(std::move(exception)), actor_name_(actor_name), stage_(stage) {}
+                     failure_stage stage = failure_stage::running,
+                     std::uint64_t actor_id = 0) noexcept
+        : exception_(std::move(exception)),
+          actor_name_(actor_name),
+          actor_id_(actor_id),
+          stage_(stage) {}
 
     /// Gives the error, if the actor returned one and it is exactly an `E`; null otherwise.
     template <typename E>
@@ -103,6 +110,9 @@ public:
     /// Names the actor, as given when it was made. *Lifetime*: the actor's.
     [[nodiscard]] std::string_view actor_name() const noexcept { return actor_name_; }
 
+    /// Identifies the actor in the log: the hash of its references' `id()`; 0 when unknown.
+    [[nodiscard]] std::uint64_t actor_id() const noexcept { return actor_id_; }
+
     [[nodiscard]] failure_stage stage() const noexcept { return stage_; }
 
 private:
@@ -111,6 +121,7 @@ private:
     std::string (*describe_)(const void*) = nullptr;
     std::exception_ptr exception_;
     std::string_view actor_name_;
+    std::uint64_t actor_id_ = 0;
     failure_stage stage_ = failure_stage::running;
 };
 

@@ -1,0 +1,328 @@
+#pragma once
+
+// An actor between its supervisor and its inbox: what `actor_future` and supervision trees share.
+//
+// States
+//     empty    --start-->                          running
+//     running  --finished-->                       empty    (gives `finished`)
+//     running  --failed: stop, escalate-->         empty    (gives `failed` or `escalated`)
+//     running  --failed: restart-->                running  (a new actor, polled later)
+//     running  --failed: restart after a while-->  waiting
+//     waiting  --time passed, made again-->        running
+//     waiting  --time passed, not made-->          asked again, as after a failure
+//     running, waiting  --drop-->                  empty
+//
+// Invariants
+//     1. The old actor is destroyed before its supervisor is asked: what it held is free again.
+//     2. The inbox is there in all states; who owns the cell closes it.
+//     3. A new actor gets its first poll in a later poll of the cell, so that a restart loop blocks
+//        nobody; and a new actor that cannot be made is tried twice at most without waiting.
+//     4. `poll` never throws.
+//
+// A waiting actor's arguments and timer are in memory of their own, so that they cost a running
+// one a pointer, and nothing at all when its supervisor never makes it wait.
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <expected>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <heph/core/actor_end.hpp>
+#include <heph/core/context.hpp>
+#include <heph/core/detail/frame_pool.hpp>
+#include <heph/core/failure.hpp>
+#include <heph/core/new_actor.hpp>
+#include <heph/core/supervisor.hpp>
+#include <heph/core/timing.hpp>
+#include <heph/inbox/assert.hpp>
+#include <heph/inbox/channel.hpp>
+
+namespace heph::detail {
+
+/// A name in one word, which is null when there is none.
+class short_name {
+public:
+    explicit short_name(std::string name)
+        : name_(name.empty() ? nullptr : std::make_unique<const std::string>(std::move(name))) {}
+
+    [[nodiscard]] std::string_view view() const noexcept {
+        return name_ ? std::string_view(*name_) : std::string_view();
+    }
+
+private:
+    std::unique_ptr<const std::string> name_;
+};
+
+/// How the actor in a cell ended.
+enum class cell_end : std::uint8_t { finished, failed, escalated };
+
+/// The arguments of a restart, and the timer until then.
+template <typename Args, typename Timer>
+struct waiting_restart {
+    waiting_restart(Args&& arguments, Timer&& until)
+        : args(std::move(arguments)), timer(std::move(until)) {}
+
+    static void* operator new(std::size_t size) { return allocate_frame(size); }
+    static void operator delete(void* memory, std::size_t size) noexcept {
+        free_frame(memory, size);
+    }
+
+    Args args;
+    Timer timer;
+};
+
+struct nothing_waits {
+    void reset() const noexcept {}
+};
+
+template <typename Supervisor, typename RT>
+struct waiting_of : std::type_identity<nothing_waits> {};
+template <typename Supervisor, typename RT>
+    requires(may_delay<Supervisor> && timed_runtime<RT>)
+struct waiting_of<Supervisor, RT>
+    : std::type_identity<std::unique_ptr<
+          waiting_restart<typename restart_args<answer_of_t<Supervisor>>::type, timer_of_t<RT>>>> {
+};
+
+template <typename Supervisor, typename NewActor, typename RT, typename Actor>
+class actor_cell {
+    using message_type = typename NewActor::message_type;
+    static constexpr bool waits = may_delay<Supervisor>;
+    static_assert(!waits || timed_runtime<RT>,
+                  "this supervisor may restart after a while, for which the actor's runtime access "
+                  "has to be a heph::timed_runtime; or take heph::without_delay(supervisor), which "
+                  "restarts at once");
+
+public:
+    actor_cell(Supervisor supervisor, NewActor new_actor, RT runtime, short_name name,
+               inbox::manager<message_type> inbox) noexcept
+        : supervisor_(std::move(supervisor)),
+          new_actor_(std::move(new_actor)),
+          runtime_(std::move(runtime)),
+          name_(std::move(name)),
+          inbox_(std::move(inbox)) {}
+
+    actor_cell(actor_cell&& other) noexcept
+        : supervisor_(std::move(other.supervisor_)),
+          new_actor_(std::move(other.new_actor_)),
+          runtime_(std::move(other.runtime_)),
+          name_(std::move(other.name_)),
+          inbox_(std::move(other.inbox_)),
+          waiting_(std::move(other.waiting_)) {
+        if (other.state_ == state::running) {
+            start(std::move(other.actor_));
+            other.drop();
+        }
+    }
+    actor_cell& operator=(actor_cell&&) = delete;
+    ~actor_cell() { drop(); }
+
+    /// Puts an actor in. *Requires*: it is empty.
+    void start(Actor&& actor) noexcept {
+        HEPH_ASSERT(state_ == state::empty);
+        std::construct_at(&actor_, std::move(actor));
+        state_ = state::running;
+    }
+
+    /// Makes an actor with these arguments. *Requires*: it is empty.
+    /// *Errors*: `report(failure)` is called with why it could not be made, and it stays empty.
+    template <typename... Args, typename Report>
+    bool make(std::tuple<Args...>& args, Report&& report) noexcept {
+        HEPH_ASSERT(state_ == state::empty);
+        std::exception_ptr exception;
+        try {
+            auto inbox = inbox_.new_receiver();
+            if (!inbox) {
+                report(describe(std::string_view("the failed actor's context is still in use"),
+                                failure_stage::restarting));
+                return false;
+            }
+            context<message_type, RT> ctx(std::move(*inbox), runtime_);
+            auto made = std::apply(
+                [&](Args&... each) { return new_actor_.make(std::move(ctx), std::move(each)...); },
+                args);
+            if constexpr (is_expected<decltype(made)>) {
+                if (!made) {
+                    report(describe(made.error(), failure_stage::restarting));
+                    return false;
+                }
+                start(std::move(*made));
+            } else {
+                start(std::move(made));
+            }
+            return true;
+        } catch (...) { exception = std::current_exception(); }
+        report(describe(std::move(exception), failure_stage::restarting));
+        return false;
+    }
+
+    /// Polls the actor, and does what its supervisor says. `on_failure(why, end)` is called with
+    /// the failure that ends it. *Requires*: it is not empty.
+    template <typename OnFailure>
+    polled<cell_end> poll(const waker& waker, OnFailure&& on_failure) noexcept {
+        HEPH_ASSERT(state_ != state::empty);
+        if constexpr (waits) {
+            if (state_ == state::waiting) { return poll_waiting(waker, on_failure); }
+        }
+        // An exception is handled after its handler, so that it is gone when the actor goes.
+        std::exception_ptr exception;
+        try {
+            auto result = actor_.poll(waker);
+            if (!result.is_ready()) { return pending; }
+            if constexpr (!std::is_void_v<future_value_t<Actor>>) {
+                if (!result.value()) {
+                    drop_actor();  // Invariant 1.
+                    return after<true>(describe(result.value().error(), failure_stage::running),
+                                       waker, on_failure);
+                }
+            }
+        } catch (...) { exception = std::current_exception(); }
+        drop_actor();
+        if (exception) {
+            return after<true>(describe(std::move(exception), failure_stage::running), waker,
+                               on_failure);
+        }
+        return cell_end::finished;
+    }
+
+    /// Destroys the actor, or gives up the restart that is waited for.
+    void drop() noexcept {
+        if (state_ == state::running) { drop_actor(); }
+        waiting_.reset();
+        state_ = state::empty;
+    }
+
+    /// Replaces the supervisor by one that remembers nothing.
+    void renew(Supervisor fresh) noexcept(std::is_nothrow_move_assignable_v<Supervisor>)
+        requires std::is_move_assignable_v<Supervisor>
+    {
+        supervisor_ = std::move(fresh);
+    }
+
+    /// Tells whether it waits for a restart, so that there is no actor to talk to.
+    [[nodiscard]] bool is_waiting() const noexcept { return state_ == state::waiting; }
+    [[nodiscard]] bool is_empty() const noexcept { return state_ == state::empty; }
+    [[nodiscard]] inbox::manager<message_type>& inbox() noexcept { return inbox_; }
+    [[nodiscard]] std::string_view name() const noexcept { return name_.view(); }
+
+private:
+    enum class state : std::uint8_t { empty, running, waiting };
+
+    template <typename What>
+    [[nodiscard]] failure describe(What&& what, failure_stage stage) const noexcept {
+        return failure(std::forward<What>(what), name_.view(), stage, inbox_.id().hash());
+    }
+
+    void drop_actor() noexcept {
+        state_ = state::empty;  // First: the actor may look at whoever looks at this.
+        std::destroy_at(&actor_);
+    }
+
+    template <typename OnFailure>
+    polled<cell_end> end(const failure& why, cell_end how, OnFailure& on_failure) noexcept {
+        on_failure(why, how);
+        return how;
+    }
+
+    // Asks the supervisor, and does what it answers. A second failure, to make the new actor, is
+    // asked about once more.
+    template <bool AskAgain, typename OnFailure>
+    polled<cell_end> after(const failure& why, const waker& waker, OnFailure& on_failure) noexcept {
+        std::exception_ptr exception;
+        try {
+            auto answer = ask_supervisor(supervisor_, why, runtime_);
+            using answer_type = decltype(answer);
+            if constexpr (std::same_as<answer_type, stop_t>) {
+                return end(why, cell_end::failed, on_failure);
+            } else if constexpr (std::same_as<answer_type, escalate_t>) {
+                return end(why, cell_end::escalated, on_failure);
+            } else {
+                if constexpr (requires { answer.is_restart(); }) {
+                    if (answer.is_escalation()) {
+                        return end(why, cell_end::escalated, on_failure);
+                    }
+                    if (!answer.is_restart()) { return end(why, cell_end::failed, on_failure); }
+                }
+                if constexpr (requires { answer.delay(); }) {
+                    if (answer.delay().count() > 0) { return wait(answer, waker); }
+                }
+                return make_again<AskAgain>(answer.args(), waker, on_failure);
+            }
+        } catch (...) { exception = std::current_exception(); }
+        return second_failure<AskAgain>(describe(std::move(exception), failure_stage::restarting),
+                                        waker, on_failure);
+    }
+
+    template <bool AskAgain, typename... Args, typename OnFailure>
+    polled<cell_end> make_again(std::tuple<Args...>& args, const waker& waker,
+                                OnFailure& on_failure) noexcept {
+        std::optional<cell_end> ended;
+        const bool made = make(args, [&](const failure& why) noexcept {
+            auto result = second_failure<AskAgain>(why, waker, on_failure);
+            if (result.is_ready()) { ended.emplace(result.value()); }
+        });
+        if (ended) { return *ended; }
+        if (made) { waker.wake(); }  // Invariant 3.
+        return pending;
+    }
+
+    template <bool AskAgain, typename OnFailure>
+    polled<cell_end> second_failure(const failure& why, const waker& waker,
+                                    OnFailure& on_failure) noexcept {
+        if constexpr (AskAgain) {
+            return after<false>(why, waker, on_failure);
+        } else {
+            log_failure(why, "stopping it", true);
+            return end(why, cell_end::failed, on_failure);
+        }
+    }
+
+    // Waits before the restart. An exception goes to the caller.
+    template <typename Answer>
+    polled<cell_end> wait(Answer& answer, const waker& waker) {
+        using waiting_type = typename decltype(waiting_)::element_type;
+        waiting_.reset(
+            new waiting_type(std::move(answer.args()),
+                             runtime_.timer_at(later(runtime_.now(), to_clock(answer.delay())))));
+        state_ = state::waiting;
+        waker.wake();  // The timer gets the waker by its first poll.
+        return pending;
+    }
+
+    template <typename OnFailure>
+    polled<cell_end> poll_waiting(const waker& waker, OnFailure& on_failure) noexcept {
+        std::exception_ptr exception;
+        try {
+            if (!waiting_->timer.poll(waker).is_ready()) { return pending; }
+        } catch (...) { exception = std::current_exception(); }
+        const auto due = std::move(waiting_);
+        state_ = state::empty;
+        if (exception) {
+            return second_failure<false>(describe(std::move(exception), failure_stage::restarting),
+                                         waker, on_failure);
+        }
+        return make_again<true>(due->args, waker, on_failure);
+    }
+
+    [[no_unique_address]] Supervisor supervisor_;
+    [[no_unique_address]] NewActor new_actor_;
+    [[no_unique_address]] RT runtime_;
+    short_name name_;
+    // Before the actor, so that it goes after the actor's receiver.
+    inbox::manager<message_type> inbox_;
+    [[no_unique_address]] typename waiting_of<Supervisor, RT>::type waiting_;
+    union {
+        Actor actor_;
+    };
+    state state_ = state::empty;
+};
+
+}  // namespace heph::detail

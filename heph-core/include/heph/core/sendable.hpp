@@ -1,0 +1,196 @@
+#pragma once
+
+// What may go to another thread, and what several threads may use at once.
+//
+//     static_assert(heph::sendable<std::vector<std::string>>);
+//     static_assert(!heph::sendable<int*>);                // who else writes to it?
+//     static_assert(heph::sendable<std::atomic<int>*>);
+//
+//     class window { … };                                  // to be used on the GUI's thread only
+//     template <> inline constexpr bool heph::enable_sendable<window> = false;
+//
+//     class metrics { … };                                 // locks, and may be used by all
+//     template <> inline constexpr bool heph::enable_shareable<metrics> = true;
+//
+// C++ cannot look into a class, so that a class is taken to own what it has, and to be fit to move
+// to another thread, unless it says that it is not. What the compiler can see it looks into:
+// pointers, references, smart pointers, standard containers, and the types of C++'s own
+// vocabulary. A pointer is fit when what it leads to may be used by several threads at once:
+// constants, atomics, mutexes, and classes that say so.
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <expected>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <semaphore>
+#include <set>
+#include <shared_mutex>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace heph {
+
+/// Says whether an object of a type may move to another thread and be used there. Specialise it
+/// for a type that must not, or for one that is refused although it may. A class may as well have a
+/// member `static constexpr bool is_sendable`.
+template <typename T>
+inline constexpr bool enable_sendable = true;
+
+/// Says whether several threads may use one object of a type at once. Specialise it for a type that
+/// locks or is atomic, or have a member `static constexpr bool is_shareable` in it. A constant of
+/// a sendable type is shareable in any case.
+template <typename T>
+inline constexpr bool enable_shareable = false;
+
+namespace detail {
+
+template <typename T>
+consteval bool sends();
+template <typename T>
+consteval bool shares();
+
+template <typename T>
+inline constexpr bool enable_shareable_std = false;
+template <typename T>
+inline constexpr bool enable_shareable_std<std::atomic<T>> = true;
+template <>
+inline constexpr bool enable_shareable_std<std::atomic_flag> = true;
+template <>
+inline constexpr bool enable_shareable_std<std::mutex> = true;
+template <>
+inline constexpr bool enable_shareable_std<std::recursive_mutex> = true;
+template <>
+inline constexpr bool enable_shareable_std<std::timed_mutex> = true;
+template <>
+inline constexpr bool enable_shareable_std<std::shared_mutex> = true;
+template <>
+inline constexpr bool enable_shareable_std<std::condition_variable> = true;
+template <std::ptrdiff_t Least>
+inline constexpr bool enable_shareable_std<std::counting_semaphore<Least>> = true;
+
+/// Looks into what holds other types: `value` says whether they all are sendable.
+template <typename T>
+struct holds : std::true_type {};
+template <typename... Ts>
+struct holds_all : std::bool_constant<(sends<Ts>() && ...)> {};
+
+template <typename T>
+struct holds<T*> : std::bool_constant<std::is_function_v<T> || shares<T>()> {};
+template <typename T>
+struct holds<T&> : std::bool_constant<std::is_function_v<T> || shares<T>()> {};
+template <typename T>
+struct holds<std::reference_wrapper<T>> : holds<T&> {};
+template <typename T, std::size_t Extent>
+struct holds<std::span<T, Extent>> : std::bool_constant<shares<T>()> {};
+template <typename T>
+struct holds<std::shared_ptr<T>> : std::bool_constant<std::is_void_v<T> || shares<T>()> {};
+template <typename T>
+struct holds<std::weak_ptr<T>> : holds<std::shared_ptr<T>> {};
+template <typename T, typename D>
+struct holds<std::unique_ptr<T, D>> : holds_all<T, D> {};
+template <typename T>
+struct holds<std::default_delete<T>> : std::true_type {};
+template <typename T>
+struct holds<T[]> : holds_all<T> {};
+template <typename T, std::size_t N>
+struct holds<T[N]> : holds_all<T> {};
+template <typename T, std::size_t N>
+struct holds<std::array<T, N>> : holds_all<T> {};
+template <typename... Ts>
+struct holds<std::tuple<Ts...>> : holds_all<Ts...> {};
+template <typename A, typename B>
+struct holds<std::pair<A, B>> : holds_all<A, B> {};
+template <typename... Ts>
+struct holds<std::variant<Ts...>> : holds_all<Ts...> {};
+template <typename T>
+struct holds<std::optional<T>> : holds_all<T> {};
+template <typename T, typename E>
+struct holds<std::expected<T, E>> : holds_all<std::conditional_t<std::is_void_v<T>, int, T>, E> {};
+template <typename T, typename A>
+struct holds<std::vector<T, A>> : holds_all<T> {};
+template <typename T, typename A>
+struct holds<std::deque<T, A>> : holds_all<T> {};
+template <typename T, typename A>
+struct holds<std::list<T, A>> : holds_all<T> {};
+template <typename T, typename C, typename A>
+struct holds<std::set<T, C, A>> : holds_all<T> {};
+template <typename T, typename C, typename A>
+struct holds<std::multiset<T, C, A>> : holds_all<T> {};
+template <typename K, typename T, typename C, typename A>
+struct holds<std::map<K, T, C, A>> : holds_all<K, T> {};
+template <typename K, typename T, typename C, typename A>
+struct holds<std::multimap<K, T, C, A>> : holds_all<K, T> {};
+template <typename T, typename H, typename E, typename A>
+struct holds<std::unordered_set<T, H, E, A>> : holds_all<T> {};
+template <typename K, typename T, typename H, typename E, typename A>
+struct holds<std::unordered_map<K, T, H, E, A>> : holds_all<K, T> {};
+
+template <typename T>
+consteval bool sends() {
+    using type = std::remove_cv_t<T>;
+    if constexpr (requires {
+                      { type::is_sendable } -> std::convertible_to<bool>;
+                  }) {
+        return type::is_sendable && enable_sendable<type>;
+    } else {
+        return enable_sendable<type> && holds<type>::value;
+    }
+}
+
+template <typename T>
+consteval bool shares() {
+    using type = std::remove_cv_t<T>;
+    if constexpr (requires {
+                      { type::is_shareable } -> std::convertible_to<bool>;
+                  }) {
+        return type::is_shareable;
+    } else {
+        return enable_shareable<type> || enable_shareable_std<type> ||
+               (std::is_const_v<T> && sends<T>());
+    }
+}
+
+}  // namespace detail
+
+/// Describes types whose objects may move to another thread: see `enable_sendable`.
+template <typename T>
+concept sendable = detail::sends<T>();
+
+/// Describes types of which several threads may use one object at once: see `enable_shareable`.
+template <typename T>
+concept shareable = detail::shares<T>();
+
+/// Refuses, in words, an actor that is not fit to run on one thread after another. Its function's
+/// locals cannot be seen: what they refer to is the function's own affair.
+template <typename Supervisor, typename NewActor, typename RT, typename... Args>
+consteval bool check_sendable_actor() {
+    static_assert(sendable<typename NewActor::message_type>,
+                  "a thread-safe actor's messages come from other threads: their type has to be "
+                  "heph::sendable");
+    static_assert((sendable<Args> && ...),
+                  "a thread-safe actor's arguments have to be heph::sendable: no references, no "
+                  "pointers to what only one thread may use; specialise heph::enable_shareable for "
+                  "what they lead to if several threads may use it");
+    static_assert(sendable<Supervisor>,
+                  "a thread-safe actor's supervisor has to be heph::sendable");
+    static_assert(sendable<NewActor>, "what makes a thread-safe actor has to be heph::sendable");
+    static_assert(sendable<RT>,
+                  "a thread-safe actor's runtime access has to be heph::sendable: take the shared "
+                  "one, not one worker's own");
+    return true;
+}
+
+}  // namespace heph
