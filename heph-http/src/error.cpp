@@ -29,6 +29,10 @@ description describe(error value) noexcept {
                     "This server speaks HTTP/1.0 and HTTP/1.1 only."};
         case error::tls_on_plain_port:
             return {status::bad_request, "This port speaks plain HTTP, not TLS."};
+        case error::bad_status_line:
+            return {status::bad_gateway, "The status line is not HTTP/1.1 SP code SP reason."};
+        case error::too_many_interim_responses:
+            return {status::bad_gateway, "There are more interim responses than make sense."};
         case error::bad_line_ending:
             return {status::bad_request,
                     "A line has a control character, or does not end in CR LF."};
@@ -95,6 +99,10 @@ description describe(error value) noexcept {
                     "The server has as many connections as it takes; try again later."};
         case error::handler_failed:
             return {status::internal_server_error, "The server failed to answer this request."};
+        case error::bad_outgoing_request:
+            return {status::internal_server_error,
+                    "The request could not be sent: a header or the target would break it, or the "
+                    "body is not as long as was said."};
         case error::bad_response:
             return {status::internal_server_error, "The server's answer could not be sent."};
     }

@@ -1,71 +1,12 @@
 #include "head_reader.hpp"
 
-#include <llhttp.h>
-
-#include <algorithm>
 #include <charconv>
 #include <cstddef>
-#include <cstring>
 
 #include "../chars.hpp"
+#include "field_reader.hpp"
 
 namespace heph::http::h1 {
-
-namespace {
-
-// What llhttp finds, and what it is allowed to leave to us. It is lenient only where
-// `check_fields` is stricter than it, and gives the better error.
-struct reading {
-    request_head* head;
-    std::size_t headers_max;
-    bool too_many = false;
-};
-
-}  // namespace
-
-// The bytes are complete, in one piece, and hold no control characters: llhttp calls back once for
-// each name and each value.
-struct head_reader::callbacks {
-    static reading& of(llhttp_t* parser) noexcept { return *static_cast<reading*>(parser->data); }
-
-    static int on_field(llhttp_t* parser, const char* at, std::size_t size) {
-        auto& [head, headers_max, too_many] = of(parser);
-        auto& fields = head->headers_.fields_;
-        if (fields.size() == headers_max) {
-            too_many = true;
-            return HPE_USER;
-        }
-        headers::field added{};
-        added.name_at = static_cast<std::uint32_t>(at - head->headers_.text_.data());
-        added.name_size = static_cast<std::uint32_t>(size);
-        fields.push_back(added);
-        return 0;
-    }
-
-    static int on_value(llhttp_t* parser, const char* at, std::size_t size) {
-        headers& headers = of(parser).head->headers_;
-        if (headers.fields_.empty()) { return HPE_USER; }
-        const std::string_view value = detail::trim({at, size});
-        headers::field& field = headers.fields_[headers.fields_.size() - 1];
-        field.value_at = static_cast<std::uint32_t>(value.data() - headers.text_.data());
-        field.value_size = static_cast<std::uint32_t>(value.size());
-        return 0;
-    }
-
-    static int on_headers_complete(llhttp_t*) { return HPE_PAUSED; }
-
-    static const llhttp_settings_t& settings() noexcept {
-        static const llhttp_settings_t made = [] {
-            llhttp_settings_t blank;
-            llhttp_settings_init(&blank);
-            blank.on_header_field = on_field;
-            blank.on_header_value = on_value;
-            blank.on_headers_complete = on_headers_complete;
-            return blank;
-        }();
-        return made;
-    }
-};
 
 std::expected<request_line, error> split_request_line(std::string_view line) noexcept {
     const std::size_t first = line.find(' ');
@@ -110,7 +51,10 @@ request_head::slice head_reader::slice_of(std::string_view part) const noexcept 
 
 std::expected<void, error> head_reader::read() {
     auto done = read_request_line();
-    if (done) { done = read_fields(); }
+    if (done) {
+        done = field_reader::read(head_->headers_, field_reader::message::request,
+                                  limits_->headers_max);
+    }
     if (done) { done = check_fields(); }
     return done;
 }
@@ -133,41 +77,6 @@ std::expected<void, error> head_reader::read_request_line() {
     head_->path_ = slice_of(parts->path);
     head_->query_ = slice_of(parts->query);
     return {};
-}
-
-// llhttp takes no tab behind a length, though white space there is legal (RFC 9110, 5.5).
-void head_reader::blank_tabs_at_line_ends() noexcept {
-    char* at = head_->headers_.text_.data();
-    char* const end = at + head_->headers_.text_.size();
-    const auto is_white = [](char c) { return c == ' ' || c == '\t'; };
-    for (;;) {
-        at = static_cast<char*>(std::memchr(at, '\t', static_cast<std::size_t>(end - at)));
-        if (at == nullptr) { return; }
-        char* const behind = std::find_if_not(at, end, is_white);
-        if (behind != end && *behind == '\r') { std::fill(at, behind, ' '); }
-        at = behind;
-    }
-}
-
-std::expected<void, error> head_reader::read_fields() {
-    blank_tabs_at_line_ends();
-    llhttp_t parser;
-    llhttp_init(&parser, HTTP_REQUEST, &callbacks::settings());
-    parser.lenient_flags = LENIENT_CHUNKED_LENGTH | LENIENT_TRANSFER_ENCODING | LENIENT_VERSION;
-    reading found{head_, limits_->headers_max};
-    parser.data = &found;
-    const auto& text = head_->headers_.text_;
-    const llhttp_errno_t outcome = llhttp_execute(&parser, text.data(), text.size());
-    switch (outcome) {
-        case HPE_PAUSED: return {};
-        case HPE_INVALID_CONTENT_LENGTH: return std::unexpected(error::bad_content_length);
-        case HPE_UNEXPECTED_CONTENT_LENGTH: return std::unexpected(error::repeated_content_length);
-        case HPE_INVALID_URL: return std::unexpected(error::bad_target);
-        case HPE_INVALID_HEADER_TOKEN: return std::unexpected(error::bad_header_value);
-        default:
-            return std::unexpected(found.too_many ? error::too_many_headers
-                                                  : error::bad_request_line);
-    }
 }
 
 std::expected<void, error> head_reader::check_fields() {

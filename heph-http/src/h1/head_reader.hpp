@@ -33,11 +33,7 @@ public:
     std::expected<void, error> read();
 
 private:
-    struct callbacks;
-
     std::expected<void, error> read_request_line();
-    void blank_tabs_at_line_ends() noexcept;
-    std::expected<void, error> read_fields();
     std::expected<void, error> check_fields();
     std::expected<void, error> check_field(const header& field);
     std::expected<void, error> check_transfer_encoding(std::string_view value);

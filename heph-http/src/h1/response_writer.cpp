@@ -1,22 +1,14 @@
-#include <array>
-#include <charconv>
 #include <cstddef>
 #include <utility>
 
 #include <heph/http/date.hpp>
 #include <heph/http/h1/response_writer.hpp>
 
-#include "../chars.hpp"
+#include "field_writer.hpp"
 
 namespace heph::http::h1 {
 
 namespace {
-
-void append_number(std::string& out, std::uint64_t value, int base = 10) {
-    std::array<char, 20> digits;
-    const auto result = std::to_chars(digits.data(), digits.data() + digits.size(), value, base);
-    out.append(digits.data(), result.ptr);
-}
 
 void append_status_line(std::string& out, status status) {
     // One copy for what nearly every response begins with.
@@ -31,19 +23,6 @@ void append_status_line(std::string& out, status status) {
     out.append("\r\n");
 }
 
-// What the writer sets itself; by hand it could only contradict the framing.
-bool is_ours(std::string_view name) noexcept {
-    switch (name.size()) {
-        case 7: return equal_ignoring_case(name, "trailer");
-        case 10:
-            return equal_ignoring_case(name, "connection") ||
-                   equal_ignoring_case(name, "keep-alive");
-        case 14: return equal_ignoring_case(name, "content-length");
-        case 17: return equal_ignoring_case(name, "transfer-encoding");
-        default: return false;
-    }
-}
-
 // What the headers of a handler have, of which the writer has to know.
 struct found_headers {
     bool date = false;
@@ -52,17 +31,9 @@ struct found_headers {
 
 bool append_headers(std::string& out, const headers& headers, found_headers& found) {
     for (const header field : headers) {
-        // White space around a value is no part of it (RFC 9110, 5.5).
-        const std::string_view value = detail::trim(field.value);
-        if (!is_token(field.name) || !is_field_value(value) || is_ours(field.name)) {
-            return false;
-        }
+        if (!append_field(out, field.name, field.value)) { return false; }
         found.date = found.date || equal_ignoring_case(field.name, "date");
         found.upgrade = found.upgrade || equal_ignoring_case(field.name, "upgrade");
-        out.append(field.name);
-        out.append(": ");
-        out.append(value);
-        out.append("\r\n");
     }
     return true;
 }
@@ -131,13 +102,9 @@ std::expected<void, error> response_writer::write(std::string& out, const respon
 }
 
 std::expected<void, error> response_writer::write_piece(std::string& out, std::string_view piece) {
-    // An empty chunk would end the body.
     if (piece.empty() || framing_ == framing::none) { return {}; }
     if (framing_ == framing::chunked) {
-        append_number(out, piece.size(), 16);
-        out.append("\r\n");
-        out.append(piece);
-        out.append("\r\n");
+        append_chunk(out, piece);
         return {};
     }
     if (framing_ == framing::length) {
@@ -152,7 +119,7 @@ std::expected<void, error> response_writer::write_piece(std::string& out, std::s
 
 std::expected<void, error> response_writer::write_end(std::string& out) {
     const framing ended = std::exchange(framing_, framing::none);
-    if (ended == framing::chunked) { out.append("0\r\n\r\n"); }
+    if (ended == framing::chunked) { out.append(last_chunk); }
     const bool cut_short = ended == framing::length && left_ != 0;
     if (cut_short || ended == framing::broken) { return std::unexpected(error::bad_response); }
     return {};

@@ -18,6 +18,9 @@ enum class error : std::uint8_t {
     target_too_long,
     unsupported_version,
     tls_on_plain_port,
+    // The status line.
+    bad_status_line,
+    too_many_interim_responses,
     // The header section.
     bad_line_ending,
     bad_header_name,
@@ -50,6 +53,7 @@ enum class error : std::uint8_t {
     too_many_connections,
     // Our side.
     handler_failed,
+    bad_outgoing_request,
     bad_response,
 };
 

@@ -13,8 +13,11 @@
 namespace heph::http {
 
 namespace h1 {
-class request_parser;
+class head_lines;
 class head_reader;
+class field_reader;
+class request_parser;
+class response_parser;
 }  // namespace h1
 
 /// One header field, as views into the `headers` it belongs to.
@@ -82,9 +85,13 @@ public:
     void clear() noexcept;
 
 private:
-    friend class h1::request_parser;
+    friend class h1::head_lines;
     friend class h1::head_reader;
+    friend class h1::field_reader;
+    friend class h1::request_parser;
+    friend class h1::response_parser;
     friend class request_head;
+    friend class response_head;
 
     struct field {
         std::uint32_t name_at;

@@ -7,6 +7,7 @@
 
 #include <heph/http/h1/chunked_decoder.hpp>
 #include <heph/http/h1/event.hpp>
+#include <heph/http/h1/head_lines.hpp>
 #include <heph/http/limits.hpp>
 #include <heph/http/request_head.hpp>
 
@@ -67,16 +68,11 @@ private:
     event next_in_chunks(std::string_view& input) noexcept;
     event fail(error what) noexcept;
     event begin_body(request_head& head) noexcept;
-    bool scan(std::string_view text, std::size_t& head_end, error& failure) noexcept;
-    bool check_line(std::string_view line, error& failure) noexcept;
 
     const limits* limits_;
     std::uint64_t remaining_ = 0;
     chunked_decoder chunks_;
-    // Positions in the head's text, which is in `input` or, once it came in pieces, in the head.
-    std::uint32_t line_at_ = 0;      // Where the current line begins.
-    std::uint32_t scan_at_ = 0;      // Up to where it was looked at.
-    std::uint32_t lines_ = 0;        // Lines that are complete.
+    head_lines lines_;
     std::uint32_t empty_lines_ = 0;  // Before the request line.
     bool half_line_ = false;         // The CR of an empty line is there.
     state state_ = state::idle;

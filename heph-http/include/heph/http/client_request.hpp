@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <heph/http/headers.hpp>
+#include <heph/http/method.hpp>
+#include <heph/http/response.hpp>
+
+namespace heph::http {
+
+/// A request for a client to send. `Host`, the framing and `Connection` are set by the client.
+///
+///     http::client_request request(http::method::put, "http://127.0.0.1:8080/notes/1");
+///     request.set_header("Content-Type", "text/plain").set_body("milk, eggs");
+///
+/// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
+class [[nodiscard]] client_request {
+public:
+    /// Makes a request without a body. What is wrong with the URL is told when it is sent.
+    client_request(http::method method, std::string_view url) : url_(url), method_(method) {}
+
+    [[nodiscard]] http::method method() const noexcept { return method_; }
+    [[nodiscard]] const std::string& url() const noexcept { return url_; }
+    [[nodiscard]] const http::headers& headers() const noexcept { return headers_; }
+    [[nodiscard]] http::headers& headers() noexcept { return headers_; }
+
+    client_request& set_header(std::string_view name, std::string_view value) & {
+        headers_.set(name, value);
+        return *this;
+    }
+    client_request&& set_header(std::string_view name, std::string_view value) && {
+        headers_.set(name, value);
+        return std::move(*this);
+    }
+
+    /// Sets a body that is sent with its length.
+    client_request& set_body(std::string body) & {
+        body_ = std::move(body);
+        has_body_ = true;
+        producer_ = nullptr;
+        return *this;
+    }
+    client_request&& set_body(std::string body) && {
+        set_body(std::move(body));
+        return std::move(*this);
+    }
+
+    /// Sets a body that `producer` writes bit by bit: chunked, or with the length that is given.
+    /// Such a request is never sent twice.
+    client_request& set_stream(body_producer producer, std::optional<std::uint64_t> length = {}) & {
+        producer_ = std::move(producer);
+        stream_length_ = length;
+        has_body_ = true;
+        body_.clear();
+        return *this;
+    }
+
+    [[nodiscard]] std::string_view body() const noexcept { return body_; }
+    /// Tells whether a body was set, though it may be empty.
+    [[nodiscard]] bool has_body() const noexcept { return has_body_; }
+    [[nodiscard]] bool is_streamed() const noexcept { return static_cast<bool>(producer_); }
+    [[nodiscard]] body_producer& producer() noexcept { return producer_; }
+    [[nodiscard]] std::optional<std::uint64_t> stream_length() const noexcept {
+        return stream_length_;
+    }
+
+private:
+    friend class client;
+
+    std::string url_;
+    http::headers headers_;
+    std::string body_;
+    body_producer producer_;
+    std::optional<std::uint64_t> stream_length_;
+    http::method method_;
+    bool has_body_ = false;
+};
+
+}  // namespace heph::http

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <string_view>
+
+#include <heph/http/error.hpp>
+#include <heph/http/headers.hpp>
+#include <heph/http/limits.hpp>
+
+namespace heph::http::h1 {
+
+/// Gathers the lines of one message's head, up to and with the empty line, as bytes come in.
+///
+/// Each line is checked as soon as it is complete, and each byte as soon as it is there, so that
+/// what is not HTTP is refused early. A head that comes in one piece is looked at where it lies and
+/// copied once; only what comes in pieces is gathered first.
+///
+/// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
+class head_lines {
+public:
+    enum class progress : std::uint8_t {
+        need_input,  ///< All of the input is used up, and more is needed.
+        complete,    ///< The head is there; what follows it is left in the input.
+        refused,     ///< See `failure()`.
+    };
+
+    /// Checks the start-line.
+    using start_line_check = std::expected<void, error> (*)(std::string_view line) noexcept;
+
+    /// Begins a new head.
+    void start() noexcept { line_at_ = scan_at_ = lines_ = 0; }
+
+    /// Uses up the front of `input`, and puts the head's text, without fields, into `into`.
+    ///
+    /// *Requires*: `into` is empty at the first call for a head, and the same, unchanged, from then
+    /// on.
+    progress take(std::string_view& input, headers& into, const limits& limits,
+                  start_line_check check_start);
+
+    [[nodiscard]] error failure() const noexcept { return failure_; }
+
+private:
+    bool scan(std::string_view text, const limits& limits, start_line_check check_start,
+              std::size_t& head_end) noexcept;
+    bool check_line(std::string_view line, start_line_check check_start) noexcept;
+    progress refuse(error what) noexcept {
+        failure_ = what;
+        return progress::refused;
+    }
+
+    // Positions in the head's text, which is in the input or, once it came in pieces, gathered.
+    std::uint32_t line_at_ = 0;  // Where the current line begins.
+    std::uint32_t scan_at_ = 0;  // Up to where it was looked at.
+    std::uint32_t lines_ = 0;    // Lines that are complete.
+    error failure_{};
+};
+
+}  // namespace heph::http::h1

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <string_view>
+
+#include <heph/http/client_request.hpp>
+#include <heph/http/error.hpp>
+
+namespace heph::http::h1 {
+
+/// Writes requests as bytes, no I/O.
+///
+/// For each request: `write` once; when `expects_body()` then tells so, `write_piece` for each
+/// piece of the streamed body, then `write_end`.
+///
+/// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
+class request_writer {
+public:
+    /// Appends the head, and the body unless it is streamed, to `out`. `target` is what stands in
+    /// the request line, `host` the value of `Host` unless the request has one of its own.
+    /// *Errors*: `bad_request`, and `out` is as before: a header that would break the framing, a
+    /// framing header set by hand, or a target with bytes that no request line may have.
+    std::expected<void, error> write(std::string& out, const client_request& request,
+                                     std::string_view target, std::string_view host);
+
+    /// Appends a piece of a streamed body. *Errors*: `bad_request`: more than was announced.
+    std::expected<void, error> write_piece(std::string& out, std::string_view piece);
+
+    /// Appends what ends a streamed body. *Errors*: `bad_request`: less than was announced.
+    std::expected<void, error> write_end(std::string& out);
+
+    /// Tells whether a streamed body is to follow.
+    [[nodiscard]] bool expects_body() const noexcept { return framing_ != framing::none; }
+
+private:
+    enum class framing : std::uint8_t { none, length, chunked, broken };
+
+    std::uint64_t left_ = 0;
+    framing framing_ = framing::none;
+};
+
+}  // namespace heph::http::h1

@@ -1,0 +1,91 @@
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include <heph/http/h1/request_writer.hpp>
+
+#include "field_writer.hpp"
+
+namespace heph::http::h1 {
+
+namespace {
+
+// Whatever is visible: the request line is cut at blanks, and ended by control characters.
+bool is_target(std::string_view text) noexcept {
+    return !text.empty() && std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+// These have a meaning for a body, so that its absence is told (RFC 9110, 8.6).
+bool expects_content(method method) noexcept {
+    return method == method::post || method == method::put || method == method::patch;
+}
+
+bool append_fields(std::string& out, const client_request& request, std::string_view host) {
+    // First, as RFC 9110, 7.2, has it, so that a server may look no further.
+    const auto own = request.headers().get("Host");
+    if (request.headers().count("Host") > 1) { return false; }
+    if (!append_field(out, "Host", own.value_or(host))) { return false; }
+    return std::ranges::all_of(request.headers(), [&out](const header& field) {
+        return equal_ignoring_case(field.name, "host") ||
+               append_field(out, field.name, field.value);
+    });
+}
+
+}  // namespace
+
+std::expected<void, error> request_writer::write(std::string& out, const client_request& request,
+                                                 std::string_view target, std::string_view host) {
+    const std::size_t before = out.size();
+    framing_ = framing::none;
+    if (!is_target(target)) { return std::unexpected(error::bad_outgoing_request); }
+    out.append(to_string(request.method()));
+    out.push_back(' ');
+    out.append(target);
+    out.append(" HTTP/1.1\r\n");
+    if (!append_fields(out, request, host)) {
+        out.resize(before);
+        return std::unexpected(error::bad_outgoing_request);
+    }
+    const bool has_length = !request.is_streamed() || request.stream_length();
+    left_ = request.is_streamed() ? request.stream_length().value_or(0) : request.body().size();
+    if (!has_length) {
+        out.append("Transfer-Encoding: chunked\r\n");
+    } else if (request.has_body() || expects_content(request.method())) {
+        out.append("Content-Length: ");
+        append_number(out, left_);
+        out.append("\r\n");
+    }
+    out.append("\r\n");
+    if (request.is_streamed()) {
+        framing_ = has_length ? framing::length : framing::chunked;
+    } else {
+        out.append(request.body());
+    }
+    return {};
+}
+
+std::expected<void, error> request_writer::write_piece(std::string& out, std::string_view piece) {
+    if (framing_ == framing::none) { return {}; }
+    if (framing_ == framing::chunked) {
+        append_chunk(out, piece);
+        return {};
+    }
+    if (piece.size() > left_) { framing_ = framing::broken; }
+    // It stays broken: what fits in later would stand in the place of what did not.
+    if (framing_ == framing::broken) { return std::unexpected(error::bad_outgoing_request); }
+    left_ -= piece.size();
+    out.append(piece);
+    return {};
+}
+
+std::expected<void, error> request_writer::write_end(std::string& out) {
+    const framing ended = std::exchange(framing_, framing::none);
+    if (ended == framing::chunked) { out.append(last_chunk); }
+    const bool cut_short = ended == framing::length && left_ != 0;
+    if (cut_short || ended == framing::broken) {
+        return std::unexpected(error::bad_outgoing_request);
+    }
+    return {};
+}
+
+}  // namespace heph::http::h1
