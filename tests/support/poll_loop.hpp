@@ -1,12 +1,15 @@
 #pragma once
 
 // Runs futures in the order in which they were woken, on the calling thread.
+//
+// A process is one allocation: its future, its place in the queue and in the list of the living,
+// and a count of who refers to it: the list while it is not finished, the queue while it is woken,
+// and its wakers. The count is a plain number, as everything happens on one thread.
 
 #include <cstddef>
-#include <deque>
-#include <memory>
+#include <cstdint>
+#include <new>
 #include <utility>
-#include <vector>
 
 #include <heph/inbox/future.hpp>
 
@@ -21,86 +24,117 @@ public:
     ~poll_loop() {
         drop_all();
         run();
-        for (process* one : all_) { drop(one); }
     }
 
     /// Adds a future, whose value will be dropped. It is polled by the next `run`.
     template <future F>
     void spawn(F running) {
-        auto* added = new process(*this, std::make_unique<holder<F>>(std::move(running)));
-        all_.push_back(added);
-        wake(added);
+        process& added = *new process_of<F>(*this, std::move(running));
+        link(added);
+        wake(&added);
     }
 
     /// Polls what is ready, at most `polls_max` times. Gives the number of polls.
     std::size_t run(std::size_t polls_max = static_cast<std::size_t>(-1)) {
         std::size_t polls = 0;
-        while (!woken_.empty() && polls < polls_max) {
-            process* next = woken_.front();
-            woken_.pop_front();
-            next->queued = false;
-            if (next->running != nullptr) {
-                ++polls;
-                clone(next);
-                const waker waker(next, &functions);
-                if (next->running->poll(waker)) { next->running.reset(); }
-            }
-            drop(next);
+        while (first_ != nullptr && polls < polls_max) {
+            process& next = *std::exchange(first_, first_->next);
+            next.queued = false;
+            // Takes over the queue's reference.
+            const waker waker(&next, &waker_functions);
+            if (next.finished) { continue; }
+            ++polls;
+            if (next.functions->poll(next, waker)) { finish(next); }
         }
         return polls;
     }
 
     /// Counts the futures that are not finished.
-    [[nodiscard]] std::size_t unfinished() const noexcept {
-        std::size_t count = 0;
-        for (const process* one : all_) { count += one->running != nullptr ? 1U : 0U; }
-        return count;
-    }
+    [[nodiscard]] std::size_t unfinished() const noexcept { return living_count_; }
 
-    /// Cancels every future.
-    void drop_all() {
-        for (process* one : all_) { one->running.reset(); }
+    /// Cancels every future, the oldest first.
+    void drop_all() noexcept {
+        while (oldest_ != nullptr) { finish(*oldest_); }
     }
 
 private:
-    struct runnable {
-        runnable() = default;
-        runnable(const runnable&) = delete;
-        runnable& operator=(const runnable&) = delete;
-        virtual ~runnable() = default;
-        virtual bool poll(const waker& waker) = 0;
+    struct process;
+    struct process_functions {
+        bool (*poll)(process& self, const waker& waker);
+        void (*drop_future)(process& self) noexcept;
+        void (*free)(process* self) noexcept;
     };
-    template <typename F>
-    struct holder final : runnable {
-        explicit holder(F&& running) : held(std::move(running)) {}
-        bool poll(const waker& waker) override { return held.poll(waker).is_ready(); }
-        F held;
-    };
+
     struct process {
-        process(poll_loop& owner, std::unique_ptr<runnable> future)
-            : loop(&owner), running(std::move(future)) {}
+        process(poll_loop& owner, const process_functions& of_type) noexcept
+            : functions(&of_type), loop(&owner) {}
+        const process_functions* functions;
         poll_loop* loop;
-        std::unique_ptr<runnable> running;
-        std::size_t references = 1;
+        process* next = nullptr;  // In the queue.
+        process* older = nullptr;
+        process* newer = nullptr;
+        std::uint32_t references = 1;  // The first one is that of the list of the living.
         bool queued = false;
+        bool finished = false;
     };
+
+    template <typename F>
+    struct process_of final : process {
+        process_of(poll_loop& owner, F&& running) : process(owner, type_functions) {
+            ::new (static_cast<void*>(storage)) F(std::move(running));
+        }
+        static F& stored(process& self) noexcept {
+            return *std::launder(reinterpret_cast<F*>(static_cast<process_of&>(self).storage));
+        }
+        static bool poll_it(process& self, const waker& waker) {
+            return stored(self).poll(waker).is_ready();
+        }
+        static void drop_it(process& self) noexcept { stored(self).~F(); }
+        static void free_it(process* self) noexcept { delete static_cast<process_of*>(self); }
+        static constexpr process_functions type_functions{&poll_it, &drop_it, &free_it};
+
+        alignas(F) std::byte storage[sizeof(F)];
+    };
+
+    void link(process& added) noexcept {
+        added.older = newest_;
+        (newest_ != nullptr ? newest_->newer : oldest_) = &added;
+        newest_ = &added;
+        ++living_count_;
+    }
+
+    // Out of the list first: what the future destroys may look at the loop, or add to it.
+    void finish(process& ended) noexcept {
+        ended.finished = true;
+        (ended.older != nullptr ? ended.older->newer : oldest_) = ended.newer;
+        (ended.newer != nullptr ? ended.newer->older : newest_) = ended.older;
+        --living_count_;
+        ended.functions->drop_future(ended);
+        drop(&ended);
+    }
 
     static void clone(void* data) noexcept { ++static_cast<process*>(data)->references; }
     static void drop(void* data) noexcept {
         auto* one = static_cast<process*>(data);
-        if (--one->references == 0) { delete one; }
+        if (--one->references == 0) { one->functions->free(one); }
     }
     static void wake(void* data) noexcept {
         auto* one = static_cast<process*>(data);
-        if (one->running == nullptr || one->queued) { return; }
+        if (one->queued || one->finished) { return; }
         one->queued = true;
-        clone(one);
-        one->loop->woken_.push_back(one);
+        ++one->references;
+        one->next = nullptr;
+        poll_loop& loop = *one->loop;
+        (loop.first_ != nullptr ? loop.last_->next : loop.first_) = one;
+        loop.last_ = one;
     }
-    static constexpr waker_vtable functions{&clone, &wake, &drop};
+    static constexpr waker_vtable waker_functions{&clone, &wake, &drop};
 
-    std::deque<process*> woken_;
-    std::vector<process*> all_;
+    process* first_ = nullptr;  // Of the queue.
+    process* last_ = nullptr;
+    process* oldest_ = nullptr;  // Of the living.
+    process* newest_ = nullptr;
+    std::size_t living_count_ = 0;
 };
 
 }  // namespace heph::test

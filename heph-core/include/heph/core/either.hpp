@@ -10,6 +10,7 @@
 #include <variant>
 
 #include <heph/core/detail/future_traits.hpp>
+#include <heph/core/dump.hpp>
 #include <heph/inbox/future.hpp>
 
 namespace heph {
@@ -25,6 +26,12 @@ public:
 
     polled<value_type> poll(const waker& waker) noexcept((detail::polls_noexcept<Held> && ...)) {
         return poll_from<0>(waker);
+    }
+
+    /// Shows the tasks it holds to `heph::dump`.
+    void visit_tasks(detail::task_stack_visitor& visitor) const {
+        std::apply([&](const auto&... each) { (detail::visit_tasks_of(each, visitor), ...); },
+                   futures_);
     }
 
 private:

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <heph/core/detail/future_traits.hpp>
+#include <heph/core/dump.hpp>
 #include <heph/inbox/future.hpp>
 
 namespace heph {
@@ -46,6 +47,11 @@ public:
         }
     }
 
+    /// Shows the tasks it holds to `heph::dump`.
+    void visit_tasks(detail::task_stack_visitor& visitor) const {
+        std::apply([&](const auto&... parts) { (parts.visit_tasks(visitor), ...); }, parts_);
+    }
+
 private:
     template <typename H>
     struct part {
@@ -63,6 +69,10 @@ private:
                 value.emplace(std::move(result).value());
             }
             return true;
+        }
+
+        void visit_tasks(detail::task_stack_visitor& visitor) const {
+            if (!value.has_value()) { detail::visit_tasks_of(future, visitor); }
         }
 
         H future;
