@@ -18,6 +18,7 @@ driver::driver(worker_link& link, const driver_settings& settings)
 driver::~driver() { HEPH_ASSERT(slots_ == nullptr); }
 
 void driver::give_up_slots() noexcept {
+    jobs_.reset();
     // Futures elsewhere may still hold slots; what those have is of no use without the driver.
     slots_->for_each_used([this](slot& held) { discard_result(held); });
     if (buffers_ != nullptr) {
@@ -58,9 +59,30 @@ void driver::abandon(slot& dropped) noexcept {
         dropped.holder = pin();
         cancel(dropped);
     } else {
+        if (dropped.watched) { unwatch(dropped); }
         slots_->release(dropped);
     }
     if (close_after >= 0) { close_descriptor(close_after); }
+}
+
+void driver::start_blocking(slot& operation) noexcept {
+    try {
+        if (jobs_ == nullptr) { jobs_ = std::make_unique<blocking_jobs>(*link_); }
+        if (jobs_->submit(operation)) { return; }
+    } catch (const std::bad_alloc&) {}  // As without threads.
+    complete(operation, perform(operation));
+}
+
+void driver::close_in_background(slot& taken, int descriptor) noexcept {
+    taken.request = {.code = request_code::close, .descriptor = descriptor};
+    taken.armed = true;
+    taken.state = slot_state::abandoned;  // Nobody waits for it.
+    slots_->count_in_flight(1);
+    start_blocking(taken);
+}
+
+void driver::complete_jobs() noexcept {
+    jobs_->take_finished([this](slot& each) { complete(each, each.job_result); });
 }
 
 void driver::retire(slot& operation) noexcept {

@@ -6,12 +6,16 @@
 #include <memory>
 #include <optional>
 
+#include <heph/rt/driver_kind.hpp>
+
+#include "blocking_jobs.hpp"
 #include "buffer_pool.hpp"
 #include "slot_pool.hpp"
 
 namespace heph::rt::detail {
 
 struct driver_settings {
+    driver_kind kind;
     std::size_t ring_entries;
     std::size_t receive_buffers;
     std::size_t receive_buffer_bytes;
@@ -30,6 +34,9 @@ public:
     virtual ~driver();
     driver(const driver&) = delete;
     driver& operator=(const driver&) = delete;
+
+    /// Tells which one it is: never `automatic`.
+    [[nodiscard]] virtual driver_kind kind() const noexcept = 0;
 
     [[nodiscard]] slot_pool& slots() noexcept { return *slots_; }
 
@@ -110,6 +117,19 @@ protected:
     /// Makes provided buffers. Null when that fails.
     [[nodiscard]] virtual std::unique_ptr<buffer_pool> make_buffers() = 0;
 
+    /// Forgets what a descriptor is watched for, before its slot is released.
+    virtual void unwatch(slot& /*operation*/) noexcept {}
+
+    // Requests that block, on threads made for them.
+    void start_blocking(slot& operation) noexcept;
+    void close_in_background(slot& taken, int descriptor) noexcept;
+    [[nodiscard]] bool any_job_finished() const noexcept {
+        return jobs_ != nullptr && jobs_->any_finished();
+    }
+    void take_finished_jobs() noexcept {
+        if (jobs_ != nullptr) { complete_jobs(); }
+    }
+
     // Completions, in this order: `retire` if it is the last one; what came; `settle`.
     void retire(slot& operation) noexcept;
     static void note_accepted(slot& operation, std::int32_t result) noexcept;
@@ -133,10 +153,12 @@ protected:
     driver_settings settings_;
     std::unique_ptr<slot_pool> slots_;
     std::unique_ptr<buffer_pool> buffers_;
+    std::unique_ptr<blocking_jobs> jobs_;  // Made at the first use.
 
 private:
     void begin(slot& operation, const request& asked) noexcept;
     void discard_result(slot& operation) noexcept;
+    void complete_jobs() noexcept;
 
     bool no_buffers_ = false;
 };

@@ -20,9 +20,8 @@
 #include <csignal>
 
 #include "coordinator.hpp"
-#include "refusal.hpp"
+#include "driver_choice.hpp"
 #include "runtime_core.hpp"
-#include "uring_driver.hpp"
 #include "worker_core.hpp"
 
 namespace heph::rt {
@@ -147,9 +146,9 @@ void run_worker(std::shared_ptr<detail::runtime_core> core, const runtime_settin
     if (settings.cpu_affinity) { pin_this_thread(index); }
     if (settings.handle_signals) { block_pipe_signal(); }
     detail::worker_core self(core, core->link(index), index);
-    const auto made = self.set_up(
-        {settings.ring_entries, settings.receive_buffers, settings.receive_buffer_bytes});
-    if (!made) { start.fail(detail::explain_refusal(made.error())); }
+    auto made = self.set_up({settings.driver, settings.ring_entries, settings.receive_buffers,
+                             settings.receive_buffer_bytes});
+    if (!made) { start.fail(std::move(made.error())); }
     start.set_up.arrive_and_wait();
     if (!start.failed.load(std::memory_order_acquire)) {
         worker handle(self);
@@ -175,6 +174,11 @@ void runtime::run_on_workers(std::function<void(worker&)> function) {
 
 void runtime::receive_signals(actor_ref<signal> receiver) {
     state_->signal_receivers.push_back(std::move(receiver));
+}
+
+driver_kind runtime::driver() const noexcept {
+    const driver_kind chosen = state_->settings.driver;
+    return chosen == driver_kind::automatic ? driver_kind::io_uring : chosen;
 }
 
 shared_runtime runtime::shared() const { return shared_runtime(state_->core); }
@@ -219,12 +223,12 @@ setup& setup::all_cores() {
 
 std::expected<runtime, error> setup::build() const {
     if (auto bad = check(settings_)) { return std::unexpected(std::move(*bad)); }
-    if (const int refused = detail::probe_io_uring(static_cast<unsigned>(settings_.ring_entries));
-        refused != 0) {
-        return std::unexpected(detail::explain_refusal(refused));
-    }
+    const auto driver = detail::choose_driver(settings_.driver, settings_.ring_entries);
+    if (!driver) { return std::unexpected(driver.error()); }
+    runtime_settings settings = settings_;
+    settings.driver = *driver;
     try {
-        return runtime(std::make_unique<runtime::state>(settings_));
+        return runtime(std::make_unique<runtime::state>(std::move(settings)));
     } catch (const std::system_error& thrown) {
         return std::unexpected(error(thrown.code(), thrown.what()));
     }

@@ -26,6 +26,7 @@
 
 #include <netinet/in.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -38,6 +39,7 @@
 
 namespace heph::rt::detail {
 
+class slot_list;
 class slot_pool;
 
 enum class slot_state : std::uint8_t { free, in_flight, completed, abandoned };
@@ -92,6 +94,10 @@ struct slot {
     bool pausing = false;  // Multishot: a cancel is on its way, to pause it.
     bool starved = false;  // Multishot receive: it ended for want of provided buffers.
     bool ended = false;    // Multishot receive: the peer sends no more.
+    // Readiness: multishot, the descriptor is watched for as long as there is the slot.
+    bool watched = false;
+    // Receives of TCP: a receive that did not fill its buffer took all that was there.
+    bool short_is_all = false;
     std::uint32_t index = 0;
     std::uint32_t generation = 0;
     std::int32_t result = 0;  // Plain, opens: the result. Multishot: the last error, or 0.
@@ -108,6 +114,18 @@ struct slot {
     std::size_t accepted_taken = 0;  // So many of them, from the first, are gone.
     std::unique_ptr<std::string> path;
     slot* next_free = nullptr;  // In the free list, or in that of the dropped.
+
+    // For readiness: what the slot waits in.
+    slot_list* list = nullptr;
+    slot* list_next = nullptr;
+    slot* list_previous = nullptr;
+
+    // For blocking work; see `blocking_jobs`.
+    slot* next_job = nullptr;
+    std::int32_t job_result = 0;
+    std::atomic<bool> unwanted{false};
+    slot* busy_next = nullptr;  // See `hold_descriptor`.
+    bool close_at_end = false;
 
     [[nodiscard]] std::size_t accepted_waiting() const noexcept {
         return accepted.size() - accepted_taken;

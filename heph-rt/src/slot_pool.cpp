@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <thread>
 #include <utility>
 
 #include <heph/inbox/assert.hpp>
@@ -48,6 +49,8 @@ void slot_pool::release(slot& freed) noexcept {
     freed.pausing = false;
     freed.starved = false;
     freed.ended = false;
+    freed.watched = false;
+    freed.short_is_all = false;
     freed.result = 0;
     freed.waker = waker();
     freed.holder = pin();
@@ -73,6 +76,8 @@ void slot_pool::drop_elsewhere(slot& dropped) noexcept {
             dropped.next_free = std::exchange(dropped_, &dropped);
             any_dropped_.store(true, std::memory_order_seq_cst);
             link_->notify();
+            // The caller may close the descriptor next, and another get the same.
+            while (touching_.load(std::memory_order_seq_cst)) { std::this_thread::yield(); }
         } else {
             close_left(dropped);
             last = --held_after_close_ == 0;

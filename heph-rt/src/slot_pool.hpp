@@ -52,6 +52,20 @@ public:
         }
     }
 
+    /// Says that the worker makes system calls for slots that wait for readiness. From when a slot
+    /// was dropped elsewhere, none is made for it: the one that drops waits for those under way,
+    /// which block nobody. `visit` is as in `take_dropped`, which may not be called meanwhile.
+    template <typename Visit>
+    void begin_touching(Visit visit) {
+        for (;;) {
+            touching_.store(true, std::memory_order_seq_cst);  // Pairs with `drop_elsewhere`.
+            if (!any_dropped()) { return; }
+            touching_.store(false, std::memory_order_release);
+            take_dropped(visit);
+        }
+    }
+    void end_touching() noexcept { touching_.store(false, std::memory_order_release); }
+
     /// Counts slots whose completion is still to come.
     [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_; }
     void count_in_flight(std::ptrdiff_t change) noexcept {
@@ -84,6 +98,7 @@ private:
     std::size_t in_flight_ = 0;
 
     std::atomic<bool> any_dropped_{false};
+    std::atomic<bool> touching_{false};
     std::mutex elsewhere_;     // Guards what follows.
     slot* dropped_ = nullptr;  // Linked by `next_free`: dropping needs no memory.
     bool closed_ = false;

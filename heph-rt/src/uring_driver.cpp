@@ -35,13 +35,12 @@ constexpr int descriptor_of(std::uint64_t user_data) noexcept {
 // Sets a ring up with the best flags that the kernel takes. Gives a negative errno or 0.
 int set_up(unsigned entries, io_uring& ring) noexcept {
     constexpr unsigned common = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL;
-    constexpr std::array<unsigned, 3> choices{
+    constexpr std::array<unsigned, 2> choices{
         // 6.1: completions come only when the loop asks for them.
         common | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
             IORING_SETUP_TASKRUN_FLAG,
-        // 5.19: no interrupts for completions.
+        // 5.19, which also has all operations that are used: no interrupts for completions.
         common | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-        common,
     };
     int failed = 0;
     for (const unsigned flags : choices) {
@@ -178,6 +177,10 @@ void uring_driver::turn() noexcept {
 }
 
 void uring_driver::wait(std::optional<std::chrono::milliseconds> timeout) noexcept {
+    if (any_job_finished()) {
+        turn();
+        return;
+    }
     io_uring_cqe* first = nullptr;
     if (timeout) {
         __kernel_timespec limit{};
@@ -214,6 +217,7 @@ void uring_driver::reap() noexcept {
         if (operation != nullptr) { take(*operation, result, flags); }
     }
     if (!event_watched_ && !draining_) { watch_event(); }
+    take_finished_jobs();
     if (buffers_ != nullptr) { buffers_->collect_returned(); }
 }
 

@@ -25,6 +25,8 @@ public:
         worker_link& link, const driver_settings& settings);
     ~uring_driver() override;
 
+    [[nodiscard]] driver_kind kind() const noexcept override { return driver_kind::io_uring; }
+
     /// A kernel before 6.0 refuses a multishot receive at the first use.
     [[nodiscard]] bool receives_many() noexcept override {
         return !multishot_refused_ && buffers() != nullptr;

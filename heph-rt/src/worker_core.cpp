@@ -1,8 +1,6 @@
 #include "worker_core.hpp"
 
-#include <cerrno>
 #include <exception>
-#include <new>
 #include <string>
 #include <thread>
 #include <utility>
@@ -11,8 +9,8 @@
 #include <heph/inbox/assert.hpp>
 #include <heph/rt/worker.hpp>
 
+#include "driver_choice.hpp"
 #include "runtime_core.hpp"
-#include "uring_driver.hpp"
 
 namespace heph::rt::detail {
 
@@ -52,12 +50,10 @@ worker_core::worker_core(std::shared_ptr<runtime_core> runtime, worker_link& lin
 
 worker_core::~worker_core() = default;
 
-std::expected<void, int> worker_core::set_up(const driver_settings& settings) {
-    try {
-        auto made = uring_driver::make(link_, settings);
-        if (!made) { return std::unexpected(made.error()); }
-        driver_ = std::move(*made);
-    } catch (const std::bad_alloc&) { return std::unexpected(ENOMEM); }
+std::expected<void, error> worker_core::set_up(const driver_settings& settings) {
+    auto made = make_driver(link_, settings);
+    if (!made) { return std::unexpected(std::move(made.error())); }
+    driver_ = std::move(*made);
     this_thread_worker = this;
     return {};
 }

@@ -54,8 +54,8 @@ public:
     worker_core(const worker_core&) = delete;
     worker_core& operator=(const worker_core&) = delete;
 
-    /// Makes the driver and this thread the worker's. *Errors*: a positive errno.
-    [[nodiscard]] std::expected<void, int> set_up(const driver_settings& settings);
+    /// Makes the driver and this thread the worker's. *Errors*: see `make_driver`.
+    [[nodiscard]] std::expected<void, error> set_up(const driver_settings& settings);
 
     /// Runs until the runtime has nothing left to run, or drops what is left when it is told to.
     void run();

@@ -1,19 +1,11 @@
 #include <catch2/catch.hpp>
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
 #include <cerrno>
-#include <cstddef>
 #include <string>
 
 #include <heph/rt/runtime.hpp>
 
+#include "confined.hpp"
 #include "refusal.hpp"
 
 using heph::rt::detail::explain_refusal;
@@ -45,47 +37,11 @@ TEST_CASE("refusal: the code is the errno", "[rt][refusal]") {
           std::errc::operation_not_permitted);
 }
 
-namespace {
-
-// Does what the seccomp profiles of containers do.
-bool forbid_io_uring() {
-    std::array<sock_filter, 4> program{{
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    }};
-    const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
-    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
-}
-
-}  // namespace
-
-TEST_CASE("refusal: a runtime in a process that a seccomp filter confines says so",
-          "[rt][refusal]") {
-    std::array<int, 2> pipe_ends{};
-    REQUIRE(::pipe(pipe_ends.data()) == 0);
-    const pid_t child = ::fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        std::string said = "the filter was refused";
-        if (forbid_io_uring()) {
-            const auto runtime = heph::rt::setup{}.build();
-            said = runtime ? "a runtime was made" : std::string(runtime.error().message());
-        }
-        const auto written = ::write(pipe_ends[1], said.data(), said.size());
-        ::_exit(written == static_cast<ssize_t>(said.size()) ? 0 : 1);
-    }
-    ::close(pipe_ends[1]);
-    std::string heard(4096, '\0');
-    const auto count = ::read(pipe_ends[0], heard.data(), heard.size());
-    ::close(pipe_ends[0]);
-    int status = 0;
-    CHECK(::waitpid(child, &status, 0) == child);
-    CHECK(status == 0);
-    REQUIRE(count > 0);
-    heard.resize(static_cast<std::size_t>(count));
-    CHECK_THAT(heard, Catch::Contains("seccomp") && Catch::Contains("io_uring") &&
-                          Catch::Contains("--security-opt"));
+TEST_CASE("refusal: a runtime that insists on io_uring says why there is none", "[rt][refusal]") {
+    const std::string said = heph::test::said_without_io_uring([] {
+        const auto runtime = heph::rt::setup{}.driver(heph::rt::driver_kind::io_uring).build();
+        return runtime ? "a runtime was made" : std::string(runtime.error().message());
+    });
+    CHECK_THAT(said, Catch::Contains("seccomp") && Catch::Contains("io_uring") &&
+                         Catch::Contains("--security-opt"));
 }

@@ -80,7 +80,7 @@ std::string message_of_start(heph::rt::runtime& runtime, bool (*refuse_it)()) {
 TEST_CASE("runtime: workers without a ring drop the thread-safe processes that are their own",
           "[rt][runtime]") {
     std::atomic<int> alive{0};
-    auto runtime = quiet_setup().threads(4).build();
+    auto runtime = quiet_setup().threads(4).driver(heph::rt::driver_kind::io_uring).build();
     REQUIRE(runtime);
     for (int i = 0; i < 12; ++i) { runtime->shared().spawn_future(wait_an_hour(counted(alive))); }
     CHECK(alive == 12);

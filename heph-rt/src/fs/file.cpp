@@ -10,6 +10,7 @@
 
 #include <heph/rt/error.hpp>
 
+#include "../busy_descriptors.hpp"
 #include "../worker_core.hpp"
 
 namespace heph::rt::fs {
@@ -141,7 +142,7 @@ file::~file() {
     if (descriptor_ < 0) { return; }
     if (worker_core* worker = current_worker()) {
         worker->driver().close_file(descriptor_);
-    } else {
+    } else if (!detail::close_when_let_go(descriptor_)) {
         ::close(descriptor_);
     }
 }

@@ -97,6 +97,7 @@ polled<next_chunk_future::value_type> next_chunk_future::poll(const waker& waker
     if (!stream.socket_.multishot.started()) {
         slot& operation = acquire_slot(*worker, slot_kind::receives);
         operation.starved = !worker->driver().receives_many();
+        operation.short_is_all = true;
         operation.state = slot_state::completed;
         stream.socket_.multishot = detail::operation(&operation);
     }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include <heph/core/actor_ref.hpp>
+#include <heph/rt/driver_kind.hpp>
 #include <heph/rt/error.hpp>
 #include <heph/rt/signal.hpp>
 #include <heph/rt/worker.hpp>
@@ -24,6 +25,7 @@ struct runtime_settings {
     std::size_t threads = 1;                       ///< Worker threads, 1 to 256.
     bool cpu_affinity = false;                     ///< Pins worker n to the n-th allowed CPU.
     std::chrono::milliseconds stop_grace{10'000};  ///< From the stop request to dropping actors.
+    driver_kind driver = driver_kind::automatic;   ///< By what the workers reach the kernel.
     std::size_t ring_entries = 1024;               ///< Submission queue of each ring, 8 to 32,768.
     std::size_t receive_buffers = 1024;            ///< Provided buffers a worker, 8 to 32,768, 2^n.
     std::size_t receive_buffer_bytes = 4096;       ///< Size of each of them, 256 to 65,536.
@@ -31,7 +33,7 @@ struct runtime_settings {
     bool handle_signals = true;
 };
 
-/// Runs actors on worker threads, each with an io_uring of its own.
+/// Runs actors on worker threads, each with an io_uring of its own, or an epoll descriptor.
 ///
 /// *Thread safety*: used by the thread that starts it, except `shared()` and what it gives.
 class [[nodiscard]] runtime {
@@ -53,6 +55,9 @@ public:
     /// Sends the process signals to `receiver` as well: SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1
     /// and SIGUSR2. An actor that holds messages up loses signals beyond its inbox's size.
     void receive_signals(actor_ref<signal> receiver);
+
+    /// Gives what was chosen: `io_uring` or `epoll`.
+    [[nodiscard]] driver_kind driver() const noexcept;
 
     /// Gives thread-safe access, for other threads to spawn and stop.
     [[nodiscard]] shared_runtime shared() const;
@@ -106,6 +111,13 @@ public:
         settings_.handle_signals = false;
         return *this;
     }
+    /// Sets by what the workers reach the kernel. The default, `automatic`, is what the variable
+    /// HEPH_DRIVER of the environment says (`uring`, `epoll` or `auto`), else io_uring, else, where
+    /// the kernel refuses that, epoll with a warning that names the reason.
+    setup& driver(driver_kind kind) {
+        settings_.driver = kind;
+        return *this;
+    }
     /// Sets the entries of each worker's submission queue.
     setup& ring_entries(std::size_t count) {
         settings_.ring_entries = count;
@@ -119,8 +131,8 @@ public:
     }
 
     /// Checks the settings, tries io_uring, and makes the runtime.
-    /// *Errors*: a setting out of range, or io_uring refused; the message names the reason
-    /// (sysctl, seccomp, kernel, limits) and what to do.
+    /// *Errors*: a setting out of range; a HEPH_DRIVER that is none; io_uring asked for and
+    /// refused: the message then names the reason (sysctl, seccomp, kernel, limits) and what to do.
     [[nodiscard]] std::expected<runtime, error> build() const;
 
 private:

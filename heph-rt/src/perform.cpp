@@ -1,0 +1,78 @@
+// Requests as plain system calls, for the threads that may block.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include <heph/rt/fs/file.hpp>
+
+#include "blocking_jobs.hpp"
+
+namespace heph::rt::detail {
+
+namespace {
+
+// The kernel transfers no more in one call.
+constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30U;
+
+// Calls until it is not interrupted. Gives a negative errno when it fails.
+template <typename Call>
+std::int32_t retry(Call call) noexcept {
+    for (;;) {
+        const auto result = call();
+        if (result >= 0) { return static_cast<std::int32_t>(result); }
+        if (errno != EINTR) { return -errno; }
+    }
+}
+
+std::int32_t read_some(slot& operation) noexcept {
+    const request& asked = operation.request;
+    const auto room = operation.data.spare_bytes();
+    const std::size_t bytes = std::min(room.size(), transfer_bytes_max);
+    return retry([&] {
+        return asked.offset == fs::file::current_position
+                   ? ::read(asked.descriptor, room.data(), bytes)
+                   : ::pread(asked.descriptor, room.data(), bytes,
+                             static_cast<off_t>(asked.offset));
+    });
+}
+
+std::int32_t write_some(slot& operation) noexcept {
+    const request& asked = operation.request;
+    const std::byte* from = operation.data.data() + asked.from;
+    const std::size_t bytes = std::min(operation.data.size() - asked.from, transfer_bytes_max);
+    return retry([&] {
+        return asked.offset == fs::file::current_position
+                   ? ::write(asked.descriptor, from, bytes)
+                   : ::pwrite(asked.descriptor, from, bytes, static_cast<off_t>(asked.offset));
+    });
+}
+
+}  // namespace
+
+std::int32_t perform(slot& operation) noexcept {
+    const request& asked = operation.request;
+    switch (asked.code) {
+        case request_code::open:
+            return retry([&] { return ::open(operation.path->c_str(), asked.flags, asked.mode); });
+        case request_code::read: return read_some(operation);
+        case request_code::write: return write_some(operation);
+        case request_code::sync:
+            return retry([&] {
+                return asked.flags != 0 ? ::fdatasync(asked.descriptor) : ::fsync(asked.descriptor);
+            });
+        case request_code::close:
+            // Not again after an interruption: the descriptor is gone then, too.
+            return ::close(asked.descriptor) == 0 ? 0 : -errno;
+        case request_code::receive:
+        case request_code::receive_many:
+        case request_code::send:
+        case request_code::accept_many:
+        case request_code::connect: break;
+    }
+    return -EINVAL;
+}
+
+}  // namespace heph::rt::detail
