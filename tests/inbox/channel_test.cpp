@@ -23,7 +23,7 @@ static_assert(!std::is_copy_constructible_v<receiver<int>>);
 static_assert(alignof(send_future<std::uint64_t>) <= 16 && alignof(recv_future<int>) <= 16);
 
 TEST_CASE("channel: of capacity 8 for 8-byte messages takes at most 192 bytes", "[inbox]") {
-    CHECK(detail::channel_state<std::uint64_t>::bytes(8) <= 192);
+    CHECK(channel_bytes<std::uint64_t>(8) <= 192);
 }
 
 TEST_CASE("channel: refuses capacities that cannot be", "[inbox]") {

@@ -6,8 +6,8 @@
 //     1. Positions count messages from 0, without end. Position p uses slot p mod n, where n is the
 //        capacity rounded up to a power of two. The messages of the positions from the receiver's
 //        one up to `head` are in the channel; there are never more than the capacity.
-//     2. Only who moves `head` from p to p + 1 builds the message of p, and only when p's slot is
-//        free for p. Only the receiver destroys it, or, once it is gone, who closes the channel.
+//     2. Only who moves `head` past p builds the message of p, and only when p's slot is free for
+//        p. Only the receiver destroys it, or, once it is gone, who closes the channel.
 //     3. A slot becomes free for p only when the message of p - capacity was received.
 //     4. The receiver takes positions in order. Hence one sender's messages arrive in the order in
 //        which it claimed positions; and because `try_send` fails while sends wait, and waiting
@@ -20,15 +20,38 @@
 //        it is scheduled again. The alternative, that receivers pass over the gap, would give up
 //        the order.
 //     6. No wake is lost between the receiver, which frees a slot and then reads whether senders
-//        wait, and a sender, which says that it waits and then reads the slot. These four are
-//        sequentially consistent, so at least one of the two sees the other. Nothing else is.
-//     7. The first waiting sender keeps its place until it has claimed or is dropped, even when it
-//        is woken and finds the channel full again. Whoever leaves the front of the queue wakes the
-//        next one when there is room. Only the first one claims, so one wake goes a long way, and
-//        none is needed behind it.
-//     8. The memory has one hold for the senders and one for receiver and manager. A side that is
-//        empty gives its hold back as the last thing it does.
+//        wait, and a sender, which says that it waits and then reads the slot: at least one of the
+//        two sees the other. That takes a full fence on both sides, and a receiver should not pay
+//        for one with each message. So there are two ways:
+//          - As long as `watch_closely` is unset, the receiver has no fence at all. The sender that
+//            sets it then runs a fence on all processors (see detail/fences.hpp), and only then
+//            reads the slot. A receiver that read the bit unset did so before that fence, so it
+//            had freed its slot before it, too, and the sender sees that.
+//          - As long as it is set, both sides have a fence of their own. The bit stays set after
+//            the last sender has stopped waiting, so that the expensive fence is rare; the receiver
+//            unsets it, under the lock, after many messages for which nobody waited.
+//        The receiver reads the bit after it freed the slot. Would it read it before, then a fence
+//        of another sender, which has stopped waiting since, could be between the two, and a second
+//        sender would rely on a fence that the receiver does not run. Only the first of the queue
+//        reads slots, and it comes to be first by itself, with these fences, or under the lock.
+//        Where the system has no such fence, the bit is always set.
+//     7. The first waiting sender keeps its place until it has claimed all it wants or is dropped,
+//        even when it is woken and finds the channel full again. Whoever leaves the front of the
+//        queue wakes the next one when there is room. Only the first one claims, so one wake goes a
+//        long way, and none is needed behind it.
+//     8. The memory has one hold for the senders, one for receiver and manager, and one for each
+//        observer. A side that is empty gives its hold back as the last thing it does.
 //     9. Wakers are woken, and messages moved or destroyed, outside the lock.
+//    10. Many messages are claimed by one move of `head`. The slots of positions p to q are all
+//    free
+//        when that of q is, because the receiver frees them in order, and nobody else claims them
+//        when `head` is still p. They are published from the last to the first, so that the
+//        receiver, which looks at the first one, sees none of them or all of them; it is woken
+//        once.
+//    11. `watch_senders_gone` is set after the last sender has gone and before the receiver is
+//        woken for it, and unset before a new sender is given to anybody. So `try_recv` need not
+//        read the count of senders, which is in a cache line that senders write all the time, to
+//        know that there are some. It is a hint: after a yes the count decides.
 //
 // States of a slot, as kept in its sequence number
 //     free for p       2p       --sender: claim (moves head)-->  still 2p, owned by that sender
@@ -45,14 +68,22 @@
 //         beyond the position that was waited for: one spurious wake, if anyone waits at all.
 //     closed: set once, when receiver and manager are gone. No claim succeeds after it.
 //
-// Costs: a send is one contended read-modify-write (`head`) and one store; a receive has none
-// contended, and one store that is sequentially consistent, for invariant 6.
+// Costs: a send is one contended read-modify-write (`head`) and one store; a receive is one store.
+// A send writes two cache lines, that of `head` and that of its slot; a receive reads and writes
+// that of its slot, and none that another sender is working at.
+//
+// What is checked: tests/inbox/explore_*_test.cpp run these algorithms, with a model in the place
+// of the atomics, through all interleavings of small programs; a missing fence, wake or order is
+// found.
 
+#include <bit>
 #include <cstddef>
 #include <tuple>
 #include <utility>
 
 #include <heph/inbox/detail/channel_state.hpp>
+#include <heph/inbox/fwd.hpp>
+#include <heph/inbox/layout.hpp>
 #include <heph/inbox/manager.hpp>
 #include <heph/inbox/receiver.hpp>
 #include <heph/inbox/sender.hpp>
@@ -64,40 +95,51 @@ namespace detail {
 /// Lets the factories make the handles.
 struct access {
     /// Makes a sender that leads nowhere: what is left when one is moved from.
-    template <typename T>
-    static sender<T> no_sender() noexcept {
-        return sender<T>();
+    template <typename T, typename Layout = layout::compact>
+    static sender<T, Layout> no_sender() noexcept {
+        return sender<T, Layout>();
     }
 
-    template <typename T>
-    static std::pair<sender<T>, receiver<T>> make(std::size_t capacity) {
-        auto& state = *channel_state<T>::make(capacity);
-        return {sender<T>(state), receiver<T>(state, 0)};
+    template <typename T, typename Layout>
+    static std::pair<sender<T, Layout>, receiver<T, Layout>> make(std::size_t capacity) {
+        auto& state = *channel_state<T, Layout>::make(capacity);
+        return {sender<T, Layout>(state), receiver<T, Layout>(state, 0)};
     }
 
-    template <typename T>
-    static std::tuple<manager<T>, sender<T>, receiver<T>> make_managed(std::size_t capacity) {
-        auto& state = *channel_state<T>::make(capacity);
+    template <typename T, typename Layout>
+    static std::tuple<manager<T, Layout>, sender<T, Layout>, receiver<T, Layout>> make_managed(
+        std::size_t capacity) {
+        auto& state = *channel_state<T, Layout>::make(capacity);
         state.add_manager();
-        return {manager<T>(state), sender<T>(state), receiver<T>(state, 0)};
+        return {manager<T, Layout>(state), sender<T, Layout>(state), receiver<T, Layout>(state, 0)};
     }
 };
 
 }  // namespace detail
 
 /// Makes a channel that holds at most `capacity` messages.
+///
+/// `Layout` chooses how the messages lie in memory, see <heph/inbox/layout.hpp>:
+/// `channel<int, layout::padded>(8)`. The memory is one allocation.
 /// *Requires*: `capacity` is 1 to 2^28. `T` moves and is destroyed without exceptions; it need not
 /// be copyable or have a default.
 /// *Errors*: throws `std::bad_alloc`, and `std::invalid_argument` for an impossible capacity.
-template <typename T>
-[[nodiscard]] std::pair<sender<T>, receiver<T>> channel(std::size_t capacity) {
-    return detail::access::make<T>(capacity);
+template <typename T, typename Layout = layout::compact>
+[[nodiscard]] std::pair<sender<T, Layout>, receiver<T, Layout>> channel(std::size_t capacity) {
+    return detail::access::make<T, Layout>(capacity);
 }
 
 /// Makes a channel whose receiver can be replaced, see `manager`. Otherwise as `channel`.
-template <typename T>
-[[nodiscard]] std::tuple<manager<T>, sender<T>, receiver<T>> managed_channel(std::size_t capacity) {
-    return detail::access::make_managed<T>(capacity);
+template <typename T, typename Layout = layout::compact>
+[[nodiscard]] std::tuple<manager<T, Layout>, sender<T, Layout>, receiver<T, Layout>>
+managed_channel(std::size_t capacity) {
+    return detail::access::make_managed<T, Layout>(capacity);
+}
+
+/// Tells how many bytes a channel takes, in its one allocation.
+template <typename T, typename Layout = layout::compact>
+[[nodiscard]] constexpr std::size_t channel_bytes(std::size_t capacity) noexcept {
+    return detail::channel_state<T, Layout>::bytes(std::bit_ceil(capacity));
 }
 
 }  // namespace heph::inbox

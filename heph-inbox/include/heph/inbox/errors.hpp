@@ -45,8 +45,12 @@ enum class manager_error {
 template <typename T>
 class [[nodiscard]] send_error {
 public:
-    send_error(send_failure reason, T value) noexcept(std::is_nothrow_move_constructible_v<T>)
+    send_error(send_failure reason, T&& value) noexcept(std::is_nothrow_move_constructible_v<T>)
         : value_(std::move(value)), reason_(reason) {}
+    send_error(send_failure reason,
+               const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
+        requires std::is_copy_constructible_v<T>
+        : value_(value), reason_(reason) {}
 
     [[nodiscard]] send_failure reason() const noexcept { return reason_; }
     [[nodiscard]] bool is_full() const noexcept { return reason_ == send_failure::full; }

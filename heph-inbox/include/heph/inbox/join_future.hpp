@@ -7,6 +7,7 @@
 #include <heph/inbox/assert.hpp>
 #include <heph/inbox/detail/channel_core.hpp>
 #include <heph/inbox/future.hpp>
+#include <heph/inbox/fwd.hpp>
 
 namespace heph::inbox {
 
@@ -20,18 +21,20 @@ enum class side : unsigned char {
 ///
 /// *Cancellation*: leaves nothing behind.
 /// *Lifetime*: what made it must outlive it.
-class [[nodiscard]] join_future {
+template <typename Environment>
+class [[nodiscard]] basic_join_future {
 public:
     using value_type = void;
 
-    join_future(detail::channel_core& core, side awaited) noexcept
+    basic_join_future(detail::basic_channel_core<Environment>& core, side awaited) noexcept
         : core_(&core), awaited_(awaited) {}
     /// Moves a future that was not polled yet.
-    join_future(join_future&& other) noexcept : core_(other.core_), awaited_(other.awaited_) {
+    basic_join_future(basic_join_future&& other) noexcept
+        : core_(other.core_), awaited_(other.awaited_) {
         HEPH_ASSERT(!other.waited_);
     }
-    join_future& operator=(join_future&&) = delete;
-    ~join_future() {
+    basic_join_future& operator=(basic_join_future&&) = delete;
+    ~basic_join_future() {
         if (waited_) { core_->forget_join(node_); }
     }
 
@@ -46,10 +49,12 @@ public:
     }
 
 private:
-    detail::channel_core* core_;
+    detail::basic_channel_core<Environment>* core_;
     detail::wait_node node_;
     side awaited_;
     bool waited_ = false;  // Whether `node_` may be in the list.
 };
+
+using join_future = basic_join_future<detail::standard_environment>;
 
 }  // namespace heph::inbox

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <heph/inbox/channel_id.hpp>
+#include <heph/inbox/fwd.hpp>
 #include <heph/inbox/receiver.hpp>
 #include <heph/inbox/sender.hpp>
 
@@ -23,7 +24,7 @@ using detail::last_word;
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe. The receiver may be used, and
 /// dropped, on another thread.
-template <typename T>
+template <typename T, typename Layout>
 class manager {
 public:
     manager(manager&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
@@ -42,7 +43,7 @@ public:
     /// Goes, and leaves a word that observers can read. The word is dropped with the channel, or at
     /// once when a receiver goes on without the manager. See `observer::word`.
     void leave(const last_word& word) && noexcept {
-        detail::channel_state<T>& state = *std::exchange(state_, nullptr);
+        detail::channel_state<T, Layout>& state = *std::exchange(state_, nullptr);
         if (!state.drop_manager()) {
             if (word.drop != nullptr) { word.drop(word); }
             return;
@@ -57,18 +58,18 @@ public:
     [[nodiscard]] bool is_watched() const noexcept { return state_->is_watched(); }
 
     /// Makes a sender, also when none was left.
-    [[nodiscard]] sender<T> new_sender() const noexcept {
+    [[nodiscard]] sender<T, Layout> new_sender() const noexcept {
         state_->add_sender();
-        return sender<T>(*state_);
+        return sender<T, Layout>(*state_);
     }
 
     /// Makes a receiver, which goes on where the last one stopped.
     /// *Errors*: `receiver_connected` while there is one.
-    [[nodiscard]] std::expected<receiver<T>, manager_error> new_receiver() noexcept {
+    [[nodiscard]] std::expected<receiver<T, Layout>, manager_error> new_receiver() noexcept {
         if (!state_->try_add_receiver()) {
             return std::unexpected(manager_error::receiver_connected);
         }
-        return receiver<T>(*state_, state_->saved_position());
+        return receiver<T, Layout>(*state_, state_->saved_position());
     }
 
     /// Tells whether there is a receiver.
@@ -83,9 +84,9 @@ private:
     friend struct detail::access;
 
     // Takes over a manager that was counted already.
-    explicit manager(detail::channel_state<T>& state) noexcept : state_(&state) {}
+    explicit manager(detail::channel_state<T, Layout>& state) noexcept : state_(&state) {}
 
-    detail::channel_state<T>* state_;
+    detail::channel_state<T, Layout>* state_;
 };
 
 }  // namespace heph::inbox

@@ -23,10 +23,10 @@ using detail::last_word;
 class observer {
 public:
     /// Observes a channel. *Requires*: the caller keeps it alive, as a sender for one.
-    template <typename T>
-    [[nodiscard]] static observer of(detail::channel_state<T>& state) noexcept {
+    template <typename T, typename Layout>
+    [[nodiscard]] static observer of(detail::channel_state<T, Layout>& state) noexcept {
         return observer(state, [](detail::channel_core& core) noexcept {
-            static_cast<detail::channel_state<T>&>(core).free();
+            static_cast<detail::channel_state<T, Layout>&>(core).free();
         });
     }
 

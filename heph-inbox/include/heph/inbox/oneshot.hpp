@@ -29,21 +29,19 @@
 #include <utility>
 
 #include <heph/inbox/assert.hpp>
-#include <heph/inbox/detail/channel_state.hpp>
+#include <heph/inbox/detail/cell.hpp>
+#include <heph/inbox/detail/environment.hpp>
 #include <heph/inbox/detail/parker.hpp>
 #include <heph/inbox/errors.hpp>
 #include <heph/inbox/future.hpp>
+#include <heph/inbox/fwd.hpp>
 
 namespace heph::inbox {
-
-template <typename T>
-class oneshot_sender;
-template <typename T>
-class oneshot_receiver;
 
 namespace detail {
 
 /// The part of a one-shot channel that does not depend on its type.
+template <typename Environment>
 class oneshot_core {
 public:
     static constexpr std::uint32_t value_bit = 1;
@@ -71,10 +69,12 @@ public:
         std::uint32_t now = load();
         if ((now & done) != 0) { return true; }
         if ((now & waits) != 0) {
+            Environment::reads(&mine);
             if (mine.will_wake(who)) { return false; }
             now = clear(waits);
             if ((now & done) != 0) { return true; }  // Invariant 2.
         }
+        Environment::writes(&mine);
         mine = who;
         return (set(waits) & done) != 0;
     }
@@ -82,24 +82,36 @@ public:
     /// Takes a waker back, unless the other side may be waking it.
     void stop_waiting(waker& mine, std::uint32_t waits, std::uint32_t done) noexcept {
         const std::uint32_t before = clear(waits);
-        if ((before & waits) != 0 && (before & done) == 0) { mine = waker(); }
+        if ((before & waits) != 0 && (before & done) == 0) {
+            Environment::writes(&mine);
+            mine = waker();
+        }
     }
 
     waker sender_waker;
     waker receiver_waker;
 
 private:
-    std::atomic<std::uint32_t> state_ = 0;
+    typename Environment::template atomic<std::uint32_t> state_ = 0;
 };
 
 /// A one-shot channel with room for its value.
-template <typename T>
-class oneshot_state : public oneshot_core {
+template <typename T, typename Environment>
+class oneshot_state : public oneshot_core<Environment> {
     static_assert(check_message_type<T>());
+    using core = oneshot_core<Environment>;
 
 public:
-    void put(T&& value) noexcept { std::construct_at(&value_, std::move(value)); }
+    [[nodiscard]] static oneshot_state* make() {
+        return ::new (Environment::allocate(sizeof(oneshot_state), alignment)) oneshot_state();
+    }
+
+    void put(T&& value) noexcept {
+        Environment::writes(&value_);
+        std::construct_at(&value_, std::move(value));
+    }
     T take() noexcept {
+        Environment::writes(&value_);
         T taken(std::move(value_));
         std::destroy_at(&value_);
         return taken;
@@ -107,25 +119,41 @@ public:
 
     /// Ends the sender's part, after it set `sender_gone` and, with a value, `value_bit`.
     void leave_sender(std::uint32_t before) noexcept {
-        if ((before & receiver_waits) != 0) { receiver_waker.wake(); }
-        if ((set(sender_left) & receiver_left) != 0) { delete this; }
+        if ((before & core::receiver_waits) != 0) {
+            Environment::reads(&this->receiver_waker);
+            this->receiver_waker.wake();
+        }
+        if ((this->set(core::sender_left) & core::receiver_left) != 0) { free(); }
     }
 
     /// Ends the receiver's part.
     void leave_receiver() noexcept {
-        stop_waiting(receiver_waker, receiver_waits, sender_gone);
-        const std::uint32_t before = set(receiver_gone);
-        if ((before & value_bit) != 0) { std::destroy_at(&value_); }
-        if ((before & sender_waits) != 0) { sender_waker.wake(); }
-        if ((set(receiver_left) & sender_left) != 0) { delete this; }
+        this->stop_waiting(this->receiver_waker, core::receiver_waits, core::sender_gone);
+        const std::uint32_t before = this->set(core::receiver_gone);
+        if ((before & core::value_bit) != 0) {
+            Environment::writes(&value_);
+            std::destroy_at(&value_);
+        }
+        if ((before & core::sender_waits) != 0) {
+            Environment::reads(&this->sender_waker);
+            this->sender_waker.wake();
+        }
+        if ((this->set(core::receiver_left) & core::sender_left) != 0) { free(); }
     }
+
+private:
+    static constexpr std::align_val_t alignment{alignof(T) > alignof(core) ? alignof(T)
+                                                                           : alignof(core)};
 
     oneshot_state() noexcept {}  // NOLINT(modernize-use-equals-default): the value is not built.
     oneshot_state(const oneshot_state&) = delete;
     oneshot_state& operator=(const oneshot_state&) = delete;
-
-private:
     ~oneshot_state() {}  // NOLINT(modernize-use-equals-default): who owns the value destroys it.
+
+    void free() noexcept {
+        this->~oneshot_state();
+        Environment::deallocate(this, alignment);
+    }
 
     union {
         T value_;
@@ -138,7 +166,7 @@ private:
 ///
 /// *Cancellation*: leaves nothing behind.
 /// *Lifetime*: the sender must outlive it, unsent and unmoved.
-template <typename T>
+template <typename T, typename Environment>
 class [[nodiscard]] oneshot_closed_future {
 public:
     using value_type = void;
@@ -159,13 +187,14 @@ public:
     }
 
 private:
-    friend class oneshot_sender<T>;
-    using core = detail::oneshot_core;
+    friend class oneshot_sender<T, Environment>;
+    using core = detail::oneshot_core<Environment>;
     static constexpr auto gone = core::receiver_gone;
 
-    explicit oneshot_closed_future(detail::oneshot_state<T>& state) noexcept : state_(&state) {}
+    explicit oneshot_closed_future(detail::oneshot_state<T, Environment>& state) noexcept
+        : state_(&state) {}
 
-    detail::oneshot_state<T>* state_;
+    detail::oneshot_state<T, Environment>* state_;
     bool waits_ = false;
 };
 
@@ -174,7 +203,7 @@ private:
 /// A sender that was moved from, or that has sent, may only be destroyed or assigned to.
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
-template <typename T>
+template <typename T, typename Environment>
 class oneshot_sender {
 public:
     oneshot_sender(oneshot_sender&& other) noexcept
@@ -213,19 +242,20 @@ public:
     }
 
     /// Is ready when the receiver is gone, so that nobody wants the value any more.
-    [[nodiscard]] oneshot_closed_future<T> closed() noexcept {
-        return oneshot_closed_future<T>(*state_);
+    [[nodiscard]] oneshot_closed_future<T, Environment> closed() noexcept {
+        return oneshot_closed_future<T, Environment>(*state_);
     }
 
 private:
-    friend class oneshot_receiver<T>;
-    template <typename U>
-    friend std::pair<oneshot_sender<U>, oneshot_receiver<U>> oneshot();
-    using core = detail::oneshot_core;
+    friend class oneshot_receiver<T, Environment>;
+    template <typename U, typename E>
+    friend std::pair<oneshot_sender<U, E>, oneshot_receiver<U, E>> oneshot();
+    using core = detail::oneshot_core<Environment>;
 
-    explicit oneshot_sender(detail::oneshot_state<T>& state) noexcept : state_(&state) {}
+    explicit oneshot_sender(detail::oneshot_state<T, Environment>& state) noexcept
+        : state_(&state) {}
 
-    detail::oneshot_state<T>* state_;
+    detail::oneshot_state<T, Environment>* state_;
 };
 
 /// Gives the value. Made by `oneshot_receiver::recv`. Empty when the sender is gone, or the value
@@ -233,7 +263,7 @@ private:
 ///
 /// *Cancellation*: loses nothing.
 /// *Lifetime*: the receiver must outlive it, and stay where it is.
-template <typename T>
+template <typename T, typename Environment>
 class [[nodiscard]] oneshot_recv_future {
 public:
     using value_type = std::optional<T>;
@@ -254,28 +284,28 @@ public:
     }
 
 private:
-    friend class oneshot_receiver<T>;
-    explicit oneshot_recv_future(oneshot_receiver<T>& from) noexcept : from_(&from) {}
+    friend class oneshot_receiver<T, Environment>;
+    explicit oneshot_recv_future(oneshot_receiver<T, Environment>& from) noexcept : from_(&from) {}
 
-    oneshot_receiver<T>* from_;
+    oneshot_receiver<T, Environment>* from_;
     bool waits_ = false;
 };
 
 /// Gives the value, and owns the receiver. Made by `oneshot_receiver::recv_once`.
 ///
 /// *Cancellation*: drops the receiver; the sender learns of it.
-template <typename T>
+template <typename T, typename Environment>
 class [[nodiscard]] oneshot_recv_once_future {
 public:
     using value_type = std::optional<T>;
 
-    explicit oneshot_recv_once_future(oneshot_receiver<T>&& from) noexcept
+    explicit oneshot_recv_once_future(oneshot_receiver<T, Environment>&& from) noexcept
         : from_(std::move(from)) {}
 
     polled<value_type> poll(const waker& who) noexcept { return from_.poll(who); }
 
 private:
-    oneshot_receiver<T> from_;
+    oneshot_receiver<T, Environment> from_;
 };
 
 /// Receives one value.
@@ -283,7 +313,7 @@ private:
 /// A moved-from receiver may only be destroyed or assigned to.
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
-template <typename T>
+template <typename T, typename Environment>
 class oneshot_receiver {
 public:
     oneshot_receiver(oneshot_receiver&& other) noexcept
@@ -308,26 +338,26 @@ public:
     }
 
     /// Takes the value once it is there; empty when the sender went without sending.
-    [[nodiscard]] oneshot_recv_future<T> recv() noexcept {
+    [[nodiscard]] oneshot_recv_future<T, Environment> recv() noexcept {
         static_assert(detail::check_awaited_type<T>());
-        return oneshot_recv_future<T>(*this);
+        return oneshot_recv_future<T, Environment>(*this);
     }
 
     /// Takes like `recv`; the future owns the receiver.
-    [[nodiscard]] oneshot_recv_once_future<T> recv_once() && noexcept {
+    [[nodiscard]] oneshot_recv_once_future<T, Environment> recv_once() && noexcept {
         static_assert(detail::check_awaited_type<T>());
-        return oneshot_recv_once_future<T>(std::move(*this));
+        return oneshot_recv_once_future<T, Environment>(std::move(*this));
     }
 
     /// Takes like `recv`, and blocks the thread meanwhile.
     [[nodiscard]] std::optional<T> recv_blocking() {
-        oneshot_recv_future<T> receiving(*this);
-        return detail::wait_for(receiving).value();
+        oneshot_recv_future<T, Environment> receiving(*this);
+        return detail::wait_for<Environment>(receiving).value();
     }
 
     /// Makes a new sender for another value, in the same memory.
     /// *Errors*: `in_use` while the old sender is there, or its value was not received.
-    [[nodiscard]] std::expected<oneshot_sender<T>, reset_error> try_reset() noexcept {
+    [[nodiscard]] std::expected<oneshot_sender<T, Environment>, reset_error> try_reset() noexcept {
         const std::uint32_t now = state_->load();
         if ((now & core::sender_left) == 0 || (now & core::value_bit) != 0) {
             return std::unexpected(reset_error::in_use);
@@ -336,7 +366,7 @@ public:
         state_->receiver_waker = waker();
         state_->clear(core::sender_gone | core::sender_left | core::receiver_waits |
                       core::sender_waits);
-        return oneshot_sender<T>(*state_);
+        return oneshot_sender<T, Environment>(*state_);
     }
 
     /// Tells whether there is a sender.
@@ -345,13 +375,14 @@ public:
     }
 
 private:
-    friend class oneshot_recv_future<T>;
-    friend class oneshot_recv_once_future<T>;
-    template <typename U>
-    friend std::pair<oneshot_sender<U>, oneshot_receiver<U>> oneshot();
-    using core = detail::oneshot_core;
+    friend class oneshot_recv_future<T, Environment>;
+    friend class oneshot_recv_once_future<T, Environment>;
+    template <typename U, typename E>
+    friend std::pair<oneshot_sender<U, E>, oneshot_receiver<U, E>> oneshot();
+    using core = detail::oneshot_core<Environment>;
 
-    explicit oneshot_receiver(detail::oneshot_state<T>& state) noexcept : state_(&state) {}
+    explicit oneshot_receiver(detail::oneshot_state<T, Environment>& state) noexcept
+        : state_(&state) {}
 
     T take() noexcept {
         state_->clear(core::value_bit);
@@ -373,15 +404,16 @@ private:
         state_->stop_waiting(state_->receiver_waker, core::receiver_waits, core::sender_gone);
     }
 
-    detail::oneshot_state<T>* state_;
+    detail::oneshot_state<T, Environment>* state_;
 };
 
 /// Makes a channel for one value.
 /// *Errors*: throws `std::bad_alloc`.
-template <typename T>
-[[nodiscard]] std::pair<oneshot_sender<T>, oneshot_receiver<T>> oneshot() {
-    auto& state = *new detail::oneshot_state<T>();
-    return {oneshot_sender<T>(state), oneshot_receiver<T>(state)};
+template <typename T, typename Environment = detail::standard_environment>
+[[nodiscard]] std::pair<oneshot_sender<T, Environment>, oneshot_receiver<T, Environment>>
+oneshot() {
+    auto& state = *detail::oneshot_state<T, Environment>::make();
+    return {oneshot_sender<T, Environment>(state), oneshot_receiver<T, Environment>(state)};
 }
 
 }  // namespace heph::inbox

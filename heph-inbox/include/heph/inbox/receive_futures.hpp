@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -15,7 +16,7 @@ namespace heph::inbox {
 namespace detail {
 
 /// What the futures of a receiver share: who waits leaves nothing behind.
-template <typename T>
+template <typename T, typename Layout>
 class receive_future_base {
 public:
     /// Moves a future that was not polled yet.
@@ -25,10 +26,19 @@ public:
     receive_future_base& operator=(receive_future_base&&) = delete;
 
 protected:
-    explicit receive_future_base(receiver<T>& from) noexcept : from_(&from) {}
-    ~receive_future_base() = default;
+    explicit receive_future_base(receiver<T, Layout>& from) noexcept : from_(&from) {}
+    ~receive_future_base() {
+        if (waits_) { from_->state_->forget_receiver(); }
+    }
 
-    receiver<T>* from_;
+    // Asks for a message, and leaves the waker when there is none yet.
+    [[nodiscard]] readiness poll_ready(const waker& who) noexcept {
+        const auto now = from_->poll_ready(who);
+        waits_ = now == readiness::nothing_yet;
+        return now;
+    }
+
+    receiver<T, Layout>* from_;
     bool waits_ = false;  // Whether the channel may have our waker.
 };
 
@@ -38,56 +48,48 @@ protected:
 ///
 /// *Cancellation*: loses nothing: a message stays in the channel until a poll gives it.
 /// *Lifetime*: the receiver must outlive it, and stay where it is.
-template <typename T>
-class [[nodiscard]] recv_future : detail::receive_future_base<T> {
+template <typename T, typename Layout>
+class [[nodiscard]] recv_future : detail::receive_future_base<T, Layout> {
 public:
     using value_type = std::optional<T>;
 
     recv_future(recv_future&& other) noexcept = default;
-    ~recv_future() {
-        if (this->waits_) { this->from_->state_->forget_receiver(); }
-    }
 
     polled<value_type> poll(const waker& who) noexcept {
-        const auto now = this->from_->poll_ready(who);
-        this->waits_ = now == detail::readiness::nothing_yet;
-        if (this->waits_) { return pending; }
+        const auto now = this->poll_ready(who);
+        if (now == detail::readiness::nothing_yet) { return pending; }
         if (now == detail::readiness::disconnected) { return polled<value_type>(std::nullopt); }
         return this->from_->template take<polled<value_type>>(std::in_place, std::in_place);
     }
 
 private:
-    friend class receiver<T>;
-    using detail::receive_future_base<T>::receive_future_base;
+    friend class receiver<T, Layout>;
+    using detail::receive_future_base<T, Layout>::receive_future_base;
 };
 
 /// Gives all messages that are there, once there are some. Made by `receiver::recv_many`.
 ///
 /// *Cancellation*: loses nothing: messages stay in the channel until a poll takes them.
 /// *Lifetime*: the receiver, and the vector, must outlive it, and stay where they are.
-template <typename T>
-class [[nodiscard]] recv_many_future : detail::receive_future_base<T> {
+template <typename T, typename Layout>
+class [[nodiscard]] recv_many_future : detail::receive_future_base<T, Layout> {
 public:
     using value_type = std::size_t;
 
     recv_many_future(recv_many_future&& other) noexcept = default;
-    ~recv_many_future() {
-        if (this->waits_) { this->from_->state_->forget_receiver(); }
-    }
 
     polled<value_type> poll(const waker& who) {
-        const auto now = this->from_->poll_ready(who);
-        this->waits_ = now == detail::readiness::nothing_yet;
-        if (this->waits_) { return pending; }
+        const auto now = this->poll_ready(who);
+        if (now == detail::readiness::nothing_yet) { return pending; }
         if (now == detail::readiness::disconnected) { return value_type{0}; }
         return this->from_->try_recv_many(*out_, limit_);
     }
 
 private:
-    friend class receiver<T>;
+    friend class receiver<T, Layout>;
 
-    recv_many_future(receiver<T>& from, std::vector<T>& out, std::size_t limit) noexcept
-        : detail::receive_future_base<T>(from), out_(&out), limit_(limit) {
+    recv_many_future(receiver<T, Layout>& from, std::vector<T>& out, std::size_t limit) noexcept
+        : detail::receive_future_base<T, Layout>(from), out_(&out), limit_(limit) {
         HEPH_ASSERT(limit != 0);
     }
 
@@ -95,65 +97,112 @@ private:
     std::size_t limit_;
 };
 
+/// Gives all messages that are there, as many as there is room for, once there are some. Made by
+/// `receiver::recv_many`.
+///
+/// *Cancellation*: loses nothing: messages stay in the channel until a poll takes them.
+/// *Lifetime*: the receiver, and the span, must outlive it, and stay where they are.
+template <typename T, typename Layout>
+class [[nodiscard]] recv_span_future : detail::receive_future_base<T, Layout> {
+public:
+    using value_type = std::size_t;
+
+    recv_span_future(recv_span_future&& other) noexcept = default;
+
+    polled<value_type> poll(const waker& who) noexcept {
+        const auto now = this->poll_ready(who);
+        if (now == detail::readiness::nothing_yet) { return pending; }
+        if (now == detail::readiness::disconnected) { return value_type{0}; }
+        return this->from_->try_recv_many(out_);
+    }
+
+private:
+    friend class receiver<T, Layout>;
+
+    recv_span_future(receiver<T, Layout>& from, std::span<T> out) noexcept
+        : detail::receive_future_base<T, Layout>(from), out_(out) {
+        HEPH_ASSERT(!out.empty());
+    }
+
+    std::span<T> out_;
+};
+
 /// Shows the next message. Made by `receiver::peek`.
 ///
 /// *Cancellation*: changes nothing.
 /// *Lifetime*: the receiver must outlive it, and stay where it is.
-template <typename T>
-class [[nodiscard]] peek_future : detail::receive_future_base<T> {
+template <typename T, typename Layout>
+class [[nodiscard]] peek_future : detail::receive_future_base<T, Layout> {
 public:
     using value_type = T*;
 
     peek_future(peek_future&& other) noexcept = default;
-    ~peek_future() {
-        if (this->waits_) { this->from_->state_->forget_receiver(); }
-    }
 
     polled<value_type> poll(const waker& who) noexcept {
-        const auto now = this->from_->poll_ready(who);
-        this->waits_ = now == detail::readiness::nothing_yet;
-        if (this->waits_) { return pending; }
+        const auto now = this->poll_ready(who);
+        if (now == detail::readiness::nothing_yet) { return pending; }
         if (now == detail::readiness::disconnected) { return value_type{nullptr}; }
-        return &this->from_->state_->at(this->from_->position_);
+        return &this->from_->state_->next(this->from_->place_);
     }
 
 private:
-    friend class receiver<T>;
-    using detail::receive_future_base<T>::receive_future_base;
+    friend class receiver<T, Layout>;
+    using detail::receive_future_base<T, Layout>::receive_future_base;
 };
 
-template <typename T>
-recv_future<T> receiver<T>::recv() noexcept {
+template <typename T, typename Layout>
+recv_future<T, Layout> receiver<T, Layout>::recv() noexcept {
     static_assert(detail::check_awaited_type<T>());
-    return recv_future<T>(*this);
+    return recv_future<T, Layout>(*this);
 }
 
-template <typename T>
-recv_many_future<T> receiver<T>::recv_many(std::vector<T>& out, std::size_t limit) noexcept {
-    return recv_many_future<T>(*this, out, limit);
+template <typename T, typename Layout>
+recv_many_future<T, Layout> receiver<T, Layout>::recv_many(std::vector<T>& out,
+                                                           std::size_t limit) noexcept {
+    return recv_many_future<T, Layout>(*this, out, limit);
 }
 
-template <typename T>
-peek_future<T> receiver<T>::peek() noexcept {
-    return peek_future<T>(*this);
+template <typename T, typename Layout>
+recv_span_future<T, Layout> receiver<T, Layout>::recv_many(std::span<T> out) noexcept {
+    return recv_span_future<T, Layout>(*this, out);
 }
 
-template <typename T>
-std::optional<T> receiver<T>::recv_blocking() {
-    recv_future<T> receiving(*this);
-    return detail::wait_for(receiving).value();
+template <typename T, typename Layout>
+peek_future<T, Layout> receiver<T, Layout>::peek() noexcept {
+    return peek_future<T, Layout>(*this);
 }
 
-template <typename T>
+template <typename T, typename Layout>
+std::optional<T> receiver<T, Layout>::recv_blocking() {
+    recv_future<T, Layout> receiving(*this);
+    return detail::wait_for<environment>(receiving).value();
+}
+
+template <typename T, typename Layout>
 template <typename Clock, typename Duration>
-std::expected<T, recv_error> receiver<T>::recv_blocking(
+std::expected<T, recv_error> receiver<T, Layout>::recv_blocking(
     const std::chrono::time_point<Clock, Duration>& deadline) {
-    recv_future<T> receiving(*this);
-    auto polled = detail::wait_until(receiving, deadline);
+    recv_future<T, Layout> receiving(*this);
+    auto polled = detail::wait_until<environment>(receiving, deadline);
     if (!polled.is_ready()) { return std::unexpected(recv_error::empty); }
     std::optional<T> received = std::move(polled).value();
     if (!received) { return std::unexpected(recv_error::disconnected); }
     return *std::move(received);
+}
+
+template <typename T, typename Layout>
+std::size_t receiver<T, Layout>::recv_many_blocking(std::span<T> out) {
+    recv_span_future<T, Layout> receiving(*this, out);
+    return detail::wait_for<environment>(receiving).value();
+}
+
+template <typename T, typename Layout>
+template <typename Clock, typename Duration>
+std::size_t receiver<T, Layout>::recv_many_blocking(
+    std::span<T> out, const std::chrono::time_point<Clock, Duration>& deadline) {
+    recv_span_future<T, Layout> receiving(*this, out);
+    auto polled = detail::wait_until<environment>(receiving, deadline);
+    return polled.is_ready() ? polled.value() : 0;
 }
 
 }  // namespace heph::inbox

@@ -15,22 +15,19 @@
 #include <heph/inbox/detail/channel_state.hpp>
 #include <heph/inbox/detail/parker.hpp>
 #include <heph/inbox/errors.hpp>
+#include <heph/inbox/fwd.hpp>
 #include <heph/inbox/join_future.hpp>
 #include <heph/inbox/sender.hpp>
 
 namespace heph::inbox {
 
-template <typename T>
-class recv_future;
-template <typename T>
-class recv_many_future;
-template <typename T>
-class peek_future;
-
 namespace detail {
 
 /// What waiting for a message comes to.
 enum class readiness : std::uint8_t { message, nothing_yet, disconnected };
+
+template <typename T, typename Layout>
+class receive_future_base;
 
 }  // namespace detail
 
@@ -42,15 +39,15 @@ enum class readiness : std::uint8_t { message, nothing_yet, disconnected };
 /// assigned to.
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
-template <typename T>
+template <typename T, typename Layout>
 class receiver {
 public:
     receiver(receiver&& other) noexcept
-        : state_(std::exchange(other.state_, nullptr)), position_(other.position_) {}
+        : state_(std::exchange(other.state_, nullptr)), place_(other.place_) {}
     receiver& operator=(receiver&& other) noexcept {
         receiver old(std::move(*this));
         state_ = std::exchange(other.state_, nullptr);
-        position_ = other.position_;
+        place_ = other.place_;
         return *this;
     }
     ~receiver() {
@@ -61,10 +58,10 @@ public:
     /// *Errors*: `empty`, also while the sender of the next message is half-way through its send;
     /// `disconnected` once everything was received and no sender is left.
     [[nodiscard]] std::expected<T, recv_error> try_recv() noexcept {
-        if (!has_message()) [[unlikely]] {
-            if (state_->has_senders()) { return std::unexpected(recv_error::empty); }
+        if (!state_->has_message(place_)) [[unlikely]] {
+            if (!is_over()) { return std::unexpected(recv_error::empty); }
             // The last sender may have sent just before it went.
-            if (!has_message()) { return std::unexpected(recv_error::disconnected); }
+            if (!state_->has_message(place_)) { return std::unexpected(recv_error::disconnected); }
         }
         return take<std::expected<T, recv_error>>(std::in_place);
     }
@@ -75,28 +72,29 @@ public:
         static_assert(std::is_nothrow_move_assignable_v<T>,
                       "to receive into a span, a message's move assignment must be noexcept");
         std::size_t count = 0;
-        for (; count < out.size() && has_message(); ++count) {
-            out[count] = std::move(state_->at(position_));
-            release();
+        for (; count < out.size() && state_->has_message(place_); ++count) {
+            out[count] = std::move(state_->next(place_));
+            state_->release(place_);
         }
-        if (count != 0) { state_->wake_waiting_sender(); }
+        if (count != 0) { state_->tell_senders(place_); }
         return count;
     }
 
     /// Takes what is there, at most `limit` messages, and appends it to `out`. Gives how many.
-    /// *Errors*: `std::bad_alloc` when `out` cannot grow; what was received until then is in it.
+    /// *Errors*: `std::bad_alloc` when `out` cannot grow; what was received until then is in it,
+    /// and what was not is still in the channel.
     std::size_t try_recv_many(std::vector<T>& out, std::size_t limit) {
         std::size_t count = 0;
         struct tell_senders {  // Also when `out` cannot grow.
             receiver& self;
             std::size_t& count;
             ~tell_senders() {
-                if (count != 0) { self.state_->wake_waiting_sender(); }
+                if (count != 0) { self.state_->tell_senders(self.place_); }
             }
         } const tell{*this, count};
-        for (; count < limit && has_message(); ++count) {
-            out.push_back(std::move(state_->at(position_)));
-            release();
+        for (; count < limit && state_->has_message(place_); ++count) {
+            out.push_back(std::move(state_->next(place_)));
+            state_->release(place_);
         }
         return count;
     }
@@ -105,24 +103,34 @@ public:
     /// *Errors*: as `try_recv`.
     /// *Lifetime*: the pointer is good until the message is received.
     [[nodiscard]] std::expected<T*, recv_error> try_peek() noexcept {
-        if (!has_message()) {
-            if (state_->has_senders()) { return std::unexpected(recv_error::empty); }
-            if (!has_message()) { return std::unexpected(recv_error::disconnected); }
+        if (!state_->has_message(place_)) {
+            if (!is_over()) { return std::unexpected(recv_error::empty); }
+            if (!state_->has_message(place_)) { return std::unexpected(recv_error::disconnected); }
         }
-        return &state_->at(position_);
+        return &state_->next(place_);
     }
+
+    /// Shows the message that comes `ahead` messages after the next one, or null when it is not
+    /// there yet. `try_peek_at(0)` is the next one. Otherwise as `try_peek`.
+    [[nodiscard]] T* try_peek_at(std::size_t ahead) noexcept { return state_->peek(place_, ahead); }
 
     /// Takes the next message once there is one: `std::optional<T>`, empty when everything was
     /// received and no sender is left.
-    [[nodiscard]] recv_future<T> recv() noexcept;
+    [[nodiscard]] recv_future<T, Layout> recv() noexcept;
 
     /// Waits for a message, then appends all that is there to `out`, at most `limit`. Gives how
     /// many; 0 when everything was received and no sender is left. *Requires*: `limit` is not 0.
-    [[nodiscard]] recv_many_future<T> recv_many(std::vector<T>& out, std::size_t limit) noexcept;
+    [[nodiscard]] recv_many_future<T, Layout> recv_many(std::vector<T>& out,
+                                                        std::size_t limit) noexcept;
+
+    /// Waits for a message, then assigns all that is there to the elements of `out`, as many as it
+    /// has room for. Gives how many; 0 when everything was received and no sender is left.
+    /// *Requires*: `out` is not empty.
+    [[nodiscard]] recv_span_future<T, Layout> recv_many(std::span<T> out) noexcept;
 
     /// Shows the next message once there is one, as `try_peek`: a pointer, null when everything was
     /// received and no sender is left.
-    [[nodiscard]] peek_future<T> peek() noexcept;
+    [[nodiscard]] peek_future<T, Layout> peek() noexcept;
 
     /// Takes like `recv`, and blocks the thread meanwhile.
     [[nodiscard]] std::optional<T> recv_blocking();
@@ -133,16 +141,27 @@ public:
     [[nodiscard]] std::expected<T, recv_error> recv_blocking(
         const std::chrono::time_point<Clock, Duration>& deadline);
 
+    /// Takes like `recv_many`, and blocks the thread until there is a message.
+    [[nodiscard]] std::size_t recv_many_blocking(std::span<T> out);
+
+    /// Takes like `recv_many_blocking`, but waits no longer than until `deadline`. Gives 0, too,
+    /// when no message came in time.
+    template <typename Clock, typename Duration>
+    [[nodiscard]] std::size_t recv_many_blocking(
+        std::span<T> out, const std::chrono::time_point<Clock, Duration>& deadline);
+
     /// Is ready when no sender is left. What they sent may still be there.
-    [[nodiscard]] join_future join() noexcept { return join_future(*state_, side::senders); }
+    [[nodiscard]] auto join() noexcept {
+        return basic_join_future<environment>(*state_, side::senders);
+    }
 
     /// Tells whether there is a sender.
     [[nodiscard]] bool is_connected() const noexcept { return state_->has_senders(); }
 
     /// Makes a sender, also when none was left.
-    [[nodiscard]] sender<T> new_sender() const noexcept {
+    [[nodiscard]] sender<T, Layout> new_sender() const noexcept {
         state_->add_sender();
-        return sender<T>(*state_);
+        return sender<T, Layout>(*state_);
     }
 
     /// Tells how many messages the channel holds at most.
@@ -151,61 +170,62 @@ public:
     [[nodiscard]] channel_id id() const noexcept { return channel_id(state_); }
 
 private:
-    friend class manager<T>;
+    friend class manager<T, Layout>;
     friend struct detail::access;
-    friend class recv_future<T>;
-    friend class recv_many_future<T>;
-    friend class peek_future<T>;
+    friend class detail::receive_future_base<T, Layout>;
+    friend class recv_future<T, Layout>;
+    friend class recv_many_future<T, Layout>;
+    friend class recv_span_future<T, Layout>;
+    friend class peek_future<T, Layout>;
+    using environment = typename Layout::environment;
 
     // Takes over a receiver that was counted already.
-    receiver(detail::channel_state<T>& state, std::uint64_t position) noexcept
-        : state_(&state), position_(position) {}
+    receiver(detail::channel_state<T, Layout>& state, std::uint64_t position) noexcept
+        : state_(&state), place_(state.cursor_from(position)) {}
 
-    [[nodiscard]] bool has_message() const noexcept { return state_->is_published(position_); }
-
-    // Ends the life of the message that was moved from, and gives its room to the senders.
-    void release() noexcept {
-        state_->destroy(position_);
-        state_->release_slot(position_);
-        ++position_;
+    // Tells whether no sender is left. The question is cheap as long as there are some.
+    [[nodiscard]] bool is_over() const noexcept {
+        return state_->senders_may_be_gone(place_) && !state_->has_senders();
     }
 
     // Gives the next message in a `Result`. A function by itself, so that g++ builds the result in
     // its place: copying it there costs as much as all the rest.
     template <typename Result, typename... InPlace>
     [[nodiscard]] Result take(InPlace... in_place) noexcept {
-        Result taken(in_place..., std::move(state_->at(position_)));
-        release();
-        state_->wake_waiting_sender();
+        detail::channel_state<T, Layout>& state = *state_;
+        Result taken(in_place..., std::move(state.next(place_)));
+        state.release(place_);
+        state.tell_senders(place_);
         return taken;
     }
 
     [[nodiscard]] detail::readiness poll_ready(const waker& who) noexcept {
-        if (has_message()) { return detail::readiness::message; }
-        if (state_->park_receiver(position_, who)) {
+        if (state_->has_message(place_)) { return detail::readiness::message; }
+        if (state_->park_receiver(place_.position, who)) {
             // Invariant 5: a sender is half-way through sending this very message.
-            for (detail::backoff waiting; !waiting.exhausted(); waiting.wait()) {
-                if (has_message()) { return detail::readiness::message; }
+            for (detail::backoff<environment> waiting; !waiting.exhausted(); waiting.wait()) {
+                if (state_->has_message(place_)) { return detail::readiness::message; }
             }
             who.wake();
             return detail::readiness::nothing_yet;
         }
         if (state_->has_senders()) { return detail::readiness::nothing_yet; }
         // The last sender may have sent just before it went.
-        return has_message() ? detail::readiness::message : detail::readiness::disconnected;
+        return state_->has_message(place_) ? detail::readiness::message
+                                           : detail::readiness::disconnected;
     }
 
     void leave() noexcept {
         state_->forget_receiver();
-        state_->save_position(position_);
+        state_->save_position(place_.position);
         if (state_->drop_receiver()) {
-            state_->close(position_);
+            state_->close(place_.position);
             if (state_->drop_hold()) { state_->free(); }
         }
     }
 
-    detail::channel_state<T>* state_;
-    std::uint64_t position_;  // Of the next message.
+    detail::channel_state<T, Layout>* state_;
+    detail::cursor place_;
 };
 
 }  // namespace heph::inbox

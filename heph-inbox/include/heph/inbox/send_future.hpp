@@ -1,19 +1,19 @@
 #pragma once
 
-// A send that waits for room.
+// Sends that wait for room.
 
+#include <cstddef>
 #include <expected>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include <heph/inbox/detail/channel_state.hpp>
 #include <heph/inbox/errors.hpp>
 #include <heph/inbox/future.hpp>
+#include <heph/inbox/fwd.hpp>
 
 namespace heph::inbox {
-
-template <typename T>
-class sender;
 
 /// Sends a message once there is room for it. Made by `sender::send`.
 ///
@@ -23,7 +23,7 @@ class sender;
 /// *Cancellation*: a dropped send was not sent; its message is destroyed, its place goes to the
 /// next one.
 /// *Lifetime*: the sender must outlive it.
-template <typename T>
+template <typename T, typename Layout>
 class [[nodiscard]] send_future {
 public:
     using value_type = std::expected<void, send_error<T>>;
@@ -41,7 +41,7 @@ public:
     /// Sends, or takes or keeps a place in the queue.
     polled<value_type> poll(const waker& who) noexcept {
         HEPH_ASSERT(message_.has_value());
-        detail::claim claimed{detail::claim_result::full, false, 0};
+        detail::claim claimed{detail::claim_result::full, false, 0, 0};
         if (!waited_ && !state_->senders_wait()) { claimed = state_->try_claim(); }
         if (claimed.result == detail::claim_result::full) {
             waited_ = true;
@@ -65,9 +65,9 @@ public:
     }
 
 private:
-    friend class sender<T>;
+    friend class sender<T, Layout>;
 
-    send_future(detail::channel_state<T>& state, T&& message) noexcept
+    send_future(detail::channel_state<T, Layout>& state, T&& message) noexcept
         : state_(&state), message_(std::move(message)) {}
 
     T take() noexcept {
@@ -76,8 +76,80 @@ private:
         return taken;
     }
 
-    detail::channel_state<T>* state_;
+    detail::channel_state<T, Layout>* state_;
     std::optional<T> message_;
+    detail::wait_node node_;
+    bool waited_ = false;  // Whether `node_` may be in the queue.
+};
+
+/// Sends a span of messages, in order, as there is room for them. Made by `sender::send_many`.
+///
+/// It keeps its place until the last one is sent: no other send of this channel comes in between,
+/// but those that were waiting before. It gives how many were sent: all, or fewer when the
+/// receiver is gone.
+///
+/// *Cancellation*: `sent` tells how many messages went; the others stay in the span.
+/// *Lifetime*: the sender and the span must outlive it.
+template <typename T, typename Layout>
+class [[nodiscard]] send_many_future {
+public:
+    using value_type = std::size_t;
+
+    /// Moves a future that was not polled yet.
+    send_many_future(send_many_future&& other) noexcept
+        : state_(other.state_), messages_(other.messages_), sent_(other.sent_) {
+        HEPH_ASSERT(!other.waited_);
+    }
+    send_many_future& operator=(send_many_future&&) = delete;
+    ~send_many_future() {
+        if (waited_) { state_->forget_waiting_sender(node_); }
+    }
+
+    /// Sends what there is room for, and takes or keeps a place in the queue for the rest.
+    polled<value_type> poll(const waker& who) noexcept {
+        while (sent_ < messages_.size()) {
+            detail::claim claimed{detail::claim_result::full, false, 0, 0};
+            if (!waited_ && !state_->senders_wait()) {
+                // Only if all fit: the rest could not keep its place.
+                claimed = state_->try_claim_many(left(), left());
+            }
+            if (claimed.result == detail::claim_result::full) {
+                waited_ = true;
+                claimed = state_->claim_or_wait(node_, who, left());
+                if (claimed.result == detail::claim_result::full) { return pending; }
+            }
+            if (claimed.result == detail::claim_result::closed) {
+                waited_ = false;
+                break;
+            }
+            if (claimed.count == left()) { waited_ = false; }
+            T* next = messages_.data() + sent_;
+            sent_ += claimed.count;
+            state_->put_many(claimed, [&next]() noexcept -> T&& { return std::move(*next++); });
+        }
+        return sent_;
+    }
+
+    /// Tells how many messages were sent until now.
+    [[nodiscard]] std::size_t sent() const noexcept { return sent_; }
+
+    /// Gives up, and gives the number of messages that were sent.
+    std::size_t cancel() && noexcept {
+        if (std::exchange(waited_, false)) { state_->forget_waiting_sender(node_); }
+        return sent_;
+    }
+
+private:
+    friend class sender<T, Layout>;
+
+    send_many_future(detail::channel_state<T, Layout>& state, std::span<T> messages) noexcept
+        : state_(&state), messages_(messages) {}
+
+    [[nodiscard]] std::size_t left() const noexcept { return messages_.size() - sent_; }
+
+    detail::channel_state<T, Layout>* state_;
+    std::span<T> messages_;
+    std::size_t sent_ = 0;
     detail::wait_node node_;
     bool waited_ = false;  // Whether `node_` may be in the queue.
 };

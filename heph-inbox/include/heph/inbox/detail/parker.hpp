@@ -4,22 +4,31 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
-#include <utility>
 
+#include <heph/inbox/detail/environment.hpp>
 #include <heph/inbox/future.hpp>
 
 namespace heph::inbox::detail {
 
 /// Puts the thread that owns it to sleep until a waker made from it is used.
 ///
+/// States of the word
+///     idle      nobody has woken the thread since it last looked
+///     woken     somebody has
+///     sleeping  the thread sleeps, or is about to: who wakes it has to call the kernel
+/// idle -> sleeping and woken -> idle, sleeping -> idle: the thread; any -> woken: who wakes.
+///
+/// Falling asleep and being woken takes tens of microseconds, so the thread looks for the wake
+/// for a moment before: the longer, the more often that was worth it lately.
+///
 /// Wakers may outlive the thread, so it is counted: one reference for the thread, one for each
 /// waker.
+template <typename Environment>
 class parker {
 public:
     /// Gives a waker for the calling thread. Each thread makes one parker, once.
+    /// *Errors*: throws `std::bad_alloc`.
     static waker waker_of_this_thread() {
         parker& mine = of_this_thread();
         add_reference(&mine);
@@ -27,23 +36,36 @@ public:
     }
 
     /// Sleeps until the thread was woken since the last call.
-    static void park() {
+    static void park() noexcept {
         parker& mine = of_this_thread();
-        std::unique_lock lock(mine.mutex_);
-        mine.condition_.wait(lock, [&] { return mine.woken_; });
-        mine.woken_ = false;
+        if (mine.spin() || !mine.fall_asleep()) { return; }
+        while (mine.state_.load(std::memory_order_relaxed) == sleeping) {
+            Environment::wait(mine.state_, sleeping);
+        }
+        (void)mine.look();
     }
 
     /// Sleeps like `park`, but not longer than until `deadline`. Tells whether it was woken.
     template <typename Clock, typename Duration>
-    static bool park_until(const std::chrono::time_point<Clock, Duration>& deadline) {
+    static bool park_until(const std::chrono::time_point<Clock, Duration>& deadline) noexcept {
         parker& mine = of_this_thread();
-        std::unique_lock lock(mine.mutex_);
-        return mine.condition_.wait_until(lock, deadline, [&] { return mine.woken_; }) &&
-               std::exchange(mine.woken_, false);
+        if (mine.spin() || !mine.fall_asleep()) { return true; }
+        while (mine.state_.load(std::memory_order_relaxed) == sleeping) {
+            if (!Environment::wait_until(mine.state_, sleeping, deadline)) { break; }
+        }
+        return mine.look();
     }
 
 private:
+    using atomic_word = typename Environment::template atomic<std::uint32_t>;
+
+    static constexpr std::uint32_t idle = 0;
+    static constexpr std::uint32_t woken = 1;
+    static constexpr std::uint32_t sleeping = 2;
+
+    static constexpr std::uint32_t spins_max = 512;  // Some 5 to 20 µs.
+    static constexpr std::uint32_t spins_min = 16;
+
     struct owner {
         parker* mine;
         owner() : mine(new parker()) {}
@@ -52,9 +74,37 @@ private:
         ~owner() { drop_reference(mine); }
     };
 
-    static parker& of_this_thread() {
-        thread_local owner of_thread;
-        return *of_thread.mine;
+    static parker& of_this_thread() { return *Environment::template of_this_thread<owner>().mine; }
+
+    // Takes the wake, if there is one. A read-modify-write, so that what was done before a wake
+    // that finds the thread woken already is seen, too. Acquire, pairs with the release in `wake`.
+    bool look() noexcept { return state_.exchange(idle, std::memory_order_acq_rel) == woken; }
+
+    // Tells whether the thread may sleep now; else it took a wake.
+    bool fall_asleep() noexcept {
+        std::uint32_t now = idle;
+        if (state_.compare_exchange_strong(now, sleeping, std::memory_order_acq_rel,
+                                           std::memory_order_relaxed)) {
+            return true;
+        }
+        (void)look();
+        return false;
+    }
+
+    // Looks for a wake for a moment. Tells whether it took one.
+    bool spin() noexcept {
+        if (!Environment::may_spin()) { return false; }
+        for (std::uint32_t i = 0; i < spins_; ++i) {
+            if (state_.load(std::memory_order_relaxed) == woken) {
+                // Perhaps by itself, to look again after others did something.
+                if (i == 0) { Environment::yield(); }
+                spins_ = spins_ < spins_max / 2 ? spins_ * 2 : spins_max;
+                return look();
+            }
+            Environment::pause();
+        }
+        spins_ = spins_ > spins_min * 2 ? spins_ / 2 : spins_min;
+        return false;
     }
 
     static void add_reference(void* self) noexcept {
@@ -62,12 +112,11 @@ private:
         static_cast<parker*>(self)->references_.fetch_add(1, std::memory_order_relaxed);
     }
     static void wake(void* self) noexcept {
-        auto& woken = *static_cast<parker*>(self);
-        {
-            std::lock_guard lock(woken.mutex_);
-            woken.woken_ = true;
+        auto& mine = *static_cast<parker*>(self);
+        // Release, pairs with the acquire in `look`: what is waited for is seen.
+        if (mine.state_.exchange(woken, std::memory_order_acq_rel) == sleeping) {
+            Environment::wake(mine.state_);
         }
-        woken.condition_.notify_one();
     }
     static void drop_reference(void* self) noexcept {
         auto* dropped = static_cast<parker*>(self);
@@ -77,31 +126,32 @@ private:
 
     static constexpr waker_vtable vtable{&add_reference, &wake, &drop_reference};
 
-    std::atomic<std::uint32_t> references_ = 1;
-    bool woken_ = false;
-    std::mutex mutex_;
-    std::condition_variable condition_;
+    atomic_word state_ = idle;
+    atomic_word references_ = 1;
+    std::uint32_t spins_ = spins_max;  // Of the owning thread only.
 };
 
 /// Polls a future to its end on the calling thread, which sleeps between polls.
-template <future F>
+template <typename Environment = standard_environment, future F>
 [[nodiscard]] polled<future_value_t<F>> wait_for(F& future) {
-    const waker mine = parker::waker_of_this_thread();
+    const waker mine = parker<Environment>::waker_of_this_thread();
     for (;;) {
         auto polled = future.poll(mine);
         if (polled.is_ready()) { return polled; }
-        parker::park();
+        parker<Environment>::park();
     }
 }
 
 /// Polls a future like `wait_for`, but gives up, with `pending`, at `deadline`.
-template <future F, typename Clock, typename Duration>
+template <typename Environment = standard_environment, future F, typename Clock, typename Duration>
 [[nodiscard]] polled<future_value_t<F>> wait_until(
     F& future, const std::chrono::time_point<Clock, Duration>& deadline) {
-    const waker mine = parker::waker_of_this_thread();
+    const waker mine = parker<Environment>::waker_of_this_thread();
     for (;;) {
         auto polled = future.poll(mine);
-        if (polled.is_ready() || !parker::park_until(deadline)) { return polled; }
+        if (polled.is_ready() || !parker<Environment>::park_until(deadline)) { return polled; }
+        // Wakes may be spurious, and may come again and again.
+        if (Clock::now() >= deadline) { return future.poll(mine); }
     }
 }
 
