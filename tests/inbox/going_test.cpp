@@ -160,6 +160,113 @@ TEST_CASE("going: a waiting send may go at any place of the queue", "[inbox][goi
     }
 }
 
+namespace {
+
+// Everything that can wait at a channel, driven in turns. One of them is dropped on the way.
+struct all_waiting {
+    explicit all_waiting(int& alive)
+        : batch(make_batch(alive)),
+          parts(channel<counted>(2)),
+          tx(std::move(parts.first)),
+          rx(std::move(parts.second)),
+          other(tx) {
+        single.emplace(tx->emplace(20, alive));
+        many.emplace(tx->send_many(batch));
+        senders_gone.emplace(rx->join());
+        receiver_gone.emplace(other->join());
+        receiving.emplace(rx->recv());
+        peeking.emplace(rx->peek());
+        receiving_many.emplace(rx->recv_many(received, 2));
+    }
+    static std::vector<counted> make_batch(int& alive) {
+        std::vector<counted> made;
+        for (int i = 10; i < 14; ++i) { made.emplace_back(i, alive); }
+        return made;
+    }
+
+    template <typename F>
+    static void poll(std::optional<F>& future, wake_counter& woken) {
+        if (future && future->poll(woken.get()).is_ready()) { future.reset(); }
+    }
+    void drop(std::size_t which) {
+        switch (which) {
+            case 0: single.reset(); break;
+            case 1: many.reset(); break;
+            case 2: senders_gone.reset(); break;
+            case 3: receiver_gone.reset(); break;
+            case 4: receiving.reset(); break;
+            case 5: peeking.reset(); break;
+            case 6: receiving_many.reset(); break;
+            case 7:  // The receiver, after its futures.
+                senders_gone.reset();
+                receiving.reset();
+                peeking.reset();
+                receiving_many.reset();
+                rx.reset();
+                break;
+            default:  // A sender, after its futures.
+                single.reset();
+                many.reset();
+                tx.reset();
+        }
+    }
+    // What happens in one step, over and over.
+    void step(std::size_t which) {
+        switch (which % 9) {
+            case 0: poll(receiving, woken[4]); break;
+            case 1: poll(many, woken[1]); break;
+            case 2: poll(single, woken[0]); break;
+            case 3: poll(senders_gone, woken[2]); break;
+            case 4: poll(receiver_gone, woken[3]); break;
+            case 5: poll(peeking, woken[5]); break;
+            case 6: poll(receiving_many, woken[6]); break;
+            case 7:
+                if (rx) { (void)rx->try_recv(); }
+                break;
+            default:
+                if (rx) { (void)rx->try_recv_many(received, 1); }
+        }
+    }
+
+    std::array<wake_counter, 7> woken;  // Goes last.
+    std::vector<counted> batch;
+    std::vector<counted> received;
+    std::pair<sender<counted>, receiver<counted>> parts;
+    std::optional<sender<counted>> tx;
+    std::optional<receiver<counted>> rx;
+    std::optional<sender<counted>> other;
+    std::optional<send_future<counted>> single;
+    std::optional<send_many_future<counted>> many;
+    std::optional<join_future> senders_gone;
+    std::optional<join_future> receiver_gone;
+    std::optional<recv_future<counted>> receiving;
+    std::optional<peek_future<counted>> peeking;
+    std::optional<recv_many_future<counted>> receiving_many;
+};
+
+}  // namespace
+
+TEST_CASE("going: whatever waits may be dropped at any point, and leaves nothing behind",
+          "[inbox][going]") {
+    constexpr std::size_t kinds = 9;
+    constexpr std::size_t steps = 30;
+    for (std::size_t dropped = 0; dropped < kinds; ++dropped) {
+        for (std::size_t at = 0; at < steps; ++at) {
+            int alive = 0;
+            {
+                all_waiting all(alive);
+                for (std::size_t i = 0; i < steps; ++i) {
+                    if (i == at) { all.drop(dropped); }
+                    all.step(i);
+                }
+                for (std::size_t i = 0; i < kinds; ++i) { all.drop(i); }
+                for (const wake_counter& one : all.woken) { REQUIRE(one.references() == 0); }
+            }
+            REQUIRE(alive == 0);
+        }
+    }
+}
+
 TEST_CASE("going: senders, receiver and manager may go at once on four threads",
           "[inbox][going][stress]") {
     for (int round = 0; round < 1000; ++round) {

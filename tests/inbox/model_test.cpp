@@ -1,7 +1,8 @@
 // Does random things to a channel and to a std::deque, and compares. Sends, waiting sends,
-// receives, drops of waiting sends, restarts of the receiver; each waiting send is polled only when
-// woken.
+// receives, batches in and out, drops of waiting sends, restarts of the receiver; each waiting send
+// is polled only when woken.
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -28,7 +29,7 @@ public:
     }
 
     void step() {
-        switch (random_() % 8) {
+        switch (random_() % 12) {
             case 0:
             case 1: try_send(); break;
             case 2:
@@ -36,6 +37,10 @@ public:
             case 4:
             case 5: try_recv(); break;
             case 6: drop_one(); break;
+            case 7: send_batch(true); break;
+            case 8: send_batch(false); break;
+            case 9: recv_batch(); break;
+            case 10: peek_all(); break;
             default: restart(); break;
         }
         run_woken();
@@ -88,6 +93,51 @@ private:
         if (!got) { return; }
         REQUIRE(got->value() == queue_.front());
         queue_.pop_front();
+    }
+
+    // All of it or as much as fits; what was not sent stays as it is.
+    void send_batch(bool all) {
+        const std::size_t count = random_() % (capacity_ + 3);
+        std::vector<counted> batch;
+        for (std::size_t i = 0; i < count; ++i) {
+            batch.emplace_back(next_ + static_cast<int>(i), alive_);
+        }
+        const std::size_t room = waiting_.empty() ? capacity_ - queue_.size() : 0;
+        std::size_t sent = 0;
+        if (all) {
+            const auto done = tx().try_send_all(batch);
+            REQUIRE(done.has_value() == (count <= room));
+            sent = done ? count : 0;
+        } else {
+            const auto done = tx().try_send_many(batch);
+            REQUIRE(done.has_value() == (count == 0 || room != 0));
+            sent = done ? *done : 0;
+            REQUIRE(sent == std::min(count, room));
+        }
+        for (std::size_t i = 0; i < sent; ++i) { queue_.push_back(next_ + static_cast<int>(i)); }
+        for (std::size_t i = sent; i < count; ++i) {
+            REQUIRE(batch[i].value() == next_ + static_cast<int>(i));
+        }
+        next_ += static_cast<int>(count);
+    }
+
+    void recv_batch() {
+        std::vector<counted> got;
+        const std::size_t limit = random_() % (capacity_ + 2);
+        REQUIRE(receiver_->try_recv_many(got, limit) == std::min(limit, queue_.size()));
+        for (const counted& one : got) {
+            REQUIRE(one.value() == queue_.front());
+            queue_.pop_front();
+        }
+    }
+
+    void peek_all() {
+        for (std::size_t i = 0; i < queue_.size(); ++i) {
+            const counted* shown = receiver_->try_peek_at(i);
+            REQUIRE(shown != nullptr);
+            REQUIRE(shown->value() == queue_[i]);
+        }
+        REQUIRE(receiver_->try_peek_at(queue_.size()) == nullptr);
     }
 
     void drop_one() {
