@@ -103,6 +103,10 @@ description describe(error value) noexcept {
             return {status::internal_server_error,
                     "The request could not be sent: a header or the target would break it, or the "
                     "body is not as long as was said."};
+        case error::unsupported_scheme:
+            return {status::bad_gateway, "This client speaks plain http only."};
+        case error::unknown_host:
+            return {status::bad_gateway, "There is no address for this host."};
         case error::bad_response:
             return {status::internal_server_error, "The server's answer could not be sent."};
     }

@@ -69,9 +69,12 @@ public:
         return stream_length_;
     }
 
-private:
-    friend class client;
+    /// Turns the request into the one that follows a redirect (RFC 9110, 15.4): POST becomes GET
+    /// for 301, 302 and 303; what is secret stays behind when the origin changes. Gives false when
+    /// it cannot be sent again, as its body was streamed.
+    [[nodiscard]] bool redirect(status answered, bool same_origin);
 
+private:
     std::string url_;
     http::headers headers_;
     std::string body_;

@@ -54,6 +54,8 @@ enum class error : std::uint8_t {
     // Our side.
     handler_failed,
     bad_outgoing_request,
+    unsupported_scheme,
+    unknown_host,
     bad_response,
 };
 

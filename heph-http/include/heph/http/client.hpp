@@ -1,0 +1,155 @@
+#pragma once
+
+// Sending requests to other servers.
+//
+//     heph::task<> poll_status(heph::rt::local_context<heph::no_message> ctx) {
+//         heph::http::client client(ctx.runtime());
+//         auto answer = co_await client.get("http://127.0.0.1:8080/status");
+//         if (!answer) { … answer.error().message() … }
+//         auto body = co_await answer->read_body();
+//     }
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <heph/core/task.hpp>
+#include <heph/http/client_request.hpp>
+#include <heph/http/error.hpp>
+#include <heph/http/limits.hpp>
+#include <heph/http/response_head.hpp>
+#include <heph/http/url.hpp>
+#include <heph/rt/net/endpoint.hpp>
+#include <heph/rt/worker.hpp>
+
+namespace heph::http {
+
+namespace detail {
+class client_lease;
+class client_pool;
+}  // namespace detail
+
+/// Finds the addresses of a host, best first. An empty list is "no such host".
+using resolver = std::function<task<std::expected<std::vector<rt::net::endpoint>, std::error_code>>(
+    std::string host, std::uint16_t port)>;
+
+/// How a client treats servers.
+struct client_options {
+    /// What a server may send; `body_bytes_max` is what `read_body()` takes.
+    http::limits limits = {};
+    /// Connections to one origin that may be open at a time; requests wait for one.
+    std::size_t connections_per_origin_max = 8;
+    /// Connections without a request that are kept, for all origins together.
+    std::size_t idle_connections_max = 64;
+    /// How long a connection is kept without a request. Servers close theirs after about a minute.
+    std::chrono::milliseconds idle_timeout{30'000};
+    /// How long connecting to one address may take.
+    std::chrono::milliseconds connect_timeout{10'000};
+    /// How long the server may take for its answer, from when the request is sent to its head.
+    std::chrono::milliseconds response_timeout{30'000};
+    /// How long the server may pause while it sends a body, or while it takes one.
+    std::chrono::milliseconds pause_timeout{30'000};
+    /// Redirects that are followed; then the last one is given as the answer.
+    unsigned redirects_max = 0;
+    /// What `User-Agent` says, unless the request says something else; empty leaves it out.
+    std::string user_agent = "heph-http";
+    /// Finds addresses. The default takes numeric addresses and `localhost`.
+    resolver resolve = {};
+};
+
+/// A server's answer. Its body is still on its way: read it, or drop the answer.
+///
+/// Once the body was read to its end, the connection is used for other requests. One that is
+/// dropped before is closed. *Thread safety*: unsafe: used on the worker of its client. *Lifetime*:
+/// it may outlive its client.
+class [[nodiscard]] client_response {
+public:
+    client_response(client_response&&) noexcept;
+    client_response& operator=(client_response&&) noexcept;
+    ~client_response();
+
+    [[nodiscard]] http::status status() const noexcept { return head_.status(); }
+    [[nodiscard]] const http::headers& headers() const noexcept { return head_.headers(); }
+    [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept {
+        return head_.headers().get(name);
+    }
+    /// Gives version, reason and framing.
+    [[nodiscard]] const response_head& head() const noexcept { return head_; }
+    /// Gives the URL that answered: the last one, when redirects were followed.
+    [[nodiscard]] const http::url& url() const noexcept { return url_; }
+
+    /// Gives the next piece of the body; an empty one is its end, given each time from then on.
+    /// *Errors*: `std::errc::timed_out` when the server pauses too long, `error::connection_lost`
+    /// when the connection ends too early, what is wrong with the framing; each time from then on.
+    /// *Cancellation*: loses nothing. *Lifetime*: valid until the next call, or the answer's end.
+    task<std::expected<std::string_view, std::error_code>> next();
+
+    /// Reads all of the body, up to `limits::body_bytes_max` or `bytes_max`.
+    /// *Errors*: `error::body_too_large`, and what `next` gives.
+    task<std::expected<std::string, std::error_code>> read_body();
+    task<std::expected<std::string, std::error_code>> read_body(std::uint64_t bytes_max);
+
+private:
+    friend class client;
+
+    client_response(std::unique_ptr<detail::client_lease> lease, response_head head, http::url url,
+                    std::uint64_t body_bytes_max) noexcept;
+
+    std::unique_ptr<detail::client_lease> lease_;  // Null once the body has ended.
+    response_head head_;
+    http::url url_;
+    std::uint64_t body_bytes_max_;
+    std::error_code failure_;
+};
+
+/// Sends requests, over connections that it keeps and uses again, one pool for each origin.
+///
+/// Requests to one origin beyond `connections_per_origin_max` wait, first come first served. A
+/// request is sent a second time, over a new connection, only when the server closed a kept
+/// connection before it answered anything, and only when the request is idempotent and has no
+/// streamed body (RFC 9112, 9.3.1); else the caller gets the error.
+///
+/// *Errors*: `std::error_code`: of the system (`connection_refused`, …), `std::errc::timed_out`,
+/// those of `http::error` for what is wrong with a message, `bad_target` for what is no URL,
+/// `unsupported_scheme` for https.
+/// *Thread safety*: unsafe: used on the worker it was made for. Copies share their connections.
+/// *Cancellation*: dropping a request closes its connection.
+class client {
+public:
+    explicit client(rt::worker worker, client_options options = {});
+
+    /// Sends a request and waits for the head of the answer. Interim answers are passed over.
+    /// When an answer comes before the request is sent entirely, an error ends the sending; else
+    /// the rest of a streamed body is sent while the answer's body is read.
+    task<std::expected<client_response, std::error_code>> send(client_request request);
+
+    task<std::expected<client_response, std::error_code>> get(std::string_view url) {
+        return send(client_request(method::get, url));
+    }
+
+    /// Tells how many connections are kept without a request.
+    [[nodiscard]] std::size_t idle_connections() const noexcept;
+    /// Closes the connections that are kept without a request.
+    void close_idle() noexcept;
+
+private:
+    using answer = std::expected<client_response, std::error_code>;
+
+    static task<answer> follow(std::shared_ptr<detail::client_pool> pool,
+                               std::shared_ptr<client_request> request);
+    static task<answer> ask(const std::shared_ptr<detail::client_pool>& pool,
+                            const std::shared_ptr<client_request>& request, const url& to);
+
+    std::shared_ptr<detail::client_pool> pool_;
+};
+
+}  // namespace heph::http

@@ -1,0 +1,206 @@
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <heph/http/client.hpp>
+#include <heph/rt/timer.hpp>
+
+#include "client_pool.hpp"
+
+namespace heph::http {
+
+namespace {
+
+using detail::client_lease;
+using detail::client_pool;
+
+// What is left of an answer that nobody reads is read up to here, to keep the connection.
+constexpr std::size_t skipped_bytes_max = 64 * 1024;
+
+using endpoints = std::expected<std::vector<rt::net::endpoint>, std::error_code>;
+
+/// Takes numeric addresses, and the name that needs no looking up (RFC 6761, 6.3).
+endpoints numeric_endpoints(const std::string& host, std::uint16_t port) {
+    endpoints found;
+    const auto add = [&found, port](std::string address) {
+        const auto parsed = rt::net::endpoint::parse(address + ':' + std::to_string(port));
+        if (parsed) { found->push_back(*parsed); }
+    };
+    if (host == "localhost" || host.ends_with(".localhost")) {
+        add("127.0.0.1");
+        add("[::1]");
+    } else {
+        add(host.find(':') == std::string::npos ? host : '[' + host + ']');
+    }
+    return found;
+}
+
+/// Connects to the first address that takes the connection.
+task<std::expected<rt::net::tcp_stream, std::error_code>> connect(const client_options& options,
+                                                                  const url& to) {
+    using result = std::expected<rt::net::tcp_stream, std::error_code>;
+    endpoints found = numeric_endpoints(to.host, to.port);
+    if (found->empty() && options.resolve) {
+        auto resolving = options.resolve(to.host, to.port);
+        found = co_await std::move(resolving);
+    }
+    if (!found) { co_return result(std::unexpect, found.error()); }
+    std::error_code failure = make_error_code(error::unknown_host);
+    for (const rt::net::endpoint& address : *found) {
+        auto connected =
+            co_await rt::deadline(options.connect_timeout, rt::net::tcp_stream::connect(address));
+        if (connected && *connected) {
+            (void)(*connected)->set_no_delay(true);
+            co_return std::move(*connected);
+        }
+        failure = connected ? connected->error() : std::make_error_code(std::errc::timed_out);
+    }
+    co_return result(std::unexpect, failure);
+}
+
+/// Tells whether sending it twice comes to the same as once (RFC 9110, 9.2.2).
+bool is_idempotent(method method) noexcept {
+    switch (method) {
+        case method::get:
+        case method::head:
+        case method::put:
+        case method::delete_:
+        case method::options:
+        case method::trace: return true;
+        default: return false;
+    }
+}
+
+/// Tells whether an answer asks to go elsewhere, and may be followed by itself.
+bool is_redirect(status status) noexcept {
+    return status == status::moved_permanently || status == status::found ||
+           status == status::see_other || status == status::temporary_redirect ||
+           status == status::permanent_redirect;
+}
+
+}  // namespace
+
+client_response::client_response(std::unique_ptr<client_lease> lease, response_head head,
+                                 http::url url, std::uint64_t body_bytes_max) noexcept
+    : lease_(std::move(lease)),
+      head_(std::move(head)),
+      url_(std::move(url)),
+      body_bytes_max_(body_bytes_max) {}
+
+client_response::client_response(client_response&&) noexcept = default;
+client_response& client_response::operator=(client_response&&) noexcept = default;
+client_response::~client_response() = default;
+
+task<std::expected<std::string_view, std::error_code>> client_response::next() {
+    using result = std::expected<std::string_view, std::error_code>;
+    if (failure_) { co_return result(std::unexpect, failure_); }
+    if (!lease_) { co_return result(std::string_view()); }
+    auto piece = co_await lease_->connection()->next_piece();
+    if (!piece) { failure_ = piece.error(); }
+    // The connection goes back before the last answer is given: the next request may use it.
+    if (!piece || piece->empty()) { lease_.reset(); }
+    co_return piece;
+}
+
+task<std::expected<std::string, std::error_code>> client_response::read_body() {
+    return read_body(body_bytes_max_);
+}
+
+task<std::expected<std::string, std::error_code>> client_response::read_body(
+    std::uint64_t bytes_max) {
+    using result = std::expected<std::string, std::error_code>;
+    std::string body;
+    for (;;) {
+        const auto piece = co_await next();
+        if (!piece) { co_return result(std::unexpect, piece.error()); }
+        if (piece->empty()) { co_return result(std::move(body)); }
+        if (piece->size() > bytes_max - body.size()) {
+            failure_ = make_error_code(error::body_too_large);
+            lease_.reset();
+            co_return result(std::unexpect, failure_);
+        }
+        body += *piece;
+    }
+}
+
+client::client(rt::worker worker, client_options options)
+    : pool_(std::make_shared<client_pool>(worker, std::move(options))) {}
+
+task<std::expected<client_response, std::error_code>> client::send(client_request request) {
+    if (!pool_->options().user_agent.empty() && !request.headers().contains("User-Agent")) {
+        request.set_header("User-Agent", pool_->options().user_agent);
+    }
+    return follow(pool_, std::make_shared<client_request>(std::move(request)));
+}
+
+// Sends a request, and again wherever the answers point to.
+task<client::answer> client::follow(std::shared_ptr<client_pool> pool,
+                                    std::shared_ptr<client_request> request) {
+    auto to = url::parse(request->url());
+    if (!to) { co_return answer(std::unexpect, make_error_code(to.error())); }
+    for (unsigned redirects = 0;; ++redirects) {
+        answer got = co_await ask(pool, request, *to);
+        if (!got || redirects == pool->options().redirects_max || !is_redirect(got->status())) {
+            co_return got;
+        }
+        const auto location = got->header("Location");
+        if (!location) { co_return got; }
+        const auto next = to->resolve(*location);
+        if (!next || !request->redirect(got->status(), next->origin() == to->origin())) {
+            co_return got;
+        }
+        *to = *next;
+        const auto skipped = co_await got->read_body(skipped_bytes_max);
+        (void)skipped;  // Whatever comes of it: it is not the answer.
+    }
+}
+
+// Sends a request to one place; once more, when a kept connection turns out to have ended.
+task<client::answer> client::ask(const std::shared_ptr<client_pool>& pool,
+                                 const std::shared_ptr<client_request>& request, const url& to) {
+    if (to.scheme != "http") {
+        co_return answer(std::unexpect, make_error_code(error::unsupported_scheme));
+    }
+    if (request->method() == method::connect) {
+        co_return answer(std::unexpect, make_error_code(error::bad_outgoing_request));
+    }
+    const client_options& options = pool->options();
+    for (bool may_be_kept = true;; may_be_kept = false) {
+        auto borrowing = pool->borrow(to.origin());
+        auto lease = std::make_unique<client_lease>();
+        *lease = co_await std::move(borrowing);
+        // The second time, what else is kept may have ended in the same way.
+        if (!may_be_kept) { lease->connection().reset(); }
+        const bool kept = lease->connection() != nullptr;
+        if (!kept) {
+            auto connected = co_await connect(options, to);
+            if (!connected) { co_return answer(std::unexpect, connected.error()); }
+            lease->connection() =
+                std::make_unique<detail::client_connection>(std::move(*connected), options);
+        }
+        detail::client_connection& connection = *lease->connection();
+        const std::error_code failed = co_await connection.exchange(request, to);
+        if (failed) {
+            const bool ended = failed != std::make_error_code(std::errc::timed_out);
+            if (kept && ended && connection.was_silent() && is_idempotent(request->method()) &&
+                !request->is_streamed()) {
+                continue;
+            }
+            co_return answer(std::unexpect, failed);
+        }
+        client_response made(std::move(lease), connection.take_head(), to,
+                             options.limits.body_bytes_max);
+        if (made.head().content_length() == std::uint64_t{0}) {
+            // There is nothing to wait for: the connection is free already.
+            const auto end = co_await made.next();
+            if (!end) { co_return answer(std::unexpect, end.error()); }
+        }
+        co_return answer(std::move(made));
+    }
+}
+
+std::size_t client::idle_connections() const noexcept { return pool_->idle_count(); }
+
+void client::close_idle() noexcept { pool_->close_idle(); }
+
+}  // namespace heph::http

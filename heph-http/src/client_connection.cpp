@@ -1,0 +1,171 @@
+#include "client_connection.hpp"
+
+#include <heph/core/either.hpp>
+#include <heph/rt/timer.hpp>
+
+namespace heph::http::detail {
+
+namespace {
+
+// Sent in pieces, so that a slow server is told from one that takes nothing.
+constexpr std::size_t send_bytes_max = 256 * 1024;
+
+std::error_code timed_out() noexcept { return std::make_error_code(std::errc::timed_out); }
+
+}  // namespace
+
+task<std::error_code> client_connection::exchange(std::shared_ptr<client_request> request,
+                                                  const url& to) {
+    parser_.begin(request->method());
+    peer_refused_ = false;
+    silent_ = true;
+    request_ = std::move(request);
+    sending_.emplace(send_request(to));
+    task<std::error_code> receiving = receive_head();
+    auto first = co_await either(*sending_, receiving);
+    if (first.index() == 1) {
+        const std::error_code received = std::get<1>(first);
+        // An error makes the rest of the request pointless, and so does the end of its connection.
+        const bool goes_on = !received && request_->is_streamed() && code(head_.status()) < 400;
+        if (!goes_on) { stop_sending(); }
+        co_return received;
+    }
+    const std::error_code sent = std::get<0>(first);
+    end_sending(sent);
+    if (sent && !peer_refused_) { co_return sent; }
+    // A server that takes no more may have answered before: that says more than a broken pipe.
+    auto received = co_await with_deadline(receiving, rt::timer(options_->response_timeout));
+    if (!received) { co_return refuse(sent ? sent : timed_out()); }
+    co_return *received&& sent ? sent : *received;
+}
+
+void client_connection::end_sending(std::error_code sent) noexcept {
+    if (sent) { reusable_ = false; }
+    sending_.reset();
+    request_.reset();
+}
+
+void client_connection::stop_sending() noexcept {
+    reusable_ = false;
+    sending_.reset();
+    request_.reset();
+}
+
+task<std::error_code> client_connection::send_request(const url& to) {
+    std::string head;
+    const auto written = writer_.write(head, *request_, to.target, to.authority());
+    if (!written) { co_return make_error_code(written.error()); }
+    std::error_code sent = co_await send_bytes(head);
+    if (sent || !writer_.expects_body()) { co_return sent; }
+    const auto produced = co_await request_->producer()(*this);
+    if (!produced) { co_return make_error_code(produced.error()); }
+    std::string last;
+    const auto ended = writer_.write_end(last);
+    if (!ended) { co_return make_error_code(ended.error()); }
+    if (!last.empty()) { sent = co_await send_bytes(last); }
+    co_return sent;
+}
+
+task<std::expected<void, error>> client_connection::write(std::string_view piece) {
+    using result = std::expected<void, error>;
+    std::string out;
+    const auto written = writer_.write_piece(out, piece);
+    if (!written) { co_return written; }
+    if (out.empty()) { co_return result(); }
+    const std::error_code sent = co_await send_bytes(out);
+    if (sent) { co_return result(std::unexpect, error::connection_lost); }
+    co_return result();
+}
+
+task<std::error_code> client_connection::send_bytes(std::string_view bytes) {
+    while (!bytes.empty()) {
+        const std::string_view piece = bytes.substr(0, send_bytes_max);
+        bytes.remove_prefix(piece.size());
+        auto buffer = rt::buffer::copy_of(piece);
+        auto sent =
+            co_await rt::deadline(options_->pause_timeout, stream_.send_all(std::move(buffer)));
+        if (!sent) { co_return refuse(timed_out()); }
+        if (!*sent) {
+            peer_refused_ = true;
+            co_return refuse(sent->error());
+        }
+    }
+    co_return std::error_code();
+}
+
+std::error_code client_connection::take(std::expected<rt::net::chunk, std::error_code> received) {
+    if (!received) { return refuse(received.error()); }
+    bytes_ = std::move(*received);
+    at_end_ = bytes_.empty();
+    if (at_end_) { reusable_ = false; }
+    silent_ = silent_ && at_end_;
+    return {};
+}
+
+// Waits without end: who awaits it knows how long the server may take.
+task<std::error_code> client_connection::receive_head() {
+    for (;;) {
+        std::string_view input = bytes_.view();
+        const h1::event event = at_end_ ? parser_.end_of_input() : parser_.next(input, head_);
+        bytes_.consume(bytes_.size() - input.size());
+        switch (event.kind) {
+            case h1::event_kind::need_input: break;
+            case h1::event_kind::error: co_return refuse(make_error_code(event.failure));
+            default:
+                // What comes before the final one only tells that it is on its way.
+                if (code(head_.status()) < 200 && head_.framing() != response_framing::tunnel) {
+                    continue;
+                }
+                tunnel_ = head_.framing() == response_framing::tunnel;
+                reusable_ = reusable_ && head_.keep_alive() && !tunnel_;
+                co_return std::error_code();
+        }
+        const std::error_code failed = take(co_await stream_.next());
+        if (failed) { co_return failed; }
+    }
+}
+
+// Receives more of a body, and sends more of the request meanwhile.
+task<std::error_code> client_connection::receive_body() {
+    for (;;) {
+        if (!sending_) {
+            auto received = co_await rt::deadline(options_->pause_timeout, stream_.next());
+            co_return received ? take(std::move(*received)) : refuse(timed_out());
+        }
+        // Sending has its own limit, and a server may wait for what is sent.
+        auto next = stream_.next();
+        auto first = co_await either(*sending_, next);
+        if (first.index() == 1) { co_return take(std::get<1>(std::move(first))); }
+        end_sending(std::get<0>(first));
+    }
+}
+
+task<std::expected<std::string_view, std::error_code>> client_connection::next_piece() {
+    using result = std::expected<std::string_view, std::error_code>;
+    for (;;) {
+        if (parser_.is_done() || tunnel_) { co_return result(std::string_view()); }
+        std::string_view input = bytes_.view();
+        const h1::event event = at_end_ ? parser_.end_of_input() : parser_.next(input, head_);
+        // The memory of what is consumed stays until the next chunk.
+        bytes_.consume(bytes_.size() - input.size());
+        switch (event.kind) {
+            case h1::event_kind::body: co_return result(event.data);
+            case h1::event_kind::error:
+                co_return result(std::unexpect, refuse(make_error_code(event.failure)));
+            case h1::event_kind::need_input: {
+                const std::error_code failed = co_await receive_body();
+                if (failed) { co_return result(std::unexpect, failed); }
+                break;
+            }
+            default: break;
+        }
+    }
+}
+
+bool client_connection::has_ended() {
+    auto next = stream_.next();
+    // Nobody waits: whatever is there already is too much.
+    return next.poll(waker()).is_ready();
+}
+
+}  // namespace heph::http::detail

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <heph/core/task.hpp>
+#include <heph/http/client.hpp>
+#include <heph/http/h1/request_writer.hpp>
+#include <heph/http/h1/response_parser.hpp>
+#include <heph/rt/net/tcp.hpp>
+
+namespace heph::http::detail {
+
+/// One connection to a server: requests out, one after the other, and their responses in.
+///
+///     idle --begin--> sending and receiving --head--> body --end--> idle
+///     sending and receiving --head--> sending and body --sent--> body
+///     any --failure, sending given up, close announced--> not reusable
+///
+/// Invariants
+///     1. `bytes_` holds what was received and not parsed; while it is idle, nothing.
+///     2. What is not reusable never goes back to idle: the end of what was sent or received is
+///        not certain, or the server said that it will close.
+///     3. The receive and the send are dropped separately: a send that is dropped half-way makes
+///        the connection not reusable.
+/// *Lifetime*: `options` outlives it. It does not move.
+class client_connection final : body_writer {
+public:
+    client_connection(rt::net::tcp_stream stream, const client_options& options) noexcept
+        : options_(&options), stream_(std::move(stream)), parser_(options.limits) {}
+    client_connection(const client_connection&) = delete;
+    client_connection& operator=(const client_connection&) = delete;
+    virtual ~client_connection() = default;
+
+    /// Sends a request and receives the head of its final response. When that comes before a
+    /// streamed body has been sent, and is no error, the rest of the body is sent by `next_piece`.
+    task<std::error_code> exchange(std::shared_ptr<client_request> request, const url& to);
+
+    /// Gives the next piece of the body, empty at its end.
+    task<std::expected<std::string_view, std::error_code>> next_piece();
+
+    /// Gives the head of the response, once: the connection may be another request's before the
+    /// caller is done with it.
+    [[nodiscard]] response_head take_head() noexcept { return std::move(head_); }
+    /// Tells whether the last exchange failed before a byte of a response came.
+    [[nodiscard]] bool was_silent() const noexcept { return silent_; }
+    /// Tells whether another request may be sent once the body was read.
+    [[nodiscard]] bool is_reusable() const noexcept {
+        return reusable_ && !sending_ && parser_.is_done() && bytes_.empty();
+    }
+    /// Tells whether a kept connection has ended meanwhile, or the server said something unasked.
+    [[nodiscard]] bool has_ended();
+
+private:
+    task<std::expected<void, error>> write(std::string_view piece) override;
+
+    task<std::error_code> send_request(const url& to);
+    task<std::error_code> receive_body();
+    task<std::error_code> receive_head();
+    std::error_code take(std::expected<rt::net::chunk, std::error_code> received);
+    task<std::error_code> send_bytes(std::string_view bytes);
+    void end_sending(std::error_code sent) noexcept;
+    void stop_sending() noexcept;
+    std::error_code refuse(std::error_code why) noexcept {
+        reusable_ = false;
+        return why;
+    }
+
+    const client_options* options_;
+    rt::net::tcp_stream stream_;
+    rt::net::chunk bytes_;
+    h1::response_parser parser_;
+    h1::request_writer writer_;
+    response_head head_;
+    std::shared_ptr<client_request> request_;       // While it may still be sent.
+    std::optional<task<std::error_code>> sending_;  // Refers to the request.
+    bool reusable_ = true;
+    bool silent_ = true;         // Nothing has come since the last request.
+    bool at_end_ = false;        // The server sends no more.
+    bool tunnel_ = false;        // What follows the head is no HTTP.
+    bool peer_refused_ = false;  // Sending failed, and that not on our side.
+};
+
+}  // namespace heph::http::detail

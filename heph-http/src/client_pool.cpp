@@ -1,0 +1,176 @@
+#include "client_pool.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <new>
+
+namespace heph::http::detail {
+
+class client_pool::sweep_future {
+public:
+    using value_type = void;
+    sweep_future(std::weak_ptr<client_pool> pool, std::shared_ptr<sweeper> shared,
+                 rt::clock::duration first) noexcept
+        : pool_(std::move(pool)), shared_(std::move(shared)), timer_(first) {}
+
+    polled<void> poll(const waker& waker) {
+        if (shared_->pool_gone) { return ready; }
+        shared_->who = waker;
+        while (timer_.poll(waker).is_ready()) {
+            const auto pool = pool_.lock();
+            if (!pool) { return ready; }
+            const auto now = rt::clock::now();
+            const auto next = pool->sweep(now);
+            if (next == rt::clock::time_point::max()) {
+                pool->sweeper_.reset();
+                return ready;
+            }
+            timer_.reset(next - now);
+        }
+        return pending;
+    }
+
+private:
+    std::weak_ptr<client_pool> pool_;
+    std::shared_ptr<sweeper> shared_;
+    rt::timer timer_;
+};
+
+client_pool::client_pool(rt::worker worker, client_options options)
+    : worker_(worker), options_(std::move(options)) {}
+
+client_pool::~client_pool() {
+    if (sweeper_) {
+        sweeper_->pool_gone = true;
+        sweeper_->who.wake();
+    }
+}
+
+client_pool::lease_future::~lease_future() {
+    // What was granted goes back with the lease; a place in the queue has to be given up.
+    if (!waiting_ || !pool_) { return; }
+    auto& queue = pool_->origins_[origin_].waiting;
+    std::erase(queue, this);
+    pool_->forget(origin_);
+}
+
+polled<client_lease> client_pool::lease_future::poll(const waker& waker) {
+    if (granted_.is_held()) { return polled<client_lease>(std::in_place, std::move(granted_)); }
+    if (waiting_) {
+        who_ = waker;
+        return pending;
+    }
+    origin_state& state = pool_->origins_[origin_];
+    if (auto kept = pool_->take_idle(state)) {
+        return polled<client_lease>(std::in_place, pool_, origin_, std::move(kept));
+    }
+    if (state.open < std::max<std::size_t>(pool_->options_.connections_per_origin_max, 1)) {
+        ++state.open;
+        return polled<client_lease>(std::in_place, pool_, origin_, nullptr);
+    }
+    state.waiting.push_back(this);
+    waiting_ = true;
+    who_ = waker;
+    return pending;
+}
+
+std::unique_ptr<client_connection> client_pool::take_idle(origin_state& state) noexcept {
+    // The one used last is the most likely to be alive.
+    while (!state.idle.empty()) {
+        auto connection = std::move(state.idle.back().connection);
+        state.idle.pop_back();
+        --idle_count_;
+        if (!connection->has_ended()) { return connection; }
+        --state.open;
+    }
+    return nullptr;
+}
+
+void client_pool::give_back(const std::string& origin,
+                            std::unique_ptr<client_connection> used) noexcept {
+    const auto found = origins_.find(origin);
+    if (found == origins_.end()) { return; }
+    origin_state& state = found->second;
+    if (used && !used->is_reusable()) { used.reset(); }
+    if (!state.waiting.empty()) {
+        lease_future& next = *state.waiting.front();
+        state.waiting.pop_front();
+        next.waiting_ = false;
+        next.granted_ = client_lease(shared_from_this(), next.origin_, std::move(used));
+        next.who_.wake();
+        return;
+    }
+    if (used && options_.idle_connections_max > 0) {
+        try {
+            keep(state, std::move(used));
+            return;
+        } catch (const std::bad_alloc&) {
+            // It is closed then: nothing but speed is lost.
+            used.reset();
+        }
+    }
+    --state.open;
+    forget(origin);
+}
+
+void client_pool::keep(origin_state& state, std::unique_ptr<client_connection> used) {
+    if (!sweeper_) {
+        auto made = std::make_shared<sweeper>();
+        worker_.spawn_future(sweep_future(weak_from_this(), made, options_.idle_timeout));
+        sweeper_ = std::move(made);
+    }
+    if (idle_count_ >= options_.idle_connections_max) { drop_oldest(); }
+    state.idle.push_back(kept(std::move(used), rt::clock::now()));
+    ++idle_count_;
+}
+
+void client_pool::drop_oldest() noexcept {
+    auto oldest = origins_.end();
+    for (auto at = origins_.begin(); at != origins_.end(); ++at) {
+        if (at->second.idle.empty()) { continue; }
+        if (oldest == origins_.end() ||
+            at->second.idle.front().since < oldest->second.idle.front().since) {
+            oldest = at;
+        }
+    }
+    if (oldest == origins_.end()) { return; }
+    oldest->second.idle.pop_front();
+    --oldest->second.open;
+    --idle_count_;
+}
+
+void client_pool::forget(const std::string& origin) noexcept {
+    const auto found = origins_.find(origin);
+    if (found == origins_.end()) { return; }
+    const origin_state& state = found->second;
+    if (state.open == 0 && state.waiting.empty()) { origins_.erase(found); }
+}
+
+rt::clock::time_point client_pool::sweep(rt::clock::time_point now) noexcept {
+    auto next = rt::clock::time_point::max();
+    for (auto at = origins_.begin(); at != origins_.end();) {
+        origin_state& state = at->second;
+        while (!state.idle.empty() && state.idle.front().since + options_.idle_timeout <= now) {
+            state.idle.pop_front();
+            --state.open;
+            --idle_count_;
+        }
+        if (!state.idle.empty()) {
+            next = std::min(next, state.idle.front().since + options_.idle_timeout);
+        }
+        at = state.open == 0 && state.waiting.empty() ? origins_.erase(at) : std::next(at);
+    }
+    return next;
+}
+
+void client_pool::close_idle() noexcept {
+    for (auto at = origins_.begin(); at != origins_.end();) {
+        origin_state& state = at->second;
+        idle_count_ -= state.idle.size();
+        state.open -= state.idle.size();
+        state.idle.clear();
+        at = state.open == 0 && state.waiting.empty() ? origins_.erase(at) : std::next(at);
+    }
+}
+
+}  // namespace heph::http::detail
