@@ -34,9 +34,22 @@ namespace heph::detail {
 
 // Frames that are never reused let the sanitizer find what is used after it was freed.
 
-void* allocate_frame(std::size_t size) { return ::operator new(size); }
+namespace {
+constinit thread_local std::size_t system_bytes = 0;
+}  // namespace
 
-void free_frame(void* frame, std::size_t size) noexcept { ::operator delete(frame, size); }
+void* allocate_frame(std::size_t size) {
+    void* frame = ::operator new(size);
+    system_bytes += size;
+    return frame;
+}
+
+void free_frame(void* frame, std::size_t size) noexcept {
+    system_bytes -= size;
+    ::operator delete(frame, size);
+}
+
+std::size_t frame_bytes_in_use() noexcept { return system_bytes; }
 
 #else
 
@@ -93,6 +106,7 @@ public:
             --list.length;
         } else {
             header = new_block(this, block_bytes(size_class));
+            held_bytes_ += block_bytes(size_class);
         }
         ++outstanding_;
         return frame_of(header);
@@ -102,12 +116,20 @@ public:
         --outstanding_;
         free_list& list = lists_[size_class];
         if (list.length * block_bytes(size_class) >= kept_bytes_max) {
+            held_bytes_ -= block_bytes(size_class);
             delete_block(header);
             return;
         }
         header->next = list.head;
         list.head = header;
         ++list.length;
+    }
+
+    // Counts what it has got from the system, less what is free. Only slow paths keep books.
+    [[nodiscard]] std::size_t bytes_in_use() const noexcept {
+        std::size_t free = 0;
+        for (std::size_t i = 0; i < class_count; ++i) { free += lists_[i].length * block_bytes(i); }
+        return held_bytes_ - free;
     }
 
     // From any thread but the pool's own.
@@ -162,6 +184,7 @@ private:
     }
 
     free_list lists_[class_count];
+    std::size_t held_bytes_ = 0;
     std::ptrdiff_t outstanding_ = 0;
     std::atomic<frame_header*> remote_{nullptr};
     std::atomic<std::ptrdiff_t> orphaned_{0};
@@ -171,6 +194,8 @@ private:
 // thread-locals are destroyed.
 constinit thread_local frame_pool* current_pool = nullptr;
 constinit thread_local bool pool_is_closed = false;
+// In frames of no pool, less those that were freed here and made elsewhere.
+constinit thread_local std::size_t system_bytes = 0;
 
 struct pool_closer {
     pool_closer() = default;
@@ -201,18 +226,25 @@ void* allocate_frame(std::size_t size) {
         frame_pool* pool = current_pool != nullptr ? current_pool : make_pool();
         if (pool != nullptr) { return pool->allocate(size_class); }
     }
-    return frame_of(new_block(nullptr, sizeof(frame_header) + size));
+    frame_header* header = new_block(nullptr, sizeof(frame_header) + size);
+    system_bytes += sizeof(frame_header) + size;
+    return frame_of(header);
 }
 
 void free_frame(void* frame, std::size_t size) noexcept {
     frame_header* header = header_of(frame);
     if (header->owner == nullptr) {
+        system_bytes -= sizeof(frame_header) + size;
         delete_block(header);
     } else if (header->owner == current_pool) {
         header->owner->free_local(header, class_of(size));
     } else {
         header->owner->free_remote(header, class_of(size));
     }
+}
+
+std::size_t frame_bytes_in_use() noexcept {
+    return system_bytes + (current_pool != nullptr ? current_pool->bytes_in_use() : 0);
 }
 
 #endif

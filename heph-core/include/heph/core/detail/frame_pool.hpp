@@ -15,4 +15,8 @@ namespace heph::detail {
 /// *Lifetime*: a frame may outlive the thread that made it.
 void free_frame(void* frame, std::size_t size) noexcept;
 
+/// Counts the bytes of the frames that the calling thread has made and that are not freed, with
+/// what the pool adds to them: for differences, while no other thread frees this one's frames.
+[[nodiscard]] std::size_t frame_bytes_in_use() noexcept;
+
 }  // namespace heph::detail
