@@ -1,6 +1,7 @@
 #include <expected>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <variant>
@@ -193,4 +194,99 @@ TEST_CASE("map: calls go through a mapped reference", "[core][map][rpc]") {
     auto answer = calling.poll(waker());
     REQUIRE(answer.is_ready());
     CHECK(answer.value() == 8);
+}
+
+namespace {
+
+using small_set = std::variant<int, text_pointer>;
+using large_set = std::variant<std::string, text_pointer, int>;
+
+}  // namespace
+
+TEST_CASE("map: a variant's messages go to who takes more, and come back as they were",
+          "[core][map]") {
+    auto [tx, made] = heph::inbox::channel<large_set>(2);
+    std::optional rx(std::move(made));
+    const actor_ref<small_set> mapped = actor_ref<large_set>(std::move(tx)).map<small_set>();
+    REQUIRE(mapped.try_send(text("first")));
+    REQUIRE(mapped.try_send(2));
+    auto full = mapped.try_send(text("third"));
+    REQUIRE_FALSE(full);
+    REQUIRE(full.error().has_value());
+    CHECK(*std::get<text_pointer>(full.error().value()) == "third");
+    CHECK(*std::get<text_pointer>(*rx->try_recv()) == "first");
+    CHECK(std::get<int>(*rx->try_recv()) == 2);
+    rx.reset();
+    auto sending = mapped.send(4);
+    auto gone = sending.poll(waker());
+    REQUIRE(gone.is_ready());
+    CHECK(std::get<int>(gone.value().error().value()) == 4);
+}
+
+TEST_CASE("try_map: a variant's messages go to who takes some of them, the others come back",
+          "[core][map]") {
+    auto [tx, rx] = heph::inbox::channel<small_set>(1);
+    const actor_ref<large_set> mapped = actor_ref<small_set>(std::move(tx)).try_map<large_set>();
+    auto refused = mapped.try_send(std::string("no"));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().reason() == send_failure::refused);
+    CHECK(std::get<std::string>(refused.error().value()) == "no");
+    REQUIRE(mapped.try_send(text("yes")));
+    auto full = mapped.try_send(text("again"));
+    REQUIRE_FALSE(full);
+    CHECK(full.error().reason() == send_failure::full);
+    CHECK(*std::get<text_pointer>(full.error().value()) == "again");
+    CHECK(*std::get<text_pointer>(*rx.try_recv()) == "yes");
+}
+
+TEST_CASE("map_fn: an exception of the function leaves the send, and nothing was sent",
+          "[core][map]") {
+    auto [tx, rx] = heph::inbox::channel<int>(1);
+    const actor_ref<int> ref(std::move(tx));
+    const auto mapped = ref.map_fn<int>([](int number) {
+        if (number < 0) { throw std::invalid_argument("negative"); }
+        return number;
+    });
+    CHECK_THROWS_WITH(mapped.try_send(-1), "negative");
+    CHECK_THROWS_WITH((void)mapped.send(-1), "negative");
+    CHECK_FALSE(rx.try_recv().has_value());
+    REQUIRE(mapped.try_send(1));
+    CHECK(rx.try_recv() == 1);
+}
+
+TEST_CASE("map: a waiting send through several mappings can be moved, dropped and finished",
+          "[core][map]") {
+    auto [tx, rx] = heph::inbox::channel<std::string>(1);
+    const actor_ref<std::string> ref(std::move(tx));
+    const auto once = ref.map_fn<int>([](int number) { return std::to_string(number); });
+    const auto twice =
+        once.map_fn<text_pointer>([](const text_pointer& digits) { return std::stoi(*digits); });
+    REQUIRE(twice.try_send(text("1")));
+    {
+        auto dropped = twice.send(text("2"));
+        CHECK_FALSE(dropped.poll(waker()).is_ready());
+    }
+    auto made = twice.send(text("3"));
+    auto sending = std::move(made);
+    CHECK_FALSE(sending.poll(waker()).is_ready());
+    CHECK(rx.try_recv() == "1");
+    CHECK(sending.poll(waker()).value().has_value());
+    CHECK(rx.try_recv() == "3");
+}
+
+TEST_CASE("map: a send that is too large to keep in place is kept elsewhere", "[core][map]") {
+    struct large {
+        explicit large(int first) : numbers{first} {}
+        int numbers[100];
+    };
+    auto [tx, rx] = heph::inbox::channel<large>(1);
+    const auto mapped =
+        actor_ref<large>(std::move(tx)).map_fn<int>([](int number) { return large(number); });
+    REQUIRE(mapped.try_send(1));
+    auto made = mapped.send(2);
+    auto sending = std::move(made);
+    CHECK_FALSE(sending.poll(waker()).is_ready());
+    CHECK(rx.try_recv()->numbers[0] == 1);
+    CHECK(sending.poll(waker()).value().has_value());
+    CHECK(rx.try_recv()->numbers[0] == 2);
 }

@@ -15,6 +15,7 @@
 #include <heph/core/detail/ref_target.hpp>
 #include <heph/core/rpc.hpp>
 #include <heph/core/send_error.hpp>
+#include <heph/core/stream_rpc.hpp>
 #include <heph/inbox/channel.hpp>
 
 namespace heph {
@@ -92,6 +93,15 @@ public:
     /// Makes a reference to whoever receives from the channel.
     explicit actor_ref(inbox::sender<M> sender) noexcept : sender_(std::move(sender)) {}
 
+    /// Makes a reference to one who takes a variant, for one or some of its alternatives: so an
+    /// actor's reference can be given to whoever sends it only some of its messages. This is `map`,
+    /// and allocates once.
+    template <typename Other>
+        requires(!std::same_as<Other, M> &&
+                 (detail::holds_once<Other, M> || detail::is_subset<M, Other>))
+    actor_ref(const actor_ref<Other>& other)  // NOLINT(google-explicit-constructor)
+        : actor_ref(other.template map<M>()) {}
+
     /// Makes a reference that calls `function` with each message, on the sender's thread. It may
     /// return nothing, or a `bool`: false refuses the message, which comes back when the function
     /// takes it by `const M&`.
@@ -145,9 +155,7 @@ public:
     template <typename Call = void, typename... Args>
         requires(!detail::begins_with_deadline<Args...>)
     [[nodiscard]] auto rpc(Args&&... request) const {
-        using call_type =
-            typename std::conditional_t<std::is_void_v<Call>, detail::rpc_choice<M, Args...>,
-                                        std::type_identity<Call>>::type;
+        using call_type = typename detail::chosen_call<detail::rpc_calls, Call, M, Args...>::type;
         using response_type = typename call_type::response_type;
         auto [reply, receiver] = inbox::oneshot<detail::reply_t<response_type>>();
         return rpc_future<send_future<M>, response_type>(
@@ -174,9 +182,36 @@ public:
                       "ref.rpc(ctx.deadline_in(1s), …)");
     }
 
-    /// Makes a reference for messages that convert to `M`.
+    /// Asks the actor for many values: sends the request, waiting for room, then gives
+    /// `std::expected<reply_stream<Item, E>, rpc_error>`, from which they are received. The window
+    /// is how many may be under way; 8 if none is given.
+    ///
+    ///     auto notes = co_await store.stream<list_notes>(heph::window(16), "a");
+    ///
+    /// Which `stream_rpc` it is follows from the request, or is named, as with `rpc`.
+    template <typename Call = void, typename... Args>
+    [[nodiscard]] auto stream(window ahead, Args&&... request) const {
+        using call_type =
+            typename detail::chosen_call<detail::stream_calls, Call, M, Args...>::type;
+        using stream_type = detail::reply_stream_of<call_type>;
+        auto [items, received] = inbox::channel<typename call_type::item_type>(ahead.items());
+        auto [end, ended] =
+            inbox::oneshot<detail::stream_outcome<typename call_type::error_type>>();
+        return stream_future<send_future<M>, stream_type>(
+            emplace<call_type>(std::forward<Args>(request)...,
+                               typename call_type::reply_sender(std::move(items), std::move(end))),
+            stream_type(std::move(received), std::move(ended)));
+    }
+    template <typename Call = void, typename... Args>
+        requires(!detail::begins_with_window<Args...>)
+    [[nodiscard]] auto stream(Args&&... request) const {
+        return stream<Call>(window(8), std::forward<Args>(request)...);
+    }
+
+    /// Makes a reference for messages that convert to `M`: what a constructor of `M` takes, or a
+    /// variant of some of the alternatives of `M`.
     template <typename From>
-        requires std::constructible_from<M, From&&>
+        requires detail::maps_to<From, M>
     [[nodiscard]] actor_ref<From> map() const {
         if constexpr (std::same_as<From, M>) {
             return *this;
@@ -185,10 +220,10 @@ public:
         }
     }
 
-    /// Makes a reference for a variant of which this actor takes one alternative: the others are
-    /// refused.
+    /// Makes a reference for a variant of which this actor takes one alternative, or several if `M`
+    /// is a variant, too: the others are refused.
     template <typename From>
-        requires requires(From& from) { std::get_if<M>(&from); }
+        requires detail::may_map_to<From, M>
     [[nodiscard]] actor_ref<From> try_map() const {
         return map_with<From>(detail::take_alternative<M>());
     }
@@ -279,14 +314,20 @@ private:
 
 namespace detail {
 
-/// Lets the libraries make references to targets of their own.
-struct ref_access {
-    template <typename M>
-    [[nodiscard]] static actor_ref<M> to_target(
-        std::shared_ptr<const ref_target<M>> target) noexcept {
-        return actor_ref<M>(std::move(target));
-    }
-};
+template <typename M>
+actor_ref<M> ref_access::to_target(std::shared_ptr<const ref_target<M>> target) noexcept {
+    return actor_ref<M>(std::move(target));
+}
+
+template <typename M>
+const inbox::sender<M>* ref_access::sender_of(const actor_ref<M>& ref) noexcept {
+    return ref.target_ ? nullptr : &ref.sender_;
+}
+
+template <typename M>
+const ref_target<M>& ref_access::target_of(const actor_ref<M>& ref) noexcept {
+    return *ref.target_;
+}
 
 }  // namespace detail
 

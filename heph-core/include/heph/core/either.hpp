@@ -73,3 +73,5 @@ template <typename... Futures>
 }
 
 }  // namespace heph
+
+#include <heph/core/either_range.hpp>  // IWYU pragma: export

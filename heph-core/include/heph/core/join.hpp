@@ -97,3 +97,5 @@ template <typename... Futures>
 }
 
 }  // namespace heph
+
+#include <heph/core/join_range.hpp>  // IWYU pragma: export

@@ -191,9 +191,15 @@ std::false_type derives_from_rpc(const void*);
 template <typename M>
 concept rpc_message = decltype(derives_from_rpc(static_cast<const M*>(nullptr)))::value;
 
-template <typename M, typename... Args>
+/// Which messages `actor_ref::rpc` chooses from.
+struct rpc_calls {
+    template <typename M>
+    static constexpr bool includes = rpc_message<M>;
+};
+
+template <typename Calls, typename M, typename... Args>
 constexpr bool takes_exactly() {
-    if constexpr (!rpc_message<M>) {
+    if constexpr (!Calls::template includes<M>) {
         return false;
     } else if constexpr (sizeof...(Args) == 0) {
         return std::is_void_v<typename M::request_type>;
@@ -202,9 +208,9 @@ constexpr bool takes_exactly() {
     }
 }
 
-template <typename M, typename... Args>
+template <typename Calls, typename M, typename... Args>
 constexpr bool takes_converted() {
-    if constexpr (!rpc_message<M>) {
+    if constexpr (!Calls::template includes<M>) {
         return false;
     } else if constexpr (sizeof...(Args) == 0 || std::is_void_v<typename M::request_type>) {
         return false;
@@ -214,31 +220,40 @@ constexpr bool takes_converted() {
 }
 
 /// Finds the alternative that a call is meant for.
-template <typename M, typename... Args>
-struct rpc_choice {
-    static_assert(rpc_message<M>, "this actor takes no rpc");
+template <typename Calls, typename M, typename... Args>
+struct call_choice {
+    static_assert(Calls::template includes<M>, "this actor takes no such call");
     using type = M;
 };
 
-template <typename... Alternatives, typename... Args>
-struct rpc_choice<std::variant<Alternatives...>, Args...> {
+template <typename Calls, typename... Alternatives, typename... Args>
+struct call_choice<Calls, std::variant<Alternatives...>, Args...> {
     static constexpr std::size_t exact =
-        (std::size_t{takes_exactly<Alternatives, Args...>()} + ... + 0);
+        (std::size_t{takes_exactly<Calls, Alternatives, Args...>()} + ... + 0);
     static constexpr std::size_t converted =
-        (std::size_t{takes_converted<Alternatives, Args...>()} + ... + 0);
-    static_assert(exact + converted > 0, "this actor takes no rpc with this request");
+        (std::size_t{takes_converted<Calls, Alternatives, Args...>()} + ... + 0);
+    static_assert(exact + converted > 0, "this actor takes no such call with this request");
     static_assert(exact == 1 || (exact == 0 && converted == 1),
-                  "this actor takes several rpcs with this request: name one, ref.rpc<which>(…)");
+                  "this actor takes several calls with this request: name one, ref.rpc<which>(…)");
 
     static constexpr std::size_t index() {
         std::size_t at = 0;
-        const bool matches[] = {(exact != 0 ? takes_exactly<Alternatives, Args...>()
-                                            : takes_converted<Alternatives, Args...>())...};
+        const bool matches[] = {(exact != 0 ? takes_exactly<Calls, Alternatives, Args...>()
+                                            : takes_converted<Calls, Alternatives, Args...>())...};
         while (!matches[at]) { ++at; }
         return at;
     }
     using type = std::variant_alternative_t<index(), std::variant<Alternatives...>>;
 };
+
+template <typename M, typename... Args>
+using rpc_choice = call_choice<rpc_calls, M, Args...>;
+
+/// Gives `Call`, or the only one that fits when that is `void`.
+template <typename Calls, typename Call, typename M, typename... Args>
+struct chosen_call : std::type_identity<Call> {};
+template <typename Calls, typename M, typename... Args>
+struct chosen_call<Calls, void, M, Args...> : call_choice<Calls, M, Args...> {};
 
 }  // namespace detail
 

@@ -15,9 +15,12 @@ template <typename F>
 inline constexpr bool polls_noexcept =
     noexcept(std::declval<std::remove_cvref_t<F>&>().poll(std::declval<const waker&>()));
 
+/// A type, with `std::monostate` in place of nothing.
+template <typename T>
+using value_or_monostate_t = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
 /// What a future gives, with `std::monostate` in place of nothing.
 template <typename F>
-using held_value_t = std::conditional_t<std::is_void_v<future_value_t<std::remove_cvref_t<F>>>,
-                                        std::monostate, future_value_t<std::remove_cvref_t<F>>>;
+using held_value_t = value_or_monostate_t<future_value_t<std::remove_cvref_t<F>>>;
 
 }  // namespace heph::detail

@@ -3,15 +3,14 @@
 // What an actor reference leads to when it is not an inbox directly.
 
 #include <concepts>
-#include <cstdint>
 #include <expected>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include <heph/core/detail/any_future.hpp>
-#include <heph/core/match.hpp>
+#include <heph/core/detail/message_map.hpp>
 #include <heph/core/send_error.hpp>
 #include <heph/inbox/channel.hpp>
 #include <heph/inbox/channel_id.hpp>
@@ -23,7 +22,21 @@ class actor_ref;
 
 namespace detail {
 
-struct ref_access;
+template <typename M>
+class ref_target;
+
+/// Lets the libraries look into references, and make some to targets of their own.
+struct ref_access {
+    template <typename M>
+    [[nodiscard]] static actor_ref<M> to_target(
+        std::shared_ptr<const ref_target<M>> target) noexcept;
+    /// Gives the sender to the inbox that a reference leads to directly; null if it does not.
+    template <typename M>
+    [[nodiscard]] static const inbox::sender<M>* sender_of(const actor_ref<M>& ref) noexcept;
+    /// Gives where it leads to otherwise. *Requires*: `sender_of` gives null.
+    template <typename M>
+    [[nodiscard]] static const ref_target<M>& target_of(const actor_ref<M>& ref) noexcept;
+};
 
 template <typename M>
 using send_result = std::expected<void, send_error<M>>;
@@ -91,31 +104,6 @@ private:
     F function_;
 };
 
-/// Converts a message by its constructors.
-template <typename To>
-struct convert_to {
-    template <typename From>
-    To operator()(From&& from) const {
-        return To(std::forward<From>(from));
-    }
-};
-
-/// Takes one alternative out of a variant, and refuses the others.
-template <typename To>
-struct take_alternative {
-    template <typename From>
-    std::expected<To, From> operator()(From&& from) const {
-        if (To* held = std::get_if<To>(&from)) { return std::move(*held); }
-        return std::unexpected(std::move(from));
-    }
-};
-
-template <typename Variant, typename T>
-inline constexpr bool holds_once = false;
-template <typename... Ts, typename T>
-inline constexpr bool holds_once<std::variant<Ts...>, T> =
-    (std::size_t{std::same_as<Ts, T>} + ... + 0) == 1;
-
 /// Converts messages and gives them to another reference.
 template <typename From, typename To, typename F>
 class mapped_target final : public ref_target<From> {
@@ -123,10 +111,10 @@ class mapped_target final : public ref_target<From> {
 
     static constexpr bool converts_always = std::convertible_to<converted_type&&, To>;
     static constexpr bool keeps_a_copy = std::is_trivially_copyable_v<From>;
-    // Whether a converted message can be turned into what it was.
-    static constexpr bool is_alternative = std::same_as<F, convert_to<To>> && holds_once<To, From>;
-    static constexpr bool was_alternative =
-        std::same_as<F, take_alternative<To>> && holds_once<From, To>;
+    // Whether a converted message can be turned into what it was. A function may have changed it.
+    static constexpr bool converts_back =
+        recovers<From, To> &&
+        (std::same_as<F, convert_to<To>> || std::same_as<F, take_alternative<To>>);
 
 public:
     mapped_target(actor_ref<To> to, F function)
@@ -147,17 +135,22 @@ public:
         const kept_type kept = keep(message);
         auto converted = function_(std::move(message));
         if constexpr (converts_always) {
-            return erase(to_.send(std::move(converted)), kept);
+            return start(std::move(converted), kept);
         } else {
             if (!converted) {
                 return any_future<send_result<From>>(
                     ready_future<send_result<From>>(refuse(converted, kept)));
             }
-            return erase(to_.send(std::move(*converted)), kept);
+            return start(std::move(*converted), kept);
         }
     }
 
-    any_future<void> join() const override { return any_future<void>(to_.join()); }
+    any_future<void> join() const override {
+        if (const auto* sender = ref_access::sender_of(to_)) {
+            return any_future<void>(sender->join());
+        }
+        return ref_access::target_of(to_).join();
+    }
     bool is_connected() const noexcept override { return to_.is_connected(); }
     inbox::channel_id id() const noexcept override { return to_.id(); }
     std::optional<inbox::observer> observe() const noexcept override { return to_.observe(); }
@@ -165,6 +158,8 @@ public:
 private:
     struct nothing {};
     using kept_type = std::conditional_t<keeps_a_copy, std::optional<From>, nothing>;
+    // What an inbox gives back can be converted back: no need to keep it meanwhile.
+    using kept_for_inbox = std::conditional_t<converts_back, nothing, kept_type>;
 
     static kept_type keep(const From& message) {
         if constexpr (keeps_a_copy) {
@@ -175,22 +170,19 @@ private:
         }
     }
 
-    static send_result<From> convert_result(send_result<To>&& sent, const kept_type& kept) {
+    template <typename Kept>
+    static send_result<From> convert_result(send_result<To>&& sent, const Kept& kept) {
         if (sent) { return {}; }
         send_error<To>& error = sent.error();
-        if constexpr (keeps_a_copy) {
+        if constexpr (std::same_as<Kept, std::optional<From>>) {
             return send_result<From>(std::unexpect, error.reason(), *kept);
         } else {
-            if constexpr (is_alternative) {
+            (void)kept;
+            if constexpr (converts_back) {
                 if (error.has_value()) {
-                    return send_result<From>(std::unexpect, error.reason(),
-                                             std::get<From>(std::move(error.value())));
-                }
-            } else if constexpr (was_alternative) {
-                if (error.has_value()) {
-                    return send_result<From>(
-                        std::unexpect, error.reason(),
-                        From(std::in_place_type<To>, std::move(error.value())));
+                    if (auto back = recover<From>(std::move(error.value()))) {
+                        return send_result<From>(std::unexpect, error.reason(), *std::move(back));
+                    }
                 }
             }
             return send_result<From>(std::unexpect, error.reason());
@@ -209,27 +201,48 @@ private:
         }
     }
 
-    template <typename Sending>
+    // `Sending` is a send to an inbox, or any other.
+    template <typename Sending, typename Kept>
     class converting_future {
     public:
         using value_type = send_result<From>;
-        converting_future(Sending sending, kept_type kept)
+        converting_future(Sending sending, Kept kept)
             : sending_(std::move(sending)), kept_(std::move(kept)) {}
         polled<value_type> poll(const waker& waker) {
             auto sent = sending_.poll(waker);
             if (!sent.is_ready()) { return pending; }
-            return polled<value_type>(std::in_place,
-                                      convert_result(std::move(sent).value(), kept_));
+            if constexpr (std::same_as<future_value_t<Sending>, send_result<To>>) {
+                return polled<value_type>(std::in_place,
+                                          convert_result(std::move(sent).value(), kept_));
+            } else {
+                return polled<value_type>(
+                    std::in_place,
+                    convert_result(to_send_result<To>(std::move(sent).value()), kept_));
+            }
         }
 
     private:
         Sending sending_;
-        [[no_unique_address]] kept_type kept_;
+        [[no_unique_address]] Kept kept_;
     };
 
-    template <typename Sending>
-    static any_future<send_result<From>> erase(Sending sending, const kept_type& kept) {
-        return any_future<send_result<From>>(converting_future<Sending>(std::move(sending), kept));
+    // Directly to the inbox where there is nothing in between, as that future is small enough to
+    // need no memory of its own.
+    any_future<send_result<From>> start(To&& message, const kept_type& kept) const {
+        if (const auto* sender = ref_access::sender_of(to_)) {
+            if constexpr (std::same_as<kept_for_inbox, kept_type>) {
+                return erase(sender->send(std::move(message)), kept);
+            } else {
+                return erase(sender->send(std::move(message)), nothing());
+            }
+        }
+        return erase(ref_access::target_of(to_).send(std::move(message)), kept);
+    }
+
+    template <typename Sending, typename Kept>
+    static any_future<send_result<From>> erase(Sending sending, const Kept& kept) {
+        return any_future<send_result<From>>(
+            converting_future<Sending, Kept>(std::move(sending), kept));
     }
 
     actor_ref<To> to_;
