@@ -20,6 +20,7 @@
 //        other side did: `fetch_or` and `fetch_and` with acq_rel pair with each other.
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -353,6 +354,19 @@ public:
     [[nodiscard]] std::optional<T> recv_blocking() {
         oneshot_recv_future<T, Environment> receiving(*this);
         return detail::wait_for<Environment>(receiving).value();
+    }
+
+    /// Takes like `recv_blocking`, but waits no longer than until `deadline`.
+    /// *Errors*: `empty` when no value came in time; `disconnected` as `try_recv`.
+    template <typename Clock, typename Duration>
+    [[nodiscard]] std::expected<T, recv_error> recv_blocking(
+        const std::chrono::time_point<Clock, Duration>& deadline) {
+        oneshot_recv_future<T, Environment> receiving(*this);
+        auto polled = detail::wait_until<Environment>(receiving, deadline);
+        if (!polled.is_ready()) { return std::unexpected(recv_error::empty); }
+        std::optional<T> received = std::move(polled).value();
+        if (!received) { return std::unexpected(recv_error::disconnected); }
+        return *std::move(received);
     }
 
     /// Makes a new sender for another value, in the same memory.
