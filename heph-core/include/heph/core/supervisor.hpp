@@ -367,7 +367,7 @@ public:
 private:
     template <typename... Args>
     static decision<Args...> at_once(timed_decision<Args...> answer) {
-        return std::move(answer);
+        return answer;  // Its base: what it has but the time.
     }
     template <typename... Args>
     static restart_with<Args...> at_once(delayed_restart<Args...> answer) {

@@ -172,23 +172,18 @@ public:
         if constexpr (waits) {
             if (state_ == state::waiting) { return poll_waiting(waker, on_failure); }
         }
-        // An exception is handled after its handler, so that it is gone when the actor goes.
-        std::exception_ptr exception;
-        try {
-            auto result = actor_.poll(waker);
-            if (!result.is_ready()) { return pending; }
-            if constexpr (!std::is_void_v<future_value_t<Actor>>) {
-                if (!result.value()) {
-                    drop_actor();  // Invariant 1.
-                    return after<true>(describe(result.value().error(), failure_stage::running),
-                                       waker, on_failure);
-                }
+        auto result = poll_actor(waker);
+        if (!result.is_ready()) { return pending; }
+        drop_actor();  // Invariant 1.
+        if (!result.value().has_value()) {
+            return after<true>(describe(std::move(result.value().error()), failure_stage::running),
+                               waker, on_failure);
+        }
+        if constexpr (!std::is_void_v<actor_value>) {
+            if (!result.value()->has_value()) {
+                return after<true>(describe(result.value()->error(), failure_stage::running), waker,
+                                   on_failure);
             }
-        } catch (...) { exception = std::current_exception(); }
-        drop_actor();
-        if (exception) {
-            return after<true>(describe(std::move(exception), failure_stage::running), waker,
-                               on_failure);
         }
         return cell_end::finished;
     }
@@ -219,6 +214,29 @@ private:
     template <typename What>
     [[nodiscard]] failure describe(What&& what, failure_stage stage) const noexcept {
         return failure(std::forward<What>(what), name_.view(), stage, inbox_.id().hash());
+    }
+
+    using actor_value = future_value_t<Actor>;
+    using outcome = polled<std::expected<actor_value, std::exception_ptr>>;
+
+    // An exception is given, not thrown: a task can do so without throwing it a second time. Its
+    // handler is left before the actor goes.
+    outcome poll_actor(const waker& waker) noexcept {
+        if constexpr (requires { requires noexcept(actor_.try_poll(waker)); }) {
+            return actor_.try_poll(waker);
+        } else {
+            try {
+                auto result = actor_.poll(waker);
+                if (!result.is_ready()) { return pending; }
+                if constexpr (std::is_void_v<actor_value>) {
+                    return outcome(std::in_place);
+                } else {
+                    return outcome(std::in_place, std::move(result).value());
+                }
+            } catch (...) {
+                return outcome(std::in_place, std::unexpect, std::current_exception());
+            }
+        }
     }
 
     void drop_actor() noexcept {
