@@ -51,7 +51,7 @@ public:
     }
 
 private:
-    bool allowed_;
+    [[maybe_unused]] bool allowed_;
 };
 
 /// A fixed number of fibers, each of which runs a body once in each round.
