@@ -103,6 +103,16 @@ public:
     /// Starts what was asked for and waits for a completion, at most for `timeout`.
     virtual void wait(std::optional<std::chrono::milliseconds> timeout) noexcept = 0;
 
+    /// Tells, without a system call, whether `turn` would find a completion. It may be wrong.
+    [[nodiscard]] virtual bool anything_completed() const noexcept { return false; }
+
+    /// Gives the descriptor by which other workers' drivers may rouse this one from its wait, or
+    /// -1.
+    [[nodiscard]] virtual int ring_descriptor() const noexcept { return -1; }
+    /// Rouses another worker's driver, now. Falls back to its event descriptor when that fails.
+    /// Gives whether it can at all.
+    virtual bool rouse(int /*ring_descriptor*/, int /*event_descriptor*/) noexcept { return false; }
+
     /// Cancels what is left and waits for the last completions, at most for `patience`.
     /// Gives how many did not come.
     virtual std::size_t drain(std::chrono::milliseconds patience) noexcept = 0;

@@ -6,19 +6,41 @@
 #include "worker_core.hpp"
 #include "worker_link.hpp"
 
+namespace heph::rt {
+
+std::string_view schedulable::name() const noexcept {
+    const auto& process = static_cast<const detail::process_header&>(*this);
+    return process.vtable->name(process);
+}
+
+scheduler::~scheduler() = default;
+
+void scheduler::charge(schedulable& /*process*/, std::chrono::nanoseconds /*ran*/) noexcept {}
+
+}  // namespace heph::rt
+
 namespace heph::rt::detail {
+
+static_assert(sizeof(process_header) <= 72, "every actor has one");
 
 namespace {
 
-// Puts a process that was idle, and is marked woken, into the queue it belongs to.
-void enqueue(process_header& process) noexcept {
+// Whether this thread is the one that counts the references of a process without atomics.
+bool counts_here(const process_header& process) noexcept {
+    return !process.shared && process.home == this_thread_link &&
+           (process.local & process_header::merged) == 0;
+}
+
+// Puts a thread-safe process that was idle, and is marked woken, into the queue it belongs to.
+void enqueue_shared(process_header& process) noexcept {
     worker_core* here = current_worker();
     worker_link& home = *process.home;
-    if (process.shared && process.pins.load(std::memory_order_acquire) == 0) {
+    if (process.pins.load(std::memory_order_acquire) == 0) {
         // From elsewhere, a busy worker cannot be told from one that is about to look: an idle one
         // is woken, too. This worker looks in this turn.
+        runtime_core& runtime = home.runtime();
         if (!home.push_shared(process) && (here == nullptr || &here->link() != &home)) {
-            process.core->wake_a_thief(home);
+            runtime.wake_a_thief(home);
         }
         return;
     }
@@ -33,35 +55,49 @@ void clone_process(void* data) noexcept { add_reference(*static_cast<process_hea
 
 void wake_process(void* data) noexcept {
     auto& process = *static_cast<process_header*>(data);
-    // Release: pairs with the acquire of the dequeue in worker_core::run_process.
+    if (!process.shared) {
+        if (process.home == this_thread_link) {
+            current_worker()->wake_local(process);
+        } else if (process.state.fetch_or(process_header::woken, std::memory_order_acq_rel) == 0) {
+            process.references.other_add();  // The queue's.
+            process.home->push_remote(process);
+        }
+        return;
+    }
+    // Release: pairs with the acquire of the dequeue in worker_core::run_shared.
     // Acquire: an idle process's `home` and `pins` were written by its last worker.
     if (process.state.fetch_or(process_header::woken, std::memory_order_acq_rel) == 0) {
-        enqueue(process);
+        enqueue_shared(process);
     }
 }
 
 void drop_process(void* data) noexcept { drop_reference(*static_cast<process_header*>(data)); }
 
-constexpr waker_vtable process_waker{&clone_process, &wake_process, &drop_process};
-
 }  // namespace
 
-waker waker_of(process_header& process) noexcept {
-    add_reference(process);
-    return waker(&process, &process_waker);
-}
+constexpr waker_vtable process_waker{&clone_process, &wake_process, &drop_process};
 
 void add_reference(process_header& process) noexcept {
-    process.references.fetch_add(1, std::memory_order_relaxed);
+    if (counts_here(process)) {
+        process.references.owner_add();
+    } else {
+        process.references.other_add();
+    }
 }
 
 void drop_reference(process_header& process) noexcept {
-    // Release: what this thread did with the header comes before its end. Acquire: pairs with it.
-    if (process.references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        HEPH_ASSERT((process.state.load(std::memory_order_relaxed) & process_header::finished) !=
-                    0);
-        process.vtable->free(&process);
+    if (counts_here(process)) {
+        process.references.owner_drop();
+    } else if (process.references.other_drop()) {
+        free_process(process);
     }
+}
+
+void free_process(process_header& process) noexcept {
+    worker_link& home = *process.home;
+    const bool shared = process.shared;
+    process.vtable->free(&process);
+    home.drop_header(shared);
 }
 
 }  // namespace heph::rt::detail

@@ -28,9 +28,11 @@ namespace heph::rt {
 
 struct runtime::state {
     explicit state(runtime_settings chosen)
-        : settings(std::move(chosen)),
-          core(std::make_shared<detail::runtime_core>(settings.threads)) {}
-    ~state() { core->drop_unpolled(); }  // Processes keep the core: it would never be freed.
+        : settings(std::move(chosen)), core(detail::runtime_core::make(settings.threads)) {}
+    ~state() {
+        core->drop_unpolled();  // Processes keep the core: it would never be freed.
+        core->drop_header();
+    }
     state(const state&) = delete;
     state& operator=(const state&) = delete;
 
@@ -41,6 +43,8 @@ struct runtime::state {
 };
 
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr std::size_t threads_max = 256;
 
@@ -87,6 +91,17 @@ std::optional<error> check_range(const char* what, std::size_t value, std::size_
                      std::to_string(most) + ", not " + std::to_string(value));
 }
 
+std::optional<error> check_duration(const char* what, std::chrono::nanoseconds value,
+                                    std::chrono::nanoseconds least, std::chrono::nanoseconds most) {
+    if (value >= least && value <= most) { return std::nullopt; }
+    const auto us = [](std::chrono::nanoseconds of) {
+        return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(of).count());
+    };
+    return error(
+        std::make_error_code(std::errc::invalid_argument),
+        std::string(what) + " must be " + us(least) + " to " + us(most) + " us, not " + us(value));
+}
+
 std::optional<error> check(const runtime_settings& settings) {
     if (auto bad = check_range("threads", settings.threads, 1, threads_max)) { return bad; }
     if (auto bad = check_range("ring entries", settings.ring_entries, 8, 32'768)) { return bad; }
@@ -102,6 +117,18 @@ std::optional<error> check(const runtime_settings& settings) {
         return error(invalid, "the number of receive buffers must be a power of two, not " +
                                   std::to_string(settings.receive_buffers));
     }
+    if (auto bad = check_range("polls per turn", settings.polls_per_turn, 1, 1'000'000)) {
+        return bad;
+    }
+    if (auto bad = check_duration("the run time of a turn", settings.run_time_max, 1us, 10s)) {
+        return bad;
+    }
+    if (auto bad = check_duration("the time to look for work", settings.spin_max, 0s, 10ms)) {
+        return bad;
+    }
+    if (settings.long_poll < 0s) {
+        return error(invalid, "the time of a long poll must not be negative; 0 is for never");
+    }
     if (settings.name.empty()) { return error(invalid, "the runtime's name must not be empty"); }
     if (settings.stop_grace.count() < 0) {
         return error(invalid, "the grace time of a stop must not be negative");
@@ -109,9 +136,26 @@ std::optional<error> check(const runtime_settings& settings) {
     return std::nullopt;
 }
 
+detail::worker_settings to_worker_settings(const runtime_settings& settings) {
+    // One that looks for work on the only CPU keeps the others from doing it.
+    const std::size_t cpus = allowed_cpus().size();
+    const bool may_spin = settings.threads > 1 && cpus > 1;
+    return {
+        .driver = {settings.driver, settings.ring_entries, settings.receive_buffers,
+                   settings.receive_buffer_bytes},
+        .polls_per_turn = settings.polls_per_turn,
+        .run_time_max = settings.run_time_max,
+        .long_poll = settings.long_poll,
+        .spin_max = may_spin ? settings.spin_max : std::chrono::nanoseconds::zero(),
+        .looks_yield = settings.threads > cpus,
+        .make_scheduler = settings.make_scheduler,
+    };
+}
+
 // What the threads of a start share. The first failure wins; the others run to their end.
 struct start_state {
-    explicit start_state(std::size_t workers) : set_up(static_cast<std::ptrdiff_t>(workers)) {}
+    start_state(std::size_t workers, detail::worker_settings chosen)
+        : settings(std::move(chosen)), set_up(static_cast<std::ptrdiff_t>(workers)) {}
 
     void fail(error failure) {
         const std::lock_guard lock(mutex);
@@ -119,6 +163,7 @@ struct start_state {
         failed.store(true, std::memory_order_release);
     }
 
+    detail::worker_settings settings;
     std::latch set_up;  // Every worker has its ring, or has failed.
     std::atomic<bool> failed{false};
     std::mutex mutex;
@@ -146,8 +191,7 @@ void run_worker(std::shared_ptr<detail::runtime_core> core, const runtime_settin
     if (settings.cpu_affinity) { pin_this_thread(index); }
     if (settings.handle_signals) { block_pipe_signal(); }
     detail::worker_core self(core, core->link(index), index);
-    auto made = self.set_up({settings.driver, settings.ring_entries, settings.receive_buffers,
-                             settings.receive_buffer_bytes});
+    auto made = self.set_up(start.settings);
     if (!made) { start.fail(std::move(made.error())); }
     start.set_up.arrive_and_wait();
     if (!start.failed.load(std::memory_order_acquire)) {
@@ -186,7 +230,7 @@ shared_runtime runtime::shared() const { return shared_runtime(state_->core); }
 std::expected<void, error> runtime::start() {
     std::optional<detail::blocked_signals> signals;
     if (state_->settings.handle_signals) { signals.emplace(); }
-    start_state start(state_->settings.threads);
+    start_state start(state_->settings.threads, to_worker_settings(state_->settings));
     detail::coordinator coordinator(*state_->core, state_->settings.stop_grace,
                                     std::exchange(state_->signal_receivers, {}));
     std::vector<std::thread> threads;

@@ -22,20 +22,35 @@ runtime_core::runtime_core(std::size_t workers)
         throw std::system_error(errno, std::system_category(), "cannot make an event descriptor");
     }
     links_.reserve(workers);
-    for (std::size_t i = 0; i < workers; ++i) { links_.push_back(std::make_unique<worker_link>()); }
+    for (std::size_t i = 0; i < workers; ++i) {
+        links_.push_back(std::make_unique<worker_link>(*this));
+    }
 }
 
 runtime_core::~runtime_core() { ::close(coordinator_); }
 
-void runtime_core::add_shared(std::shared_ptr<runtime_core> self,
-                              process_header& process) noexcept {
+std::shared_ptr<runtime_core> runtime_core::make(std::size_t workers) {
+    std::shared_ptr<runtime_core> made(new runtime_core(workers));
+    made->self_ = made;
+    return made;
+}
+
+void runtime_core::drop_header() noexcept {
+    // Release: what this thread did with the core comes before its end. Acquire: pairs with it.
+    if (headers_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        const std::shared_ptr<runtime_core> last = std::move(self_);
+    }
+}
+
+void runtime_core::add_shared(process_header& process) noexcept {
     worker_core* here = current_worker();
     process.shared = true;
+    process.references.share();
+    add_header();
     process.home =
         here != nullptr && &here->runtime() == this
             ? &here->link()
             : links_[next_home_.fetch_add(1, std::memory_order_relaxed) % links_.size()].get();
-    process.core = std::move(self);
     {
         const std::lock_guard lock(registry_);
         if (!finished_.load(std::memory_order_relaxed) && !dropping()) {
@@ -91,7 +106,7 @@ void runtime_core::drop_unpolled() noexcept {
     drop_now();
     for (const auto& link : links_) {
         // Never polled, they have no wakers: they are where `add_shared` put them.
-        while (process_header* each = link->take_shared()) {
+        while (process_header* each = link->take_shared({})) {
             each->state.fetch_or(process_header::finished, std::memory_order_acq_rel);
             each->vtable->drop_future(*each);
             remove_shared(*each);
@@ -137,10 +152,10 @@ void runtime_core::notify_coordinator() noexcept {
     [[maybe_unused]] const auto written = ::write(coordinator_, &one, sizeof(one));
 }
 
-process_header* runtime_core::steal(const worker_link& thief) noexcept {
+process_header* runtime_core::steal(worker_link& thief) noexcept {
     for (const auto& link : links_) {
         if (link.get() == &thief) { continue; }
-        if (process_header* stolen = link->take_shared()) { return stolen; }
+        if (process_header* stolen = link->steal_for(thief)) { return stolen; }
     }
     return nullptr;
 }
@@ -161,7 +176,7 @@ bool runtime_core::any_shared_work() const noexcept {
 // What the headers need.
 
 void add_shared(const std::shared_ptr<runtime_core>& runtime, process_header& process) noexcept {
-    runtime->add_shared(runtime, process);
+    runtime->add_shared(process);
 }
 void request_stop(runtime_core& runtime) noexcept { runtime.request_stop(); }
 std::size_t worker_count(const runtime_core& runtime) noexcept { return runtime.worker_count(); }

@@ -14,7 +14,8 @@
 
 namespace heph::rt::detail {
 
-/// What the workers of a runtime share. Every process and every handle keeps it alive.
+/// What the workers of a runtime share. Every process and every handle keeps it alive: handles own
+/// it, headers of processes are counted, and while there are any the core owns itself.
 ///
 /// Life
 ///     running --request_stop--> stopping --grace passed or second signal--> dropping
@@ -26,13 +27,18 @@ namespace heph::rt::detail {
 /// *Thread safety*: safe.
 class runtime_core {
 public:
-    explicit runtime_core(std::size_t workers);
+    [[nodiscard]] static std::shared_ptr<runtime_core> make(std::size_t workers);
+
+    /// Counts a header of a thread-safe process, or all of those of a worker, or who made the core.
+    void add_header() noexcept { headers_.fetch_add(1, std::memory_order_relaxed); }
+    /// Forgets one. The core may be gone afterwards.
+    void drop_header() noexcept;
 
     [[nodiscard]] worker_link& link(std::size_t index) noexcept { return *links_[index]; }
     [[nodiscard]] std::size_t worker_count() const noexcept { return links_.size(); }
 
     /// Takes a thread-safe process in, or drops it when the runtime is finished.
-    void add_shared(std::shared_ptr<runtime_core> self, process_header& process) noexcept;
+    void add_shared(process_header& process) noexcept;
     /// Forgets a thread-safe process that is finished, and drops the registry's reference.
     void remove_shared(process_header& process) noexcept;
     /// Takes the thread-safe processes that are at home with `link` out of the registry.
@@ -71,7 +77,7 @@ public:
     [[nodiscard]] int coordinator_descriptor() const noexcept { return coordinator_; }
 
     /// Takes a ready thread-safe process from another worker than `thief`, or gives null.
-    [[nodiscard]] process_header* steal(const worker_link& thief) noexcept;
+    [[nodiscard]] process_header* steal(worker_link& thief) noexcept;
     /// Wakes one sleeping worker other than `busy`, to steal from it.
     void wake_a_thief(const worker_link& busy) noexcept;
     [[nodiscard]] bool any_shared_work() const noexcept;
@@ -81,8 +87,12 @@ public:
     runtime_core& operator=(const runtime_core&) = delete;
 
 private:
+    explicit runtime_core(std::size_t workers);
+
     void notify_all() noexcept;
 
+    std::atomic<std::size_t> headers_{1};  // The first one is that of who made the core.
+    std::shared_ptr<runtime_core> self_;
     std::vector<std::unique_ptr<worker_link>> links_;
     std::atomic<std::size_t> busy_;
     std::atomic<std::size_t> next_home_{0};

@@ -32,6 +32,26 @@ constexpr int descriptor_of(std::uint64_t user_data) noexcept {
     return static_cast<int>((user_data >> 32U) - 1);
 }
 
+// That of a message to another ring: the descriptor to fall back to.
+constexpr std::uint64_t message = std::uint64_t{1} << 62U;
+constexpr std::uint64_t message_or(int descriptor) noexcept {
+    return message | std::uint64_t{static_cast<std::uint32_t>(descriptor)} << 32U;
+}
+
+void write_event(int descriptor) noexcept {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(descriptor, &one, sizeof(one));
+}
+
+// Tells whether the kernel takes an operation (5.6 and newer can be asked).
+bool supports(io_uring& ring, int operation) noexcept {
+    io_uring_probe* probe = io_uring_get_probe_ring(&ring);
+    if (probe == nullptr) { return false; }
+    const bool found = io_uring_opcode_supported(probe, operation) != 0;
+    io_uring_free_probe(probe);
+    return found;
+}
+
 // Sets a ring up with the best flags that the kernel takes. Gives a negative errno or 0.
 int set_up(unsigned entries, io_uring& ring) noexcept {
     constexpr unsigned common = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL;
@@ -72,6 +92,7 @@ std::expected<std::unique_ptr<driver>, int> uring_driver::make(worker_link& link
     made->initialised_ = true;
     // Saves a descriptor look-up on each call; a kernel without it does as well.
     (void)io_uring_register_ring_fd(&made->ring_);
+    made->sends_messages_ = supports(made->ring_, IORING_OP_MSG_RING);
     made->watch_event();
     return made;
 }
@@ -166,6 +187,24 @@ void uring_driver::watch_event() noexcept {
     event_watched_ = true;
 }
 
+bool uring_driver::anything_completed() const noexcept {
+    return io_uring_cq_ready(&ring_) != 0 ||
+           (IO_URING_READ_ONCE(*ring_.sq.kflags) & IORING_SQ_TASKRUN) != 0;
+}
+
+bool uring_driver::rouse(int ring_descriptor, int event_descriptor_of_other) noexcept {
+    if (!sends_messages_) { return false; }
+    io_uring_sqe* entry = io_uring_get_sqe(&ring_);
+    if (entry == nullptr) { return false; }
+    io_uring_prep_msg_ring(entry, ring_descriptor, 0, ignored, 0);
+    entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    entry->user_data = message_or(event_descriptor_of_other);
+    // At once: the process that is being polled may take its time. What is queued besides goes with
+    // it. What is not submitted now is so in the next turn.
+    (void)io_uring_submit(&ring_);
+    return true;
+}
+
 void uring_driver::turn() noexcept {
     const unsigned ring_flags = IO_URING_READ_ONCE(*ring_.sq.kflags);
     if (io_uring_sq_ready(&ring_) != 0 ||
@@ -206,6 +245,9 @@ void uring_driver::reap() noexcept {
         if (!is_slot(user_data)) {
             if (user_data == event_descriptor) {
                 event_watched_ = false;
+            } else if ((user_data & message) != 0) {
+                // Comes only when it failed.
+                write_event(static_cast<int>((user_data & ~message) >> 32U));
             } else if (user_data != ignored) {
                 --closes_;
                 if (result == -ECANCELED) { ::close(descriptor_of(user_data)); }

@@ -36,6 +36,11 @@ public:
     /// Makes no system call when there is nothing to submit and nothing to take.
     void turn() noexcept override;
     void wait(std::optional<std::chrono::milliseconds> timeout) noexcept override;
+    [[nodiscard]] bool anything_completed() const noexcept override;
+    [[nodiscard]] int ring_descriptor() const noexcept override {
+        return sends_messages_ ? ring_.ring_fd : -1;
+    }
+    bool rouse(int ring_descriptor, int event_descriptor) noexcept override;
     std::size_t drain(std::chrono::milliseconds patience) noexcept override;
 
 protected:
@@ -59,6 +64,7 @@ private:
     bool draining_ = false;
     bool multishot_refused_ = false;
     bool multishot_worked_ = false;
+    bool sends_messages_ = false;
     std::size_t closes_ = 0;         // Under way.
     std::uint64_t event_count_ = 0;  // What the read of the event descriptor writes to.
 };

@@ -1,7 +1,11 @@
 #include "worker_core.hpp"
 
+#include <cstddef>
 #include <exception>
+#include <new>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -22,6 +26,27 @@ thread_local worker_core* this_thread_worker = nullptr;
 constexpr int shared_batch = 32;
 
 constexpr std::chrono::seconds drain_patience{5};
+
+// So often a worker looks for work between two looks at the clock, before it sleeps.
+constexpr int looks_per_clock = 16;
+constexpr int first_looks = 32;
+
+void pause_processor() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+// Adds a process to a list of names for people.
+void add_name(std::string& names, const process_header& process) noexcept {
+    try {
+        if (!names.empty()) { names += " or "; }
+        const std::string_view name = process.name();
+        names += name.empty() ? std::string_view("an actor without a name") : name;
+    } catch (const std::bad_alloc&) {}  // Some names have to do.
+}
 
 }  // namespace
 
@@ -50,11 +75,25 @@ worker_core::worker_core(std::shared_ptr<runtime_core> runtime, worker_link& lin
 
 worker_core::~worker_core() = default;
 
-std::expected<void, error> worker_core::set_up(const driver_settings& settings) {
-    auto made = make_driver(link_, settings);
+std::expected<void, error> worker_core::set_up(const worker_settings& settings) {
+    this_thread_worker = this;
+    this_thread_link = &link_;
+    link_.open();
+    settings_ = settings;
+    spin_ = idle_spin(settings.spin_max);
+    if (settings.make_scheduler) {
+        try {
+            scheduler_ = settings.make_scheduler();
+        } catch (const std::exception& thrown) {
+            return std::unexpected(
+                error(std::make_error_code(std::errc::operation_canceled),
+                      std::string("a worker's scheduler could not be made: ") + thrown.what()));
+        }
+    }
+    auto made = make_driver(link_, settings.driver);
     if (!made) { return std::unexpected(std::move(made.error())); }
     driver_ = std::move(*made);
-    this_thread_worker = this;
+    link_.set_ring_descriptor(driver_->ring_descriptor());
     return {};
 }
 
@@ -67,28 +106,27 @@ std::uint64_t worker_core::now_ms() const noexcept {
 void worker_core::add_process(process_header& process) noexcept {
     HEPH_ASSERT(current_worker() == this);
     process.home = &link_;
-    process.core = runtime_;
+    link_.add_header();
     if (dropping_) {  // Spawned by the destructor of what is being dropped.
-        process.state.store(process_header::finished, std::memory_order_relaxed);
-        process.vtable->drop_future(process);
-        drop_reference(process);
+        drop_local(process);
         return;
     }
     if (live_ == nullptr) { runtime_->add_reason(); }
     process.live_next = live_;
     if (live_ != nullptr) { live_->live_previous = &process; }
     live_ = &process;
-    process.state.store(process_header::woken, std::memory_order_relaxed);
-    ready_.push(process);
+    process.local = process_header::woken;
+    push_ready(process);
 }
 
 void worker_core::run() {
+    meter_.begin(std::chrono::steady_clock::now());
     while (driver_ != nullptr && !runtime_->finished() && !runtime_->dropping()) {
         take_remote_work();
         expire_timers();
         run_ready();
         take_and_run_shared();
-        if (!ready_.empty() || link_.has_shared()) {
+        if (any_ready() || link_.has_shared()) {
             driver_->turn();
         } else {
             wait_for_work();
@@ -107,19 +145,34 @@ void worker_core::shut_down() noexcept {
             log(log_level::error, "worker " + std::to_string(index_) + ": " + std::to_string(left) +
                                       " operations did not end after they were cancelled");
         }
-        this_thread_worker = nullptr;  // Whatever the driver destroys, it finds none.
-        driver_.reset();
+        link_.set_ring_descriptor(-1);
+    }
+    scheduler_.reset();
+    this_thread_worker = nullptr;  // Whatever the driver destroys, it finds none.
+    this_thread_link = nullptr;
+    driver_.reset();
+    link_.close();
+}
+
+void worker_core::take_remote_processes() noexcept {
+    for (process_header* each = link_.take_remote(); each != nullptr;) {
+        process_header* following = each->remote_next;
+        if (each->shared) {  // Pinned to this worker.
+            push_ready(*each);
+        } else {
+            // Acquire: what came before the wakes so far is seen by the poll to come.
+            each->state.fetch_and(static_cast<std::uint8_t>(~process_header::woken),
+                                  std::memory_order_acq_rel);
+            if ((each->local & process_header::finished) != 0) { --remote_to_come_; }
+            wake_local(*each);
+            drop_reference(*each);
+        }
+        each = following;
     }
 }
 
 void worker_core::take_remote_work() noexcept {
-    if (link_.has_remote()) {
-        for (process_header* each = link_.take_remote(); each != nullptr;) {
-            process_header* following = each->next;
-            ready_.push(*each);
-            each = following;
-        }
-    }
+    if (link_.has_remote()) { take_remote_processes(); }
     // Without a driver when its set-up failed, and all that is left to do is to drop processes.
     if (driver_ != nullptr && driver_->slots().any_dropped()) {
         driver_->slots().take_dropped([this](slot& each) { driver_->abandon(each); });
@@ -149,72 +202,226 @@ void worker_core::expire_timers() noexcept {
     });
 }
 
+process_header* worker_core::next_ready() noexcept {
+    schedulable* next = scheduler_ == nullptr ? ready_.pop() : scheduler_->pop();
+    return static_cast<process_header*>(next);
+}
+
 void worker_core::run_ready() {
-    // What becomes ready meanwhile waits for the next turn, so that no chain of wakes keeps the
-    // ring from being served.
-    for (process_header* each = ready_.take_all(); each != nullptr;) {
-        process_header* following = each->next;
-        run_process(*each);
-        each = following;
+    ran_this_turn_ = {};
+    for (std::size_t left = settings_.polls_per_turn; left != 0; --left) {
+        process_header* next = next_ready();
+        if (next == nullptr) { return; }
+        if (next->shared) {
+            run_shared(*next);
+        } else {
+            run_local(*next);
+        }
+        if (ran_this_turn_ >= settings_.run_time_max) { return; }
+        // What others send does not wait for the end of the turn: one look costs next to nothing.
+        if (link_.has_remote()) [[unlikely]] { take_remote_processes(); }
     }
 }
 
 void worker_core::take_and_run_shared() {
+    ran_this_turn_ = {};
     for (int i = 0; i < shared_batch; ++i) {
-        process_header* taken = link_.take_shared();
-        if (taken == nullptr && ready_.empty()) { taken = runtime_->steal(link_); }
+        process_header* taken = link_.take_shared(std::exchange(ran_shared_, {}));
+        if (taken == nullptr && !any_ready()) { taken = runtime_->steal(link_); }
         if (taken == nullptr) { return; }
-        taken->home = &link_;
         if (i == 0 && link_.has_shared()) { runtime_->wake_a_thief(link_); }
-        run_process(*taken);
+        run_shared(*taken);
+        if (ran_this_turn_ >= settings_.run_time_max) { return; }
     }
 }
 
-void worker_core::run_process(process_header& process) {
-    // Acquire: pairs with the release of the wake. Nobody else changes the state from `woken`.
-    [[maybe_unused]] const std::uint32_t before =
-        process.state.exchange(process_header::running, std::memory_order_acq_rel);
-    HEPH_ASSERT(before == process_header::woken);
+bool worker_core::poll(process_header& process) {
     polled_ = &process;
-    bool done = true;
     try {
-        const waker waker = waker_of(process);
-        done = process.vtable->poll(process, waker);
+        // Not destroyed: it has no reference of its own. Those who keep one make a copy.
+        alignas(waker) std::byte place[sizeof(waker)];
+        const auto* lent = ::new (static_cast<void*>(place)) waker(&process, &process_waker);
+        const bool done = process.vtable->poll(process, *lent);
+        polled_ = nullptr;
+        return done;
     } catch (const std::exception& thrown) {
         log(log_level::critical, std::string("a future threw and is dropped: ") + thrown.what());
     } catch (...) { log(log_level::critical, "a future threw and is dropped"); }
-    if (done) {
-        finish(process);
-        polled_ = nullptr;
+    polled_ = nullptr;
+    return true;
+}
+
+void worker_core::run_local(process_header& process) {
+    HEPH_ASSERT(process.local == process_header::woken);
+    process.local = process_header::running;
+    if (poll(process)) {
+        if (meter_.note_finished(process)) { close_window(); }
+        finish_local(process);
         return;
     }
-    polled_ = nullptr;
+    process.local &= static_cast<std::uint8_t>(~process_header::running);
+    if (process.local != 0) { push_ready(process); }
+    if (meter_.note(process)) { close_window(); }
+}
+
+void worker_core::close_window() noexcept {
+    const auto now = std::chrono::steady_clock::now();
+    std::string names;
+    const bool may_be_long = settings_.long_poll > std::chrono::nanoseconds::zero() &&
+                             meter_.since_begin(now) >= settings_.long_poll;
+    const auto took = meter_.close(
+        now, [this, may_be_long, &names](process_header& process, std::chrono::nanoseconds ran) {
+            if (scheduler_ == nullptr) {
+                fair_queue::charge(process, ran);
+            } else {
+                scheduler_->charge(process, ran);
+            }
+            if (may_be_long) { add_name(names, process); }
+        });
+    ready_.advance(took);
+    ran_this_turn_ += took;
+    if (may_be_long) { report_long_poll(took, names); }
+}
+
+void worker_core::report_long_poll(std::chrono::nanoseconds took,
+                                   const std::string& names) noexcept {
+    // Once a second is enough to know, and does not make it worse.
+    const auto now = std::chrono::steady_clock::now();
+    if (long_poll_logged_ != time_point() && now - long_poll_logged_ < std::chrono::seconds(1)) {
+        return;
+    }
+    long_poll_logged_ = now;
+    try {
+        const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+        log(log_level::warning, "worker " + std::to_string(index_) + " was held up for " +
+                                    std::to_string(ms) + " ms by a poll of " +
+                                    (names.empty() ? "a process that is finished" : names) +
+                                    ": let it yield, or move the work to spawn_blocking");
+    } catch (const std::bad_alloc&) {}  // No memory for a warning.
+}
+
+void worker_core::run_shared(process_header& process) {
+    // Others may run it as soon as it is let go: it is measured by itself, and before.
+    if (!meter_.empty()) { close_window(); }
+    // Acquire: pairs with the release of the wake. Nobody else changes the state from `woken`.
+    [[maybe_unused]] const std::uint8_t before =
+        process.state.exchange(process_header::running, std::memory_order_acq_rel);
+    HEPH_ASSERT(before == process_header::woken);
+    const bool done = poll(process);
+    const auto now = std::chrono::steady_clock::now();
+    const auto ran = meter_.close_shared(now);
+    ran_shared_ += ran;
+    ran_this_turn_ += ran;
+    fair_queue::charge(process, ran);
+    if (settings_.long_poll > std::chrono::nanoseconds::zero() && ran >= settings_.long_poll) {
+        std::string names;
+        if (!done) { add_name(names, process); }
+        report_long_poll(ran, names);
+    }
+    if (done) {
+        finish_shared(process);
+    } else {
+        requeue_shared(process);
+    }
+}
+
+void worker_core::requeue_shared(process_header& process) noexcept {
     // Release: the next waker to find it idle reads `home` and `pins`. From here on, another
     // worker may run it, unless it was woken meanwhile.
-    const bool to_be_shared = process.shared && process.pins.load(std::memory_order_relaxed) == 0;
-    std::uint32_t running = process_header::running;
+    const bool to_be_shared = process.pins.load(std::memory_order_relaxed) == 0;
+    std::uint8_t running = process_header::running;
     if (process.state.compare_exchange_strong(running, 0, std::memory_order_acq_rel)) { return; }
     // Again a read-modify-write, to acquire what was written before a second wake that came since.
     process.state.exchange(process_header::woken, std::memory_order_acq_rel);
     if (to_be_shared) {
         link_.push_shared(process);
     } else {
-        ready_.push(process);
+        push_ready(process);
     }
 }
 
-void worker_core::finish(process_header& process) noexcept {
+void worker_core::finish_shared(process_header& process) noexcept {
     process.state.fetch_or(process_header::finished, std::memory_order_acq_rel);
+    polled_ = &process;
     process.vtable->drop_future(process);
-    if (process.shared) {
-        runtime_->remove_shared(process);
-        return;
-    }
+    polled_ = nullptr;
+    runtime_->remove_shared(process);
+}
+
+void worker_core::finish_local(process_header& process) noexcept {
     (process.live_previous != nullptr ? process.live_previous->live_next : live_) =
         process.live_next;
     if (process.live_next != nullptr) { process.live_next->live_previous = process.live_previous; }
-    drop_reference(process);
-    if (live_ == nullptr) { runtime_->drop_reason(); }
+    const bool last = live_ == nullptr;
+    drop_local(process);
+    // What the future's end spawned has counted itself already.
+    if (last) { runtime_->drop_reason(); }
+}
+
+void worker_core::drop_local(process_header& process) noexcept {
+    process.local = process_header::finished;
+    const std::uint8_t before =
+        process.state.fetch_or(process_header::finished, std::memory_order_acq_rel);
+    if ((before & process_header::woken) != 0) { ++remote_to_come_; }
+    polled_ = &process;
+    process.vtable->drop_future(process);
+    polled_ = nullptr;
+    process.local |= process_header::merged;
+    if (process.references.merge()) { free_process(process); }
+}
+
+bool worker_core::anything_for_us() const noexcept {
+    return link_.has_remote() || runtime_->any_shared_work() || driver_->slots().any_dropped() ||
+           runtime_->finished() || runtime_->dropping() ||
+           (!stop_announced_ && runtime_->stop_requested());
+}
+
+bool worker_core::look_for_work(int looks) noexcept {
+    for (; looks > 0; --looks) {
+        if (anything_for_us() || driver_->anything_completed()) { return true; }
+        if (settings_.looks_yield) {
+            std::this_thread::yield();
+        } else {
+            pause_processor();
+        }
+    }
+    return false;
+}
+
+bool worker_core::found_without_sleep(std::optional<std::chrono::milliseconds> timeout) noexcept {
+    const auto limit = spin_.limit();
+    if (limit == std::chrono::nanoseconds::zero() || (timeout && *timeout < limit)) {
+        return false;
+    }
+    driver_->turn();  // What is queued must not wait.
+    if (any_ready()) { return true; }
+    const auto note = [this](std::chrono::nanoseconds after) {
+        if (link_.has_remote() || link_.has_shared()) {
+            spin_.sent_after(after);
+        } else {
+            spin_.not_sent();  // A completion, or what another worker is to take.
+        }
+    };
+    // The first looks go without the clock, whose reading takes longer than they do.
+    if (look_for_work(first_looks)) {
+        note(std::chrono::nanoseconds(0));
+        driver_->turn();
+        return true;
+    }
+    if (!meter_.empty()) { close_window(); }
+    const auto since = std::chrono::steady_clock::now();
+    auto now = since;
+    for (; now - since < limit; now = std::chrono::steady_clock::now()) {
+        if (look_for_work(looks_per_clock)) {
+            now = std::chrono::steady_clock::now();
+            note(now - since);
+            driver_->turn();
+            meter_.begin(now);
+            return true;
+        }
+    }
+    spin_.not_sent();
+    return false;
 }
 
 void worker_core::wait_for_work() noexcept {
@@ -224,53 +431,70 @@ void worker_core::wait_for_work() noexcept {
         // The clock is rounded down: one millisecond more, rather than turns without effect.
         timeout = std::chrono::milliseconds(*expiry > now ? *expiry - now : 0);
     }
+    if (found_without_sleep(timeout)) { return; }
+    if (!meter_.empty()) { close_window(); }
+    const auto idle_since = std::chrono::steady_clock::now();
     link_.set_sleeping();
-    if (link_.has_remote() || runtime_->any_shared_work() || driver_->slots().any_dropped() ||
-        runtime_->finished() || runtime_->dropping() ||
-        (!stop_announced_ && runtime_->stop_requested())) {
+    if (anything_for_us()) {
         link_.set_awake();
         driver_->turn();
+        meter_.begin(std::chrono::steady_clock::now());
         return;
     }
     driver_->wait(timeout);
     link_.set_awake();
+    if (link_.woken_at() > idle_since) {
+        spin_.sent_after(link_.woken_at() - idle_since);
+    } else {
+        spin_.not_sent();
+    }
+    meter_.begin(std::chrono::steady_clock::now());
 }
 
 void worker_core::drop_everything() noexcept {
     dropping_ = true;
+    if (!meter_.empty()) { close_window(); }
+    // Nothing is polled any more. The queue owns nothing of local processes; thread-safe ones that
+    // are pinned here wait for their end in it.
+    fair_queue pinned;
+    while (process_header* each = next_ready()) {
+        if (each->shared) { pinned.push(*each); }
+    }
+    // First of all, so that the end of one does not wake another.
+    for (process_header* each = live_; each != nullptr; each = each->live_next) {
+        each->local = process_header::finished;
+    }
+    while (process_header* each = live_) {
+        live_ = each->live_next;
+        drop_local(*each);
+    }
     std::size_t still_queued = 0;
-    const auto drop = [&](process_header& process) {
-        const std::uint32_t before =
-            process.state.fetch_or(process_header::finished, std::memory_order_acq_rel);
-        polled_ = &process;
-        process.vtable->drop_future(process);
+    for (process_header* each = runtime_->take_shared_of(link_); each != nullptr;) {
+        process_header* following = each->live_next;
+        const std::uint8_t before =
+            each->state.fetch_or(process_header::finished, std::memory_order_acq_rel);
+        polled_ = each;
+        each->vtable->drop_future(*each);
         polled_ = nullptr;
         // A woken one is in a queue, or about to be; the queue then holds the live reference.
         if ((before & process_header::woken) != 0) {
             ++still_queued;
         } else {
-            drop_reference(process);
+            drop_reference(*each);
         }
-    };
-    while (process_header* each = live_) {
-        live_ = each->live_next;
-        drop(*each);
-    }
-    for (process_header* each = runtime_->take_shared_of(link_); each != nullptr;) {
-        process_header* following = each->live_next;
-        drop(*each);
         each = following;
     }
-    while (still_queued != 0) {
+    while (still_queued != 0 || remote_to_come_ != 0) {
         take_remote_work();
-        while (process_header* shared = link_.take_shared()) { ready_.push(*shared); }
-        for (process_header* each = ready_.take_all(); each != nullptr;) {
-            process_header* following = each->next;
-            drop_reference(*each);
-            --still_queued;
-            each = following;
+        auto* each = static_cast<process_header*>(pinned.pop());
+        if (each == nullptr) { each = next_ready(); }
+        if (each == nullptr) { each = link_.take_shared({}); }
+        if (each == nullptr) {
+            std::this_thread::yield();
+            continue;
         }
-        if (still_queued != 0) { std::this_thread::yield(); }
+        drop_reference(*each);
+        --still_queued;
     }
 }
 

@@ -6,44 +6,39 @@
 #include <expected>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include <heph/rt/detail/process.hpp>
 #include <heph/rt/error.hpp>
+#include <heph/rt/scheduler.hpp>
 #include <heph/rt/stopping.hpp>
 
 #include "driver.hpp"
+#include "fair_queue.hpp"
+#include "idle_spin.hpp"
+#include "poll_meter.hpp"
 #include "timing_wheel.hpp"
 #include "worker_link.hpp"
 
 namespace heph::rt::detail {
 
-/// First in, first out, linked through the processes.
-class run_queue {
-public:
-    void push(process_header& process) noexcept {
-        process.next = nullptr;
-        if (head_ == nullptr) {
-            head_ = &process;
-        } else {
-            tail_->next = &process;
-        }
-        tail_ = &process;
-    }
-    /// Takes the whole queue, linked through `next`.
-    [[nodiscard]] process_header* take_all() noexcept { return std::exchange(head_, nullptr); }
-    [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }
-
-private:
-    process_header* head_ = nullptr;
-    process_header* tail_ = nullptr;
+/// How a worker schedules; see `setup`.
+struct worker_settings {
+    driver_settings driver;
+    std::size_t polls_per_turn;
+    std::chrono::nanoseconds run_time_max;
+    std::chrono::nanoseconds long_poll;  // Zero for never.
+    std::chrono::nanoseconds spin_max;   // Zero for never.
+    bool looks_yield;                    // While looking: more workers than CPUs.
+    scheduler_factory make_scheduler;    // Empty for the usual one.
 };
 
 /// One worker: its loop, its processes, its driver and its timers.
 ///
-/// A turn: take what other threads queued; expire timers; run the processes that were ready at the
-/// start of the turn; then submit, and take completions, in one system call or in none. It waits
-/// only when nothing is ready, and at most until the next timer.
+/// A turn: take what other threads queued; expire timers; run ready processes, as many and for as
+/// long as the settings allow; then submit, and take completions, in one system call or in none. It
+/// waits only when nothing is ready, and at most until the next timer.
 ///
 /// *Thread safety*: used by its own thread only. Others use its link.
 class worker_core {
@@ -54,8 +49,9 @@ public:
     worker_core(const worker_core&) = delete;
     worker_core& operator=(const worker_core&) = delete;
 
-    /// Makes the driver and this thread the worker's. *Errors*: see `make_driver`.
-    [[nodiscard]] std::expected<void, error> set_up(const driver_settings& settings);
+    /// Makes the driver and this thread the worker's. *Errors*: see `make_driver`; the scheduler
+    /// could not be made.
+    [[nodiscard]] std::expected<void, error> set_up(const worker_settings& settings);
 
     /// Runs until the runtime has nothing left to run, or drops what is left when it is told to.
     void run();
@@ -65,7 +61,20 @@ public:
 
     void add_process(process_header& process) noexcept;
     /// Queues a woken process. *Requires*: called on this worker's thread, and it is at home here.
-    void push_ready(process_header& process) noexcept { ready_.push(process); }
+    void push_ready(process_header& process) noexcept {
+        if (scheduler_ == nullptr) [[likely]] {
+            ready_.push(process);
+        } else {
+            scheduler_->push(process);
+        }
+    }
+    /// Wakes a local process of this worker. *Requires*: called on this worker's thread.
+    void wake_local(process_header& process) noexcept {
+        const std::uint8_t before = process.local;
+        if ((before & (process_header::woken | process_header::finished)) != 0) { return; }
+        process.local = before | process_header::woken;
+        if (before == 0) { push_ready(process); }
+    }
 
     [[nodiscard]] process_header* polled_process() const noexcept { return polled_; }
     [[nodiscard]] detail::driver& driver() noexcept { return *driver_; }
@@ -89,15 +98,33 @@ public:
     void unlink_stop_node(stop_node& node) noexcept;
 
 private:
+    using time_point = std::chrono::steady_clock::time_point;
+
     void take_remote_work() noexcept;
+    void take_remote_processes() noexcept;
     void run_ready();
-    void run_process(process_header& process);
-    void finish(process_header& process) noexcept;
+    void run_local(process_header& process);
+    void run_shared(process_header& process);
+    [[nodiscard]] bool poll(process_header& process);
+    void requeue_shared(process_header& process) noexcept;
+    void finish_local(process_header& process) noexcept;
+    void finish_shared(process_header& process) noexcept;
+    [[nodiscard]] process_header* next_ready() noexcept;
+    [[nodiscard]] bool any_ready() const noexcept {
+        return scheduler_ == nullptr ? !ready_.empty() : !scheduler_->empty();
+    }
+    void close_window() noexcept;
+    void report_long_poll(std::chrono::nanoseconds took, const std::string& names) noexcept;
     void take_and_run_shared();
     void expire_timers() noexcept;
     void announce_stop() noexcept;
     void wait_for_work() noexcept;
+    [[nodiscard]] bool anything_for_us() const noexcept;
+    [[nodiscard]] bool look_for_work(int looks) noexcept;
+    [[nodiscard]] bool found_without_sleep(
+        std::optional<std::chrono::milliseconds> timeout) noexcept;
     void drop_everything() noexcept;
+    void drop_local(process_header& process) noexcept;
 
     std::shared_ptr<runtime_core> runtime_;
     worker_link& link_;
@@ -105,8 +132,16 @@ private:
     std::chrono::steady_clock::time_point started_;
     std::unique_ptr<detail::driver> driver_;
     timing_wheel timers_;
-    run_queue ready_;
+    fair_queue ready_;
+    std::unique_ptr<scheduler> scheduler_;  // In its place, if there is one.
+    poll_meter meter_;
+    idle_spin spin_{{}};
+    worker_settings settings_{};
+    std::chrono::nanoseconds ran_this_turn_{};
+    std::chrono::nanoseconds ran_shared_{};
+    time_point long_poll_logged_{};
     process_header* live_ = nullptr;  // Local processes.
+    std::size_t remote_to_come_ = 0;  // Finished ones that will come out of the remote queue.
     process_header* polled_ = nullptr;
     stop_node* stop_nodes_ = nullptr;
     bool stop_announced_ = false;

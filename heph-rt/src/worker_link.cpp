@@ -8,9 +8,15 @@
 #include <system_error>
 #include <utility>
 
+#include "runtime_core.hpp"
+#include "worker_core.hpp"
+
 namespace heph::rt::detail {
 
-worker_link::worker_link() : event_(::eventfd(0, EFD_CLOEXEC)) {
+constinit thread_local worker_link* this_thread_link = nullptr;
+
+worker_link::worker_link(runtime_core& runtime)
+    : runtime_(&runtime), event_(::eventfd(0, EFD_CLOEXEC)) {
     if (event_ < 0) {
         throw std::system_error(errno, std::system_category(), "cannot make an event descriptor");
     }
@@ -21,7 +27,7 @@ worker_link::~worker_link() { ::close(event_); }
 void worker_link::push_remote(process_header& process) noexcept {
     process_header* head = remote_.load(std::memory_order_relaxed);
     do {
-        process.next = head;
+        process.remote_next = head;
     } while (!remote_.compare_exchange_weak(head, &process, std::memory_order_seq_cst,
                                             std::memory_order_relaxed));
     notify();
@@ -29,14 +35,8 @@ void worker_link::push_remote(process_header& process) noexcept {
 
 bool worker_link::push_shared(process_header& process) noexcept {
     {
-        const std::lock_guard lock(shared_);
-        process.next = nullptr;
-        if (shared_head_ == nullptr) {
-            shared_head_ = &process;
-        } else {
-            shared_tail_->next = &process;
-        }
-        shared_tail_ = &process;
+        const std::lock_guard lock(mutex_);
+        shared_.push(process);
         shared_count_.fetch_add(1, std::memory_order_seq_cst);
     }
     return notify();
@@ -46,31 +46,68 @@ bool worker_link::notify() noexcept {
     // The load keeps the cache line shared while the worker is awake, which is most of the time.
     if (!sleeping_.load(std::memory_order_seq_cst)) { return false; }
     if (!sleeping_.exchange(false, std::memory_order_seq_cst)) { return false; }
+    woken_at_.store(std::chrono::steady_clock::now().time_since_epoch().count(),
+                    std::memory_order_relaxed);
+    rouse();
+    return true;
+}
+
+void worker_link::rouse() noexcept {
+    worker_core* here = current_worker();
+    const int ring = ring_.load(std::memory_order_relaxed);
+    // One of another runtime might outlive this link, to whose descriptor it would fall back.
+    if (here != nullptr && ring >= 0 && &here->runtime() == runtime_ &&
+        here->driver().rouse(ring, event_)) {
+        return;
+    }
     const std::uint64_t one = 1;
     // It can only fail when the counter is full, and then the worker is woken anyway.
     [[maybe_unused]] const auto written = ::write(event_, &one, sizeof(one));
-    return true;
 }
 
 process_header* worker_link::take_remote() noexcept {
     process_header* newest = remote_.exchange(nullptr, std::memory_order_seq_cst);
     process_header* oldest = nullptr;
     while (newest != nullptr) {
-        process_header* following = std::exchange(newest->next, oldest);
+        process_header* following = std::exchange(newest->remote_next, oldest);
         oldest = std::exchange(newest, following);
     }
     return oldest;
 }
 
-process_header* worker_link::take_shared() noexcept {
+process_header* worker_link::take_shared(std::chrono::nanoseconds ran) noexcept {
     if (!has_shared()) { return nullptr; }
-    const std::lock_guard lock(shared_);
-    process_header* first = shared_head_;
-    if (first != nullptr) {
-        shared_head_ = std::exchange(first->next, nullptr);
-        shared_count_.fetch_sub(1, std::memory_order_seq_cst);
-    }
+    const std::lock_guard lock(mutex_);
+    shared_.advance(ran);
+    auto* first = static_cast<process_header*>(shared_.pop());
+    if (first != nullptr) { shared_count_.fetch_sub(1, std::memory_order_seq_cst); }
     return first;
+}
+
+process_header* worker_link::steal_for(worker_link& thief) noexcept {
+    process_header* stolen = take_shared({});
+    if (stolen != nullptr) {
+        // How far it is ahead of those here does not matter there: the thief had nothing to do.
+        stolen->virtual_time = 0;
+        stolen->home = &thief;
+    }
+    return stolen;
+}
+
+void worker_link::drop_header(bool shared) noexcept {
+    if (shared) {
+        runtime_->drop_header();
+    } else if (this_thread_link == this) {
+        headers_.owner_drop();
+    } else if (headers_.other_drop()) {
+        runtime_->drop_header();
+    }
+}
+
+void worker_link::open() noexcept { runtime_->add_header(); }
+
+void worker_link::close() noexcept {
+    if (headers_.merge()) { runtime_->drop_header(); }
 }
 
 }  // namespace heph::rt::detail

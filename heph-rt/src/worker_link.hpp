@@ -1,12 +1,19 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 
+#include <heph/rt/detail/biased_count.hpp>
 #include <heph/rt/detail/process.hpp>
 
+#include "fair_queue.hpp"
+
 namespace heph::rt::detail {
+
+class runtime_core;
 
 /// How other threads reach a worker: what they queue for it, and how they wake it.
 ///
@@ -14,17 +21,25 @@ namespace heph::rt::detail {
 ///     The worker sets `sleeping_`, looks for work once more, then waits on its ring. A thread that
 ///     queues work does so first and then looks at `sleeping_`. All four accesses are sequentially
 ///     consistent, so that at least one of the two sees the other: either the worker finds the
-///     work, or the thread finds it sleeping and writes to the event descriptor.
+///     work, or the thread finds it sleeping and wakes it: a worker by a message to its ring, where
+///     rings can send them, any other thread by its event descriptor.
+///
+/// Headers
+///     Wakers may outlive a worker, and its runtime; they reach the link through a process's
+///     header. The link counts the headers of its worker's local processes, the worker being one
+///     of the reasons, and stands for all of them at the runtime core.
 ///
 /// *Thread safety*: safe, but for the functions that say "the worker's".
 /// *Lifetime*: the runtime core's, which every process header keeps alive.
 class worker_link {
 public:
     /// *Errors*: throws `std::system_error` when no descriptor is to be had.
-    worker_link();
+    explicit worker_link(runtime_core& runtime);
     ~worker_link();
     worker_link(const worker_link&) = delete;
     worker_link& operator=(const worker_link&) = delete;
+
+    [[nodiscard]] runtime_core& runtime() const noexcept { return *runtime_; }
 
     /// Queues a woken process that only this worker may poll, and wakes the worker.
     void push_remote(process_header& process) noexcept;
@@ -36,8 +51,11 @@ public:
 
     /// Takes all that `push_remote` queued, in order. The worker's.
     [[nodiscard]] process_header* take_remote() noexcept;
-    /// Takes the oldest that `push_shared` queued, or null.
-    [[nodiscard]] process_header* take_shared() noexcept;
+    /// Takes the next one that `push_shared` queued, or null. `ran` is for how long the worker ran
+    /// such processes since the last call; a thief has no part in that.
+    [[nodiscard]] process_header* take_shared(std::chrono::nanoseconds ran) noexcept;
+    /// Takes one for a thief to run.
+    [[nodiscard]] process_header* steal_for(worker_link& thief) noexcept;
     [[nodiscard]] bool has_shared() const noexcept {
         return shared_count_.load(std::memory_order_seq_cst) != 0;
     }
@@ -54,15 +72,40 @@ public:
     void set_awake() noexcept { sleeping_.store(false, std::memory_order_seq_cst); }
 
     [[nodiscard]] int event_descriptor() const noexcept { return event_; }
+    /// Gives when the worker was last woken from its sleep, on the steady clock.
+    [[nodiscard]] std::chrono::steady_clock::time_point woken_at() const noexcept {
+        return std::chrono::steady_clock::time_point(
+            std::chrono::steady_clock::duration(woken_at_.load(std::memory_order_relaxed)));
+    }
+    /// Says how other workers' drivers may wake this one's, -1 for not at all. The worker's.
+    void set_ring_descriptor(int descriptor) noexcept {
+        ring_.store(descriptor, std::memory_order_relaxed);
+    }
+
+    /// Counts the header of a local process. The worker's.
+    void add_header() noexcept { headers_.owner_add(); }
+    /// Forgets the header of a process that is freed, on any thread.
+    void drop_header(bool shared) noexcept;
+    /// Begins and ends the worker's own claim to the link.
+    void open() noexcept;
+    void close() noexcept;
 
 private:
+    void rouse() noexcept;
+
+    runtime_core* runtime_;
     std::atomic<process_header*> remote_{nullptr};  // Newest first.
     std::atomic<bool> sleeping_{false};
     std::atomic<std::size_t> shared_count_{0};
+    std::atomic<std::chrono::steady_clock::rep> woken_at_{0};
+    std::atomic<int> ring_{-1};
     int event_;
-    std::mutex shared_;  // Guards what follows.
-    process_header* shared_head_ = nullptr;
-    process_header* shared_tail_ = nullptr;
+    biased_count headers_;
+    std::mutex mutex_;  // Guards what follows.
+    fair_queue shared_;
 };
+
+/// The link of the worker that this thread is, or null.
+extern constinit thread_local worker_link* this_thread_link;
 
 }  // namespace heph::rt::detail

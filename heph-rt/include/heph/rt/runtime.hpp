@@ -14,6 +14,7 @@
 #include <heph/core/actor_ref.hpp>
 #include <heph/rt/driver_kind.hpp>
 #include <heph/rt/error.hpp>
+#include <heph/rt/scheduler.hpp>
 #include <heph/rt/signal.hpp>
 #include <heph/rt/worker.hpp>
 
@@ -29,6 +30,11 @@ struct runtime_settings {
     std::size_t ring_entries = 1024;               ///< Submission queue of each ring, 8 to 32,768.
     std::size_t receive_buffers = 1024;            ///< Provided buffers a worker, 8 to 32,768, 2^n.
     std::size_t receive_buffer_bytes = 4096;       ///< Size of each of them, 256 to 65,536.
+    std::size_t polls_per_turn = 128;  ///< Polls between two looks at the driver, 1 to 1,000,000.
+    std::chrono::nanoseconds run_time_max = std::chrono::milliseconds(1);  ///< Of a turn, to 10 s.
+    std::chrono::nanoseconds long_poll = std::chrono::milliseconds(100);  ///< To warn of; 0: never.
+    std::chrono::nanoseconds spin_max = std::chrono::microseconds(50);  ///< Before sleep, to 10 ms.
+    scheduler_factory make_scheduler = {};  ///< Makes each worker's scheduler, if given.
     /// SIGINT, SIGTERM and SIGQUIT ask for a stop; on workers, SIGPIPE is blocked.
     bool handle_signals = true;
 };
@@ -127,6 +133,37 @@ public:
     setup& receive_buffers(std::size_t count, std::size_t bytes) {
         settings_.receive_buffers = count;
         settings_.receive_buffer_bytes = bytes;
+        return *this;
+    }
+
+    /// Sets how many polls of ready processes a worker makes before it looks for I/O, timers and
+    /// what other threads sent. More is a little faster; fewer is more even.
+    setup& polls_per_turn(std::size_t count) {
+        settings_.polls_per_turn = count;
+        return *this;
+    }
+    /// Sets for how long a worker polls ready processes before it looks for I/O, timers and what
+    /// other threads sent, from 1 us to 10 s. One poll may take longer: nothing interrupts it.
+    setup& run_time_max(std::chrono::nanoseconds longest) {
+        settings_.run_time_max = longest;
+        return *this;
+    }
+    /// Sets from when on the log warns of a poll, with the actor's name; zero for never. Quick
+    /// polls are measured several at once: the first long one after them may share its warning.
+    setup& warn_of_long_polls(std::chrono::nanoseconds threshold) {
+        settings_.long_poll = threshold;
+        return *this;
+    }
+    /// Sets for how long a worker may look for what other threads send before it sleeps; zero for
+    /// never. It does so only while that has been worth its while, and never on a single CPU.
+    setup& spin_before_sleep(std::chrono::nanoseconds longest) {
+        settings_.spin_max = longest;
+        return *this;
+    }
+    /// Replaces the order in which ready processes run; see `scheduler`. The function is called on
+    /// each worker's thread. An empty one is for the usual, fair order.
+    setup& scheduler(scheduler_factory make) {
+        settings_.make_scheduler = std::move(make);
         return *this;
     }
 

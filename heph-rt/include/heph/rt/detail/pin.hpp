@@ -18,7 +18,7 @@ public:
     explicit pin(process_header* process) noexcept : process_(process) {
         if (process_ != nullptr) {
             add_reference(*process_);
-            change_pins(+1);
+            if (process_->shared) { change_pins(+1); }
         }
     }
     pin(pin&& other) noexcept : process_(std::exchange(other.process_, nullptr)) {}
@@ -29,7 +29,7 @@ public:
     }
     ~pin() {
         if (process_ != nullptr) {
-            change_pins(-1);
+            if (process_->shared) { change_pins(-1); }
             drop_reference(*process_);
         }
     }

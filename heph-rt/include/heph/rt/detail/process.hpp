@@ -2,14 +2,22 @@
 
 // A future that a runtime runs, and how it is woken.
 //
-// State of a process, bits of one atomic word
-//     0                 idle: waits to be woken
-//     woken             in exactly one queue
-//     running           being polled by one worker
-//     running | woken   woken while being polled; its worker queues it again after the poll
-//     finished          done; wakes do nothing (`woken` may be set besides)
+// A local process belongs to the worker that it was spawned on. That worker's thread wakes it,
+// queues it and counts its references without atomic operations.
 //
-// Transitions
+// State of a local process: `local`, which only its worker touches
+//     0                 idle: waits to be woken
+//     woken             in the run queue
+//     running           being polled
+//     running | woken   woken while being polled; queued again after the poll
+//     finished          done; wakes do nothing (`woken` may be set besides, while it is queued)
+// Besides, `state`, which others touch
+//     woken             in its worker's remote queue, which holds a reference to it
+//     finished          no wakes are taken any more
+// A wake from elsewhere sets `woken` and, if nothing was set, pushes the process to the remote
+// queue. The worker clears the bit when it takes the process out, then wakes it as its own.
+//
+// State of a thread-safe process: `state`, one atomic word with the bits of the first list
 //     0       --wake-->      woken             the waker's thread puts it into a queue
 //     woken   --dequeued-->  running
 //     running --wake-->      running | woken
@@ -21,19 +29,23 @@
 //     1. Only its worker polls or destroys the future, below the run loop, never from inside a
 //        wake. A process may therefore end itself, its sender or its parent.
 //     2. The header outlives the future for as long as a waker refers to it.
-//     3. A wake is a read-modify-write in every state: its release pairs with the acquire of the
-//        dequeue, so that what was written before the wake is seen by the poll that follows.
-//     4. A process with pins is polled by its home worker only. A pin stands for kernel operations
-//        and timers that belong to that worker.
+//     3. A wake from another thread is a read-modify-write of `state` in every state: its release
+//        pairs with the acquire of the one that takes the process out of the queue, so that what
+//        was written before the wake is seen by the poll that follows.
+//     4. A thread-safe process with pins is polled by its home worker only. A pin stands for
+//        kernel operations and timers that belong to that worker.
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <string_view>
 #include <utility>
 
 #include <heph/inbox/future.hpp>
+#include <heph/rt/detail/biased_count.hpp>
+#include <heph/rt/scheduler.hpp>
 
 namespace heph::rt::detail {
 
@@ -49,49 +61,82 @@ struct process_vtable {
     bool (*poll)(process_header& process, const waker& waker);  // True when it is finished.
     void (*drop_future)(process_header& process) noexcept;
     void (*free)(process_header* process) noexcept;
+    std::string_view (*name)(const process_header& process) noexcept;  // While it has its future.
 };
 
 /// What the run queues, wakers and timers know of a process.
-struct process_header {
-    static constexpr std::uint32_t woken = 1;
-    static constexpr std::uint32_t running = 2;
-    static constexpr std::uint32_t finished = 4;
+struct process_header : schedulable {
+    static constexpr std::uint8_t woken = 1;
+    static constexpr std::uint8_t running = 2;
+    static constexpr std::uint8_t finished = 4;
+    static constexpr std::uint8_t merged = 8;  // In `local`: the count of references is.
 
     explicit process_header(const process_vtable& functions) noexcept : vtable(&functions) {}
-    process_header(const process_header&) = delete;
-    process_header& operator=(const process_header&) = delete;
 
-    const process_vtable* vtable;
-    std::atomic<std::uint32_t> references{1};  // The first one is the live list's.
-    std::atomic<std::uint32_t> state{0};
+    void set_priority(rt::priority value) noexcept { priority_ = value; }
+
+    // Of a local process, for which there are no pins: its place in the meter's window, from 1.
+    [[nodiscard]] std::uint32_t measured() const noexcept {
+        return pins.load(std::memory_order_relaxed);
+    }
+    void set_measured(std::uint32_t place) noexcept {
+        pins.store(place, std::memory_order_relaxed);
+    }
+
+    bool shared = false;                 // Thread-safe: may be polled by any worker, if not pinned.
+    std::uint8_t local = 0;              // Of a local process; see above.
+    std::atomic<std::uint8_t> state{0};  // See above.
     // Changed on the home worker's thread; a waker's thread may look at any time. Release: what
     // that thread did comes before the poll by another worker that the last pin's end allows.
     // Acquire, in `enqueue`: pairs with it.
     std::atomic<std::uint32_t> pins{0};
-    bool shared = false;             // Thread-safe: may be polled by any worker, if not pinned.
-    process_header* next = nullptr;  // In the one queue it is in.
+    biased_count references;  // The first one is the live list's. Merged if thread-safe.
+    const process_vtable* vtable;
+    process_header* remote_next = nullptr;  // In a remote queue.
     process_header* live_next = nullptr;
     process_header* live_previous = nullptr;
-    worker_link* home = nullptr;         // Where it ran last. Stable while queued or idle.
-    std::shared_ptr<runtime_core> core;  // Keeps `home` valid for late wakers.
+    worker_link* home = nullptr;  // Where it ran last. Stable while queued or idle.
 };
 
-/// Makes a waker of a process. It owns a reference to the header.
-[[nodiscard]] waker waker_of(process_header& process) noexcept;
+/// Lists how wakers reach processes. The waker's data is the header.
+extern const waker_vtable process_waker;
 
 void add_reference(process_header& process) noexcept;
 void drop_reference(process_header& process) noexcept;
+/// Frees a header to which nothing refers any more.
+void free_process(process_header& process) noexcept;
+
+/// Gives memory for a process, and takes it back on any thread.
+[[nodiscard]] void* allocate_process(std::size_t size);
+void free_process_memory(void* block, std::size_t size) noexcept;
 
 /// A process and its future in one allocation.
 template <future F>
 class process final : public process_header {
 public:
-    explicit process(F&& running_future) : process_header(functions) {
+    explicit process(F&& running_future, rt::priority priority = rt::priority::normal)
+        : process_header(functions) {
         ::new (static_cast<void*>(&storage_)) F(std::move(running_future));
+        set_priority(priority);
+    }
+
+    static void* operator new(std::size_t size) { return allocate_process(size); }
+    static void operator delete(void* block, std::size_t size) noexcept {
+        free_process_memory(block, size);
+    }
+    static void* operator new(std::size_t size, std::align_val_t alignment) {
+        return ::operator new(size, alignment);
+    }
+    static void operator delete(void* block, std::size_t size,
+                                std::align_val_t alignment) noexcept {
+        ::operator delete(block, size, alignment);
     }
 
 private:
     F& stored() noexcept { return *std::launder(reinterpret_cast<F*>(&storage_)); }
+    const F& stored() const noexcept {
+        return *std::launder(reinterpret_cast<const F*>(&storage_));
+    }
 
     static bool poll_it(process_header& header, const waker& waker) {
         return static_cast<process&>(header).stored().poll(waker).is_ready();
@@ -100,8 +145,16 @@ private:
         static_cast<process&>(header).stored().~F();
     }
     static void free_it(process_header* header) noexcept { delete static_cast<process*>(header); }
+    static std::string_view name_it(const process_header& header) noexcept {
+        if constexpr (requires(const F& named) { std::string_view(named.name()); }) {
+            return static_cast<const process&>(header).stored().name();
+        } else {
+            (void)header;
+            return {};
+        }
+    }
 
-    static constexpr process_vtable functions{&poll_it, &drop_it, &free_it};
+    static constexpr process_vtable functions{&poll_it, &drop_it, &free_it, &name_it};
 
     alignas(F) std::byte storage_[sizeof(F)];
 };

@@ -1,0 +1,111 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include <heph/rt/scheduler.hpp>
+
+namespace heph::rt::detail {
+
+/// The ready processes of a worker, in the order in which they run: first in, first out, except for
+/// those that had more than their share of the time.
+///
+/// Weighted fair queueing with an eligibility test (Bennett and Zhang: WF2Q, 1996), simplified:
+/// the queue's virtual time advances by the time that processes ran, divided by the weight of all
+/// that want to run. A process's virtual time advances by the time it ran, divided by its weight.
+/// Nothing is compared but by its distance from the queue's time, so that neither may be exact.
+///
+/// Invariants
+///     1. A process that is no more than a `quantum` ahead of the queue is in `eligible_`; those
+///        that are further ahead are in `ahead_`, each list in the order of their times.
+///     2. Nobody is more than a quantum behind: who slept has no claim to what it missed.
+///     3. When nobody is eligible the queue's time jumps to the first one ahead: no time is wasted.
+///
+/// The order is kept where it costs next to nothing: what has just run is mostly the last of its
+/// list.
+///
+/// *Thread safety*: unsafe.
+class fair_queue {
+public:
+    void push(schedulable& process) noexcept {
+        ++size_;
+        weight_ += weight_of(process);
+        if (process.virtual_time + quantum < time_) { process.virtual_time = time_ - quantum; }
+        if (process.virtual_time <= time_ + quantum) [[likely]] {
+            eligible_.push_back(process);
+        } else {
+            push_ahead(process);
+        }
+    }
+
+    /// Gives the next one, or null.
+    [[nodiscard]] schedulable* pop() noexcept {
+        if (first_ahead_ <= time_ + quantum) [[unlikely]] { admit(); }
+        if (size_ == 0) { return nullptr; }
+        // Those ahead may have been charged since they came: it may take another look.
+        while (eligible_.head == nullptr) {
+            time_ = first_ahead_ - quantum;
+            admit();
+        }
+        schedulable* first = eligible_.pop_front();
+        --size_;
+        weight_ -= weight_of(*first);
+        return first;
+    }
+
+    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    /// Notes that a process ran. It may be in the queue: then it is as far ahead from its next
+    /// push.
+    static void charge(schedulable& process, std::chrono::nanoseconds ran) noexcept {
+        process.virtual_time += static_cast<std::uint64_t>(ran.count())
+                                << cost_shift[static_cast<std::size_t>(process.priority())];
+    }
+
+    /// Notes that processes of this queue ran for so long, in all.
+    void advance(std::chrono::nanoseconds ran) noexcept {
+        // With none left, the one that ran had all of the time.
+        const std::uint64_t weight = weight_ != 0 ? weight_ : weight_max;
+        time_ += static_cast<std::uint64_t>(ran.count()) * weight_max / weight;
+    }
+
+private:
+    static constexpr std::size_t levels = 3;
+    static constexpr std::uint64_t weight_max = 16;
+    static constexpr std::array<std::uint64_t, levels> weights{1, 4, weight_max};
+    static constexpr std::array<unsigned, levels> cost_shift{4, 2, 0};  // weight_max / weight.
+    // What one may be ahead, in virtual nanoseconds: 1 ms at the highest priority.
+    static constexpr std::uint64_t quantum = 1'000'000;
+    static constexpr std::uint64_t never = ~std::uint64_t{0};
+
+    struct list {
+        void push_back(schedulable& process) noexcept {
+            process.next = nullptr;
+            (head != nullptr ? tail->next : head) = &process;
+            tail = &process;
+        }
+        schedulable* pop_front() noexcept { return std::exchange(head, head->next); }
+
+        schedulable* head = nullptr;
+        schedulable* tail = nullptr;
+    };
+
+    [[nodiscard]] static std::uint64_t weight_of(const schedulable& process) noexcept {
+        return weights[static_cast<std::size_t>(process.priority())];
+    }
+    void push_ahead(schedulable& process) noexcept;
+    void admit() noexcept;
+
+    list eligible_;
+    std::size_t size_ = 0;
+    std::uint64_t weight_ = 0;
+    std::uint64_t time_ = 2 * quantum;  // So that one may be behind.
+    std::uint64_t first_ahead_ = never;
+    std::array<list, levels> ahead_;
+};
+
+}  // namespace heph::rt::detail
