@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <expected>
 #include <memory>
 #include <new>
 #include <optional>
@@ -124,8 +125,9 @@ struct task_promise_base {
 #endif
 };
 
-/// Gives a value out of an awaiter, moved. An optional is not copied as a whole: it was written in
-/// parts a few instructions ago, and the processor would have to wait until they are in the cache.
+/// Gives a value out of an awaiter, moved. What is an optional or an expected is not copied as a
+/// whole: it was written in parts a few instructions ago, and the processor would have to wait
+/// until they are in the cache.
 template <typename T>
 T moved_out(T& value) noexcept(std::is_nothrow_move_constructible_v<T>) {
     return std::move(value);
@@ -135,6 +137,19 @@ std::optional<T> moved_out(std::optional<T>& value) noexcept(
     std::is_nothrow_move_constructible_v<T>) {
     if (!value.has_value()) { return std::nullopt; }
     return std::optional<T>(std::in_place, std::move(*value));
+}
+template <typename T, typename E>
+std::expected<T, E> moved_out(std::expected<T, E>& value) noexcept(
+    (std::is_void_v<T> || std::is_nothrow_move_constructible_v<T>) &&
+    std::is_nothrow_move_constructible_v<E>) {
+    if (!value.has_value()) [[unlikely]] {
+        return std::expected<T, E>(std::unexpect, std::move(value).error());
+    }
+    if constexpr (std::is_void_v<T>) {
+        return {};
+    } else {
+        return std::expected<T, E>(std::in_place, *std::move(value));
+    }
 }
 
 /// Polls a future until it is ready, and holds its result. The future stays where it is.
