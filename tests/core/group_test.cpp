@@ -1,7 +1,10 @@
 #include <heph/core/actor_group.hpp>
 
 #include <array>
-#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,7 +38,9 @@ public:
         }
     }
 
-    [[nodiscard]] const actor_ref<M>& ref(std::size_t at) const { return *(group.begin() + at); }
+    [[nodiscard]] const actor_ref<M>& ref(std::size_t at) const {
+        return *std::next(group.begin(), static_cast<std::ptrdiff_t>(at));
+    }
     void finish(std::size_t at) { inboxes[at].reset(); }
     // Takes what each one has.
     [[nodiscard]] std::vector<std::vector<M>> take() {
@@ -298,6 +303,9 @@ TEST_CASE("group: an exception of one member's mapping keeps the others from not
     CHECK(sent.value().failures().size() == 2);
     CHECK(all.take() == lists({{3, 4}}));
     CHECK_THROWS_WITH(group.try_send_to_one(5), "odd");
+    // It had its turn.
+    CHECK(group.try_send_to_one(6));
+    CHECK(all.take() == lists({{6}}));
 }
 
 TEST_CASE("group: one member whose mapping refuses a message ends the search for one",

@@ -169,12 +169,11 @@ public:
         send_failure reason = send_failure::disconnected;
         std::size_t at = choose(route);
         for (std::size_t tried = 0; tried != members_.size() && at != members_.size(); ++tried) {
+            // Also when its mapping refuses the message or throws: the next one goes to another.
+            advance(route, at);
             auto sent = members_[at].try_send(take(held));
-            if (sent) {
-                advance(route, at);
-                return sent;
-            }
-            if (!sent.error().has_value() || sent.error().reason() == send_failure::refused) {
+            if (sent || !sent.error().has_value() ||
+                sent.error().reason() == send_failure::refused) {
                 return sent;
             }
             held.emplace(std::move(sent.error()).value());
