@@ -9,6 +9,7 @@ build_packages=(cmake ninja-build g++ ccache pkg-config liburing-dev libspdlog-d
 clang_packages=(clang-19 libclang-rt-19-dev)
 lint_packages=("${clang_packages[@]}" clang-tools-19 clang-format-19)
 bench_packages=(wrk nginx-light)
+core_bench_packages=(libcaf-dev erlang-base)
 
 say() { printf '== %s\n' "$*"; }
 fail() {
