@@ -74,7 +74,8 @@ concept resumption_executor =
     (detail::posts_by_call<E> || detail::posts_by_member<E> || detail::posts_by_pointer<E>);
 
 /// Lets a foreign coroutine await a future. Made by `resume_on`, and awaited once.
-template <resumption_executor Executor, typename Held>
+template <resumption_executor Executor, typename Held,
+          typename Environment = inbox::detail::standard_environment>
     requires future<std::remove_cvref_t<Held>>
 class [[nodiscard]] resume_on_awaiter {
 public:
@@ -117,7 +118,7 @@ public:
 
 private:
     /// What wakers and resumptions own a part of.
-    class link final : public detail::posted_poll {
+    class link final : public detail::basic_posted_poll<Environment> {
     public:
         explicit link(resume_on_awaiter& owner) noexcept : owner_(&owner) {}
 

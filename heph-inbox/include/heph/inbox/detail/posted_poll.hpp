@@ -26,23 +26,45 @@
 //     4. All steps are read-modify-writes of one word with acquire and release, so that each poll
 //        sees what the poll before it left, whichever threads they ran on.
 //
+// What is checked: tests/inbox/explore_awaitable_test.cpp runs this with `resume_on` through all
+// interleavings of small programs, with a model in the place of the atomics.
+//
 // Costs: a wake and a poll are a compare-and-swap or two each. The wait in `close` is for a thread
 // between putting the resumption into the queue and returning from it: next to nothing, or until
 // that thread is scheduled again when it was descheduled just there.
 
 #include <atomic>
 #include <cstdint>
-#include <thread>
 #include <utility>
 
 #include <heph/inbox/assert.hpp>
+#include <heph/inbox/detail/environment.hpp>
+#include <heph/inbox/detail/spin_lock.hpp>
 #include <heph/inbox/waker.hpp>
 
 namespace heph {
 
 namespace detail {
-class posted_poll;
-}
+
+/// What a resumption owns a part of, and runs.
+class resumable {
+public:
+    resumable(const resumable&) = delete;
+    resumable& operator=(const resumable&) = delete;
+
+    virtual void add_reference() noexcept = 0;
+    virtual void drop_reference() noexcept = 0;
+    virtual void run_posted() = 0;
+
+protected:
+    resumable() noexcept = default;
+    ~resumable() = default;
+};
+
+template <typename Environment>
+class basic_posted_poll;
+
+}  // namespace detail
 
 /// What an executor is asked to run, once, where the waiting coroutine lives: polls what that one
 /// waits for, and resumes it when that is there. Run more than once, too late, or never, it does no
@@ -64,22 +86,21 @@ public:
     void operator()() const;
 
 private:
-    friend class detail::posted_poll;
+    template <typename Environment>
+    friend class detail::basic_posted_poll;
 
     // Takes over one reference.
-    explicit resumption(detail::posted_poll* poll) noexcept : poll_(poll) {}
+    explicit resumption(detail::resumable* poll) noexcept : poll_(poll) {}
 
-    detail::posted_poll* poll_;
+    detail::resumable* poll_;
 };
 
 namespace detail {
 
 /// See the top of this file. Starts in the phase `polling`, with one reference: the owner's.
-class posted_poll {
+template <typename Environment>
+class basic_posted_poll : resumable {
 public:
-    posted_poll(const posted_poll&) = delete;
-    posted_poll& operator=(const posted_poll&) = delete;
-
     /// Makes a waker for the future. Takes one reference more.
     [[nodiscard]] waker make_waker() noexcept {
         add_reference();
@@ -127,27 +148,24 @@ public:
                                             std::memory_order_acq_rel, std::memory_order_relaxed)) {
         }
         // Acquire, pairs with the release in `poster`.
-        for (int looks = 0; word_.load(std::memory_order_acquire) >= one_poster; ++looks) {
-            if (looks > looks_max) { std::this_thread::yield(); }
-        }
+        inbox::detail::backoff<Environment> waits;
+        while (word_.load(std::memory_order_acquire) >= one_poster) { waits.wait(); }
     }
 
-    void add_reference() noexcept {
+    void add_reference() noexcept final {
         // Relaxed: whoever adds one has one.
         references_.fetch_add(1, std::memory_order_relaxed);
     }
-    void drop_reference() noexcept {
+    void drop_reference() noexcept final {
         // Release and acquire, pairs with itself: the last one sees what all others did.
         if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) { delete this; }
     }
 
 protected:
-    posted_poll() noexcept = default;
-    virtual ~posted_poll() = default;
+    basic_posted_poll() noexcept = default;
+    virtual ~basic_posted_poll() = default;
 
 private:
-    friend class heph::resumption;
-
     /// Hands a resumption to the owner's executor, which must not run it before this returns.
     virtual void post(resumption next) = 0;
 
@@ -164,19 +182,16 @@ private:
     static constexpr std::uint32_t cancelled_bit = 8;
     static constexpr std::uint32_t one_poster = 16;
 
-    // How often `close` looks before it gives the processor away at each further look.
-    static constexpr int looks_max = 64;
-
     /// Counts the calling thread out when it has posted (invariant 3).
     struct poster {
-        posted_poll& of;
-        const posted_poll* outer;  // What else the calling thread is posting.
-        explicit poster(posted_poll& counted) noexcept
-            : of(counted), outer(std::exchange(posting_here, &counted)) {}
+        basic_posted_poll& of;
+        const void* outer;  // What else the calling thread is posting.
+        explicit poster(basic_posted_poll& counted) noexcept
+            : of(counted), outer(std::exchange(posting_here(), &counted)) {}
         poster(const poster&) = delete;
         poster& operator=(const poster&) = delete;
         ~poster() {
-            posting_here = outer;
+            posting_here() = outer;
             // Release, pairs with the acquire in `close`.
             of.word_.fetch_sub(one_poster, std::memory_order_release);
         }
@@ -212,9 +227,9 @@ private:
         if ((now & phase_mask) == waiting) { post_counted(); }
     }
 
-    void run_posted() {
+    void run_posted() final {
         // Within `post`, the caller of `wake` may hold locks, and `close` would wait for itself.
-        HEPH_ASSERT(posting_here != this && "the executor has to return before it resumes");
+        HEPH_ASSERT(posting_here() != this && "the executor has to return before it resumes");
         std::uint32_t now = word_.load(std::memory_order_relaxed);
         do {
             if ((now & phase_mask) != posted) { return; }
@@ -224,17 +239,29 @@ private:
         run();
     }
 
-    static void clone(void* self) noexcept { static_cast<posted_poll*>(self)->add_reference(); }
-    static void wake_it(void* self) noexcept { static_cast<posted_poll*>(self)->wake(); }
-    static void drop(void* self) noexcept { static_cast<posted_poll*>(self)->drop_reference(); }
+    static basic_posted_poll& at(void* self) noexcept {
+        return *static_cast<basic_posted_poll*>(self);
+    }
+    static void clone(void* self) noexcept { at(self).add_reference(); }
+    static void wake_it(void* self) noexcept { at(self).wake(); }
+    static void drop(void* self) noexcept { at(self).drop_reference(); }
     static constexpr waker_vtable vtable{&clone, &wake_it, &drop};
 
     // What the calling thread is posting right now; only to find executors that resume at once.
-    static inline thread_local const posted_poll* posting_here = nullptr;
+    struct posting {
+        const void* what = nullptr;
+    };
+    static const void*& posting_here() noexcept {
+        return Environment::template of_this_thread<posting>().what;
+    }
 
-    std::atomic<std::uint32_t> word_ = polling;
-    std::atomic<std::uint32_t> references_ = 1;
+    using atomic_word = typename Environment::template atomic<std::uint32_t>;
+
+    atomic_word word_ = polling;
+    atomic_word references_ = 1;
 };
+
+using posted_poll = basic_posted_poll<inbox::detail::standard_environment>;
 
 }  // namespace detail
 
