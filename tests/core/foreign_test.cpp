@@ -157,7 +157,8 @@ class on_a_thread {
 public:
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<> waiting) {
-        *thread_ = std::jthread([waiting] { waiting.resume(); });
+        std::jthread* const thread = thread_;  // This is gone when the other thread is faster.
+        *thread = std::jthread([waiting] { waiting.resume(); });
     }
     [[nodiscard]] std::unique_ptr<int> await_resume() const { return std::make_unique<int>(9); }
 

@@ -96,6 +96,23 @@ task<int> lambda_with_parameters() {
     co_return co_await later(std::move(text));
 }
 
+// An awaited condition needs a body behind it, or a name.
+task<int> awaits_in_conditions() {
+    const auto next = [](int* left) -> task<std::optional<int>> {
+        co_await heph::yield();
+        if (--*left < 0) { co_return std::nullopt; }
+        co_return *left;
+    };
+    int sum = 0;
+    int left = 3;
+    while (co_await next(&left)) { sum += 10; }
+    left = 3;
+    while (auto got = co_await next(&left)) {}
+    left = 3;
+    while (auto got = co_await next(&left)) { sum += *got; }
+    co_return sum;
+}
+
 // No await in a handler: the exception is kept, and awaited for afterwards.
 task<std::string> awaits_after_a_handler() {
     std::exception_ptr kept;
@@ -171,6 +188,10 @@ TEST_CASE("pitfalls: a coroutine lambda keeps its parameters", "[core][pitfalls]
 TEST_CASE("pitfalls: an exception kept beyond its handler can be awaited after",
           "[core][pitfalls]") {
     CHECK(run(awaits_after_a_handler()) == "thrown");
+}
+
+TEST_CASE("pitfalls: a loop that awaits its condition ends", "[core][pitfalls]") {
+    CHECK(run(awaits_in_conditions()) == 33);
 }
 
 TEST_CASE("pitfalls: what stands in a co_await is never an aggregate", "[core][pitfalls]") {

@@ -49,6 +49,7 @@ schedule schedule::random(std::uint64_t seed) {
 }
 
 schedule schedule::path(std::vector<std::size_t> choices) {
+    if (choices.empty()) { return in_order(); }
     schedule made;
     made.kind_ = kind::path;
     made.given_ = std::move(choices);
