@@ -97,6 +97,7 @@ void connection::begin_request() {
     body_done_ = false;
     owes_continue_ = head.expects_continue();
     work_->request.params().clear();
+    work_->request.set_stream(io_.stream());
     work_->request.set_body(*this, bounds().body_bytes_max);
     const bool empty = head.framing() == body_framing::none ||
                        (head.framing() == body_framing::length && parser_.remaining() == 0);
@@ -128,6 +129,7 @@ std::optional<task<connection::step>> connection::begin_answer() {
     const router::match route = share_->routes->find(work_->request.method(), work_->request.path(),
                                                      work_->request.params());
     if (route.found != nullptr && !route.found->is_direct()) { return answer(route.found); }
+    if (route.found == nullptr && share_->routes->has_middleware()) { return answer(nullptr); }
     response reply = route.found != nullptr
                          ? call(*route.found)
                          : router::answer_unmatched(work_->request.method(), route);

@@ -1,6 +1,7 @@
 #include <utility>
 
 #include <heph/http/request.hpp>
+#include <heph/rt/net/tcp.hpp>
 
 namespace heph::http {
 
@@ -43,6 +44,13 @@ void path_params::truncate(std::size_t count) noexcept {
 }
 
 request::request() noexcept : body_(&no_body) {}
+
+std::optional<rt::net::endpoint> request::peer() const {
+    if (stream_ == nullptr) { return {}; }
+    const auto found = stream_->peer_endpoint();
+    if (!found) { return {}; }
+    return *found;
+}
 
 task<std::expected<std::string, error>> request::read_body() { return read_body(body_bytes_max_); }
 

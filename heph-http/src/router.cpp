@@ -181,7 +181,69 @@ std::string allow_list(method_set allowed) {
     return list;
 }
 
+// Collects the routes below a node as patterns.
+void collect(route_node& node, const std::string& pattern,
+             const std::function<void(const std::string&, method, handler&&)>& add) {
+    for (auto& [method, handler] : node.handlers) { add(pattern, method, std::move(handler)); }
+    for (auto& [text, child] : node.literal) { collect(*child, pattern + '/' + text, add); }
+    if (node.parameter) {
+        collect(*node.parameter, pattern + "/{" + node.parameter->name + '}', add);
+    }
+    if (node.rest) { collect(*node.rest, pattern + "/{" + node.rest->name + "...}", add); }
+}
+
+// Answers a request for which there is no handler.
+response answer_without_route(const route_node& root, request& request) {
+    // `OPTIONS *` asks about the server as a whole.
+    if (request.head().target_form() == target_form::asterisk) { return response::empty(); }
+    if (request.method() == method::connect) {
+        return response::problem(status::not_implemented).close_connection();
+    }
+    router::match route;
+    if (request.path().starts_with('/')) {
+        search search(request.method(), request.params());
+        (void)search.find(root, request.path().substr(1));
+        route.allowed = search.allowed();
+        route.bad_path = search.bad_path();
+    }
+    return router::answer_unmatched(request.method(), route);
+}
+
 }  // namespace
+
+task<response> next_handler::operator()(request& request) const {
+    if (next_->is_direct()) { co_return next_->call(request); }
+    response answer = co_await next_->start(request);
+    co_return answer;
+}
+
+handler router::wrap(handler inner) const {
+    for (std::size_t i = around_.size(); i-- > 0;) {
+        inner =
+            handler([around = around_[i], next = std::make_shared<const handler>(std::move(inner))](
+                        request& request) { return (*around)(request, next_handler(*next)); });
+    }
+    return inner;
+}
+
+router& router::use(middleware around) {
+    if (!around) { throw std::invalid_argument("a middleware has no function"); }
+    around_.push_back(std::make_shared<const middleware>(std::move(around)));
+    unmatched_ = wrap(handler(
+        [root = root_.get()](request& request) { return answer_without_route(*root, request); }));
+    return *this;
+}
+
+router& router::mount(std::string_view prefix, router other) {
+    if (!prefix.starts_with('/') || prefix.ends_with('/')) {
+        refuse(prefix, "is a prefix that does not begin with a slash, or ends with one");
+    }
+    collect(*other.root_, std::string(prefix),
+            [this](const std::string& pattern, method method, handler&& handler) {
+                route(method, pattern, std::move(handler));
+            });
+    return *this;
+}
 
 router::router() : root_(std::make_unique<route_node>()) {}
 router::router(router&&) noexcept = default;
@@ -216,7 +278,7 @@ router& router::route(method method, std::string_view pattern, handler handler) 
         refuse(pattern, "has a handler for this method already");
     }
     node->allowed.add(method);
-    node->handlers.emplace_back(method, std::move(handler));
+    node->handlers.emplace_back(method, wrap(std::move(handler)));
     return *this;
 }
 
@@ -242,15 +304,17 @@ response router::answer_unmatched(method method, const match& match) {
 
 task<response> router::handle(request& request) const {
     request.params().clear();
-    // `OPTIONS *` asks about the server as a whole.
-    if (request.head().target_form() == target_form::asterisk) { co_return response::empty(); }
-    if (request.method() == method::connect) {
-        co_return response::problem(status::not_implemented).close_connection();
+    match route;
+    if (request.head().target_form() == target_form::origin ||
+        request.head().target_form() == target_form::absolute) {
+        route = find(request.method(), request.path(), request.params());
     }
-    const match route = find(request.method(), request.path(), request.params());
-    if (route.found == nullptr) { co_return answer_unmatched(request.method(), route); }
-    if (route.found->is_direct()) { co_return route.found->call(request); }
-    response answer = co_await route.found->start(request);
+    if (route.found == nullptr && !has_middleware()) {
+        co_return answer_without_route(*root_, request);
+    }
+    const handler& found = route.found != nullptr ? *route.found : unmatched_;
+    if (found.is_direct()) { co_return found.call(request); }
+    response answer = co_await found.start(request);
     co_return answer;
 }
 

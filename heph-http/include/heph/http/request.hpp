@@ -12,6 +12,11 @@
 #include <heph/http/error.hpp>
 #include <heph/http/limits.hpp>
 #include <heph/http/request_head.hpp>
+#include <heph/rt/net/endpoint.hpp>
+
+namespace heph::rt::net {
+class tcp_stream;
+}  // namespace heph::rt::net
 
 namespace heph::http {
 
@@ -91,6 +96,9 @@ public:
         return head_.headers().get(name);
     }
 
+    /// Gives the address of the client, or of the proxy before us; nothing when it is unknown.
+    [[nodiscard]] std::optional<rt::net::endpoint> peer() const;
+
     /// Gives the body, to be read bit by bit.
     [[nodiscard]] body_reader& body() noexcept { return *body_; }
 
@@ -104,6 +112,8 @@ public:
     [[nodiscard]] const request_head& head() const noexcept { return head_; }
     /// Gives the parameters of the path, for a router to fill.
     [[nodiscard]] path_params& params() noexcept { return params_; }
+    /// Says over which connection it came. *Lifetime*: `stream` must outlive the request.
+    void set_stream(const rt::net::tcp_stream& stream) noexcept { stream_ = &stream; }
     /// Says where the body comes from, and how much of it `read_body()` takes.
     /// *Lifetime*: `reader` must outlive the request.
     void set_body(body_reader& reader, std::uint64_t bytes_max) noexcept {
@@ -115,6 +125,7 @@ private:
     request_head head_;
     path_params params_;
     body_reader* body_;
+    const rt::net::tcp_stream* stream_ = nullptr;
     std::uint64_t body_bytes_max_ = limits().body_bytes_max;
 };
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <heph/core/task.hpp>
 #include <heph/http/method.hpp>
@@ -52,6 +53,34 @@ private:
     std::function<response(request&)> direct_;
 };
 
+/// What a middleware hands a request on to: the next middleware, or the handler.
+///
+/// *Lifetime*: it refers to the router.
+class next_handler {
+public:
+    explicit next_handler(const handler& next) noexcept : next_(&next) {}
+
+    /// Lets the rest answer the request. What it throws comes out of the await.
+    [[nodiscard]] task<response> operator()(request& request) const;
+
+private:
+    const handler* next_;
+};
+
+/// Does something before and after requests are answered, or answers them itself:
+///
+///     router.use([](http::request& request, http::next_handler next) {
+///         return [](http::request& asked, http::next_handler rest) -> heph::task<http::response> {
+///             http::response answer = co_await rest(asked);
+///             answer.set_header("Server", "mine");
+///             co_return answer;
+///         }(request, next);
+///     });
+///
+/// A coroutine lambda with captures is safe here: the router owns it for as long as it serves.
+/// *Thread safety*: it is called by all workers that serve the router, at the same time.
+using middleware = std::function<task<response>(request&, next_handler)>;
+
 /// Finds the handler of a request by its path and method.
 ///
 ///     router.get("/notes/{id}", read_note).put("/notes/{id}", write_note);
@@ -80,6 +109,15 @@ public:
     /// *Errors*: throws `std::invalid_argument` when the pattern is malformed, the handler is
     /// empty, or the route is there already, maybe with another parameter's name.
     router& route(method method, std::string_view pattern, handler handler);
+
+    /// Puts a middleware around the routes that are added from now on, within those that were put
+    /// there before, and around the answers to requests that match no route.
+    router& use(middleware around);
+
+    /// Adds all routes of another router behind a prefix, such as `/api`, within this router's
+    /// middleware. What the other one had around requests without a route is not taken over.
+    /// *Errors*: throws as `route` does; some of the routes may have been added then.
+    router& mount(std::string_view prefix, router other);
 
     router& get(std::string_view pattern, handler function) {
         return route(method::get, pattern, std::move(function));
@@ -116,11 +154,18 @@ public:
     /// Gives the answer to a request that `find` has no handler for.
     [[nodiscard]] static response answer_unmatched(method method, const match& match);
 
+    /// Tells whether there is middleware around requests that match no route.
+    [[nodiscard]] bool has_middleware() const noexcept { return !around_.empty(); }
+
     /// Answers a request: what the server does with each one.
     task<response> handle(request& request) const;
 
 private:
+    [[nodiscard]] handler wrap(handler inner) const;
+
     std::unique_ptr<detail::route_node> root_;
+    std::vector<std::shared_ptr<const middleware>> around_;  // The outermost first.
+    handler unmatched_;  // Answers what has no route, within the middleware.
 };
 
 }  // namespace heph::http

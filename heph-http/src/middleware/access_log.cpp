@@ -1,0 +1,160 @@
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <heph/core/log.hpp>
+#include <heph/http/middleware/access_log.hpp>
+
+namespace heph::http {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+/// What is known of a request once it is answered.
+struct entry {
+    request* asked;
+    unsigned status;
+    const response* answer;  // Null when the handler threw.
+    std::chrono::sys_seconds time;
+    std::chrono::microseconds took;
+};
+
+// `25/Nov/2026:12:00:00 +0000`
+std::string log_time(std::chrono::sys_seconds time) {
+    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    const auto day = std::chrono::floor<std::chrono::days>(time);
+    const std::chrono::year_month_day date(day);
+    const std::chrono::hh_mm_ss clock(time - day);
+    std::array<char, 64> text{};
+    const int size = std::snprintf(
+        text.data(), text.size(), "%02u/%s/%04d:%02d:%02d:%02d +0000",
+        static_cast<unsigned>(date.day()),
+        std::string(months.substr((static_cast<unsigned>(date.month()) - 1) * std::size_t{3}, 3))
+            .c_str(),
+        static_cast<int>(date.year()), static_cast<int>(clock.hours().count()),
+        static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()));
+    return {text.data(), static_cast<std::size_t>(size)};
+}
+
+// Quotes, backslashes and what is not printable ASCII are written as \xHH, as httpd has it.
+void append_quoted(std::string& to, std::string_view text) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    to += '"';
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\') {
+            to += c;
+            continue;
+        }
+        to += "\\x";
+        to += digits[byte >> 4U];
+        to += digits[byte & 15U];
+    }
+    to += '"';
+}
+
+std::string request_line(const request& asked) {
+    std::string line(to_string(asked.method()));
+    line += ' ';
+    line += asked.target();
+    line += ' ';
+    line += to_string(asked.version());
+    return line;
+}
+
+std::string address_of(const request& asked) {
+    const auto peer = asked.peer();
+    return peer ? peer->address_string() : std::string("-");
+}
+
+std::string text_line(const entry& what, bool combined) {
+    std::string line = address_of(*what.asked) + " - - [" + log_time(what.time) + "] ";
+    append_quoted(line, request_line(*what.asked));
+    line += ' ' + std::to_string(what.status) + ' ';
+    line += what.answer == nullptr || what.answer->is_streamed()
+                ? std::string("-")
+                : std::to_string(what.answer->body().size());
+    if (combined) {
+        line += ' ';
+        append_quoted(line, what.asked->header("Referer").value_or("-"));
+        line += ' ';
+        append_quoted(line, what.asked->header("User-Agent").value_or("-"));
+    }
+    return line;
+}
+
+void append_member(std::string& to, std::string_view name, std::string_view value) {
+    to += ",\"";
+    to += name;
+    to += "\":";
+    append_json_string(to, value);
+}
+
+std::string json_line(const entry& what) {
+    std::string line = "{\"time\":" + std::to_string(what.time.time_since_epoch().count());
+    append_member(line, "address", address_of(*what.asked));
+    append_member(line, "method", to_string(what.asked->method()));
+    append_member(line, "target", what.asked->target());
+    append_member(line, "version", to_string(what.asked->version()));
+    line += ",\"status\":" + std::to_string(what.status);
+    if (what.answer != nullptr && !what.answer->is_streamed()) {
+        line += ",\"bytes\":" + std::to_string(what.answer->body().size());
+    }
+    line += ",\"microseconds\":" + std::to_string(what.took.count());
+    if (const auto agent = what.asked->header("User-Agent")) {
+        append_member(line, "user_agent", *agent);
+    }
+    line += '}';
+    return line;
+}
+
+class logger {
+public:
+    logger(access_log_format format, access_log_sink sink)
+        : format_(format), sink_(std::move(sink)) {}
+
+    void write(request& asked, const response* answer, steady_clock::time_point began) const {
+        const entry what{
+            &asked, answer == nullptr ? 500U : code(answer->status()), answer,
+            std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()),
+            std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - began)};
+        const std::string line = format_ == access_log_format::json
+                                     ? json_line(what)
+                                     : text_line(what, format_ == access_log_format::combined);
+        if (sink_) {
+            sink_(line);
+        } else {
+            log(log_level::info, line);
+        }
+    }
+
+    task<response> run(request& asked, next_handler next) const {
+        const auto began = steady_clock::now();
+        std::exception_ptr failure;
+        response answer;
+        try {
+            answer = co_await next(asked);
+        } catch (...) { failure = std::current_exception(); }
+        write(asked, failure ? nullptr : &answer, began);
+        if (failure) { std::rethrow_exception(std::move(failure)); }
+        co_return answer;
+    }
+
+private:
+    access_log_format format_;
+    access_log_sink sink_;
+};
+
+}  // namespace
+
+middleware access_log(access_log_format format, access_log_sink sink) {
+    return [shared = std::make_shared<const logger>(format, std::move(sink))](
+               request& asked, next_handler next) { return shared->run(asked, next); };
+}
+
+}  // namespace heph::http
