@@ -18,8 +18,10 @@
 
 #include <catch2/catch.hpp>
 #include <heph/core/actor_future.hpp>
+#include <heph/core/actor_group.hpp>
 #include <heph/core/join.hpp>
 #include <heph/core/match.hpp>
+#include <heph/core/stream_rpc.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/core/task.hpp>
 #include <heph/core/timing.hpp>
@@ -214,7 +216,73 @@ task<> gathers(context<int, RT> ctx, shared_record seen) {
     seen->add("sum " + std::to_string(sum));
 }
 
+// ---- Groups and streamed answers ----
+
+template <typename RT>
+task<> works(context<int, RT> ctx, shared_record seen) {
+    while (auto job = co_await ctx.receive()) {
+        seen->add("job");
+        co_await heph::yield();
+    }
+}
+
+task<> shares_out(heph::actor_group<int> group, shared_record seen) {
+    for (int i = 0; i < 40; ++i) {
+        auto sent = co_await group.send_to_one(i);
+        if (!sent) { seen->add("not sent"); }
+    }
+    auto report = co_await group.send_to_all(0);
+    if (!report) { seen->add("not sent to all"); }
+}
+
+using count_up = heph::stream_rpc<int, int>;
+
+template <typename RT>
+task<> counts_up(context<count_up, RT> ctx) {
+    while (auto call = co_await ctx.receive()) {
+        for (int i = 1; i <= call->request(); ++i) {
+            auto sent = co_await call->send(i);
+            if (!sent) { break; }
+        }
+        call->finish();
+    }
+}
+
+task<> listens(actor_ref<count_up> ref, shared_record seen) {
+    auto numbers = co_await ref.stream<count_up>(heph::window(3), 200);
+    if (!numbers) { co_return; }
+    long sum = 0;
+    while (auto next = co_await numbers->next()) { sum += *next; }
+    seen->add("sum " + std::to_string(sum) + (numbers->result() ? "" : ", broken off"));
+}
+
 }  // namespace
+
+TEMPLATE_TEST_CASE("executors: a group shares work out among its members, and reaches all",
+                   "[core][executors]", HEPH_EXECUTORS) {
+    using runtime = typename TestType::runtime;
+    const auto seen = std::make_shared<record>();
+    TestType::run([&](runtime rt) {
+        heph::actor_group<int> group;
+        for (int i = 0; i < 4; ++i) {
+            group.add(
+                rt.spawn(options(1), heph::no_supervisor(), heph::actor_fn(&works<runtime>), seen));
+        }
+        rt.spawn_future(shares_out(std::move(group), seen));
+    });
+    CHECK(seen->all() == lines(44, "job"));
+}
+
+TEMPLATE_TEST_CASE("executors: a call is answered by many values, a window at a time",
+                   "[core][executors]", HEPH_EXECUTORS) {
+    using runtime = typename TestType::runtime;
+    const auto seen = std::make_shared<record>();
+    TestType::run([&](runtime rt) {
+        auto ref = rt.spawn(options(2), heph::no_supervisor(), heph::actor_fn(&counts_up<runtime>));
+        rt.spawn_future(listens(std::move(ref), seen));
+    });
+    CHECK(seen->all() == lines{"sum 20100"});
+}
 
 TEMPLATE_TEST_CASE("executors: an actor has its state, answers calls, and ends with its references",
                    "[core][executors]", HEPH_EXECUTORS) {

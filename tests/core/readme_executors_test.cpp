@@ -59,8 +59,9 @@ heph::task<> reads(std::shared_ptr<device> disk) {
 
     // Anything that calls back. The function, and what it captures, live as long as the operation.
     auto buffer = std::make_shared<std::string>();
-    int bytes = co_await heph::from_callback<void(int)>(
+    auto reading = heph::from_callback<void(int)>(
         [disk, buffer](auto done) { disk->read(buffer.get(), done); });
+    int bytes = co_await std::move(reading);
     // [/foreign]
     print(std::to_string(rows) + ' ' + std::to_string(bytes) + ' ' + *buffer);
 }

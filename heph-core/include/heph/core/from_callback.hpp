@@ -2,8 +2,9 @@
 
 // Awaiting within a task what calls back when it is done.
 //
-//     auto [error, bytes] = co_await heph::from_callback<void(int, std::size_t)>(
+//     auto reading = heph::from_callback<void(int, std::size_t)>(
 //         [file, buffer](auto done) { file->read_async(*buffer, std::move(done)); });
+//     auto [error, bytes] = co_await std::move(reading);
 //
 // States
 //     made     --first poll-->                      started: the function is called, and keeps

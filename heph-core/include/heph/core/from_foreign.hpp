@@ -201,7 +201,9 @@ private:
 /// Makes a future of the awaitable of another coroutine library, or of a function that makes one.
 ///
 ///     auto rows = co_await heph::from_foreign(database.query("select 1"));
-///     auto read = co_await heph::from_foreign([file, buffer] { return file->read(*buffer); });
+///
+///     auto reading = heph::from_foreign([file, buffer] { return file->read(*buffer); });
+///     auto bytes = co_await std::move(reading);
 ///
 /// Anything with the standard protocol will do: `await_ready`, `await_suspend` of each kind,
 /// `await_resume`, or an `operator co_await`. It begins with the first poll, and may be resumed by
