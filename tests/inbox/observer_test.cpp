@@ -1,7 +1,6 @@
 #include <heph/inbox/observer.hpp>
 
 #include <atomic>
-#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -48,20 +47,20 @@ TEST_CASE("observer: is no sender", "[inbox][observer]") {
 TEST_CASE("observer: sees the receiving side go, and outlives everything", "[inbox][observer]") {
     wake_counter woken;
     auto [boss, tx, rx] = managed_channel<int>(2);
-    std::optional watching(tx.observe());
-    auto joining = watching->join();
+    auto watching = tx.observe();
+    auto joining = watching.join();
     { auto gone = std::move(tx); }
     { auto gone = std::move(rx); }
-    CHECK(watching->is_connected());
-    CHECK(watching->word() == nullptr);
+    CHECK(watching.is_connected());
+    CHECK(watching.word() == nullptr);
     CHECK_FALSE(joining.poll(woken.get()).is_ready());
     std::move(boss).leave(static_word);
     CHECK(woken.take());
     CHECK(joining.poll(woken.get()).is_ready());
-    CHECK_FALSE(watching->is_connected());
-    CHECK(watching->word() == &static_word);
-    const observer copied(*watching);
-    watching.reset();
+    CHECK_FALSE(watching.is_connected());
+    CHECK(watching.word() == &static_word);
+    const observer copied(watching);
+    { auto gone = std::move(watching); }
     CHECK(copied.word() == &static_word);
 }
 
@@ -79,12 +78,12 @@ TEST_CASE("observer: a word is dropped with the channel, whoever is last", "[inb
     std::atomic<int> live = 0;
     SECTION("an observer") {
         auto [boss, tx, rx] = managed_channel<int>(2);
-        std::optional watching(tx.observe());
+        auto watching = tx.observe();
         { auto gone = std::move(rx); }
         std::move(boss).leave(*new counted_word(live));
         { auto gone = std::move(tx); }
         CHECK(live == 1);
-        watching.reset();
+        { auto gone = std::move(watching); }
     }
     SECTION("a sender") {
         auto [boss, tx, rx] = managed_channel<int>(2);
@@ -115,11 +114,11 @@ TEST_CASE("observer: a word is dropped with the channel, whoever is last", "[inb
 
 TEST_CASE("observer: a manager knows whether anyone looks on", "[inbox][observer]") {
     auto [boss, tx, rx] = managed_channel<int>(2);
-    std::optional watching(tx.observe());
+    auto watching = tx.observe();
     CHECK(boss.is_watched());
     { auto gone = std::move(tx); }
     CHECK(boss.is_watched());
-    watching.reset();
+    { auto gone = std::move(watching); }
     CHECK_FALSE(boss.is_watched());
 }
 
