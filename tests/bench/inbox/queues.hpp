@@ -1,7 +1,8 @@
 #pragma once
 
 // The queues that are compared, behind one small interface: `try_send` and `try_recv`, which do
-// not wait, and `name`.
+// not wait, and `name`. `try_recv` gives the message to a function, so that each queue brings it
+// out in its own best way: copying it once more would be timed as well.
 
 #include <atomic>
 #include <condition_variable>
@@ -15,6 +16,8 @@
 #include <heph/inbox/channel.hpp>
 
 #if defined(HEPH_BENCH_BOOST)
+#include <boost/asio/experimental/concurrent_channel.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/lockfree/queue.hpp>
 #endif
 #if defined(HEPH_BENCH_MOODYCAMEL)
@@ -42,25 +45,47 @@ M make_message(std::uint64_t value) {
     return made;
 }
 
-template <typename M>
-class inbox_channel {
+template <typename M, typename Layout>
+class any_inbox_channel {
 public:
-    static constexpr const char* name = "heph-inbox";
+    explicit any_inbox_channel(std::size_t capacity)
+        : any_inbox_channel(heph::inbox::channel<M, Layout>(capacity)) {}
 
-    explicit inbox_channel(std::size_t capacity) : ends_(heph::inbox::channel<M>(capacity)) {}
-
-    bool try_send(const M& value) { return ends_.first.try_send(value).has_value(); }
-    bool try_recv(M& out) {
-        auto received = ends_.second.try_recv();
+    bool try_send(const M& value) { return sender_.try_send(value).has_value(); }
+    template <typename Use>
+    bool try_recv(Use use) {
+        const auto received = receiver_.try_recv();
         if (!received) { return false; }
-        out = *received;
+        use(*received);
         return true;
     }
-    void send(const M& value) { (void)ends_.first.send_blocking(value); }
-    M recv() { return *ends_.second.recv_blocking(); }
+    void send(const M& value) { (void)sender_.send_blocking(value); }
+    M recv() { return *receiver_.recv_blocking(); }
 
 private:
-    std::pair<heph::inbox::sender<M>, heph::inbox::receiver<M>> ends_;
+    using sender_type = heph::inbox::sender<M, Layout>;
+    using receiver_type = heph::inbox::receiver<M, Layout>;
+
+    explicit any_inbox_channel(std::pair<sender_type, receiver_type> ends)
+        : sender_(std::move(ends.first)), receiver_(std::move(ends.second)) {}
+
+    // Each of them belongs to its thread, as the ends of the bare queue do.
+    alignas(64) sender_type sender_;
+    alignas(64) receiver_type receiver_;
+};
+
+template <typename M>
+class inbox_channel : public any_inbox_channel<M, heph::inbox::layout::compact> {
+public:
+    static constexpr const char* name = "heph-inbox";
+    using any_inbox_channel<M, heph::inbox::layout::compact>::any_inbox_channel;
+};
+
+template <typename M>
+class padded_inbox_channel : public any_inbox_channel<M, heph::inbox::layout::padded> {
+public:
+    static constexpr const char* name = "heph-inbox, padded";
+    using any_inbox_channel<M, heph::inbox::layout::padded>::any_inbox_channel;
 };
 
 /// The bounded queue of https://www.1024cores.net/home/lock-free-algorithms/queues/, with a single
@@ -97,12 +122,14 @@ public:
         }
     }
 
-    bool try_recv(M& out) {
+    template <typename Use>
+    bool try_recv(Use use) {
         cell& next = cells_[tail_ & mask_];
         if (next.sequence.load(std::memory_order_acquire) != tail_ + 1) { return false; }
-        out = next.value;
+        const M out = next.value;
         next.sequence.store(tail_ + mask_ + 1, std::memory_order_release);
         ++tail_;
+        use(out);
         return true;
     }
 
@@ -134,7 +161,9 @@ public:
         not_empty_.notify_one();
         return true;
     }
-    bool try_recv(M& out) {
+    template <typename Use>
+    bool try_recv(Use use) {
+        M out;
         {
             const std::lock_guard lock(mutex_);
             if (queue_.empty()) { return false; }
@@ -142,6 +171,7 @@ public:
             queue_.pop_front();
         }
         not_full_.notify_one();
+        use(out);
         return true;
     }
     void send(const M& value) {
@@ -180,10 +210,36 @@ public:
     static constexpr const char* name = "boost::lockfree";
     explicit boost_queue(std::size_t capacity) : queue_(capacity) {}
     bool try_send(const M& value) { return queue_.bounded_push(value); }
-    bool try_recv(M& out) { return queue_.pop(out); }
+    template <typename Use>
+    bool try_recv(Use use) {
+        M out;
+        if (!queue_.pop(out)) { return false; }
+        use(out);
+        return true;
+    }
 
 private:
     boost::lockfree::queue<M> queue_;
+};
+
+/// Guards its queue by a mutex. It is asked without waiting here, so its executor does not run.
+template <typename M>
+class asio_channel {
+public:
+    static constexpr const char* name = "Boost.Asio channel";
+    explicit asio_channel(std::size_t capacity) : channel_(context(), capacity) {}
+    bool try_send(const M& value) { return channel_.try_send(boost::system::error_code(), value); }
+    template <typename Use>
+    bool try_recv(Use use) {
+        return channel_.try_receive([&](boost::system::error_code, const M& got) { use(got); });
+    }
+
+private:
+    static boost::asio::io_context& context() {
+        static boost::asio::io_context shared;
+        return shared;
+    }
+    boost::asio::experimental::concurrent_channel<void(boost::system::error_code, M)> channel_;
 };
 #endif
 
@@ -195,7 +251,13 @@ public:
     static constexpr const char* name = "moodycamel";
     explicit moodycamel_queue(std::size_t capacity) : queue_(capacity, 0, 3) {}
     bool try_send(const M& value) { return queue_.try_enqueue(value); }
-    bool try_recv(M& out) { return queue_.try_dequeue(out); }
+    template <typename Use>
+    bool try_recv(Use use) {
+        M out;
+        if (!queue_.try_dequeue(out)) { return false; }
+        use(out);
+        return true;
+    }
 
 private:
     moodycamel::ConcurrentQueue<M> queue_;
@@ -211,7 +273,13 @@ public:
         queue_.set_capacity(static_cast<std::ptrdiff_t>(capacity));
     }
     bool try_send(const M& value) { return queue_.try_push(value); }
-    bool try_recv(M& out) { return queue_.try_pop(out); }
+    template <typename Use>
+    bool try_recv(Use use) {
+        M out;
+        if (!queue_.try_pop(out)) { return false; }
+        use(out);
+        return true;
+    }
     void send(const M& value) { queue_.push(value); }
     M recv() {
         M got{};
@@ -227,11 +295,11 @@ private:
 template <template <typename> typename... Queues>
 struct queue_list {};
 
-/// Who can be compared. The second one is what all are compared to.
-using all_queues = queue_list<inbox_channel, vyukov_queue, mutex_queue
+/// Who can be compared. The second one is what all are compared to; the third one is ours, too.
+using all_queues = queue_list<inbox_channel, vyukov_queue, padded_inbox_channel, mutex_queue
 #if defined(HEPH_BENCH_BOOST)
                               ,
-                              boost_queue
+                              boost_queue, asio_channel
 #endif
 #if defined(HEPH_BENCH_MOODYCAMEL)
                               ,

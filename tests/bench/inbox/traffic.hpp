@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include <malloc.h>
+
 #include "queues.hpp"
 
 namespace heph::bench {
@@ -59,14 +61,13 @@ private:
 /// Sends and receives by turns on one thread.
 template <typename Queue, typename M>
 double on_one_thread(std::size_t capacity) {
-    constexpr std::uint64_t count = 2'000'000;
+    constexpr std::uint64_t count = 1'000'000;
     Queue queue(capacity);
     std::uint64_t sum = 0;
     const auto start = clock::now();
     for (std::uint64_t i = 0; i < count; ++i) {
-        M got{};
-        if (!queue.try_send(make_message<M>(i)) || !queue.try_recv(got)) { break; }
-        sum += got.value();
+        if (!queue.try_send(make_message<M>(i))) { break; }
+        if (!queue.try_recv([&sum](const M& got) { sum += got.value(); })) { break; }
     }
     const double took = nanoseconds(start, count);
     check(sum, count * (count - 1) / 2, Queue::name);
@@ -76,7 +77,7 @@ double on_one_thread(std::size_t capacity) {
 /// Sends from threads of their own to this one. All try again until it works.
 template <typename Queue, typename M, std::uint64_t Senders>
 double between_threads(std::size_t capacity) {
-    constexpr std::uint64_t each = 400'000 / Senders;
+    constexpr std::uint64_t each = 200'000 / Senders;
     Queue queue(capacity);
     starting_line line;
     std::vector<std::jthread> threads;
@@ -94,9 +95,7 @@ double between_threads(std::size_t capacity) {
     const auto start = line.start();
     patience waiting;
     for (std::uint64_t left = Senders * each; left != 0;) {
-        M got{};
-        if (queue.try_recv(got)) {
-            sum += got.value();
+        if (queue.try_recv([&sum](const M& got) { sum += got.value(); })) {
             --left;
         } else {
             waiting.lose();
@@ -110,7 +109,7 @@ double between_threads(std::size_t capacity) {
 /// As above, but whoever has to wait sleeps.
 template <typename Queue, typename M>
 double blocking(std::size_t capacity) {
-    constexpr std::uint64_t count = 50'000;
+    constexpr std::uint64_t count = 20'000;
     Queue queue(capacity);
     starting_line line;
     std::jthread sender([&queue, &line] {
@@ -125,10 +124,23 @@ double blocking(std::size_t capacity) {
     return took;
 }
 
+/// Tells how much memory a queue takes before it is used: what it is, and what it allocates.
+template <typename Queue>
+std::size_t idle_bytes(std::size_t capacity) {
+    (void)Queue(capacity);  // What is made only once is not its own.
+    const auto in_use = [] {
+        const auto now = mallinfo2();
+        return now.uordblks + now.hblkhd;
+    };
+    const std::size_t before = in_use();
+    const Queue queue(capacity);
+    return in_use() - before + sizeof(Queue);
+}
+
 /// Tells how long a cache line takes from one core to another and back, halved. It moves every
 /// figure between threads, and it changes with where the threads run.
 inline double bounce() {
-    constexpr int rounds = 20'000;
+    constexpr int rounds = 10'000;
     std::atomic<int> line = 0;
     const auto move = [&line](int mine) {
         patience waiting;

@@ -192,10 +192,15 @@ private:
     // its place: copying it there costs as much as all the rest.
     template <typename Result, typename... InPlace>
     [[nodiscard]] Result take(InPlace... in_place) noexcept {
+        // Copies, since the compiler has to assume that the message is written over the originals.
         detail::channel_state<T, Layout>& state = *state_;
-        Result taken(in_place..., std::move(state.next(place_)));
-        state.release(place_);
-        state.tell_senders(place_);
+        detail::cursor place = place_;
+        Result taken(in_place..., std::move(state.next(place)));
+        state.release(place);
+        place_.position = place.position;
+        if (state.must_look_for_senders(place)) [[unlikely]] {
+            state.look_for_waiting_senders(place_);
+        }
         return taken;
     }
 

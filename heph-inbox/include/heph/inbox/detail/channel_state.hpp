@@ -28,6 +28,7 @@ struct claim {
     bool wake_receiver;       // The receiver waits for the first of these messages.
     std::uint32_t count = 1;  // How many slots, one after the other.
     std::uint64_t position;   // Of the first one. Counts all messages from the first one on.
+    void* cell = nullptr;     // Of the first one.
 };
 
 /// Where a receiver is, with what it needs to know of the channel without looking at what senders
@@ -80,18 +81,21 @@ public:
 
     /// Gets the next slot, if it is free (invariants 2 and 3).
     [[nodiscard]] claim try_claim() noexcept {
+        const std::uint32_t mask = this->mask();
         std::uint64_t head = this->head_.load(std::memory_order_relaxed);
         for (;;) {
             if ((head & core::closed_bit) != 0) { return refused(claim_result::closed); }
             const std::uint64_t position = head >> core::position_shift;
-            const std::int32_t distance = until_free(position);
+            cell& its = cell_at(position & mask);
+            const std::int32_t distance = until_free(its, position);
             if (distance == 0) {
                 // Release and acquire, pairs with `park_receiver`: whoever clears the bit sees the
                 // waker that was registered before it was set.
                 if (this->head_.compare_exchange_weak(head, (position + 1) << core::position_shift,
                                                       std::memory_order_acq_rel,
                                                       std::memory_order_relaxed)) {
-                    return {claim_result::claimed, (head & core::parked_bit) != 0, 1, position};
+                    return {claim_result::claimed, (head & core::parked_bit) != 0, 1, position,
+                            &its};
                 }
             } else if (distance < 0) {
                 return refused(claim_result::full);
@@ -118,7 +122,8 @@ public:
                         head, (position + count) << core::position_shift, std::memory_order_acq_rel,
                         std::memory_order_relaxed)) {
                     return {claim_result::claimed, (head & core::parked_bit) != 0,
-                            static_cast<std::uint32_t>(count), position};
+                            static_cast<std::uint32_t>(count), position,
+                            &cell_at(position & this->mask())};
                 }
                 continue;
             }
@@ -131,17 +136,22 @@ public:
     /// Moves a message into a claimed slot and hands it over.
     template <typename From>
     void put(const claim& claimed, From&& message) noexcept {
-        build(claimed.position, std::forward<From>(message));
-        publish(claimed.position);
+        cell& its = *static_cast<cell*>(claimed.cell);
+        build(its, std::forward<From>(message));
+        publish(its, claimed.position);
         if (claimed.wake_receiver) [[unlikely]] { this->wake_receiver(); }
     }
 
     /// Builds messages in claimed slots from what `next()` gives, and hands them over all at once.
     template <typename Next>
     void put_many(const claim& claimed, Next next) noexcept {
-        for (std::uint32_t i = 0; i < claimed.count; ++i) { build(claimed.position + i, next()); }
+        for (std::uint32_t i = 0; i < claimed.count; ++i) {
+            build(cell_at((claimed.position + i) & this->mask()), next());
+        }
         // The first one last: until then the receiver sees none of them (invariant 10).
-        for (std::uint32_t i = claimed.count; i-- > 0;) { publish(claimed.position + i); }
+        for (std::uint32_t i = claimed.count; i-- > 0;) {
+            publish(cell_at((claimed.position + i) & this->mask()), claimed.position + i);
+        }
         if (claimed.wake_receiver) { this->wake_receiver(); }
     }
 
@@ -220,10 +230,31 @@ public:
 
     /// Tells the first waiting sender, if there is one, that there is room (invariant 6).
     void tell_senders(cursor& place) noexcept {
-        environment::light_fence();
+        if (must_look_for_senders(place)) [[unlikely]] { look_for_waiting_senders(place); }
+    }
+
+    /// The part of `tell_senders` that nearly always suffices.
+    [[nodiscard]] bool must_look_for_senders(const cursor& place) const noexcept {
+        environment::light_fence();  // Pairs with the heavy one in `join_senders`.
         const auto watch =
             cell_at(place.position & place.watch_mask).watch.load(std::memory_order_relaxed);
-        if ((watch & watch_closely) != 0) [[unlikely]] { look_for_waiting_senders(place); }
+        return (watch & watch_closely) != 0;
+    }
+
+    /// The other part (invariant 6).
+    void look_for_waiting_senders(cursor& place) noexcept {
+        environment::full_fence();  // Pairs with the one in `join_senders`.
+        if (this->senders_wait()) {
+            place.quiet = 0;
+            this->wake_first_sender();
+            return;
+        }
+        if (++place.quiet < environment::quiet_max || !environment::has_heavy_fence()) { return; }
+        place.quiet = 0;
+        std::lock_guard lock(this->lock_);
+        if (this->senders_.empty()) {
+            set_watch(static_cast<std::uint8_t>(this->watch_ & ~watch_closely));
+        }
     }
 
     /// Tells whether senders may be gone, without a look at what they write. After a yes,
@@ -313,11 +344,13 @@ private:
 
     // How far the slot of a position is from being free for it: 0 when it is, less when a message
     // is in the way, more when the position has been claimed.
-    [[nodiscard]] std::int32_t until_free(std::uint64_t position) const noexcept {
+    [[nodiscard]] static std::int32_t until_free(const cell& its, std::uint64_t position) noexcept {
         // Acquire, pairs with the release in `release`: the slot's last message is gone.
-        const std::uint32_t state =
-            cell_at(position & this->mask()).sequence.load(std::memory_order_acquire);
+        const std::uint32_t state = its.sequence.load(std::memory_order_acquire);
         return static_cast<std::int32_t>(state - free_state(position));
+    }
+    [[nodiscard]] std::int32_t until_free(std::uint64_t position) const noexcept {
+        return until_free(cell_at(position & this->mask()), position);
     }
 
     // How many slots are free from a position on, at most `most`. *Requires*: `least` of them are,
@@ -338,16 +371,14 @@ private:
     }
 
     template <typename From>
-    void build(std::uint64_t position, From&& message) noexcept {
-        cell& mine = cell_at(position & this->mask());
-        environment::writes(mine.storage);
-        ::new (static_cast<void*>(mine.storage)) T(std::forward<From>(message));
+    static void build(cell& its, From&& message) noexcept {
+        environment::writes(its.storage);
+        ::new (static_cast<void*>(its.storage)) T(std::forward<From>(message));
     }
 
-    void publish(std::uint64_t position) noexcept {
+    static void publish(cell& its, std::uint64_t position) noexcept {
         // Release, pairs with the acquire in `is_published`.
-        cell_at(position & this->mask())
-            .sequence.store(full_state(position), std::memory_order_release);
+        its.sequence.store(full_state(position), std::memory_order_release);
     }
 
     [[nodiscard]] bool is_published(std::uint64_t position, std::uint32_t mask) const noexcept {
@@ -385,24 +416,8 @@ private:
         }
         set_watch(this->watch_ | watch_closely);
         lock.unlock();
-        environment::heavy_fence();  // Pairs with the light one in `tell_senders`.
+        environment::heavy_fence();  // Pairs with the light one in `must_look_for_senders`.
         lock.lock();
-    }
-
-    // Invariant 6, the receiver's part.
-    void look_for_waiting_senders(cursor& place) noexcept {
-        environment::full_fence();  // Pairs with the one in `join_senders`.
-        if (this->senders_wait()) {
-            place.quiet = 0;
-            this->wake_first_sender();
-            return;
-        }
-        if (++place.quiet < environment::quiet_max || !environment::has_heavy_fence()) { return; }
-        place.quiet = 0;
-        std::lock_guard lock(this->lock_);
-        if (this->senders_.empty()) {
-            set_watch(static_cast<std::uint8_t>(this->watch_ & ~watch_closely));
-        }
     }
 
     // Invariant 7. *Requires*: `lock_` is held. The waker given back is to be woken without it.
