@@ -226,6 +226,27 @@ TEST_CASE("asio: any completion token will do", "[asio]") {
     context.run();
 }
 
+TEST_CASE("asio: a callback given as an lvalue is copied, and one that only moves is moved",
+          "[asio]") {
+    asio::io_context context;
+    auto [tx, rx] = channel<int>(2);
+    const auto sum = std::make_shared<int>(0);
+    auto add = [sum](error_code, std::optional<int> value) { *sum += value.value_or(100); };
+    async_await(context, rx.recv(), add);
+    CHECK(sum.use_count() == 3);
+    REQUIRE(tx.try_send(1));
+    context.run();
+    context.restart();
+    async_await(context, rx.recv(),
+                [once = std::make_unique<int>(2), sum](error_code, std::optional<int> value) {
+                    *sum += *once * value.value_or(100);
+                });
+    REQUIRE(tx.try_send(4));
+    context.run();
+    CHECK(*sum == 9);
+    CHECK(sum.use_count() == 2);
+}
+
 TEST_CASE("asio: a value without a default comes in an optional", "[asio]") {
     asio::io_context context;
     auto state = std::make_shared<manual_state<no_default>>();
@@ -233,7 +254,7 @@ TEST_CASE("asio: a value without a default comes in an optional", "[asio]") {
     async_await(context, manual<no_default>(state),
                 [&](error_code error, std::optional<no_default> value) {
                     CHECK_FALSE(error);
-                    got = value->value();
+                    got = value ? value->value() : -1;
                 });
     state->value.emplace(8);
     state->last.wake();

@@ -68,7 +68,8 @@ namespace heph {
 template <typename F, typename CompletionToken = boost::asio::use_awaitable_t<>>
     requires future<std::remove_cvref_t<F>>
 auto async_await(F&& awaited, CompletionToken&& token = CompletionToken()) {
-    return detail::asio_async_await(detail::asio_no_executor(), std::forward<F>(awaited), token);
+    return detail::asio_async_await<CompletionToken>(detail::asio_no_executor(),
+                                                     std::forward<F>(awaited), token);
 }
 
 /// Waits like `async_await(future, token)`, but polls the future on `executor`, an executor or an
@@ -78,10 +79,11 @@ template <typename Executor, typename F, typename CompletionToken = boost::asio:
     requires(future<std::remove_cvref_t<F>> && !future<std::remove_cvref_t<Executor>>)
 auto async_await(Executor&& executor, F&& awaited, CompletionToken&& token = CompletionToken()) {
     if constexpr (requires { executor.get_executor(); }) {
-        return detail::asio_async_await(executor.get_executor(), std::forward<F>(awaited), token);
+        return detail::asio_async_await<CompletionToken>(executor.get_executor(),
+                                                         std::forward<F>(awaited), token);
     } else {
-        return detail::asio_async_await(std::decay_t<Executor>(executor), std::forward<F>(awaited),
-                                        token);
+        return detail::asio_async_await<CompletionToken>(std::decay_t<Executor>(executor),
+                                                         std::forward<F>(awaited), token);
     }
 }
 

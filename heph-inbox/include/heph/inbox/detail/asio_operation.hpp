@@ -114,7 +114,7 @@ struct asio_signature<F, void> {
 struct asio_no_executor {};
 
 template <typename Executor>
-boost::asio::execution_context& asio_context(const Executor& executor) noexcept {
+boost::asio::execution_context& asio_execution_context(const Executor& executor) noexcept {
     if constexpr (boost::asio::can_query<const Executor&,
                                          boost::asio::execution::context_t>::value) {
         return boost::asio::query(executor, boost::asio::execution::context);
@@ -225,8 +225,8 @@ private:
               const NamedExecutor& named)
             : todo(std::move(handler), executor),
               work(choose(executor, named)),
-              operations(
-                  boost::asio::use_service<asio_operations>(asio_context(choose(executor, named)))),
+              operations(boost::asio::use_service<asio_operations>(
+                  asio_execution_context(choose(executor, named)))),
               awaited(std::forward<Held>(future)) {}
 
         static const poll_executor& choose([[maybe_unused]] const handler_executor& executor,
@@ -393,8 +393,11 @@ private:
     F* held_;
 };
 
-template <typename NamedExecutor, typename Token, typename F>
-auto asio_async_await(const NamedExecutor& named, F&& awaited, Token& token) {
+/// *Requires*: `Token` is deduced from a forwarding reference, so that a token which is an lvalue
+/// is copied.
+template <typename Token, typename NamedExecutor, typename F>
+auto asio_async_await(const NamedExecutor& named, F&& awaited,
+                      std::remove_reference_t<Token>& token) {
     return boost::asio::async_initiate<Token,
                                        typename asio_signature<std::remove_cvref_t<F>>::type>(
         asio_initiation<NamedExecutor>(named), token, asio_held<F>(std::forward<F>(awaited)));
