@@ -1,6 +1,7 @@
 // The README of heph-core, part six: actors that block. See readme_test.cpp.
 
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include <catch2/catch.hpp>
@@ -29,7 +30,7 @@ TEST_CASE("readme: an actor that blocks has its own thread", "[core][readme]") {
     options.name = "dictionary";  // of its thread, and in the log
     auto actor =
         heph::spawn_sync(options, heph::stop_supervisor(), dictionary, std::string("Thai"));
-    if (!actor) { FAIL(actor.error().message()); }           // no thread could be had
+    if (!actor) { throw std::system_error(actor.error()); }  // no thread could be had
     auto found = heph::block_on(actor->ref().rpc("actor"));  // or co_await, in an actor
     actor->join();                                           // lets the reference go, and waits
     // [/sync]

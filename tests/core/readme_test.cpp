@@ -91,9 +91,8 @@ heph::task<> uses_account(heph::actor_ref<account_message> ref, std::vector<std:
     seen->push_back(sent ? "sent" : "not sent");
     // [asking]
     std::expected<bool, heph::rpc_error> paid = co_await ref.rpc<withdraw>(120);
-    if (!paid) {
-        print(std::string(to_string(paid.error())));
-    }  // finished, or dropped the question
+    // No answer: the actor is finished, or dropped the question.
+    if (!paid) { print(std::string(to_string(paid.error()))); }
     // [/asking]
     seen->push_back(paid.value_or(false) ? "paid" : "not paid");
     auto balance = co_await ref.rpc<get_balance>();

@@ -42,10 +42,8 @@
 #include <heph/core/actor_future.hpp>
 #include <heph/core/context.hpp>
 #include <heph/core/detail/outcome.hpp>
-#include <heph/core/operation_abandoned.hpp>
 #include <heph/core/timing.hpp>
 #include <heph/inbox/asio.hpp>
-#include <heph/inbox/assert.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/inbox/oneshot.hpp>
 
@@ -201,34 +199,25 @@ public:
     asio_future(asio_future&&) = default;
     asio_future& operator=(asio_future&&) = delete;
     ~asio_future() {
-        if (!reply_) { return; }
-        // First, nobody waits any more: the handler may be called by the cancellation.
-        waiting_.reset();
-        reply_.reset();
+        if (!reply_.is_waited_for()) { return; }
+        // First, as the handler may be called by the cancellation.
+        reply_.forget();
         cancellation_->cancel();
     }
 
     polled<value_type> poll(const waker& waker) {
         if (initiation_) { start(); }
-        HEPH_ASSERT(reply_.has_value());
-        if (!waiting_) { waiting_.emplace(reply_->recv()); }
-        auto received = waiting_->poll(waker);
-        if (!received.is_ready()) { return pending; }
-        waiting_.reset();
-        reply_.reset();
-        if (!received.value()) { throw operation_abandoned(); }
-        return received.value()->take();
+        return reply_.poll(waker);
     }
 
 private:
     using outcome_type = detail::outcome<value_type>;
-    using receiver_type = inbox::oneshot_receiver<outcome_type>;
 
     void start() {
         auto [initiation, args] = *std::exchange(initiation_, std::nullopt);
         auto [sender, receiver] = inbox::oneshot<outcome_type>();
         cancellation_ = std::make_shared<detail::asio_cancellation>();
-        reply_.emplace(std::move(receiver));
+        reply_.begin(std::move(receiver));
         detail::asio_handler<Args...> handler(std::move(sender), cancellation_);
         std::apply(
             [&](auto&... each) { std::move(initiation)(std::move(handler), std::move(each)...); },
@@ -237,8 +226,7 @@ private:
 
     std::optional<std::pair<Initiation, std::tuple<InitiationArgs...>>> initiation_;
     std::shared_ptr<detail::asio_cancellation> cancellation_;
-    std::optional<receiver_type> reply_;
-    std::optional<decltype(std::declval<receiver_type&>().recv())> waiting_;
+    detail::awaited_outcome<value_type> reply_;
 };
 
 }  // namespace heph

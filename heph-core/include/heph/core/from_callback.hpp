@@ -26,8 +26,6 @@
 #include <utility>
 
 #include <heph/core/detail/outcome.hpp>
-#include <heph/core/operation_abandoned.hpp>
-#include <heph/inbox/assert.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/inbox/oneshot.hpp>
 
@@ -112,30 +110,22 @@ public:
     callback_future(callback_future&&) = default;
     callback_future& operator=(callback_future&&) = delete;
     ~callback_future() {
-        if (reply_ && reply_->is_connected()) { cancel_(); }
+        if (reply_.may_come()) { cancel_(); }
     }
 
     polled<value_type> poll(const waker& waker) {
         if (initiate_) { start(); }
-        HEPH_ASSERT(reply_.has_value());
-        if (!waiting_) { waiting_.emplace(reply_->recv()); }
-        auto received = waiting_->poll(waker);
-        if (!received.is_ready()) { return pending; }
-        waiting_.reset();
-        reply_.reset();
-        if (!received.value()) { throw operation_abandoned(); }
-        return received.value()->take();
+        return reply_.poll(waker);
     }
 
 private:
     using outcome_type = detail::outcome<value_type>;
-    using receiver_type = inbox::oneshot_receiver<outcome_type>;
 
     void start() {
         auto [sender, receiver] = inbox::oneshot<outcome_type>();
         auto state = std::make_shared<detail::initiated_callback<value_type, Initiate>>(
             std::move(sender), *std::exchange(initiate_, std::nullopt));
-        reply_.emplace(std::move(receiver));
+        reply_.begin(std::move(receiver));
         Initiate& initiate = state->initiate();
         // The one reference to the state that is left may go before the call has returned.
         const std::shared_ptr<void> alive = state;
@@ -144,8 +134,7 @@ private:
 
     std::optional<Initiate> initiate_;
     [[no_unique_address]] Cancel cancel_;
-    std::optional<receiver_type> reply_;
-    std::optional<decltype(std::declval<receiver_type&>().recv())> waiting_;
+    detail::awaited_outcome<value_type> reply_;
 };
 
 /// Makes a future of an operation that calls back.

@@ -36,8 +36,6 @@
 
 #include <heph/core/detail/frame_pool.hpp>
 #include <heph/core/detail/outcome.hpp>
-#include <heph/core/operation_abandoned.hpp>
-#include <heph/inbox/assert.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/inbox/oneshot.hpp>
 
@@ -160,25 +158,15 @@ public:
     foreign_future(Source source, Cancel cancel)
         : foreign_future(std::move(source), std::move(cancel),
                          inbox::oneshot<detail::outcome<value_type>>()) {}
-    foreign_future(foreign_future&& other) noexcept(std::is_nothrow_move_constructible_v<Cancel>)
-        : cancel_(std::move(other.cancel_)),
-          shim_(std::move(other.shim_)),
-          reply_(std::exchange(other.reply_, std::nullopt)) {}
+    foreign_future(foreign_future&&) = default;
     foreign_future& operator=(foreign_future&&) = delete;
     ~foreign_future() {
-        if (reply_ && shim_.is_started() && reply_->is_connected()) { cancel_(); }
+        if (shim_.is_started() && reply_.may_come()) { cancel_(); }
     }
 
     polled<value_type> poll(const waker& waker) {
-        HEPH_ASSERT(reply_.has_value());
         if (!shim_.is_started()) { shim_.start(); }
-        if (!waiting_) { waiting_.emplace(reply_->recv()); }
-        auto received = waiting_->poll(waker);
-        if (!received.is_ready()) { return pending; }
-        waiting_.reset();
-        reply_.reset();
-        if (!received.value()) { throw operation_abandoned(); }
-        return received.value()->take();
+        return reply_.poll(waker);
     }
 
 private:
@@ -194,8 +182,7 @@ private:
 
     [[no_unique_address]] Cancel cancel_;
     detail::foreign_shim shim_;
-    std::optional<receiver_type> reply_;
-    std::optional<decltype(std::declval<receiver_type&>().recv())> waiting_;
+    detail::awaited_outcome<value_type> reply_;
 };
 
 /// Makes a future of the awaitable of another coroutine library, or of a function that makes one.
