@@ -75,6 +75,10 @@ TEST_CASE("supervisor: is an object with decide, or anything to call, with or wi
     STATIC_REQUIRE(heph::supervisor<heph::escalate_supervisor>);
     STATIC_REQUIRE_FALSE(heph::supervisor<std::decay_t<decltype(no_decision)>>);
     STATIC_REQUIRE_FALSE(heph::supervisor<int>);
+    auto [running, ref] = heph::make_actor(&by_function, heph::actor_fn(&fails<heph::no_runtime>),
+                                           heph::no_runtime(), actor_options());
+    REQUIRE(ref.try_send(1));
+    CHECK(running.poll(waker()).is_ready());
 }
 
 TEST_CASE("supervisor: is told the runtime's time, where there is one", "[core][supervisor]") {

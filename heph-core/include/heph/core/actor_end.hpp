@@ -3,9 +3,9 @@
 // How an actor ended.
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <heph/inbox/observer.hpp>
@@ -52,22 +52,25 @@ private:
 
 namespace detail {
 
-/// What an actor leaves in its inbox for monitors. Those without a text are constants.
+/// What an actor leaves in its inbox for monitors. Those without a text are constants, in memory
+/// that is read only: hence the plain pointer, and no destructor.
 struct end_word : inbox::last_word {
     constexpr explicit end_word(end_reason why) noexcept : inbox::last_word{nullptr}, reason(why) {}
     end_word(end_reason why, std::string words) noexcept
-        : inbox::last_word{&drop_word},
-          reason(why),
-          text(std::make_unique<std::string>(std::move(words))) {}
+        : inbox::last_word{&drop_word}, reason(why), text(new std::string(std::move(words))) {}
 
     end_reason reason;
-    std::unique_ptr<std::string> text;  // Null in a constant.
+    const std::string* text = nullptr;  // Null in a constant; owned in others.
 
 private:
     static void drop_word(const inbox::last_word& self) noexcept {
-        delete static_cast<const end_word*>(&self);
+        const auto* left = static_cast<const end_word*>(&self);
+        delete left->text;
+        delete left;
     }
 };
+
+static_assert(std::is_trivially_destructible_v<end_word>);
 
 inline constinit const end_word finished_word(end_reason::finished);
 inline constinit const end_word failed_word(end_reason::failed);
