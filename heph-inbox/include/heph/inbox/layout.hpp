@@ -18,8 +18,11 @@ struct compact {
 
 /// Gives each message cache lines of its own, so that two threads never write to the same line
 /// unless they work at the same message. It costs at least 64 bytes a message, 576 bytes for a
-/// channel of capacity 8. Worth while, if at all, for few slots that several senders fill at once:
-/// measure it.
+/// channel of capacity 8.
+///
+/// Worth while for few slots between two busy threads: in the benchmark a message of 8 bytes then
+/// takes two thirds of the time at capacity 8, the same at 64, and three times as long at 1,024,
+/// where four messages to a line are what makes it fast. Measure it.
 struct padded {
     using environment = detail::standard_environment;
     static constexpr std::size_t cell_alignment = 64;

@@ -23,7 +23,8 @@ inline bool membarrier(int command) noexcept {
     return ::syscall(SYS_membarrier, command, 0U, 0) == 0;
 }
 
-/// Tells whether the kernel does heavy fences for this process, which is asked once.
+/// Tells whether the kernel does heavy fences for this process, which is asked once, by the first
+/// channel. In a process that has threads already the answer may take some milliseconds.
 inline bool has_heavy_fence() noexcept {
     static const bool registered = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
     return registered;
