@@ -26,6 +26,9 @@ constexpr std::uint64_t event_descriptor = ~std::uint64_t{0};
 // While processes are ready, events are looked for so often.
 constexpr std::chrono::microseconds poll_period{20};
 
+// What no event is to be had for is tried again so often.
+constexpr std::chrono::milliseconds retry_period{5};
+
 // So many operations of one process in a row may complete at once; then others have their turn.
 constexpr int at_once_max = 32;
 
@@ -281,11 +284,17 @@ bool epoll_driver::attempt(slot& operation, watched& entry) noexcept {
             break;
         case request_code::connect:
             // Asked again, it tells how the attempt ended.
-            result = ::connect(asked.descriptor, &operation.address.any,
-                               static_cast<socklen_t>(asked.flags)) == 0
-                         ? 0
-                         : -errno;
+            result =
+                ::connect(asked.descriptor, reinterpret_cast<sockaddr*>(operation.address.get()),
+                          static_cast<socklen_t>(asked.flags)) == 0
+                    ? 0
+                    : -errno;
             if (result == -EISCONN) { result = 0; }
+            if (would_block(result)) {
+                // A Unix listener's backlog is full; there is no event for when it is not.
+                try_later(operation);
+                return true;
+            }
             if (result == -EINPROGRESS || result == -EALREADY || result == -EINTR) { return false; }
             break;
         case request_code::read:
@@ -387,6 +396,20 @@ void epoll_driver::serve_ready() noexcept {
     }
 }
 
+void epoll_driver::try_later(slot& operation) noexcept {
+    if (operation.list != nullptr) { operation.list->remove(operation); }
+    if (retried_.empty()) { retry_at_ = clock::now() + retry_period; }
+    retried_.push(operation);
+}
+
+void epoll_driver::retry_due() noexcept {
+    if (retried_.empty() || clock::now() < retry_at_) { return; }
+    while (slot* const each = retried_.front()) {
+        retried_.remove(*each);
+        ready_.push(*each);
+    }
+}
+
 void epoll_driver::poll_events(int timeout_ms) noexcept {
     const int count =
         ::epoll_wait(epoll_, events_.data(), static_cast<int>(events_.size()), timeout_ms);
@@ -405,6 +428,7 @@ void epoll_driver::poll_events(int timeout_ms) noexcept {
             serve(entry->writers, *entry);
         }
     }
+    retry_due();
     serve_ready();
     slots_->end_touching();
     take_finished_jobs();
@@ -428,6 +452,9 @@ void epoll_driver::wait(std::optional<std::chrono::milliseconds> timeout) noexce
         timeout_ms = 0;
     } else if (timeout) {
         timeout_ms = static_cast<int>(std::min<std::int64_t>(timeout->count(), INT_MAX));
+    }
+    if (!retried_.empty() && (timeout_ms < 0 || timeout_ms > retry_period.count())) {
+        timeout_ms = static_cast<int>(retry_period.count());
     }
     poll_events(timeout_ms);
 }

@@ -39,6 +39,11 @@ public:
     [[nodiscard]] driver_kind kind() const noexcept override { return driver_kind::epoll; }
     [[nodiscard]] int socket_flags() const noexcept override;
 
+    /// Sees threads and retries; for sockets it would take a system call.
+    [[nodiscard]] bool anything_completed() const noexcept override {
+        return !ready_.empty() || any_job_finished();
+    }
+
     void close_descriptor(int descriptor) noexcept override;
     void close_file(int descriptor) noexcept override;
     /// Makes a system call when some time has passed since the last one, and not each time.
@@ -85,11 +90,15 @@ private:
 
     void serve(slot_list& waiting, watched& entry) noexcept;
     void serve_ready() noexcept;
+    void try_later(slot& operation) noexcept;
+    void retry_due() noexcept;
     void poll_events(int timeout_ms) noexcept;
 
     int epoll_ = -1;
     std::vector<std::unique_ptr<watched_chunk>> table_;  // By descriptor.
     slot_list ready_;                                    // To be tried in the next turn.
+    slot_list retried_;                                  // To be tried at `retry_at_`.
+    clock::time_point retry_at_;
     std::array<epoll_event, 256> events_{};
     clock::time_point polled_at_;
     const process_header* last_process_ = nullptr;  // Of the last operations completed at once,

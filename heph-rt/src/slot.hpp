@@ -25,6 +25,7 @@
 //        and only if it is still in flight.
 
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <cstddef>
@@ -108,7 +109,7 @@ struct slot {
     heph::waker waker;
     pin holder;
     buffer data;
-    socket_address address{};
+    std::unique_ptr<sockaddr_storage> address;
     chunk_queue chunks;
     std::vector<int> accepted;       // Oldest first.
     std::size_t accepted_taken = 0;  // So many of them, from the first, are gone.

@@ -56,6 +56,7 @@ void slot_pool::release(slot& freed) noexcept {
     freed.holder = pin();
     freed.data = buffer();
     freed.path.reset();
+    freed.address.reset();
     freed.accepted.clear();
     freed.accepted_taken = 0;
     freed.next_free = std::exchange(free_, &freed);

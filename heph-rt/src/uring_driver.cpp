@@ -144,7 +144,8 @@ void uring_driver::start(slot& operation) noexcept {
             io_uring_prep_multishot_accept(&entry, descriptor, nullptr, nullptr, SOCK_CLOEXEC);
             break;
         case request_code::connect:
-            io_uring_prep_connect(&entry, descriptor, &operation.address.any,
+            io_uring_prep_connect(&entry, descriptor,
+                                  reinterpret_cast<sockaddr*>(operation.address.get()),
                                   static_cast<unsigned>(asked.flags));
             break;
         case request_code::open:
@@ -188,7 +189,7 @@ void uring_driver::watch_event() noexcept {
 }
 
 bool uring_driver::anything_completed() const noexcept {
-    return io_uring_cq_ready(&ring_) != 0 ||
+    return io_uring_cq_ready(&ring_) != 0 || any_job_finished() ||
            (IO_URING_READ_ONCE(*ring_.sq.kflags) & IORING_SQ_TASKRUN) != 0;
 }
 

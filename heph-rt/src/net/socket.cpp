@@ -7,22 +7,15 @@
 #include <heph/rt/error.hpp>
 #include <heph/rt/net/tcp.hpp>
 
-#include "../worker_core.hpp"
 #include "address.hpp"
+#include "sockets.hpp"
 
 namespace heph::rt::net {
 
 namespace {
 
-std::error_code last_error() noexcept { return {errno, std::system_category()}; }
-
-std::error_code set_flag(int descriptor, int level, int option, bool enabled) noexcept {
-    const int value = enabled ? 1 : 0;
-    if (::setsockopt(descriptor, level, option, &value, sizeof(value)) != 0) {
-        return last_error();
-    }
-    return {};
-}
+using detail::last_error;
+using detail::set_flag;
 
 template <typename Query>
 std::expected<endpoint, std::error_code> ask_address(int descriptor, Query query) {
@@ -62,22 +55,6 @@ std::expected<int, std::error_code> bind_socket(const endpoint& local,
 }
 
 }  // namespace
-
-socket_handle::~socket_handle() {
-    if (descriptor_ < 0) { return; }
-    if (detail::worker_core* worker = detail::current_worker()) {
-        worker->driver().close_descriptor(descriptor_);
-    } else {
-        ::close(descriptor_);
-    }
-}
-
-std::error_code tcp_stream::shutdown(shutdown_how how) noexcept {
-    const int direction = how == shutdown_how::receive ? SHUT_RD
-                          : how == shutdown_how::send  ? SHUT_WR
-                                                       : SHUT_RDWR;
-    return ::shutdown(descriptor(), direction) == 0 ? std::error_code() : last_error();
-}
 
 std::error_code tcp_stream::set_no_delay(bool enabled) noexcept {
     return set_flag(descriptor(), IPPROTO_TCP, TCP_NODELAY, enabled);

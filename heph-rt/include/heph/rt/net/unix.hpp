@@ -1,0 +1,151 @@
+#pragma once
+
+// Unix sockets: listeners and streams between processes of one machine.
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <heph/inbox/future.hpp>
+#include <heph/rt/net/stream.hpp>
+
+namespace heph::rt::net {
+
+/// Names a Unix socket: by a path in the file system, by an abstract name, or not at all.
+class unix_address {
+public:
+    /// Makes the address of a socket without a name, such as that of a client.
+    unix_address() noexcept = default;
+
+    /// Names a path.
+    /// *Errors*: `filename_too_long` above 107 bytes; `invalid_argument` when it is empty or has a
+    /// zero byte.
+    [[nodiscard]] static std::expected<unix_address, std::error_code> path(std::string_view path);
+    /// Names a socket in the abstract name space of Linux, which needs no file and goes with the
+    /// last socket of that name.
+    /// *Errors*: `filename_too_long` above 107 bytes; `invalid_argument` when it is empty.
+    [[nodiscard]] static std::expected<unix_address, std::error_code> abstract(
+        std::string_view name);
+
+    [[nodiscard]] bool is_unnamed() const noexcept { return name_.empty(); }
+    [[nodiscard]] bool is_abstract() const noexcept { return abstract_; }
+    /// Gives the path, or the abstract name.
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    /// Writes a path as it is, an abstract name behind `@`, and `(unnamed)`.
+    [[nodiscard]] std::string to_string() const;
+
+    bool operator==(const unix_address&) const noexcept = default;
+
+private:
+    unix_address(std::string name, bool is_abstract)
+        : name_(std::move(name)), abstract_(is_abstract) {}
+
+    std::string name_;
+    bool abstract_ = false;
+};
+
+/// Who is at the other end of a Unix socket, as the kernel knows it: at the time when it connected
+/// or listened.
+class peer_credentials {
+public:
+    peer_credentials(std::int32_t process, std::uint32_t user, std::uint32_t group) noexcept
+        : process_(process), user_(user), group_(group) {}
+    [[nodiscard]] std::int32_t process_id() const noexcept { return process_; }
+    [[nodiscard]] std::uint32_t user_id() const noexcept { return user_; }
+    [[nodiscard]] std::uint32_t group_id() const noexcept { return group_; }
+
+private:
+    std::int32_t process_;
+    std::uint32_t user_;
+    std::uint32_t group_;
+};
+
+class unix_stream;
+
+/// Connects to a Unix socket.
+class [[nodiscard]] unix_connect_future {
+public:
+    using value_type = std::expected<unix_stream, std::error_code>;
+    explicit unix_connect_future(unix_address to) noexcept : to_(std::move(to)) {}
+    polled<value_type> poll(const waker& waker);
+
+private:
+    unix_address to_;
+    detail::connecting state_;
+};
+
+/// A connection over a Unix socket.
+///
+/// *Errors*: as `byte_stream`, and `no_such_file_or_directory`, `connection_refused`,
+/// `permission_denied`, ….
+/// *Thread safety*: unsafe. It may be moved to another worker before its first `next()`.
+class [[nodiscard]] unix_stream : public byte_stream {
+public:
+    unix_stream() noexcept = default;
+    /// Takes over a connected socket.
+    explicit unix_stream(socket_handle socket) noexcept
+        : byte_stream(detail::watched_socket(std::move(socket))) {}
+
+    /// Connects to `to`; waits while the listener's backlog is full. *Cancellation*: the attempt is
+    /// given up.
+    static unix_connect_future connect(unix_address to) noexcept {
+        return unix_connect_future(std::move(to));
+    }
+    /// Makes two streams that are connected to each other. Does not wait.
+    [[nodiscard]] static std::expected<std::pair<unix_stream, unix_stream>, std::error_code> pair();
+
+    [[nodiscard]] std::expected<peer_credentials, std::error_code> credentials() const;
+    [[nodiscard]] std::expected<unix_address, std::error_code> local_address() const;
+    [[nodiscard]] std::expected<unix_address, std::error_code> peer_address() const;
+};
+
+/// Waits for the next connection of a Unix listener. Borrows the listener.
+class [[nodiscard]] unix_accept_future {
+public:
+    using value_type = std::expected<unix_stream, std::error_code>;
+    explicit unix_accept_future(class unix_listener& listener) noexcept : listener_(&listener) {}
+    polled<value_type> poll(const waker& waker);
+
+private:
+    unix_listener* listener_;
+};
+
+/// How to listen on a Unix socket.
+struct unix_listen_options {
+    int backlog = 1024;
+    /// Takes over a path at which nobody listens any more, as a killed server leaves it.
+    bool replace_stale = false;
+};
+
+/// Accepts connections over a Unix socket.
+///
+/// The file of a path stays when the listener goes: remove it, or let the next one replace it.
+/// *Thread safety*: unsafe. It may be moved to another worker before its first `accept()`.
+class [[nodiscard]] unix_listener {
+public:
+    /// Binds and listens. Does not wait.
+    /// *Errors*: `address_in_use`, `permission_denied`, `no_such_file_or_directory`, …;
+    /// `invalid_argument` for no name.
+    static std::expected<unix_listener, std::error_code> bind(
+        const unix_address& local, const unix_listen_options& options = {});
+
+    /// Waits for the next connection, taken by one multishot operation.
+    ///
+    /// *Errors*: `too_many_files_open` and the like are given once each; back off (a timer), then
+    /// call it again. *Cancellation*: loses nothing.
+    unix_accept_future accept() noexcept { return unix_accept_future(*this); }
+
+    [[nodiscard]] std::expected<unix_address, std::error_code> local_address() const;
+    [[nodiscard]] int descriptor() const noexcept { return socket_.handle.get(); }
+
+private:
+    friend class unix_accept_future;
+    explicit unix_listener(socket_handle socket) noexcept : socket_(std::move(socket)) {}
+
+    detail::watched_socket socket_;
+};
+
+}  // namespace heph::rt::net

@@ -1,0 +1,76 @@
+#include "sockets.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include <heph/rt/error.hpp>
+
+namespace heph::rt::detail {
+
+std::error_code set_flag(int descriptor, int level, int option, bool enabled) noexcept {
+    const int value = enabled ? 1 : 0;
+    if (::setsockopt(descriptor, level, option, &value, sizeof(value)) != 0) {
+        return last_error();
+    }
+    return {};
+}
+
+polled<new_socket> poll_connect(connecting& state, const sockaddr& to, unsigned bytes,
+                                const waker& waker) {
+    if (!state.attempt.started()) {
+        worker_core* worker = current_worker();
+        if (worker == nullptr) { return new_socket(std::unexpect, errc::no_worker); }
+        state.socket = net::socket_handle(::socket(
+            to.sa_family, SOCK_STREAM | SOCK_CLOEXEC | worker->driver().socket_flags(), 0));
+        if (!state.socket.is_open()) { return new_socket(std::unexpect, last_error()); }
+        auto address = std::make_unique<sockaddr_storage>();
+        std::memcpy(address.get(), &to, bytes);
+        slot& operation = acquire_slot(*worker, slot_kind::plain);
+        operation.address = std::move(address);
+        state.attempt = detail::operation(&operation);
+        worker->driver().connect(operation, state.socket.get(), bytes);
+    }
+    slot& operation = state.attempt.state();
+    if (!is_completed(operation, waker)) { return pending; }
+    const int result = operation.result;
+    state.attempt.finish();
+    if (result < 0) { return new_socket(std::unexpect, system_error(-result)); }
+    return new_socket(std::move(state.socket));
+}
+
+polled<new_socket> poll_accept(watched_socket& listener, const waker& waker) {
+    worker_core* worker = current_worker();
+    if (worker == nullptr) { return new_socket(std::unexpect, errc::no_worker); }
+    if (!listener.handle.is_open()) { return new_socket(std::unexpect, errc::closed); }
+    if (!listener.multishot.started()) {
+        slot& operation = acquire_slot(*worker, slot_kind::accepts);
+        operation.state = slot_state::completed;
+        listener.multishot = detail::operation(&operation);
+    }
+    slot& operation = listener.multishot.state();
+    if (!worker->owns(operation)) { return new_socket(std::unexpect, errc::wrong_worker); }
+    for (;;) {
+        if (operation.accepted_waiting() != 0) {
+            const int descriptor = operation.accepted[operation.accepted_taken++];
+            if (operation.accepted_waiting() == 0) {
+                operation.accepted.clear();
+                operation.accepted_taken = 0;
+            }
+            return new_socket(std::in_place, net::socket_handle(descriptor));
+        }
+        if (operation.result < 0) {
+            const int number = -std::exchange(operation.result, 0);
+            return new_socket(std::unexpect, system_error(number));
+        }
+        if (operation.armed) {
+            operation.waker = waker;
+            return pending;
+        }
+        operation.state = slot_state::in_flight;
+        worker->driver().accept_many(operation, listener.handle.get());
+    }
+}
+
+}  // namespace heph::rt::detail

@@ -1,0 +1,54 @@
+#pragma once
+
+// What the futures of all kinds of sockets have in common.
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <expected>
+#include <system_error>
+#include <utility>
+
+#include <heph/inbox/future.hpp>
+#include <heph/rt/net/stream.hpp>
+
+#include "../worker_core.hpp"
+
+namespace heph::rt::detail {
+
+[[nodiscard]] inline std::error_code system_error(int number) noexcept {
+    return {number, std::system_category()};
+}
+[[nodiscard]] inline std::error_code last_error() noexcept { return system_error(errno); }
+
+/// Tells whether an operation is completed; else keeps the waker.
+[[nodiscard]] inline bool is_completed(slot& operation, const waker& waker) noexcept {
+    if (operation.state == slot_state::completed) { return true; }
+    operation.waker = waker;
+    return false;
+}
+
+/// Sets an option that is on or off.
+[[nodiscard]] std::error_code set_flag(int descriptor, int level, int option,
+                                       bool enabled) noexcept;
+
+using new_socket = std::expected<net::socket_handle, std::error_code>;
+
+/// Makes a stream of a socket, once there is one.
+template <typename Stream>
+[[nodiscard]] polled<std::expected<Stream, std::error_code>> to_stream(polled<new_socket> made) {
+    using outcome = std::expected<Stream, std::error_code>;
+    if (!made.is_ready()) { return pending; }
+    new_socket socket = std::move(made).value();
+    if (!socket) { return outcome(std::unexpect, socket.error()); }
+    return outcome(std::in_place, std::move(*socket));
+}
+
+/// Polls for the next connection of a listener.
+[[nodiscard]] polled<new_socket> poll_accept(watched_socket& listener, const waker& waker);
+
+/// Polls a connection attempt to an address of `bytes` bytes.
+[[nodiscard]] polled<new_socket> poll_connect(connecting& state, const sockaddr& to, unsigned bytes,
+                                              const waker& waker);
+
+}  // namespace heph::rt::detail

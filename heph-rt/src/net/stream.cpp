@@ -1,0 +1,145 @@
+#include <heph/rt/net/stream.hpp>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include <heph/rt/error.hpp>
+
+#include "../worker_core.hpp"
+#include "sockets.hpp"
+
+namespace heph::rt::net {
+
+namespace {
+
+using detail::acquire_slot;
+using detail::current_worker;
+using detail::is_completed;
+using detail::slot;
+using detail::slot_kind;
+using detail::slot_state;
+using detail::system_error;
+using detail::worker_core;
+
+// So many bytes a stream receives at once when the provided buffers are used up.
+constexpr std::size_t starved_receive_bytes = 4096;
+
+}  // namespace
+
+socket_handle::~socket_handle() {
+    if (descriptor_ < 0) { return; }
+    if (worker_core* worker = current_worker()) {
+        worker->driver().close_descriptor(descriptor_);
+    } else {
+        ::close(descriptor_);
+    }
+}
+
+std::error_code byte_stream::shutdown(shutdown_how how) noexcept {
+    const int direction = how == shutdown_how::receive ? SHUT_RD
+                          : how == shutdown_how::send  ? SHUT_WR
+                                                       : SHUT_RDWR;
+    return ::shutdown(descriptor(), direction) == 0 ? std::error_code() : system_error(errno);
+}
+
+polled<recv_future::value_type> recv_future::poll(const waker& waker) {
+    if (!operation_.started()) {
+        worker_core* worker = current_worker();
+        if (worker == nullptr) { return value_type(std::unexpect, errc::no_worker); }
+        if (!stream_->is_open()) { return value_type(std::unexpect, errc::closed); }
+        if (stream_->socket_.multishot.started()) {
+            return value_type(std::unexpect, errc::conflicting_operation);
+        }
+        if (buffer_.spare() == 0) {
+            return value_type(std::unexpect, std::make_error_code(std::errc::invalid_argument));
+        }
+        slot& operation = acquire_slot(*worker, slot_kind::plain);
+        operation.data = std::move(buffer_);
+        operation_ = detail::operation(&operation);
+        worker->driver().receive_once(operation, stream_->descriptor());
+    }
+    slot& operation = operation_.state();
+    if (!is_completed(operation, waker)) { return pending; }
+    const int result = operation.result;
+    buffer received = std::move(operation.data);
+    operation_.finish();
+    if (result < 0) { return value_type(std::unexpect, system_error(-result)); }
+    received.commit(static_cast<std::size_t>(result));
+    return value_type(std::move(received));
+}
+
+polled<send_future::value_type> send_future::poll(const waker& waker) {
+    worker_core* worker = current_worker();
+    if (worker == nullptr) { return value_type(std::unexpect, errc::no_worker); }
+    if (!operation_.started()) {
+        if (!stream_->is_open()) { return value_type(std::unexpect, errc::closed); }
+        if (buffer_.empty()) { return value_type(std::move(buffer_)); }
+        slot& operation = acquire_slot(*worker, slot_kind::plain);
+        operation.data = std::move(buffer_);
+        operation_ = detail::operation(&operation);
+        worker->driver().send(operation, stream_->descriptor(), 0);
+    }
+    slot& operation = operation_.state();
+    for (;;) {
+        if (!is_completed(operation, waker)) { return pending; }
+        if (operation.result < 0) { break; }
+        sent_ += static_cast<std::size_t>(operation.result);
+        if (sent_ == operation.data.size()) { break; }
+        if (!worker->owns(operation)) { return value_type(std::unexpect, errc::wrong_worker); }
+        operation.state = slot_state::in_flight;
+        worker->driver().send(operation, stream_->descriptor(), sent_);
+    }
+    const int result = operation.result;
+    buffer sent = std::move(operation.data);
+    operation_.finish();
+    if (result < 0) { return value_type(std::unexpect, system_error(-result)); }
+    return value_type(std::move(sent));
+}
+
+polled<next_chunk_future::value_type> next_chunk_future::poll(const waker& waker) {
+    byte_stream& stream = *stream_;
+    worker_core* worker = current_worker();
+    if (worker == nullptr) { return value_type(std::unexpect, errc::no_worker); }
+    if (!stream.is_open()) { return value_type(std::unexpect, errc::closed); }
+    if (!stream.socket_.multishot.started()) {
+        slot& operation = acquire_slot(*worker, slot_kind::receives);
+        operation.starved = !worker->driver().receives_many();
+        operation.short_is_all = stream.socket_.short_is_all;
+        operation.state = slot_state::completed;
+        stream.socket_.multishot = detail::operation(&operation);
+    }
+    slot& operation = stream.socket_.multishot.state();
+    if (!worker->owns(operation)) { return value_type(std::unexpect, errc::wrong_worker); }
+    for (;;) {
+        if (operation.chunks.count != 0) {
+            detail::buffer_pool& buffers = *worker->driver().buffers();
+            const auto [id, size] = buffers.dequeue(operation.chunks);
+            return value_type(std::in_place, buffers, id, buffers.data(id), size);
+        }
+        if (operation.armed) {
+            operation.waker = waker;
+            return pending;
+        }
+        if (!operation.data.empty()) {
+            operation.starved = !worker->driver().receives_many();
+            return value_type(std::in_place, std::move(operation.data));
+        }
+        if (operation.ended) { return value_type(std::in_place); }
+        if (operation.result < 0) {
+            return value_type(std::unexpect, system_error(-operation.result));
+        }
+        operation.state = slot_state::in_flight;
+        if (operation.starved) {
+            // The others hold all buffers: go on with one of our own, so that none starves.
+            operation.data = buffer::with_capacity(starved_receive_bytes);
+            worker->driver().receive_once(operation, stream.descriptor());
+        } else {
+            operation.data = buffer();
+            worker->driver().receive_many(operation, stream.descriptor());
+        }
+    }
+}
+
+}  // namespace heph::rt::net
