@@ -97,9 +97,9 @@ TEST_CASE("backoff_supervisor: restarts later and later, and messages queue mean
           "[core][backoff]") {
     const captured_log log;
     manual_time time;
-    poll_loop loop;
     int live = 0;
     std::vector<int> got;
+    poll_loop loop;
     auto [running, ref] = heph::make_actor(
         heph::backoff_supervisor(restart_limit{10, 1h}, even(100ms, 300ms), &got, probe(live)),
         heph::actor_fn(fragile), manual_runtime(time), named("fragile"), &got, probe(live));
@@ -133,9 +133,9 @@ TEST_CASE("backoff_supervisor: restarts later and later, and messages queue mean
 TEST_CASE("backoff_supervisor: begins anew when the actor ran for long enough", "[core][backoff]") {
     const captured_log log;
     manual_time time;
-    poll_loop loop;
     int live = 0;
     std::vector<int> got;
+    poll_loop loop;
     backoff settings = even(100ms, 10s);
     settings.reset_after = 5s;
     auto [running, ref] = heph::make_actor(
@@ -159,9 +159,9 @@ TEST_CASE("backoff_supervisor: stops the actor when there were too many restarts
           "[core][backoff]") {
     const captured_log log;
     manual_time time;
-    poll_loop loop;
     int live = 0;
     std::vector<int> got;
+    poll_loop loop;
     auto [running, ref] = heph::make_actor(
         heph::backoff_supervisor(restart_limit{1, 1h}, even(1s, 1s), &got, probe(live)),
         heph::actor_fn(fragile), manual_runtime(time), named("fragile"), &got, probe(live));
@@ -180,9 +180,9 @@ TEST_CASE("backoff: the old actor is gone while a restart is waited for, and dro
           "[core][backoff]") {
     const captured_log log;
     manual_time time;
-    poll_loop loop;
     int live = 0;
     std::vector<int> got;
+    poll_loop loop;
     auto [running, ref] = heph::make_actor(
         [&](const failure&) { return heph::restart(&got, probe(live)).after(1s); },
         heph::actor_fn(fragile), manual_runtime(time), named("fragile"), &got, probe(live));

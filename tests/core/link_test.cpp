@@ -60,8 +60,8 @@ actor_end end_of(heph::monitor_future& watching) {
 
 TEST_CASE("link: a failure ends the other, a finish does not", "[core][link]") {
     const captured_log log;
-    poll_loop loop;
     int live = 0;
+    poll_loop loop;
     auto [first, first_ref] = make_mortal(live);
     auto [second, second_ref] = make_mortal(live);
     auto watching = heph::monitor(second_ref);
@@ -91,8 +91,8 @@ TEST_CASE("link: a failure ends the other, a finish does not", "[core][link]") {
 }
 
 TEST_CASE("link: dropping one ends the others", "[core][link]") {
-    poll_loop loop;
     int live = 0;
+    poll_loop loop;
     heph::link_group group;
     std::vector<heph::actor_ref<int>> refs;
     for (int i = 0; i < 3; ++i) {
@@ -119,8 +119,8 @@ TEST_CASE("link: dropping one ends the others", "[core][link]") {
 }
 
 TEST_CASE("link: whoever joins a broken group ends without having run", "[core][link]") {
-    poll_loop loop;
     int live = 0;
+    poll_loop loop;
     heph::link_group group;
     group.break_with("over");
     auto [running, ref] = make_mortal(live);
@@ -137,8 +137,8 @@ TEST_CASE("link: whoever joins a broken group ends without having run", "[core][
 
 TEST_CASE("link: a restart breaks nothing", "[core][link]") {
     const captured_log log;
-    poll_loop loop;
     int live = 0;
+    poll_loop loop;
     heph::link_group group;
     auto [first, first_ref] =
         heph::make_actor(heph::restart_supervisor(probe(live)), heph::actor_fn(mortal),
@@ -154,8 +154,8 @@ TEST_CASE("link: a restart breaks nothing", "[core][link]") {
 
 TEST_CASE("link: many end at once", "[core][link]") {
     const captured_log log;
-    poll_loop loop;
     int live = 0;
+    poll_loop loop;
     heph::link_group group;
     std::vector<heph::actor_ref<int>> refs;
     for (int i = 0; i < 5000; ++i) {
