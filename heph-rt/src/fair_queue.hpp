@@ -21,7 +21,7 @@ namespace heph::rt::detail {
 /// Invariants
 ///     1. A process that is no more than a `quantum` ahead of the queue is in `eligible_`; those
 ///        that are further ahead are in `ahead_`, each list in the order of their times.
-///     2. Nobody is more than a quantum behind: who slept has no claim to what it missed.
+///     2. Who wakes is at most a quantum behind: who slept has no claim to what it missed.
 ///     3. When nobody is eligible the queue's time jumps to the first one ahead: no time is wasted.
 ///
 /// The order is kept where it costs next to nothing: what has just run is mostly the last of its
@@ -30,10 +30,15 @@ namespace heph::rt::detail {
 /// *Thread safety*: unsafe.
 class fair_queue {
 public:
+    /// Takes a process that was idle, or is new.
     void push(schedulable& process) noexcept {
+        if (process.virtual_time + quantum < time_) { process.virtual_time = time_ - quantum; }
+        push_again(process);
+    }
+    /// Takes a process that has just run and goes on: what others took meanwhile is owed to it.
+    void push_again(schedulable& process) noexcept {
         ++size_;
         weight_ += weight_of(process);
-        if (process.virtual_time + quantum < time_) { process.virtual_time = time_ - quantum; }
         if (process.virtual_time <= time_ + quantum) [[likely]] {
             eligible_.push_back(process);
         } else {

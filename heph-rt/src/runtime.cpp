@@ -19,6 +19,7 @@
 
 #include <csignal>
 
+#include "blocking_pool.hpp"
 #include "coordinator.hpp"
 #include "driver_choice.hpp"
 #include "runtime_core.hpp"
@@ -28,7 +29,10 @@ namespace heph::rt {
 
 struct runtime::state {
     explicit state(runtime_settings chosen)
-        : settings(std::move(chosen)), core(detail::runtime_core::make(settings.threads)) {}
+        : settings(std::move(chosen)),
+          core(detail::runtime_core::make(
+              settings.threads,
+              std::make_shared<detail::blocking_pool>(settings.name, settings.blocking_threads))) {}
     ~state() {
         core->drop_unpolled();  // Processes keep the core: it would never be freed.
         core->drop_header();
@@ -116,6 +120,9 @@ std::optional<error> check(const runtime_settings& settings) {
     if (!std::has_single_bit(settings.receive_buffers)) {
         return error(invalid, "the number of receive buffers must be a power of two, not " +
                                   std::to_string(settings.receive_buffers));
+    }
+    if (auto bad = check_range("blocking threads", settings.blocking_threads, 1, 1024)) {
+        return bad;
     }
     if (auto bad = check_range("polls per turn", settings.polls_per_turn, 1, 1'000'000)) {
         return bad;
@@ -255,6 +262,7 @@ std::expected<void, error> runtime::start() {
     auto watched = coordinator.watch(signals ? &signals->set() : nullptr);
     state_->core->drop_now();
     for (std::thread& thread : threads) { thread.join(); }
+    state_->core->blocking()->stop();
     state_->core->drop_unpolled();
     if (start.first_failure) { return std::unexpected(std::move(*start.first_failure)); }
     return watched;

@@ -14,8 +14,9 @@
 
 namespace heph::rt::detail {
 
-runtime_core::runtime_core(std::size_t workers)
-    : busy_(workers),
+runtime_core::runtime_core(std::size_t workers, std::shared_ptr<blocking_pool> blocking)
+    : blocking_(std::move(blocking)),
+      busy_(workers),
       drop_barrier_(static_cast<std::ptrdiff_t>(workers)),
       coordinator_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (coordinator_ < 0) {
@@ -29,8 +30,9 @@ runtime_core::runtime_core(std::size_t workers)
 
 runtime_core::~runtime_core() { ::close(coordinator_); }
 
-std::shared_ptr<runtime_core> runtime_core::make(std::size_t workers) {
-    std::shared_ptr<runtime_core> made(new runtime_core(workers));
+std::shared_ptr<runtime_core> runtime_core::make(std::size_t workers,
+                                                 std::shared_ptr<blocking_pool> blocking) {
+    std::shared_ptr<runtime_core> made(new runtime_core(workers, std::move(blocking)));
     made->self_ = made;
     return made;
 }
@@ -173,12 +175,23 @@ bool runtime_core::any_shared_work() const noexcept {
     return false;
 }
 
+runtime_metrics runtime_core::metrics() const {
+    runtime_metrics now;
+    now.workers.reserve(links_.size());
+    for (const auto& link : links_) {
+        now.workers.push_back(link->counters().read());
+        now.shared_ready += link->shared_count();
+    }
+    return now;
+}
+
 // What the headers need.
 
 void add_shared(const std::shared_ptr<runtime_core>& runtime, process_header& process) noexcept {
     runtime->add_shared(process);
 }
 void request_stop(runtime_core& runtime) noexcept { runtime.request_stop(); }
+runtime_metrics metrics_of(const runtime_core& runtime) { return runtime.metrics(); }
 std::size_t worker_count(const runtime_core& runtime) noexcept { return runtime.worker_count(); }
 
 }  // namespace heph::rt::detail

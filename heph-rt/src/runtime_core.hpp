@@ -9,10 +9,13 @@
 #include <vector>
 
 #include <heph/rt/detail/process.hpp>
+#include <heph/rt/metrics.hpp>
 
 #include "worker_link.hpp"
 
 namespace heph::rt::detail {
+
+class blocking_pool;
 
 /// What the workers of a runtime share. Every process and every handle keeps it alive: handles own
 /// it, headers of processes are counted, and while there are any the core owns itself.
@@ -27,7 +30,8 @@ namespace heph::rt::detail {
 /// *Thread safety*: safe.
 class runtime_core {
 public:
-    [[nodiscard]] static std::shared_ptr<runtime_core> make(std::size_t workers);
+    [[nodiscard]] static std::shared_ptr<runtime_core> make(
+        std::size_t workers, std::shared_ptr<blocking_pool> blocking);
 
     /// Counts a header of a thread-safe process, or all of those of a worker, or who made the core.
     void add_header() noexcept { headers_.fetch_add(1, std::memory_order_relaxed); }
@@ -36,6 +40,10 @@ public:
 
     [[nodiscard]] worker_link& link(std::size_t index) noexcept { return *links_[index]; }
     [[nodiscard]] std::size_t worker_count() const noexcept { return links_.size(); }
+    [[nodiscard]] const std::shared_ptr<blocking_pool>& blocking() const noexcept {
+        return blocking_;
+    }
+    [[nodiscard]] runtime_metrics metrics() const;
 
     /// Takes a thread-safe process in, or drops it when the runtime is finished.
     void add_shared(process_header& process) noexcept;
@@ -87,13 +95,14 @@ public:
     runtime_core& operator=(const runtime_core&) = delete;
 
 private:
-    explicit runtime_core(std::size_t workers);
+    runtime_core(std::size_t workers, std::shared_ptr<blocking_pool> blocking);
 
     void notify_all() noexcept;
 
     std::atomic<std::size_t> headers_{1};  // The first one is that of who made the core.
     std::shared_ptr<runtime_core> self_;
     std::vector<std::unique_ptr<worker_link>> links_;
+    std::shared_ptr<blocking_pool> blocking_;
     std::atomic<std::size_t> busy_;
     std::atomic<std::size_t> next_home_{0};
     std::atomic<bool> stop_requested_{false};

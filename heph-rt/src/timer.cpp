@@ -94,7 +94,17 @@ polled<void> interval::next_future::poll(const waker& waker) {
         every.due_ = now + period;
     }
     if (now >= every.due_) {
-        every.due_ += (now - every.due_) / period * period + period;
+        switch (every.missed_) {
+            case missed_ticks::skip:
+                every.due_ += (now - every.due_) / period * period + period;
+                break;
+            case missed_ticks::burst: every.due_ += period; break;
+            case missed_ticks::delay:
+                // In time, give or take the timers' precision, it keeps its step.
+                every.due_ = now - every.due_ < std::chrono::milliseconds(2) ? every.due_ + period
+                                                                             : now + period;
+                break;
+        }
         return ready;
     }
     node_.arm(detail::worker_ms_at(every.due_), waker);

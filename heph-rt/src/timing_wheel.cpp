@@ -6,11 +6,12 @@
 namespace heph::rt::detail {
 
 void timing_wheel::add(timer_node& node) noexcept {
-    node.when = std::clamp(node.when, now_ + 1, now_ + span_ms);
-    const std::uint64_t different = (node.when ^ now_) | (places - 1);
+    node.when = std::max(node.when, now_ + 1);
+    const std::uint64_t at = std::min(node.when, now_ + span_ms);
+    const std::uint64_t different = (at ^ now_) | (places - 1);
     const auto level = static_cast<unsigned>(std::bit_width(different) - 1) / bits;
     node.level = static_cast<std::uint8_t>(std::min(level, levels - 1));
-    node.index = static_cast<std::uint8_t>((node.when >> (node.level * bits)) % places);
+    node.index = static_cast<std::uint8_t>((at >> (node.level * bits)) % places);
     timer_node*& place = places_[node.level][node.index];
     node.previous = nullptr;
     node.next = place;

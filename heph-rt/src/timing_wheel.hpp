@@ -27,7 +27,8 @@ namespace heph::rt::detail {
 /// *Thread safety*: unsafe.
 class timing_wheel {
 public:
-    /// The furthest a node can be ahead, about two years; later ones are taken for this.
+    /// How far the wheel reaches, about two years. A node that is further ahead lies there, and is
+    /// looked at again when the wheel's time gets there.
     static constexpr std::uint64_t span_ms = (std::uint64_t{1} << 36U) - 1;
 
     timing_wheel() noexcept = default;

@@ -1,6 +1,7 @@
 #include "worker_core.hpp"
 
 #include <cstddef>
+#include <ctime>
 #include <exception>
 #include <new>
 #include <optional>
@@ -37,6 +38,14 @@ void pause_processor() noexcept {
 #elif defined(__aarch64__)
     asm volatile("yield");
 #endif
+}
+
+// The time as of the kernel's last tick, some milliseconds ago; takes a fifth of the time to read.
+std::chrono::steady_clock::time_point coarse_now() noexcept {
+    timespec now{};
+    (void)::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return std::chrono::steady_clock::time_point(std::chrono::seconds(now.tv_sec) +
+                                                 std::chrono::nanoseconds(now.tv_nsec));
 }
 
 // Adds a process to a list of names for people.
@@ -79,6 +88,7 @@ std::expected<void, error> worker_core::set_up(const worker_settings& settings) 
     this_thread_worker = this;
     this_thread_link = &link_;
     link_.open();
+    link_.counters().begin();
     settings_ = settings;
     spin_ = idle_spin(settings.spin_max);
     if (settings.make_scheduler) {
@@ -115,6 +125,7 @@ void worker_core::add_process(process_header& process) noexcept {
     process.live_next = live_;
     if (live_ != nullptr) { live_->live_previous = &process; }
     live_ = &process;
+    ++processes_;
     process.local = process_header::woken;
     push_ready(process);
 }
@@ -124,6 +135,7 @@ void worker_core::run() {
     while (driver_ != nullptr && !runtime_->finished() && !runtime_->dropping()) {
         take_remote_work();
         expire_timers();
+        publish();
         run_ready();
         take_and_run_shared();
         if (any_ready() || link_.has_shared()) {
@@ -138,6 +150,15 @@ void worker_core::run() {
     drop_everything();
 }
 
+void worker_core::publish() noexcept {
+    worker_counters& counters = link_.counters();
+    counters.turns.add(1);
+    counters.processes.set(processes_);
+    counters.ready.set(scheduler_ == nullptr ? ready_.size() : (scheduler_->empty() ? 0 : 1));
+    counters.timers.set(timers_.size());
+    if (const auto next = timers_.next_expiry()) { counters.next_timer_ms.set(*next); }
+}
+
 void worker_core::shut_down() noexcept {
     if (driver_ != nullptr) {
         driver_->slots().take_dropped([this](slot& each) { driver_->abandon(each); });
@@ -147,6 +168,7 @@ void worker_core::shut_down() noexcept {
         }
         link_.set_ring_descriptor(-1);
     }
+    link_.counters().end();
     scheduler_.reset();
     this_thread_worker = nullptr;  // Whatever the driver destroys, it finds none.
     this_thread_link = nullptr;
@@ -164,6 +186,7 @@ void worker_core::take_remote_processes() noexcept {
             each->state.fetch_and(static_cast<std::uint8_t>(~process_header::woken),
                                   std::memory_order_acq_rel);
             if ((each->local & process_header::finished) != 0) { --remote_to_come_; }
+            link_.counters().remote_wakes.add(1);
             wake_local(*each);
             drop_reference(*each);
         }
@@ -227,7 +250,10 @@ void worker_core::take_and_run_shared() {
     ran_this_turn_ = {};
     for (int i = 0; i < shared_batch; ++i) {
         process_header* taken = link_.take_shared(std::exchange(ran_shared_, {}));
-        if (taken == nullptr && !any_ready()) { taken = runtime_->steal(link_); }
+        if (taken == nullptr && !any_ready()) {
+            taken = runtime_->steal(link_);
+            if (taken != nullptr) { link_.counters().stolen.add(1); }
+        }
         if (taken == nullptr) { return; }
         if (i == 0 && link_.has_shared()) { runtime_->wake_a_thief(link_); }
         run_shared(*taken);
@@ -237,6 +263,7 @@ void worker_core::take_and_run_shared() {
 
 bool worker_core::poll(process_header& process) {
     polled_ = &process;
+    link_.counters().polls.add(1);
     try {
         // Not destroyed: it has no reference of its own. Those who keep one make a copy.
         alignas(waker) std::byte place[sizeof(waker)];
@@ -255,12 +282,18 @@ void worker_core::run_local(process_header& process) {
     HEPH_ASSERT(process.local == process_header::woken);
     process.local = process_header::running;
     if (poll(process)) {
-        if (meter_.note_finished(process)) { close_window(); }
+        if (settings_.long_poll > std::chrono::nanoseconds::zero() &&
+            meter_.since_begin(coarse_now()) >= settings_.long_poll / 2) {
+            (void)meter_.note(process);  // Its name goes with it.
+            close_window();
+        } else if (meter_.note_finished(process)) {
+            close_window();
+        }
         finish_local(process);
         return;
     }
     process.local &= static_cast<std::uint8_t>(~process_header::running);
-    if (process.local != 0) { push_ready(process); }
+    if (process.local != 0) { push_again(process); }
     if (meter_.note(process)) { close_window(); }
 }
 
@@ -280,6 +313,7 @@ void worker_core::close_window() noexcept {
         });
     ready_.advance(took);
     ran_this_turn_ += took;
+    link_.counters().run_time.add(took.count());
     if (may_be_long) { report_long_poll(took, names); }
 }
 
@@ -311,6 +345,7 @@ void worker_core::run_shared(process_header& process) {
     const auto now = std::chrono::steady_clock::now();
     const auto ran = meter_.close_shared(now);
     ran_shared_ += ran;
+    link_.counters().run_time.add(ran.count());
     ran_this_turn_ += ran;
     fair_queue::charge(process, ran);
     if (settings_.long_poll > std::chrono::nanoseconds::zero() && ran >= settings_.long_poll) {
@@ -336,7 +371,7 @@ void worker_core::requeue_shared(process_header& process) noexcept {
     if (to_be_shared) {
         link_.push_shared(process);
     } else {
-        push_ready(process);
+        push_again(process);
     }
 }
 
@@ -352,6 +387,7 @@ void worker_core::finish_local(process_header& process) noexcept {
     (process.live_previous != nullptr ? process.live_previous->live_next : live_) =
         process.live_next;
     if (process.live_next != nullptr) { process.live_next->live_previous = process.live_previous; }
+    --processes_;
     const bool last = live_ == nullptr;
     drop_local(process);
     // What the future's end spawned has counted itself already.
@@ -441,6 +477,7 @@ void worker_core::wait_for_work() noexcept {
         meter_.begin(std::chrono::steady_clock::now());
         return;
     }
+    link_.counters().sleeps.add(1);
     driver_->wait(timeout);
     link_.set_awake();
     if (link_.woken_at() > idle_since) {

@@ -68,6 +68,14 @@ public:
             scheduler_->push(process);
         }
     }
+    /// Queues a process again that has just run and was woken meanwhile.
+    void push_again(process_header& process) noexcept {
+        if (scheduler_ == nullptr) [[likely]] {
+            ready_.push_again(process);
+        } else {
+            scheduler_->push(process);
+        }
+    }
     /// Wakes a local process of this worker. *Requires*: called on this worker's thread.
     void wake_local(process_header& process) noexcept {
         const std::uint8_t before = process.local;
@@ -100,6 +108,7 @@ public:
 private:
     using time_point = std::chrono::steady_clock::time_point;
 
+    void publish() noexcept;
     void take_remote_work() noexcept;
     void take_remote_processes() noexcept;
     void run_ready();
@@ -141,6 +150,7 @@ private:
     std::chrono::nanoseconds ran_shared_{};
     time_point long_poll_logged_{};
     process_header* live_ = nullptr;  // Local processes.
+    std::size_t processes_ = 0;       // So many are in it.
     std::size_t remote_to_come_ = 0;  // Finished ones that will come out of the remote queue.
     process_header* polled_ = nullptr;
     stop_node* stop_nodes_ = nullptr;

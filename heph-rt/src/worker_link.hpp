@@ -10,6 +10,7 @@
 #include <heph/rt/detail/process.hpp>
 
 #include "fair_queue.hpp"
+#include "worker_counters.hpp"
 
 namespace heph::rt::detail {
 
@@ -40,6 +41,10 @@ public:
     worker_link& operator=(const worker_link&) = delete;
 
     [[nodiscard]] runtime_core& runtime() const noexcept { return *runtime_; }
+    [[nodiscard]] worker_counters& counters() noexcept { return counters_; }
+    [[nodiscard]] std::size_t shared_count() const noexcept {
+        return shared_count_.load(std::memory_order_relaxed);
+    }
 
     /// Queues a woken process that only this worker may poll, and wakes the worker.
     void push_remote(process_header& process) noexcept;
@@ -100,6 +105,7 @@ private:
     std::atomic<std::chrono::steady_clock::rep> woken_at_{0};
     std::atomic<int> ring_{-1};
     int event_;
+    worker_counters counters_;
     biased_count headers_;
     std::mutex mutex_;  // Guards what follows.
     fair_queue shared_;

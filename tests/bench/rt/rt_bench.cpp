@@ -40,4 +40,9 @@ int main(int argc, char** argv) {
         select(figures, one);
         report("Wakes from worker to worker", figures, repeats);
     }
+    if (wanted("timers")) {
+        auto figures = timer_figures();
+        select(figures, one);
+        report("Timers", figures, repeats);
+    }
 }

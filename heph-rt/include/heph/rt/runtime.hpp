@@ -30,6 +30,7 @@ struct runtime_settings {
     std::size_t ring_entries = 1024;               ///< Submission queue of each ring, 8 to 32,768.
     std::size_t receive_buffers = 1024;            ///< Provided buffers a worker, 8 to 32,768, 2^n.
     std::size_t receive_buffer_bytes = 4096;       ///< Size of each of them, 256 to 65,536.
+    std::size_t blocking_threads = 16;             ///< For `spawn_blocking`, at most, 1 to 1,024.
     std::size_t polls_per_turn = 128;  ///< Polls between two looks at the driver, 1 to 1,000,000.
     std::chrono::nanoseconds run_time_max = std::chrono::milliseconds(1);  ///< Of a turn, to 10 s.
     std::chrono::nanoseconds long_poll = std::chrono::milliseconds(100);  ///< To warn of; 0: never.
@@ -136,6 +137,11 @@ public:
         return *this;
     }
 
+    /// Sets how many threads `spawn_blocking` may use.
+    setup& blocking_threads(std::size_t count) {
+        settings_.blocking_threads = count;
+        return *this;
+    }
     /// Sets how many polls of ready processes a worker makes before it looks for I/O, timers and
     /// what other threads sent. More is a little faster; fewer is more even.
     setup& polls_per_turn(std::size_t count) {

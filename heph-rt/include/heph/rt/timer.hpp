@@ -70,18 +70,26 @@ public:
         : deadline_future<F, timer>(std::move(inner), timer(at)) {}
 };
 
+/// Says what becomes of an interval's points in time that were missed, because nobody waited.
+enum class missed_ticks {
+    skip,   ///< One `next()` completes at once for all of them; then it is back in step.
+    burst,  ///< Each of them completes a `next()` at once, until it has caught up.
+    delay,  ///< One completes at once; the next one is a whole period later.
+};
+
 /// Completes again and again, once a period.
 ///
 ///     heph::rt::interval every(1s);
 ///     while (true) { co_await every.next(); … }
 ///
-/// The times are `start + n * period`, so that it does not drift. Times that were missed while
-/// nobody waited are skipped: `next()` then completes once, at once, and goes on from there.
+/// The times are `start + n * period`, so that it does not drift. What happens with times that
+/// were missed while nobody waited is the second parameter's to say.
 class interval {
 public:
     /// Makes an interval whose first period begins at the first poll of the first `next()`.
     /// *Requires*: `period` is at least 1 ms.
-    explicit interval(clock::duration period) noexcept : period_(period) {}
+    explicit interval(clock::duration period, missed_ticks missed = missed_ticks::skip) noexcept
+        : period_(period), missed_(missed) {}
 
     /// Waits for the next point in time. Refers to the interval.
     class [[nodiscard]] next_future {
@@ -102,6 +110,7 @@ public:
 
 private:
     clock::duration period_;
+    missed_ticks missed_;
     clock::time_point due_{};
     bool started_ = false;
 };

@@ -12,6 +12,8 @@
 #include <heph/core/timing.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/rt/detail/process.hpp>
+#include <heph/rt/metrics.hpp>
+#include <heph/rt/scheduler.hpp>
 #include <heph/rt/timer.hpp>
 
 namespace heph::rt {
@@ -24,8 +26,28 @@ void add_shared(const std::shared_ptr<runtime_core>& runtime, process_header& pr
 void request_stop(runtime_core& runtime) noexcept;
 [[nodiscard]] std::size_t worker_index(const worker_core& worker) noexcept;
 [[nodiscard]] std::size_t worker_count(const runtime_core& runtime) noexcept;
+[[nodiscard]] runtime_metrics metrics_of(const runtime_core& runtime);
 [[nodiscard]] const std::shared_ptr<runtime_core>& runtime_of(worker_core& worker) noexcept;
 }  // namespace detail
+
+/// The settings of one process: those of an actor, and its priority. `actor_options` will do where
+/// the priority is the usual one.
+///
+///     worker.spawn(heph::rt::spawn_options({.name = "pager"}, heph::rt::priority::high), …);
+class spawn_options {
+public:
+    spawn_options(actor_options actor = {},  // NOLINT(google-explicit-constructor)
+                  rt::priority priority = rt::priority::normal)
+        : actor_(std::move(actor)), priority_(priority) {}
+
+    [[nodiscard]] const actor_options& actor() const noexcept { return actor_; }
+    [[nodiscard]] actor_options& actor() noexcept { return actor_; }
+    [[nodiscard]] rt::priority priority() const noexcept { return priority_; }
+
+private:
+    actor_options actor_;
+    rt::priority priority_;
+};
 
 /// Gives thread-safe access to a runtime: what a thread-safe actor's context holds.
 ///
@@ -38,23 +60,23 @@ public:
     /// Starts a thread-safe actor: one that any worker may run, though never two at once.
     /// *Requires*: everything in it may be used from another thread than the one that made it.
     template <typename Supervisor, typename NewActor, typename... Args>
-    auto spawn(actor_options options, Supervisor supervisor, NewActor new_actor, Args... args) {
+    auto spawn(spawn_options options, Supervisor supervisor, NewActor new_actor, Args... args) {
         auto [running, ref] = make_actor(std::move(supervisor), std::move(new_actor), *this,
-                                         std::move(options), std::move(args)...);
-        spawn_future(std::move(running));
+                                         std::move(options.actor()), std::move(args)...);
+        spawn_future(std::move(running), options.priority());
         return std::move(ref);
     }
     template <typename Supervisor, typename NewActor, typename... Args>
-        requires(!std::same_as<Supervisor, actor_options>)
+        requires(!std::convertible_to<Supervisor, spawn_options>)
     auto spawn(Supervisor supervisor, NewActor new_actor, Args... args) {
-        return spawn(actor_options{}, std::move(supervisor), std::move(new_actor),
+        return spawn(spawn_options(), std::move(supervisor), std::move(new_actor),
                      std::move(args)...);
     }
 
     /// Runs a thread-safe future to its end; its value is dropped.
     template <future F>
-    void spawn_future(F running) {
-        detail::add_shared(core_, *new detail::process<F>(std::move(running)));
+    void spawn_future(F running, rt::priority priority = rt::priority::normal) {
+        detail::add_shared(core_, *new detail::process<F>(std::move(running), priority));
     }
 
     /// Gives the time on the clock of all timers.
@@ -68,6 +90,9 @@ public:
 
     /// Tells how many workers there are.
     [[nodiscard]] std::size_t worker_count() const noexcept { return detail::worker_count(*core_); }
+
+    /// Gives what the workers count. It takes no locks and holds nobody up.
+    [[nodiscard]] runtime_metrics metrics() const { return detail::metrics_of(*core_); }
 
 private:
     std::shared_ptr<detail::runtime_core> core_;
@@ -84,23 +109,23 @@ public:
     /// Starts a local actor: one that only this worker runs.
     /// Gives a reference to it, which may be sent anywhere.
     template <typename Supervisor, typename NewActor, typename... Args>
-    auto spawn(actor_options options, Supervisor supervisor, NewActor new_actor, Args... args) {
+    auto spawn(spawn_options options, Supervisor supervisor, NewActor new_actor, Args... args) {
         auto [running, ref] = make_actor(std::move(supervisor), std::move(new_actor), *this,
-                                         std::move(options), std::move(args)...);
-        spawn_future(std::move(running));
+                                         std::move(options.actor()), std::move(args)...);
+        spawn_future(std::move(running), options.priority());
         return std::move(ref);
     }
     template <typename Supervisor, typename NewActor, typename... Args>
-        requires(!std::same_as<Supervisor, actor_options>)
+        requires(!std::convertible_to<Supervisor, spawn_options>)
     auto spawn(Supervisor supervisor, NewActor new_actor, Args... args) {
-        return spawn(actor_options{}, std::move(supervisor), std::move(new_actor),
+        return spawn(spawn_options(), std::move(supervisor), std::move(new_actor),
                      std::move(args)...);
     }
 
     /// Runs a future on this worker to its end; its value is dropped.
     template <future F>
-    void spawn_future(F running) {
-        detail::add_local(*core_, *new detail::process<F>(std::move(running)));
+    void spawn_future(F running, rt::priority priority = rt::priority::normal) {
+        detail::add_local(*core_, *new detail::process<F>(std::move(running), priority));
     }
 
     /// Gives thread-safe access to the whole runtime.
