@@ -31,10 +31,12 @@ inline void check(std::uint64_t sum, std::uint64_t expected, const char* who) {
     std::exit(1);
 }
 
-/// A few tries, then the time slice: there may be more threads than cores.
+/// A few tries, with a pause in between as in any polite loop, then the time slice: there may be
+/// more threads than cores.
 class patience {
 public:
     void lose() {
+        heph::inbox::detail::standard_environment::pause();
         if (++tries_ % 256 == 0) { std::this_thread::yield(); }
     }
 
