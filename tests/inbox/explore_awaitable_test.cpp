@@ -72,9 +72,9 @@ struct scene {
             check(!std::exchange(all_->is_polling, true), "two polls at once");
             environment::writes(&all_->is_polling);
             all_->last = who;
-            const bool ready = all_->ready.load(std::memory_order_acquire) != 0;
+            const bool is_set = all_->ready.load(std::memory_order_acquire) != 0;
             all_->is_polling = false;
-            if (!ready) { return pending; }
+            if (!is_set) { return pending; }
             return 1;
         }
 
