@@ -153,7 +153,7 @@ struct environment {
     static void* allocate(std::size_t bytes, std::align_val_t alignment) {
         return explored::allocate(bytes, static_cast<std::size_t>(alignment));
     }
-    static void deallocate(void* memory, std::align_val_t) noexcept {
+    static void deallocate(void* memory, std::size_t, std::align_val_t) noexcept {
         explored::deallocate(memory);
     }
     static void reads(const void* what) noexcept { access(what, false); }

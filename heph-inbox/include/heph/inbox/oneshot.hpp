@@ -153,7 +153,7 @@ private:
 
     void free() noexcept {
         this->~oneshot_state();
-        Environment::deallocate(this, alignment);
+        Environment::deallocate(this, sizeof(oneshot_state), alignment);
     }
 
     union {

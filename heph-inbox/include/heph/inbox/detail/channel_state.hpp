@@ -68,8 +68,9 @@ public:
             left->drop(*left);
         }
         for (std::size_t i = 0; i <= this->mask(); ++i) { std::destroy_at(&cell_at(i)); }
+        const std::size_t size = bytes(std::size_t{this->mask()} + 1);
         this->~channel_state();
-        environment::deallocate(this, alignment);
+        environment::deallocate(this, size, alignment);
     }
 
     /// Tells how much memory a channel with so many slots takes.

@@ -13,6 +13,7 @@
 #include <new>
 #include <thread>
 
+#include <heph/inbox/detail/block_cache.hpp>
 #include <heph/inbox/detail/fences.hpp>
 #include <heph/inbox/detail/futex.hpp>
 
@@ -85,9 +86,17 @@ struct standard_environment {
     // ---- Memory ----
 
     static void* allocate(std::size_t bytes, std::align_val_t alignment) {
+        if (block_cache::is_kept(bytes, static_cast<std::size_t>(alignment))) {
+            return block_cache::allocate(bytes);
+        }
         return ::operator new(bytes, alignment);
     }
-    static void deallocate(void* memory, std::align_val_t alignment) noexcept {
+    /// *Requires*: `bytes` and `alignment` are those of the `allocate`.
+    static void deallocate(void* memory, std::size_t bytes, std::align_val_t alignment) noexcept {
+        if (block_cache::is_kept(bytes, static_cast<std::size_t>(alignment))) {
+            block_cache::deallocate(memory, bytes);
+            return;
+        }
         ::operator delete(memory, alignment);
     }
 
