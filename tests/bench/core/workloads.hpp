@@ -20,14 +20,10 @@
 #include <vector>
 
 #include <heph/core/actor_future.hpp>
+#include <heph/core/actor_group.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/core/task.hpp>
 #include <heph/core/yield.hpp>
-
-#if __has_include(<heph/core/actor_group.hpp>)
-#include <heph/core/actor_group.hpp>
-#define HEPH_HAS_GROUPS 1
-#endif
 
 #include "bench/core/allocations.hpp"
 #include "bench/core/memory.hpp"
@@ -298,7 +294,6 @@ struct workloads {
         while (auto message = co_await ctx.receive()) { ++*received; }
     }
 
-#if defined(HEPH_HAS_GROUPS)
     static task<double> group_send(ctx_type& ctx, number count) {
         number received = 0;
         actor_group<counted> group;
@@ -322,7 +317,6 @@ struct workloads {
         co_return took / static_cast<double>(rounds * members);
     }
     static inline double copies_each = 0;
-#endif
 
     // ---- A message through a reference that converts it. ----
 
@@ -422,9 +416,7 @@ task<> run_all(context<number, RT> ctx, std::vector<std::string> names) {
         {"restart_error", &all::restart_error, 200'000},
         {"restart_exception", &all::restart_exception, 50'000},
         {"restart_limited", &all::restart_limited, 100'000},
-#if defined(HEPH_HAS_GROUPS)
         {"group_send", &all::group_send, 200'000},
-#endif
         {"mapped_send", &all::mapped_send, 500'000},
         {"child", &all::child, 1'000'000},
         {"wake", &all::template wake<1>, 1'000'000},
@@ -442,9 +434,7 @@ task<> run_all(context<number, RT> ctx, std::vector<std::string> names) {
         const double took = co_await one.run(ctx, one.count);
         std::printf("%s %.2f\n", one.name, took);
     }
-#if defined(HEPH_HAS_GROUPS)
     if (wanted("group_send")) { std::printf("group_copies %.2f\n", all::copies_each); }
-#endif
     if (wanted("mapped_send")) { std::printf("mapped_allocations %.2f\n", all::allocations_each); }
 }
 
