@@ -129,7 +129,8 @@ double blocking(std::size_t capacity) {
 /// Tells how much memory a queue takes before it is used: what it is, and what it allocates.
 template <typename Queue>
 std::size_t idle_bytes(std::size_t capacity) {
-    (void)Queue(capacity);  // What is made only once is not its own.
+    const Queue other(
+        capacity);  // What is made only once, or kept for the next one, is not its own.
     const auto in_use = [] {
         const auto now = mallinfo2();
         return now.uordblks + now.hblkhd;
