@@ -26,12 +26,12 @@ struct without_heavy_fence : explored::sound {
 // Two senders that wait for room, and a receiver that takes everything.
 template <typename Variant>
 void two_waiting_senders(program& made) {
-    auto all = std::make_shared<world<Variant>>(1, 2);
+    auto all = std::make_shared<world<Variant>>(1, 3);
+    check(all->tx[2]->try_emplace(20).has_value(), "refused");  // So that both have to wait.
+    all->tx[2].reset();
     for (std::size_t who = 0; who < 2; ++who) {
         made.thread([=] {
-            for (int i = 0; i < 2 - static_cast<int>(who); ++i) {
-                all->send(all->run[who], who, static_cast<int>(who) * 10 + i);
-            }
+            all->send(all->run[who], who, static_cast<int>(who) * 10);
             all->tx[who].reset();
         });
     }
