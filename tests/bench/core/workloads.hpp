@@ -427,7 +427,6 @@ task<> run_all(context<number, RT> ctx, std::vector<std::string> names) {
         std::printf("idle_counted %.1f\nidle_resident %.1f\nidle_frame %zu\n", use.counted,
                     use.resident, all::frame_bytes);
     }
-    ::setenv("HEPH_LOG", "off", 1);  // A restart is timed, not what is said of it.
     for (const entry& one : entries) {
         if (!wanted(one.name)) { continue; }
         (void)co_await one.run(ctx, one.count / 20);
