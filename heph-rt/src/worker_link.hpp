@@ -105,9 +105,10 @@ private:
     std::atomic<std::chrono::steady_clock::rep> woken_at_{0};
     std::atomic<int> ring_{-1};
     int event_;
-    worker_counters counters_;
+    // On cache lines of their own: the worker writes these all the time, the others read the above.
+    alignas(64) worker_counters counters_;
     biased_count headers_;
-    std::mutex mutex_;  // Guards what follows.
+    alignas(64) std::mutex mutex_;  // Guards what follows.
     fair_queue shared_;
 };
 
