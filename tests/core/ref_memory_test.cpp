@@ -120,21 +120,27 @@ TEST_CASE("memory: joining through a mapping allocates nothing", "[core][memory]
     CHECK(good);
 }
 
-TEST_CASE("memory: a call allocates its reply slot, and nothing else", "[core][memory]") {
+TEST_CASE(
+    "memory: a call allocates nothing but its reply slot, which the thread keeps for the next",
+    "[core][memory]") {
     auto [ref, inbox] = make_inbox<message>(1);
     const actor_ref<get_total> mapped = ref.map<get_total>();
-    for (const bool through_a_mapping : {false, true}) {
+    bool first = true;
+    for (const bool through_a_mapping : {false, true, false}) {
         int answer = 0;
-        CHECK(allocated_by([&] {
-                  const auto ask = [&](const auto& to) {
-                      auto calling = to.template rpc<get_total>();
-                      if (calling.poll(waker()).is_ready()) { return; }
-                      message got = std::move(*inbox.try_recv());
-                      std::get<get_total>(got).respond(5);
-                      answer = calling.poll(waker()).value().value_or(0);
-                  };
-                  through_a_mapping ? ask(mapped) : ask(ref);
-              }) == 1);
+        const auto allocations = allocated_by([&] {
+            const auto ask = [&](const auto& to) {
+                auto calling = to.template rpc<get_total>();
+                if (calling.poll(waker()).is_ready()) { return; }
+                message got = std::move(*inbox.try_recv());
+                std::get<get_total>(got).respond(5);
+                answer = calling.poll(waker()).value().value_or(0);
+            };
+            through_a_mapping ? ask(mapped) : ask(ref);
+        });
+        // The thread may have kept a slot from before.
+        CHECK(allocations <= (first ? 1U : 0U));
+        first = false;
         CHECK(answer == 5);
     }
 }

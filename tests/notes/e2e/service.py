@@ -95,10 +95,11 @@ class Answer:
 class Node:
     """One process of the program."""
 
-    def __init__(self, data, *arguments, before_exec=None):
+    def __init__(self, data, *arguments, before_exec=None, environment=None):
         self.data = data
         self.arguments = list(arguments)
         self.before_exec = before_exec
+        self.environment = {**os.environ, **(environment or {})}
         self.process = None
         self.lines = []
         self.port = None
@@ -110,7 +111,7 @@ class Node:
         self.process = subprocess.Popen(
             [PROGRAM, "--data", self.data, *http, *self.arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            preexec_fn=self.before_exec)
+            preexec_fn=self.before_exec, env=self.environment)
         self.reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self.reader.start()
         if wait:

@@ -83,5 +83,21 @@ def test_unusable_data_is_told(world):
     refusal(world, DATA, data="shared", says="at byte 32")
 
 
-def test_refused_io_uring_is_told(world):
-    refusal(world, 1, says="io_uring", before_exec=refuse_io_uring)
+def test_io_uring_that_is_refused_is_told_when_nothing_else_will_do(world):
+    refusal(world, 1, says="io_uring", before_exec=refuse_io_uring,
+            environment={"HEPH_DRIVER": "uring"})
+    refusal(world, 1, says="HEPH_DRIVER", environment={"HEPH_DRIVER": "kqueue"})
+
+
+def test_epoll_serves_where_io_uring_is_refused_with_one_warning(world):
+    node = world.single(before_exec=refuse_io_uring, environment={"HEPH_DRIVER": "auto"}).start()
+    for number in range(20):
+        assert node.put(f"n{number}", b"text").status == 201
+        assert node.ask("GET", f"/notes/n{number}").body == b"text"
+    assert node.stop() == 0
+    warnings = [line for line in node.lines if "epoll is used instead" in line]
+    assert len(warnings) == 1, node.log()
+    again = world.single(environment={"HEPH_DRIVER": "epoll"}).start()
+    assert again.ask("GET", "/notes/n7").body == b"text"
+    assert again.stop() == 0
+    assert not any("epoll is used instead" in line for line in again.lines), again.log()
