@@ -18,14 +18,14 @@
 #include <new>
 #include <utility>
 
-// Under the address sanitizer all blocks are the system's, so that it sees what is used after it
-// was freed. A program that counts or fails allocations defines `HEPH_INBOX_KEEP_NO_BLOCKS`;
-// whether it is defined may differ between parts of a program.
+// Under the address sanitizer no block is kept, so that it sees what is used after it was freed; so
+// it is where a program that counts or fails allocations defines `HEPH_INBOX_KEEP_NO_BLOCKS`. That
+// may differ between parts of a program: all blocks have the sizes of their classes (invariant 1).
 #if defined(__SANITIZE_ADDRESS__)
-#define HEPH_INBOX_BLOCKS_FROM_SYSTEM 1
+#define HEPH_INBOX_KEEP_NO_BLOCKS 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define HEPH_INBOX_BLOCKS_FROM_SYSTEM 1
+#define HEPH_INBOX_KEEP_NO_BLOCKS 1
 #endif
 #endif
 
@@ -80,11 +80,11 @@ public:
 
     /// Tells whether blocks of that size are kept at all.
     [[nodiscard]] static constexpr bool is_kept(std::size_t bytes, std::size_t alignment) noexcept {
-#if defined(HEPH_INBOX_BLOCKS_FROM_SYSTEM)
-        return bytes == 0 && alignment == 0;
-#else
+        // The same in all builds, whatever they are checked with: parts of a program that were
+        // built differently, such as a library without and a program with the address sanitizer,
+        // free one another's blocks.
         return bytes != 0 && bytes <= class_bytes * class_count && alignment <= class_bytes;
-#endif
+        // Where none is kept, `deallocate` gives each one to the system at once.
     }
 
 private:
