@@ -49,7 +49,7 @@ heph::task<> divides(heph::actor_ref<divide> ref) {
 heph::task<> watches(heph::actor_ref<divide> ref) {
     // [monitor]
     auto watching = heph::monitor(ref);  // keeps nothing running
-    auto fatal = co_await ref.rpc(0);
+    [[maybe_unused]] auto fatal = co_await ref.rpc(0);
     const heph::actor_end end = co_await std::move(watching);
     if (end.reason() == heph::end_reason::failed) { print("failed: " + std::string(end.text())); }
     // [/monitor]
