@@ -169,10 +169,10 @@ TEST_CASE("sync: receives until a deadline, and waits for futures until one", "[
         auto [tx, rx] = heph::inbox::channel<int>(1);
         if (!ctx.block_on(rx.recv(), heph::deadline_in(1ms))) { ++all.future_timed_out; }
         auto self = std::optional(ctx.self());
-        REQUIRE(self->try_send(7));
+        const bool sent = self->try_send(7).has_value();
         self.reset();
         auto got = ctx.receive(heph::deadline_in(10s));
-        if (got && *got == 7) { ++all.received; }
+        if (sent && got && *got == 7) { ++all.received; }
         auto last = ctx.receive(heph::deadline_in(10s));
         if (!last && last.error() == heph::receive_error::disconnected) { ++all.ended; }
     });
