@@ -138,8 +138,9 @@ TEST_CASE(
             };
             through_a_mapping ? ask(mapped) : ask(ref);
         });
-        // The thread may have kept a slot from before.
-        CHECK(allocations <= (first ? 1U : 0U));
+        // The thread may have kept a slot from before; under the address sanitizer it keeps none.
+        const bool keeps = heph::inbox::detail::block_cache::kept_max > 0;
+        CHECK(allocations <= (first || !keeps ? 1U : 0U));
         first = false;
         CHECK(answer == 5);
     }
