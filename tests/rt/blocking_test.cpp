@@ -56,10 +56,11 @@ private:
 };
 
 task<> call_gate(std::shared_ptr<gate> which, std::atomic<int>* ran) {
-    co_await spawn_blocking([which, ran] {
+    auto passing = spawn_blocking([which, ran] {
         which->pass();
         ++*ran;
     });
+    co_await std::move(passing);
 }
 
 }  // namespace

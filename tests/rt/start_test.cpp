@@ -45,7 +45,7 @@ task<> wait_an_hour(counted) { co_await heph::rt::timer(1h); }
 
 task<> actor(heph::rt::shared_context<int> ctx, std::atomic<int>* alive) {
     const counted here(*alive);
-    while (co_await ctx.receive()) {}
+    while (const auto message = co_await ctx.receive()) { (void)message; }
 }
 
 // Makes the kernel refuse two system calls to the calling thread and those it starts.
