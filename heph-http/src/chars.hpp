@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace heph::http::detail {
@@ -61,6 +62,15 @@ inline constexpr std::array<std::uint8_t, 256> char_classes = make_char_classes(
     const int high = hex_digit(text[at + 1]);
     const int low = hex_digit(text[at + 2]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+/// Appends a byte percent-encoded: `%41`.
+inline void append_percent_encoded(std::string& to, char c) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    const auto byte = static_cast<unsigned char>(c);
+    to.push_back('%');
+    to.push_back(digits[byte >> 4U]);
+    to.push_back(digits[byte & 15U]);
 }
 
 [[nodiscard]] constexpr bool is_text_char(char c) noexcept {

@@ -47,8 +47,7 @@ void client_connection::end_sending(std::error_code sent) noexcept {
 
 void client_connection::stop_sending() noexcept {
     reusable_ = false;
-    sending_.reset();
-    request_.reset();
+    end_sending({});
 }
 
 task<std::error_code> client_connection::send_request(const url& to) {

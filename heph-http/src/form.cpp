@@ -25,18 +25,14 @@ std::string decode(std::string_view text) {
 }
 
 void encode(std::string& to, std::string_view text) {
-    constexpr std::string_view digits = "0123456789ABCDEF";
     for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
         // The application/x-www-form-urlencoded percent-encode set leaves `*` and encodes `~`.
         if ((detail::is_char(c, detail::unreserved_char) && c != '~') || c == '*') {
             to.push_back(c);
         } else if (c == ' ') {
             to.push_back('+');
         } else {
-            to.push_back('%');
-            to.push_back(digits[byte >> 4U]);
-            to.push_back(digits[byte & 15U]);
+            detail::append_percent_encoded(to, c);
         }
     }
 }

@@ -179,18 +179,14 @@ std::expected<std::string, error> percent_decode(std::string_view text) {
 }
 
 std::string percent_encode(std::string_view text) {
-    constexpr std::string_view digits = "0123456789ABCDEF";
     std::string encoded;
     encoded.reserve(text.size());
     for (const char c : text) {
         if (detail::is_char(c, detail::unreserved_char)) {
             encoded.push_back(c);
-            continue;
+        } else {
+            detail::append_percent_encoded(encoded, c);
         }
-        const auto byte = static_cast<unsigned char>(c);
-        encoded.push_back('%');
-        encoded.push_back(digits[byte >> 4]);
-        encoded.push_back(digits[byte & 15]);
     }
     return encoded;
 }

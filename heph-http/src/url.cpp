@@ -41,19 +41,15 @@ std::string scheme_of(std::string_view text) {
 
 /// Encodes what may not stand in a target; what is encoded already stays.
 void append_encoded(std::string& to, std::string_view text, detail::char_class allowed) {
-    constexpr std::string_view digits = "0123456789ABCDEF";
     constexpr std::string_view odd = "[]^{|}\"\\`";  // Taken by servers, and yet not in URIs.
     for (std::size_t at = 0; at < text.size(); ++at) {
         const char c = text[at];
         const bool percent = c == '%' && detail::encoded_byte(text, at) < 0;
         if (detail::is_char(c, allowed) && odd.find(c) == std::string_view::npos && !percent) {
             to.push_back(c);
-            continue;
+        } else {
+            detail::append_percent_encoded(to, c);
         }
-        const auto byte = static_cast<unsigned char>(c);
-        to.push_back('%');
-        to.push_back(digits[byte >> 4U]);
-        to.push_back(digits[byte & 15U]);
     }
 }
 

@@ -1,4 +1,3 @@
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <exception>
@@ -7,6 +6,7 @@
 #include <utility>
 
 #include <heph/core/log.hpp>
+#include <heph/http/date.hpp>
 #include <heph/http/middleware/access_log.hpp>
 
 namespace heph::http {
@@ -26,19 +26,18 @@ struct entry {
 
 // `25/Nov/2026:12:00:00 +0000`
 std::string log_time(std::chrono::sys_seconds time) {
-    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    const auto day = std::chrono::floor<std::chrono::days>(time);
-    const std::chrono::year_month_day date(day);
-    const std::chrono::hh_mm_ss clock(time - day);
-    std::array<char, 64> text{};
-    const int size = std::snprintf(
-        text.data(), text.size(), "%02u/%s/%04d:%02d:%02d:%02d +0000",
-        static_cast<unsigned>(date.day()),
-        std::string(months.substr((static_cast<unsigned>(date.month()) - 1) * std::size_t{3}, 3))
-            .c_str(),
-        static_cast<int>(date.year()), static_cast<int>(clock.hours().count()),
-        static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()));
-    return {text.data(), static_cast<std::size_t>(size)};
+    // The same parts as in `Sun, 06 Nov 1994 08:49:37 GMT`.
+    const auto date = format_date(time);
+    const std::string_view text(date.data(), date.size());
+    std::string made(text.substr(5, 2));
+    made += '/';
+    made += text.substr(8, 3);
+    made += '/';
+    made += text.substr(12, 4);
+    made += ':';
+    made += text.substr(17, 8);
+    made += " +0000";
+    return made;
 }
 
 // Quotes, backslashes and what is not printable ASCII are written as \xHH, as httpd has it.
