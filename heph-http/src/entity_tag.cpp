@@ -45,6 +45,7 @@ entity_tag entity_tag::of_content(std::string_view content) {
 
 std::optional<entity_tag> entity_tag::parse(std::string_view text) {
     if (!text.starts_with('"') && !text.starts_with("W/")) { return {}; }
+    if (!text.ends_with('"')) { return {}; }
     auto tag = next_entity_tag(text);
     if (!text.empty()) { return {}; }
     return tag;

@@ -64,8 +64,9 @@ TEST_CASE("entity tag: reads and writes strong and weak ones", "[http][condition
     CHECK(tag->opaque() == "x,y");
     CHECK(tag->to_string() == "W/\"x,y\"");
     CHECK(http::entity_tag::parse("\"\"")->opaque().empty());
-    for (const char* text : {"", "a", "\"", "\"a", "a\"", "w/\"a\"", "W/ \"a\"", "\"a b\"",
-                             "\"a\"b", "\"a\",", ",\"a\"", "\"a\", \"b\"", "*", "\"\x7f\"", "W/"}) {
+    for (const char* text :
+         {"", "a", "\"", "\"a", "a\"", "w/\"a\"", "W/ \"a\"", "\"a b\"", "\"a\"b", "\"a\" ",
+          " \"a\"", "\"a\",", ",\"a\"", "\"a\", \"b\"", "*", "\"\x7f\"", "W/"}) {
         CAPTURE(text);
         CHECK_FALSE(http::entity_tag::parse(text).has_value());
     }

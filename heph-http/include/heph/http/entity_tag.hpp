@@ -20,7 +20,8 @@ public:
     /// Makes a strong tag from content: the same bytes give the same tag in every process.
     [[nodiscard]] static entity_tag of_content(std::string_view content);
 
-    /// Reads a tag as it stands in a header.
+    /// Reads a tag as it stands in a header, without blanks around it. Gives nothing for other
+    /// text.
     [[nodiscard]] static std::optional<entity_tag> parse(std::string_view text);
 
     /// Gives the tag as it stands in a header.
