@@ -3,12 +3,14 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# What building and testing takes, what the sanitizers and tools/lint take, and tools/bench.
+# What building and testing takes, what the sanitizers and tools/lint take, tools/bench, and
+# tests/interop/run.
 build_packages=(cmake ninja-build g++ ccache pkg-config liburing-dev libspdlog-dev node-llhttp
     libboost1.81-dev libcli11-dev libssl-dev catch2 curl python3)
 clang_packages=(clang-19 libclang-rt-19-dev)
 lint_packages=("${clang_packages[@]}" clang-tools-19 clang-format-19)
 bench_packages=(wrk nginx-light)
+interop_packages=(curl wget wrk apache2-utils nginx-light python3 nodejs chromium)
 core_bench_packages=(libcaf-dev erlang-base)
 
 say() { printf '== %s\n' "$*"; }

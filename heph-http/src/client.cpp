@@ -146,12 +146,12 @@ task<client::answer> client::follow(std::shared_ptr<client_pool> pool,
         const auto location = got->header("Location");
         if (!location) { co_return got; }
         const auto next = to->resolve(*location);
-        if (!next || !request->redirect(got->status(), next->origin() == to->origin())) {
-            co_return got;
-        }
-        *to = *next;
+        if (!next || !request->can_redirect(got->status())) { co_return got; }
+        // Whatever comes of it: it is not the answer. With it ends what still sends the request.
         const auto skipped = co_await got->read_body(skipped_bytes_max);
-        (void)skipped;  // Whatever comes of it: it is not the answer.
+        (void)skipped;
+        request->redirect(got->status(), next->origin() == to->origin());
+        *to = *next;
     }
 }
 

@@ -26,7 +26,7 @@ task<std::error_code> client_connection::exchange(std::shared_ptr<client_request
     if (first.index() == 1) {
         const std::error_code received = std::get<1>(first);
         // An error makes the rest of the request pointless, and so does the end of its connection.
-        const bool goes_on = !received && request_->is_streamed() && code(head_.status()) < 400;
+        const bool goes_on = !received && code(head_.status()) < 400;
         if (!goes_on) { stop_sending(); }
         co_return received;
     }

@@ -39,8 +39,8 @@ public:
     client_connection& operator=(const client_connection&) = delete;
     virtual ~client_connection() = default;
 
-    /// Sends a request and receives the head of its final response. When that comes before a
-    /// streamed body has been sent, and is no error, the rest of the body is sent by `next_piece`.
+    /// Sends a request and receives the head of its final response. When that comes before the
+    /// body has been sent, and is no error, the rest of the body is sent by `next_piece`.
     task<std::error_code> exchange(std::shared_ptr<client_request> request, const url& to);
 
     /// Gives the next piece of the body, empty at its end.

@@ -2,14 +2,19 @@
 
 namespace heph::http {
 
-bool client_request::redirect(status answered, bool same_origin) {
+bool client_request::becomes_get(status answered) const noexcept {
     // RFC 9110, 15.4: 303 asks for GET; for 301 and 302 that is what became of POST.
-    const bool becomes_get =
-        answered == status::see_other
-            ? method_ != method::head
-            : method_ == method::post &&
-                  (answered == status::moved_permanently || answered == status::found);
-    if (becomes_get) {
+    if (answered == status::see_other) { return method_ != method::head; }
+    return method_ == method::post &&
+           (answered == status::moved_permanently || answered == status::found);
+}
+
+bool client_request::can_redirect(status answered) const noexcept {
+    return becomes_get(answered) || !is_streamed();  // What was streamed is gone.
+}
+
+void client_request::redirect(status answered, bool same_origin) {
+    if (becomes_get(answered)) {
         method_ = method::get;
         body_.clear();
         producer_ = nullptr;
@@ -19,8 +24,6 @@ bool client_request::redirect(status answered, bool same_origin) {
                                  "Content-Location", "Last-Modified", "Digest"}) {
             (void)headers_.remove(name);
         }
-    } else if (is_streamed()) {
-        return false;  // What was streamed is gone.
     }
     (void)headers_.remove("Host");
     if (!same_origin) {
@@ -28,7 +31,6 @@ bool client_request::redirect(status answered, bool same_origin) {
             (void)headers_.remove(name);
         }
     }
-    return true;
 }
 
 }  // namespace heph::http

@@ -56,6 +56,14 @@ task<std::string> fetch_within(std::chrono::milliseconds after, http::client cli
     co_return got ? *got : std::string("dropped");
 }
 
+task<std::expected<void, http::error>> write_without_end(http::body_writer& to,
+                                                         const std::string& piece) {
+    for (;;) {
+        auto written = co_await to.write(piece);
+        if (!written) { co_return written; }
+    }
+}
+
 /// Fetches several URLs in turn and gives what came of each.
 std::vector<std::string> fetch_all(const std::vector<std::string>& urls,
                                    http::client_options options = {}) {
@@ -272,6 +280,54 @@ TEST_CASE("client: an answer before the request's end is taken", "[http][client]
         }(std::move(client), server.url(), &log);
     });
     CHECK(log == "413 no|0");
+}
+
+TEST_CASE("client: a server may answer with a body while it still reads the request's",
+          "[http][client]") {
+    // More than the sockets between them hold, so that neither can be done before the other.
+    test_server server(http::test::make_test_routes());
+    const std::string url = "http://127.0.0.1:" + std::to_string(server.port()) + "/echo";
+    const std::string body(16 * 1024 * 1024, 'x');
+    bool same = false;
+    with_client([&](http::client client) -> task<> {
+        return
+            [](http::client with, std::string to, const std::string* sent, bool* equal) -> task<> {
+                http::client_request request(http::method::post, to);
+                request.set_body(*sent);
+                auto got = co_await with.send(std::move(request));
+                if (!got) { co_return; }
+                const auto back = co_await got->read_body(sent->size());
+                *equal = back && *back == *sent;
+            }(std::move(client), url, &body, &same);
+    });
+    CHECK(same);
+}
+
+TEST_CASE("client: a redirect may come while a body is still produced", "[http][client]") {
+    scripted_server server({{scripted_step{"HTTP/1.1 303 See Other\r\nLocation: /done\r\n"
+                                           "Content-Length: 4\r\n\r\nmove",
+                                           false, false, true}},
+                            {scripted_step{ok_reply}}});
+    http::client_options options;
+    options.redirects_max = 1;
+    std::string log;
+    with_client(
+        [&](http::client client) -> task<> {
+            return [](http::client with, std::string url, std::string* to) -> task<> {
+                http::client_request sent(http::method::post, url);
+                // What the producer refers to has to last for as long as it runs.
+                sent.set_stream([piece = std::string(100'000, 'x')](http::body_writer& writer) {
+                    return write_without_end(writer, piece);
+                });
+                auto got = co_await with.send(std::move(sent));
+                *to = co_await outcome(std::move(got));
+            }(std::move(client), server.url(), &log);
+        },
+        options);
+    CHECK(log == "200 ok");
+    server.stop();
+    REQUIRE(server.heads().size() == 2);
+    CHECK(server.heads()[1].starts_with("GET /done HTTP/1.1\r\n"));
 }
 
 TEST_CASE("client: requests beyond the connections of an origin wait their turn",

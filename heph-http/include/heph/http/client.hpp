@@ -129,7 +129,7 @@ public:
 
     /// Sends a request and waits for the head of the answer. Interim answers are passed over.
     /// When an answer comes before the request is sent entirely, an error ends the sending; else
-    /// the rest of a streamed body is sent while the answer's body is read.
+    /// the rest of the body is sent while the answer's body is read.
     task<std::expected<client_response, std::error_code>> send(client_request request);
 
     task<std::expected<client_response, std::error_code>> get(std::string_view url) {

@@ -69,12 +69,17 @@ public:
         return stream_length_;
     }
 
+    /// Tells whether the request can follow a redirect: not when it would have to send a body
+    /// again that was streamed.
+    [[nodiscard]] bool can_redirect(status answered) const noexcept;
     /// Turns the request into the one that follows a redirect (RFC 9110, 15.4): POST becomes GET
-    /// for 301, 302 and 303; what is secret stays behind when the origin changes. Gives false when
-    /// it cannot be sent again, as its body was streamed.
-    [[nodiscard]] bool redirect(status answered, bool same_origin);
+    /// for 301, 302 and 303; what is secret stays behind when the origin changes.
+    /// *Requires*: `can_redirect(answered)`, and that the body's producer no longer runs.
+    void redirect(status answered, bool same_origin);
 
 private:
+    [[nodiscard]] bool becomes_get(status answered) const noexcept;
+
     std::string url_;
     http::headers headers_;
     std::string body_;

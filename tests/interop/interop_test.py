@@ -1,0 +1,537 @@
+"""heph-http against other programs. Run by tests/interop/run, which builds what this needs."""
+
+import contextlib
+import http.client
+import http.server
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+PROGRAMS = pathlib.Path(os.environ["HEPH_PROGRAMS"])
+LIMIT = 60  # Seconds that any program may take.
+
+
+def letters(size):
+    return (b"abcdefghijklmnopqrstuvwxyz" * (size // 26 + 1))[:size]
+
+
+def fnv(data):
+    total = 0x811C9DC5
+    for byte in data:
+        total = ((total ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return total
+
+
+def run(*command, **options):
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, timeout=LIMIT, check=False, **options
+    )
+    if done.returncode != 0:
+        raise AssertionError(
+            f"{command[0]} ended with {done.returncode}: "
+            f"{done.stderr.decode(errors='replace')} {done.stdout[:2000]!r}"
+        )
+    return done.stdout
+
+
+def wait_for_port(port):
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"nothing listens on port {port}")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def end(process):
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
+class WithServer(unittest.TestCase):
+    """Our server, one for each class of tests."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = subprocess.Popen(
+            [PROGRAMS / "heph_interop_server", "127.0.0.1:0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        cls.port = int(cls.server.stdout.readline().rsplit(b":", 1)[1])
+        cls.url = f"http://127.0.0.1:{cls.port}"
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="heph-interop-"))
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+        end(cls.server)
+        # It leaves in order, and had nothing to complain of but what tests provoke.
+        log = cls.server.stderr.read().decode()
+        cls.server.stdout.close()
+        cls.server.stderr.close()
+        if cls.server.returncode != 0:
+            raise AssertionError(f"the server ended with {cls.server.returncode}: {log}")
+
+    def file(self, name, data):
+        path = self.folder / name
+        path.write_bytes(data)
+        return path
+
+
+class Curl(WithServer):
+    def curl(self, *arguments, source=None):
+        return run("curl", "--silent", "--show-error", "--max-time", "30", *arguments, input=source)
+
+    def test_plain(self):
+        self.assertEqual(self.curl(f"{self.url}/hello"), b"Hello, World!")
+
+    def test_http_1_0(self):
+        shown = self.curl("--http1.0", "--include", f"{self.url}/pieces/3").decode()
+        head, _, body = shown.partition("\r\n\r\n")
+        self.assertEqual(body, "ten bytes\n" * 3)
+        self.assertNotRegex(head, "(?i)transfer-encoding")
+
+    def test_chunked_answer(self):
+        self.assertEqual(len(self.curl(f"{self.url}/pieces/10000")), 100_000)
+
+    def test_chunked_upload(self):
+        got = self.curl("--upload-file", "-", f"{self.url}/echo", source=letters(3_000_000))
+        self.assertEqual(got, letters(3_000_000))
+
+    def test_upload_with_length_expects_100(self):
+        source = self.file("expect", letters(2_000_000))
+        done = subprocess.run(
+            ["curl", "--silent", "--verbose", "--header", "Expect: 100-continue",
+             "--data-binary", f"@{source}", f"{self.url}/length"],
+            capture_output=True, timeout=LIMIT, check=True)
+        self.assertEqual(done.stdout, b"2000000")
+        self.assertIn(b"HTTP/1.1 100 Continue", done.stderr)
+
+    def test_resume(self):
+        part = self.file("resumed", letters(40_000))
+        self.curl("--continue-at", "-", "--output", part, f"{self.url}/bytes/100000")
+        self.assertEqual(part.read_bytes(), letters(100_000))
+
+    def test_ranges(self):
+        self.assertEqual(self.curl("--range", "26-28", f"{self.url}/bytes/1000"), b"abc")
+        self.assertEqual(self.curl("--range", "-2", f"{self.url}/bytes/26"), b"yz")
+        several = self.curl("--range", "0-1,26-27", f"{self.url}/bytes/1000")
+        self.assertEqual(several.count(b"\r\n\r\nab"), 2)
+
+    def test_etag_saves_the_body(self):
+        tag = self.folder / "tag"
+        self.curl("--etag-save", tag, f"{self.url}/bytes/100")
+        code = self.curl("--etag-compare", tag, "--write-out", "%{http_code}", f"{self.url}/bytes/100")
+        self.assertEqual(code, b"304")
+
+    def test_connection_is_kept(self):
+        out = self.curl("--write-out", "\n%{num_connects} ", *[f"{self.url}/hello"] * 5)
+        self.assertEqual([int(n) for n in re.findall(rb"\n(\d) ", out)], [1, 0, 0, 0, 0])
+
+    def test_head(self):
+        head = self.curl("--head", f"{self.url}/bytes/1234").decode().lower()
+        self.assertIn("content-length: 1234", head)
+
+    def test_cookie_jar_and_redirects(self):
+        jar = self.folder / "jar"
+        self.curl("--cookie-jar", jar, f"{self.url}/cookie/set")
+        self.assertEqual(self.curl("--cookie", jar, f"{self.url}/cookie/get"), b"crumbs")
+        self.assertEqual(self.curl("--location", f"{self.url}/redirect/5"), b"Hello, World!")
+
+    def test_form(self):
+        got = self.curl("--data-urlencode", "name=a b&c=d%", f"{self.url}/form")
+        self.assertEqual(got.decode(), "a b&c=d%")
+
+    def test_parallel(self):
+        out = self.curl("--parallel", "--parallel-max", "20", f"{self.url}/late?[1-100]")
+        self.assertEqual(out, b"late" * 100)
+
+    def test_methods(self):
+        code = ["--output", "/dev/null", "--write-out", "%{http_code}"]
+        self.assertEqual(self.curl("--request", "DELETE", *code, f"{self.url}/hello"), b"405")
+        self.assertEqual(self.curl("--request", "OPTIONS", *code, f"{self.url}/hello"), b"204")
+        self.assertEqual(self.curl("--request", "BREW", *code, f"{self.url}/hello"), b"501")
+        self.assertEqual(self.curl(*code, f"{self.url}/no/such"), b"404")
+
+
+class Wget(WithServer):
+    def test_download_and_resume(self):
+        part = self.file("part", letters(10_000))
+        run("wget", "--quiet", "--tries=1", "--continue", "--output-document", part,
+            f"{self.url}/bytes/200000")
+        self.assertEqual(part.read_bytes(), letters(200_000))
+
+    def test_post_and_mirror_time(self):
+        body = self.file("body", letters(100_000))
+        got = run("wget", "--quiet", "--tries=1", "--output-document", "-", f"--post-file={body}",
+                  f"{self.url}/length")
+        self.assertEqual(got, b"100000")
+
+
+class Load(WithServer):
+    def test_wrk_sees_no_error(self):
+        report = run("wrk", "-t1", "-c32", "-d2s", f"{self.url}/hello").decode()
+        self.assertNotIn("Non-2xx", report)
+        self.assertNotIn("Socket errors", report)
+
+    def test_wrk_pipelines(self):
+        script = self.file("pipeline.lua", b"""
+            init = function(args)
+                local parts = {}
+                for i = 1, 16 do parts[i] = wrk.format(nil, "/bytes/" .. i) end
+                request_text = table.concat(parts)
+            end
+            request = function() return request_text end
+        """)
+        report = run("wrk", "-t1", "-c8", "-d2s", "-s", script, self.url).decode()
+        self.assertNotIn("Non-2xx", report)
+        self.assertNotIn("Socket errors", report)
+
+    def test_ab_with_and_without_keep_alive(self):
+        for options in (["-k"], []):
+            report = run("ab", "-q", "-n", "5000", "-c", "20", *options,
+                         f"{self.url}/hello").decode()
+            self.assertRegex(report, r"Complete requests: +5000\b")
+            self.assertRegex(report, r"Failed requests: +0\b")
+            self.assertNotIn("Non-2xx", report)
+            if options:
+                self.assertRegex(report, r"Keep-Alive requests: +5000\b")
+
+
+class Python(WithServer):
+    def connection(self):
+        return contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT))
+
+    def test_one_connection_for_all(self):
+        with self.connection() as connection:
+            for size in (0, 1, 1000, 500_000):
+                connection.request("POST", "/echo", body=letters(size))
+                self.assertEqual(connection.getresponse().read(), letters(size))
+            local = connection.sock.getsockname()
+            connection.request("GET", "/pieces/50")
+            self.assertEqual(len(connection.getresponse().read()), 500)
+            self.assertEqual(connection.sock.getsockname(), local)
+
+    def test_chunked_request(self):
+        with self.connection() as connection:
+            pieces = [letters(n) for n in (1, 10, 100_000)]
+            connection.request("PUT", "/length", body=iter(pieces), encode_chunked=True)
+            self.assertEqual(connection.getresponse().read(), b"100011")
+
+    def test_headers_arrive(self):
+        with self.connection() as connection:
+            connection.request("GET", "/show", headers={"X-Some": "value", "Accept": "a, b;q=0.5"})
+            shown = connection.getresponse().read().decode()
+            self.assertIn("X-Some: value\n", shown)
+            self.assertIn("Accept: a, b;q=0.5\n", shown)
+
+
+class Node(WithServer):
+    SCRIPT = r"""
+        const url = process.argv[2];
+        const equal = (a, b) => { if (a !== b) throw new Error(`${a} is not ${b}`); };
+        const text = async (path, options) => (await fetch(url + path, options)).text();
+        equal(await text("/hello"), "Hello, World!");
+        equal((await text("/pieces/1000")).length, 10000);
+        equal((await text("/bytes/1000000")).length, 1000000);
+        equal(await text("/redirect/4"), "Hello, World!");
+        const body = "y".repeat(1 << 20);
+        equal(await text("/echo", {method: "POST", body}), body);
+        const stream = new ReadableStream({
+            start(to) {
+                for (let i = 0; i < 100; ++i) to.enqueue(new Uint8Array(1000));
+                to.close();
+            }
+        });
+        equal(await text("/length", {method: "POST", body: stream, duplex: "half"}), "100000");
+        const sizes = await Promise.all(
+            Array.from({length: 200}, async (_, i) => (await text("/bytes/" + i)).length));
+        equal(sizes.reduce((a, b) => a + b), 19900);
+        const stop = new AbortController();
+        const aborted = fetch(url + "/bytes/60000000", {signal: stop.signal});
+        const answer = await aborted;
+        stop.abort();
+        await answer.text().then(() => { throw new Error("not aborted"); }, () => {});
+        equal(await text("/hello"), "Hello, World!");
+        console.log("passed");
+    """
+
+    def test_fetch(self):
+        script = self.file("fetch.mjs", self.SCRIPT.encode())
+        self.assertEqual(run("node", script, self.url), b"passed\n")
+
+
+class Chromium(WithServer):
+    def test_page(self):
+        profile = self.folder / "profile"
+        shown = run(
+            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+            "--disable-background-networking", "--disable-component-update", "--no-first-run",
+            "--disable-sync", f"--user-data-dir={profile}", "--virtual-time-budget=20000",
+            "--dump-dom", self.url + "/").decode()
+        log = re.search(r'<pre id="log">(.*?)</pre>', shown, re.DOTALL).group(1)
+        self.assertRegex(log, "finished$")
+        self.assertNotIn("FAILED", log)
+        self.assertEqual(log.count(": passed"), 11)
+
+
+def nginx(folder, port, server):
+    """Starts nginx with one `server` block's inside."""
+    config = folder / "nginx.conf"
+    config.write_text(f"""
+        worker_processes 1;
+        daemon off;
+        pid {folder}/pid;
+        error_log {folder}/error.log;
+        events {{ worker_connections 512; }}
+        http {{
+            access_log off;
+            client_max_body_size 100m;
+            client_body_temp_path {folder}/body;
+            proxy_temp_path {folder}/proxy;
+            fastcgi_temp_path {folder}/fastcgi;
+            uwsgi_temp_path {folder}/uwsgi;
+            scgi_temp_path {folder}/scgi;
+            {server}
+        }}
+    """)
+    program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+    process = subprocess.Popen([program, "-c", config, "-p", folder], stderr=subprocess.DEVNULL)
+    wait_for_port(port)
+    return process
+
+
+class NginxBeforeUs(WithServer):
+    """nginx as a reverse proxy, with and without buffering and kept connections."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.front = free_port()
+        os.chmod(cls.folder, 0o755)
+        cls.proxy = nginx(cls.folder, cls.front, f"""
+            upstream heph {{ server 127.0.0.1:{cls.port}; keepalive 8; }}
+            server {{
+                listen 127.0.0.1:{cls.front};
+                proxy_http_version 1.1;
+                proxy_set_header Connection "";
+                location / {{ proxy_pass http://heph; }}
+                location /streamed/ {{
+                    proxy_buffering off;
+                    proxy_request_buffering off;
+                    proxy_pass http://heph/;
+                }}
+                location /old/ {{
+                    proxy_http_version 1.0;
+                    proxy_set_header Connection close;
+                    proxy_pass http://127.0.0.1:{cls.port}/;
+                }}
+            }}""")
+
+    @classmethod
+    def tearDownClass(cls):
+        end(cls.proxy)
+        super().tearDownClass()
+
+    def test_through_each_kind(self):
+        for prefix in ("", "/streamed", "/old"):
+            url = f"http://127.0.0.1:{self.front}{prefix}"
+            with self.subTest(prefix=prefix):
+                self.assertEqual(run("curl", "-s", f"{url}/hello"), b"Hello, World!")
+                self.assertEqual(len(run("curl", "-s", f"{url}/pieces/5000")), 50_000)
+                self.assertEqual(len(run("curl", "-s", f"{url}/bytes/5000000")), 5_000_000)
+                body = self.file("proxied", letters(1_000_000))
+                self.assertEqual(
+                    run("curl", "-s", "--data-binary", f"@{body}", f"{url}/length"), b"1000000")
+                self.assertEqual(
+                    run("curl", "-s", "-r", "26-28", f"{url}/bytes/100"), b"abc")
+
+    def test_kept_connections_under_load(self):
+        report = run("wrk", "-t1", "-c16", "-d2s", f"http://127.0.0.1:{self.front}/hello").decode()
+        self.assertNotIn("Non-2xx", report)
+        self.assertNotIn("Socket errors", report)
+
+
+class Client(unittest.TestCase):
+    """Our client against servers of others."""
+
+    def ask(self, *arguments):
+        out = run(PROGRAMS / "heph_interop_client", *arguments).decode()
+        return [tuple(int(part) for part in line.split()) for line in out.splitlines()]
+
+    def expect(self, status, data):
+        return (status, len(data), fnv(data))
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="heph-interop-"))
+        os.chmod(self.folder, 0o755)
+        self.addCleanup(shutil.rmtree, self.folder)
+
+
+class ClientOfNginx(Client):
+    def setUp(self):
+        super().setUp()
+        files = self.folder / "files"
+        files.mkdir()
+        for size in (0, 1, 1000, 300_000):
+            (files / str(size)).write_bytes(letters(size))
+        self.port = free_port()
+        process = nginx(self.folder, self.port, f"""
+            server {{
+                listen 127.0.0.1:{self.port};
+                keepalive_requests 3;
+                root {files};
+                ssi on; ssi_types *;
+                location /plain/ {{ ssi off; alias {files}/; }}
+                location /hop {{ return 302 /plain/1000; }}
+                location /teapot {{ return 418 "short and stout"; }}
+            }}""")
+        self.addCleanup(end, process)
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def test_files_over_connections_that_nginx_ends(self):
+        # After three requests nginx closes: the client has to notice and connect again.
+        urls = [f"{self.url}/plain/{size}" for size in (0, 1, 1000, 300_000)] * 5
+        expected = [self.expect(200, letters(size)) for size in (0, 1, 1000, 300_000)] * 5
+        self.assertEqual(self.ask(*urls), expected)
+
+    def test_chunked_by_server_side_includes(self):
+        self.assertEqual(self.ask(f"{self.url}/300000"), [self.expect(200, letters(300_000))])
+
+    def test_head_redirect_range_and_errors(self):
+        self.assertEqual(self.ask("--method", "HEAD", f"{self.url}/plain/1000"),
+                         [self.expect(200, b"")])
+        self.assertEqual(self.ask("--redirects", "2", f"{self.url}/hop"),
+                         [self.expect(200, letters(1000))])
+        self.assertEqual(self.ask("--header", "Range:bytes=26-28", f"{self.url}/plain/1000"),
+                         [self.expect(206, b"abc")])
+        self.assertEqual(self.ask("--header", "Range:bytes=5000-", f"{self.url}/plain/1000")[0][0],
+                         416)
+        self.assertEqual(self.ask(f"{self.url}/teapot"), [self.expect(418, b"short and stout")])
+        self.assertEqual(self.ask(f"{self.url}/plain/none")[0][0], 404)
+
+
+class Quirks(http.server.BaseHTTPRequestHandler):
+    """Answers in the ways that servers of different ages do."""
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        if self.path == "/until-close":
+            self.wfile.write(b"HTTP/1.1 200\r\n\r\n" + letters(50_000))
+            self.close_connection = True
+        elif self.path == "/old":
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nServer: old\r\n\r\n" + letters(100))
+            self.close_connection = True
+        elif self.path == "/interim":
+            self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+                             b"HTTP/1.1 102 Processing\r\n\r\n"
+                             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        elif self.path == "/chunks":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding:  Chunked \r\n\r\n"
+                             b"00A;x=\"y\"\r\nabcdefghij\r\n3\r\nklm\r\n000\r\nT: v\r\n\r\n")
+        else:
+            self.send_error(404)
+
+    def do_POST(self):
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            body = b""
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class ClientOfPython(Client):
+    def setUp(self):
+        super().setUp()
+        Quirks.protocol_version = "HTTP/1.1"
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quirks)
+        thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def test_answers_of_all_ages(self):
+        self.assertEqual(
+            self.ask(f"{self.url}/until-close", f"{self.url}/old", f"{self.url}/interim",
+                     f"{self.url}/chunks"),
+            [self.expect(200, letters(50_000)), self.expect(200, letters(100)),
+             self.expect(200, b"ok"), self.expect(200, letters(13))])
+
+    def test_bodies(self):
+        for option in ("--body", "--stream"):
+            for size in (0, 1, 100_000):
+                self.assertEqual(self.ask("--method", "POST", option, size, f"{self.url}/echo"),
+                                 [self.expect(200, letters(size))])
+
+
+class ClientOfNode(Client):
+    SCRIPT = r"""
+        import http from "node:http";
+        const server = http.createServer((request, response) => {
+            if (request.url === "/trailers") {
+                response.writeHead(200, {Trailer: "X-Sum"});
+                response.write("with ");
+                response.addTrailers({"X-Sum": "1"});
+                response.end("trailers");
+            } else {
+                request.pipe(response);
+            }
+        });
+        server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+    """
+
+    def setUp(self):
+        super().setUp()
+        script = self.folder / "server.mjs"
+        script.write_text(self.SCRIPT)
+        process = subprocess.Popen(["node", script], stdout=subprocess.PIPE)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(end, process)
+        self.url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+
+    def test_trailers_and_both_ways_at_once(self):
+        self.assertEqual(self.ask(f"{self.url}/trailers"), [self.expect(200, b"with trailers")])
+        for option in ("--body", "--stream"):
+            self.assertEqual(
+                self.ask("--method", "POST", option, 5_000_000, f"{self.url}/echo"),
+                [self.expect(200, letters(5_000_000))])
+
+
+if __name__ == "__main__":
+    program = unittest.main(exit=False, verbosity=2)
+    result = program.result
+    failed = len(result.failures) + len(result.errors)
+    print(f"{result.testsRun - failed} passed, {failed} failed", flush=True)
+    sys.exit(1 if failed or not result.testsRun else 0)

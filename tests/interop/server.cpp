@@ -1,0 +1,219 @@
+// What other programs are set against: a server that shows what it got and gives what it is asked.
+//
+// Usage: heph_interop_server [ADDRESS:PORT]. Prints where it listens once it does.
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <heph/core/task.hpp>
+#include <heph/http/conditional.hpp>
+#include <heph/http/cookie.hpp>
+#include <heph/http/form.hpp>
+#include <heph/http/router.hpp>
+#include <heph/http/server.hpp>
+#include <heph/rt/error.hpp>
+#include <heph/rt/runtime.hpp>
+#include <heph/rt/timer.hpp>
+
+namespace {
+
+namespace http = heph::http;
+using outcome = std::expected<void, http::error>;
+
+// Runs every check that a page can make, and writes the outcome where --dump-dom shows it.
+constexpr std::string_view page = R"(<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>heph-http in a browser</title>
+<pre id="log">running</pre>
+<script>
+const log = document.getElementById("log");
+const checks = {
+    async text() { return (await (await fetch("/hello")).text()) === "Hello, World!"; },
+    async big() { return (await (await fetch("/bytes/1000000")).arrayBuffer()).byteLength === 1000000; },
+    async chunked() { return (await (await fetch("/pieces/100")).text()).length === 1000; },
+    async range() {
+        const answer = await fetch("/bytes/1000", {headers: {Range: "bytes=26-28"}});
+        return answer.status === 206 && (await answer.text()) === "abc";
+    },
+    async post() {
+        const body = "x".repeat(300000);
+        return (await (await fetch("/echo", {method: "POST", body})).text()) === body;
+    },
+    async form() {
+        const body = new URLSearchParams({name: "M\u00fcller & S\u00f6hne"});
+        return (await (await fetch("/form", {method: "POST", body})).text()) ===
+            "M\u00fcller & S\u00f6hne";
+    },
+    async cookie() {
+        await fetch("/cookie/set");
+        return (await (await fetch("/cookie/get")).text()) === "crumbs";
+    },
+    async redirect() { return (await fetch("/redirect/3")).url.endsWith("/hello"); },
+    async missing() { return (await fetch("/no/such")).status === 404; },
+    async head() {
+        const answer = await fetch("/bytes/1000", {method: "HEAD"});
+        return answer.headers.get("content-length") === "1000";
+    },
+    async many() {
+        const all = Array.from({length: 50}, (_, i) => fetch("/bytes/" + i));
+        const sizes = await Promise.all(all.map(async a => (await (await a).text()).length));
+        return sizes.every((size, i) => size === i);
+    },
+};
+(async () => {
+    const lines = [];
+    for (const [name, check] of Object.entries(checks)) {
+        let passed = false;
+        try { passed = await check(); } catch (error) { lines.push(String(error)); }
+        lines.push(name + ": " + (passed ? "passed" : "FAILED"));
+    }
+    lines.push("finished");
+    log.textContent = lines.join("\n");
+})();
+</script>
+</html>
+)";
+
+std::uint64_t number(const http::request& request, std::string_view name) {
+    const std::string_view text = request.param(name);
+    std::uint64_t value = 0;
+    (void)std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+}
+
+std::string letters(std::size_t size) {
+    std::string text(size, '\0');
+    for (std::size_t i = 0; i < size; ++i) { text[i] = static_cast<char>('a' + i % 26); }
+    return text;
+}
+
+http::response bytes(http::request& request) {
+    const auto size = std::min<std::uint64_t>(number(request, "size"), 64U << 20U);
+    auto full = http::response::bytes(letters(size), "application/octet-stream");
+    full.set_header("ETag", http::entity_tag::of_content(full.body()).to_string());
+    return http::apply_conditions(request, std::move(full));
+}
+
+heph::task<outcome> write_pieces(http::body_writer& to, std::uint64_t count) {
+    for (std::uint64_t i = 0; i < count; ++i) {
+        const auto written = co_await to.write("ten bytes\n");
+        if (!written) { co_return written; }
+    }
+    co_return outcome();
+}
+
+http::response pieces(http::request& request) {
+    const std::uint64_t count = number(request, "count");
+    return http::response::stream(
+        "text/plain", [count](http::body_writer& to) { return write_pieces(to, count); });
+}
+
+heph::task<outcome> copy(http::body_reader& from, http::body_writer& to) {
+    for (;;) {
+        const auto piece = co_await from.next();
+        if (!piece) { co_return std::unexpected(piece.error()); }
+        if (piece->empty()) { co_return outcome(); }
+        const auto written = co_await to.write(*piece);
+        if (!written) { co_return written; }
+    }
+}
+
+http::response echo(http::request& request) {
+    return http::response::stream(
+        "application/octet-stream",
+        [from = &request.body()](http::body_writer& to) { return copy(*from, to); });
+}
+
+heph::task<http::response> length(http::request& request) {
+    std::uint64_t total = 0;
+    for (;;) {
+        const auto piece = co_await request.body().next();
+        if (!piece) { co_return http::response::problem(piece.error()); }
+        if (piece->empty()) { break; }
+        total += piece->size();
+    }
+    co_return http::response::text(std::to_string(total));
+}
+
+heph::task<http::response> form(http::request& request) {
+    const auto body = co_await request.read_body();
+    if (!body) { co_return http::response::problem(body.error()); }
+    const auto fields = http::form::parse(*body);
+    if (!fields) { co_return http::response::problem(http::status::bad_request); }
+    co_return http::response::text(std::string(fields->get("name").value_or("")));
+}
+
+// What the request looked like from here, a line each.
+http::response show(http::request& request) {
+    std::string text = request.version() == http::version::http_1_0 ? "1.0\n" : "1.1\n";
+    for (const auto& [name, value] : request.headers()) {
+        text.append(name).append(": ").append(value).append("\n");
+    }
+    return http::response::text(std::move(text));
+}
+
+http::response set_cookie(http::request& /*request*/) {
+    http::set_cookie cookie;
+    cookie.name = "jar";
+    cookie.value = "crumbs";
+    cookie.path = "/";
+    auto answer = http::response::text("set");
+    if (const auto line = cookie.to_string()) { answer.set_header("Set-Cookie", *line); }
+    return answer;
+}
+
+http::response get_cookie(http::request& request) {
+    const auto found = http::find_cookie(request.headers(), "jar");
+    return http::response::text(std::string(found.value_or("none")));
+}
+
+http::response redirect(http::request& request) {
+    const std::uint64_t left = number(request, "left");
+    auto answer = http::response::empty(http::status::found);
+    answer.set_header("Location", left == 0 ? "/hello" : "/redirect/" + std::to_string(left - 1));
+    return answer;
+}
+
+heph::task<http::response> late(http::request& /*request*/) {
+    co_await heph::rt::timer(std::chrono::milliseconds(50));
+    co_return http::response::text("late");
+}
+
+http::router routes() {
+    http::router router;
+    router.get("/", [](http::request&) { return http::response::html(std::string(page)); })
+        .get("/hello", [](http::request&) { return http::response::text("Hello, World!"); })
+        .get("/bytes/{size}", bytes)
+        .get("/pieces/{count}", pieces)
+        .get("/late", late)
+        .get("/show", show)
+        .get("/cookie/set", set_cookie)
+        .get("/cookie/get", get_cookie)
+        .get("/redirect/{left}", redirect)
+        .post("/echo", echo)
+        .put("/echo", echo)
+        .post("/length", length)
+        .put("/length", length)
+        .post("/form", form);
+    return router;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    http::server_options options;
+    options.address = count > 1 ? arguments[1] : "127.0.0.1:0";
+    auto runtime = heph::rt::setup{}.name("interop").threads(1).build();
+    if (!runtime) { return heph::rt::report(runtime.error()); }
+    const auto server = http::server::open(routes(), options);
+    if (!server) { return heph::rt::report(heph::rt::error(server.error(), "cannot listen")); }
+    runtime->run_on_workers([shared = *server](heph::rt::worker& worker) { shared.start(worker); });
+    std::cout << server->local_endpoint().to_string() << std::endl;
+    return heph::rt::report(runtime->start());
+}
