@@ -1,4 +1,4 @@
-// What tests/bench/http/compare and tests/bench/http/reach load: GET /hello and nothing else.
+// What tests/bench/http/compare and tests/bench/http/reach load.
 //
 // Usage: heph_http_bench [--http ADDRESS:PORT] [--threads N]
 
@@ -28,7 +28,17 @@ int main(int count, char** arguments) {
         }
     }
     http::router routes;
-    routes.get("/hello",
-               [](http::request&) { return http::response::bytes("Hello, World!", "text/plain"); });
+    routes
+        .get("/hello",
+             [](http::request&) { return http::response::bytes("Hello, World!", "text/plain"); })
+        .get("/json",
+             [](http::request&) { return http::response::json(R"({"message":"Hello, World!"})"); })
+        .get("/10k",
+             [](http::request&) {
+                 return http::response::bytes(std::string(10 * 1024, 'x'), "text/plain");
+             })
+        .get("/1m", [](http::request&) {
+            return http::response::bytes(std::string(1024 * 1024, 'x'), "text/plain");
+        });
     return http::serve(std::move(routes), options);
 }

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
+#include <string_view>
 #include <vector>
 
 #include "servers.hpp"
@@ -21,7 +22,7 @@ constexpr std::size_t message_bytes_max = 4096;
 
 }  // namespace
 
-void serve_with_epoll(int listener) {
+void serve_with_epoll(int listener, std::string_view reply) {
     const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
     epoll_event asked{};
     asked.events = EPOLLIN;
@@ -40,7 +41,9 @@ void serve_with_epoll(int listener) {
             }
             const auto got = ::recv(descriptor, bytes.data(), bytes.size(), 0);
             if (got > 0) {
-                (void)::send(descriptor, bytes.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL);
+                const std::string_view received(bytes.data(), static_cast<std::size_t>(got));
+                const std::string_view answer = reply.empty() ? received : reply;
+                (void)::send(descriptor, answer.data(), answer.size(), MSG_NOSIGNAL);
             } else if (got == 0 || errno != EAGAIN) {
                 ::close(descriptor);
             }
@@ -64,6 +67,7 @@ constexpr unsigned buffers = 1024;
 struct uring_server {
     io_uring ring{};
     io_uring_buf_ring* provided = nullptr;
+    std::string_view reply;  // Instead of what was received; empty: that.
     std::vector<char> memory = std::vector<char>(buffers * message_bytes_max);
     // Of each connection, by descriptor: the buffer that is being sent.
     std::vector<std::uint16_t> sending = std::vector<std::uint16_t>(65'536);
@@ -95,8 +99,10 @@ struct uring_server {
     }
     void send_back(int descriptor, std::uint16_t id, int bytes) {
         io_uring_sqe* entry = next();
-        io_uring_prep_send(entry, descriptor, memory.data() + id * message_bytes_max,
-                           static_cast<std::size_t>(bytes), MSG_NOSIGNAL);
+        const std::string_view received(memory.data() + id * message_bytes_max,
+                                        static_cast<std::size_t>(bytes));
+        const std::string_view answer = reply.empty() ? received : reply;
+        io_uring_prep_send(entry, descriptor, answer.data(), answer.size(), MSG_NOSIGNAL);
         entry->user_data = tag(purpose::send, descriptor);
         sending[static_cast<std::size_t>(descriptor)] = id;
     }
@@ -127,8 +133,9 @@ struct uring_server {
 
 }  // namespace
 
-void serve_with_uring(int listener) {
+void serve_with_uring(int listener, std::string_view reply) {
     uring_server server;
+    server.reply = reply;
     io_uring_params parameters{};
     parameters.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
                        IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL;

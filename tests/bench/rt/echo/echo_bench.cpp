@@ -137,11 +137,11 @@ double measure(const std::function<void(int)>& serve, const options& how) {
            static_cast<double>(how.messages);
 }
 
-std::function<void(int)> by_hand(void (*serve)(int)) {
+std::function<void(int)> by_hand(void (*serve)(int, std::string_view)) {
     return [serve](int tell) {
         std::uint16_t port = 0;
         const int listener = listen_somewhere(port);
-        if (::write(tell, &port, sizeof(port)) == sizeof(port)) { serve(listener); }
+        if (::write(tell, &port, sizeof(port)) == sizeof(port)) { serve(listener, {}); }
     };
 }
 
