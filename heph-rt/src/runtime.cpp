@@ -10,6 +10,7 @@
 #include <functional>
 #include <latch>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -190,6 +191,13 @@ void call_set_up_functions(std::vector<std::function<void(worker&)>>& functions,
     }
 }
 
+// Does the part of a worker that could not be made.
+void forgo_worker(detail::runtime_core& core, start_state& start) {
+    core.drop_now();  // There may be no other worker to do it.
+    start.set_up.count_down();
+    core.forgo_worker();
+}
+
 // Each worker has its own copy of the functions: they may change what they hold.
 void run_worker(std::shared_ptr<detail::runtime_core> core, const runtime_settings& settings,
                 std::vector<std::function<void(worker&)>> functions, std::size_t index,
@@ -197,7 +205,17 @@ void run_worker(std::shared_ptr<detail::runtime_core> core, const runtime_settin
     name_this_thread(settings.name, index);
     if (settings.cpu_affinity) { pin_this_thread(index); }
     if (settings.handle_signals) { block_pipe_signal(); }
-    detail::worker_core self(core, core->link(index), index);
+    std::optional<detail::worker_core> made_worker;
+    try {
+        made_worker.emplace(core, core->link(index), index);
+    } catch (const std::bad_alloc&) {
+        start.fail(error(std::make_error_code(std::errc::not_enough_memory),
+                         "no memory for a worker and its timers"));
+        functions.clear();
+        forgo_worker(*core, start);
+        return;
+    }
+    detail::worker_core& self = *made_worker;
     auto made = self.set_up(start.settings);
     if (!made) { start.fail(std::move(made.error())); }
     start.set_up.arrive_and_wait();
@@ -254,9 +272,7 @@ std::expected<void, error> runtime::start() {
             start.fail(error(std::make_error_code(std::errc::operation_canceled),
                              std::string("cannot start a worker thread: ") + thrown.what()));
         }
-        state_->core->drop_now();  // There may be no other worker to do it.
-        start.set_up.count_down();
-        state_->core->forgo_worker();
+        forgo_worker(*state_->core, start);
     }
     state_->set_up_functions.clear();  // What they hold would keep actors waiting.
     auto watched = coordinator.watch(signals ? &signals->set() : nullptr);

@@ -76,7 +76,7 @@ void add_local(worker_core& worker, process_header& process) noexcept {
 }
 
 worker_core::worker_core(std::shared_ptr<runtime_core> runtime, worker_link& link,
-                         std::size_t index) noexcept
+                         std::size_t index)
     : runtime_(std::move(runtime)),
       link_(link),
       index_(index),

@@ -43,8 +43,8 @@ struct worker_settings {
 /// *Thread safety*: used by its own thread only. Others use its link.
 class worker_core {
 public:
-    worker_core(std::shared_ptr<runtime_core> runtime, worker_link& link,
-                std::size_t index) noexcept;
+    /// *Errors*: throws `std::bad_alloc`.
+    worker_core(std::shared_ptr<runtime_core> runtime, worker_link& link, std::size_t index);
     ~worker_core();
     worker_core(const worker_core&) = delete;
     worker_core& operator=(const worker_core&) = delete;

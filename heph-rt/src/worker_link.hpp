@@ -98,14 +98,16 @@ public:
 private:
     void rouse() noexcept;
 
+    // Written rarely, read by those who rouse.
     runtime_core* runtime_;
-    std::atomic<process_header*> remote_{nullptr};  // Newest first.
-    std::atomic<bool> sleeping_{false};
-    std::atomic<std::size_t> shared_count_{0};
-    std::atomic<std::chrono::steady_clock::rep> woken_at_{0};
-    std::atomic<int> ring_{-1};
     int event_;
-    // On cache lines of their own: the worker writes these all the time, the others read the above.
+    std::atomic<int> ring_{-1};
+    std::atomic<std::chrono::steady_clock::rep> woken_at_{0};
+    // On cache lines of their own: what wakes write and the worker looks at; what every worker
+    // looks at that has nothing to do; and what only the worker writes, all the time.
+    alignas(64) std::atomic<process_header*> remote_{nullptr};  // Newest first.
+    std::atomic<bool> sleeping_{false};
+    alignas(64) std::atomic<std::size_t> shared_count_{0};
     alignas(64) worker_counters counters_;
     biased_count headers_;
     alignas(64) std::mutex mutex_;  // Guards what follows.

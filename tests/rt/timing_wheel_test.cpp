@@ -141,7 +141,7 @@ TEST_CASE("timing wheel: it fires like a sorted map, whatever is added and remov
 }
 
 TEST_CASE("timing wheel: one as far ahead as can be does not hide the nearer ones", "[rt][wheel]") {
-    constexpr std::uint64_t boundary = std::uint64_t{1} << 30U;  // Of the highest level, 12 days.
+    constexpr std::uint64_t boundary = std::uint64_t{1} << 30U;  // Of the highest level.
     timing_wheel wheel;
     CHECK(advance(wheel, boundary - 5).empty());
     timer_node furthest;
@@ -155,4 +155,39 @@ TEST_CASE("timing wheel: one as far ahead as can be does not hide the nearer one
     CHECK(advance(wheel, boundary + 10) == std::vector{boundary + 5});
     CHECK(wheel.size() == 1);
     CHECK(advance(wheel, furthest.when) == std::vector{furthest.when});
+}
+
+TEST_CASE("timing wheel: of many nodes far ahead each fires once, also when others are removed",
+          "[rt][wheel]") {
+    // All of them in two places of the middle level, and one of the highest.
+    timing_wheel wheel;
+    std::vector<timer_node> nodes(3000);
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+        nodes[i].when = (i % 3 == 0 ? 50'000'000 : 10'000 + i);
+        wheel.add(nodes[i]);
+    }
+    std::vector<std::uint64_t> expected;
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+        if (i % 7 == 0 || i % 11 == 0) {
+            wheel.remove(nodes[i]);
+        } else {
+            expected.push_back(nodes[i].when);
+        }
+    }
+    std::sort(expected.begin(), expected.end());
+    CHECK(wheel.size() == expected.size());
+    CHECK(advance(wheel, 100'000'000) == expected);
+    CHECK_FALSE(wheel.next_expiry());
+}
+
+TEST_CASE("timing wheel: a clock that goes back changes nothing", "[rt][wheel]") {
+    timing_wheel wheel;
+    CHECK(advance(wheel, 1'000'000).empty());
+    timer_node node;
+    node.when = 1'000'010;
+    wheel.add(node);
+    CHECK(advance(wheel, 5).empty());
+    CHECK(wheel.now() == 1'000'000);
+    CHECK(advance(wheel, 1'000'009).empty());
+    CHECK(advance(wheel, 1'000'010).size() == 1);
 }

@@ -236,13 +236,14 @@ double full_inbox() {
 
 std::vector<figure> wake_figures() {
     return {
-        {"round trip, both awake", "ns", &awake},
-        {"one way, both busy with something else", "ns", &one_way_busy},
+        {"  a cache line there and back", "ns", &bounce},
+        {"round trip, both awake", "ns", &awake, true},
+        {"one way, both busy with something else", "ns", &one_way_busy, true},
         {"round trip, both asleep", "us", &asleep},
         {"  two bare rings (MSG_RING)", "us", &bare_rings},
         {"  two event descriptors", "us", &bare_event_descriptors},
-        {"senders on 2 workers to a full inbox, a message", "ns", &full_inbox<2>},
-        {"senders on 4 workers to a full inbox, a message", "ns", &full_inbox<4>},
+        {"senders on 2 workers to a full inbox, a message", "ns", &full_inbox<2>, true},
+        {"senders on 4 workers to a full inbox, a message", "ns", &full_inbox<4>, true},
     };
 }
 

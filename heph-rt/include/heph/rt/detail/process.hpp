@@ -90,12 +90,14 @@ struct process_header : schedulable {
     // that thread did comes before the poll by another worker that the last pin's end allows.
     // Acquire, in `enqueue`: pairs with it.
     std::atomic<std::uint32_t> pins{0};
-    biased_count references;  // The first one is the live list's. Merged if thread-safe.
-    const process_vtable* vtable;
+    biased_count references;      // The first one is the live list's. Merged if thread-safe.
+    worker_link* home = nullptr;  // Where it ran last. Stable while queued or idle.
     process_header* remote_next = nullptr;  // In a remote queue.
+    // Up to here, without `next` and the times, is what a wake from another thread touches: mostly
+    // one cache line.
+    const process_vtable* vtable;
     process_header* live_next = nullptr;
     process_header* live_previous = nullptr;
-    worker_link* home = nullptr;  // Where it ran last. Stable while queued or idle.
 };
 
 /// Lists how wakers reach processes. The waker's data is the header.

@@ -38,7 +38,7 @@ struct timer_node {
     heph::waker waker;
     pin holder;
     std::uint8_t level = 0;
-    std::uint8_t index = 0;
+    std::uint16_t index = 0;
     bool fired = false;
 };
 
