@@ -1,8 +1,7 @@
-#include <algorithm>
-
 #include <heph/http/h1/chunked_decoder.hpp>
 
 #include "../chars.hpp"
+#include "known_length.hpp"
 
 namespace heph::http::h1 {
 
@@ -32,10 +31,7 @@ event chunked_decoder::next(std::string_view& input, const limits& limits) noexc
 }
 
 event chunked_decoder::take_data(std::string_view& input) noexcept {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(input.size(), left_));
-    const std::string_view piece = input.substr(0, size);
-    input.remove_prefix(size);
-    left_ -= size;
+    const std::string_view piece = take_known_length(input, left_);
     if (left_ == 0) { state_ = state::data_cr; }
     return event(piece);
 }

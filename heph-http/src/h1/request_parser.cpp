@@ -1,9 +1,8 @@
-#include <algorithm>
-
 #include <heph/http/h1/request_parser.hpp>
 
 #include "../chars.hpp"
 #include "head_reader.hpp"
+#include "known_length.hpp"
 
 namespace heph::http::h1 {
 
@@ -84,11 +83,7 @@ event request_parser::begin_body(request_head& head) noexcept {
 
 event request_parser::next_in_length(std::string_view& input) noexcept {
     if (input.empty()) { return event(event_kind::need_input); }
-    const std::size_t size =
-        static_cast<std::size_t>(std::min<std::uint64_t>(input.size(), remaining_));
-    const std::string_view piece = input.substr(0, size);
-    input.remove_prefix(size);
-    remaining_ -= size;
+    const std::string_view piece = take_known_length(input, remaining_);
     if (remaining_ == 0) { state_ = state::message_end; }
     return event(piece);
 }

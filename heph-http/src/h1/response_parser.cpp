@@ -7,6 +7,7 @@
 
 #include "../chars.hpp"
 #include "field_reader.hpp"
+#include "known_length.hpp"
 
 namespace heph::http::h1 {
 
@@ -229,10 +230,7 @@ event response_parser::begin_body(response_head& head) noexcept {
 
 event response_parser::next_in_length(std::string_view& input) noexcept {
     if (input.empty()) { return event(event_kind::need_input); }
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(input.size(), remaining_));
-    const std::string_view piece = input.substr(0, size);
-    input.remove_prefix(size);
-    remaining_ -= size;
+    const std::string_view piece = take_known_length(input, remaining_);
     if (remaining_ == 0) { state_ = state::message_end; }
     return event(piece);
 }
