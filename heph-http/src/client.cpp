@@ -102,6 +102,10 @@ task<std::expected<std::string_view, std::error_code>> client_response::next() {
     co_return piece;
 }
 
+upgraded_stream* client_response::upgraded() noexcept {
+    return lease_ ? lease_->connection()->tunnel() : nullptr;
+}
+
 task<std::expected<std::string, std::error_code>> client_response::read_body() {
     return read_body(body_bytes_max_);
 }

@@ -116,6 +116,7 @@ task<std::error_code> client_connection::receive_head() {
                     continue;
                 }
                 tunnel_ = head_.framing() == response_framing::tunnel;
+                head_status_ = head_.status();
                 reusable_ = reusable_ && head_.keep_alive() && !tunnel_;
                 co_return std::error_code();
         }
@@ -159,6 +160,27 @@ task<std::expected<std::string_view, std::error_code>> client_connection::next_p
             default: break;
         }
     }
+}
+
+task<std::expected<std::string_view, std::error_code>> client_connection::tunnel_stream::read() {
+    using result = std::expected<std::string_view, std::error_code>;
+    rt::net::chunk& bytes = owner_->bytes_;
+    if (bytes.empty()) {
+        const std::error_code failed = owner_->take(co_await owner_->stream_.next());
+        if (failed) { co_return result(std::unexpect, failed); }
+    }
+    // The memory of what is consumed stays until the next chunk.
+    const std::string_view all = bytes.view();
+    bytes.consume(all.size());
+    co_return result(all);
+}
+
+task<std::expected<void, std::error_code>> client_connection::tunnel_stream::write(
+    std::string_view bytes) {
+    using result = std::expected<void, std::error_code>;
+    const std::error_code failed = co_await owner_->send_bytes(bytes);
+    if (failed) { co_return result(std::unexpect, failed); }
+    co_return result();
 }
 
 bool client_connection::has_ended() {

@@ -46,6 +46,11 @@ public:
     /// Gives the next piece of the body, empty at its end.
     task<std::expected<std::string_view, std::error_code>> next_piece();
 
+    /// Gives the stream behind a 101, or null. *Lifetime*: the connection's.
+    [[nodiscard]] upgraded_stream* tunnel() noexcept {
+        return tunnel_ && head_status_ == status::switching_protocols ? &tunnel_stream_ : nullptr;
+    }
+
     /// Gives the head of the response, once: the connection may be another request's before the
     /// caller is done with it.
     [[nodiscard]] response_head take_head() noexcept { return std::move(head_); }
@@ -59,6 +64,17 @@ public:
     [[nodiscard]] bool has_ended();
 
 private:
+    /// The connection as another protocol sees it.
+    class tunnel_stream final : public upgraded_stream {
+    public:
+        explicit tunnel_stream(client_connection& owner) noexcept : owner_(&owner) {}
+        task<std::expected<std::string_view, std::error_code>> read() override;
+        task<std::expected<void, std::error_code>> write(std::string_view bytes) override;
+
+    private:
+        client_connection* owner_;
+    };
+
     task<std::expected<void, error>> write(std::string_view piece) override;
 
     task<std::error_code> send_request(const url& to);
@@ -82,9 +98,11 @@ private:
     std::shared_ptr<client_request> request_;       // While it may still be sent.
     std::optional<task<std::error_code>> sending_;  // Refers to the request.
     bool reusable_ = true;
-    bool silent_ = true;         // Nothing has come since the last request.
-    bool at_end_ = false;        // The server sends no more.
-    bool tunnel_ = false;        // What follows the head is no HTTP.
+    bool silent_ = true;   // Nothing has come since the last request.
+    bool at_end_ = false;  // The server sends no more.
+    bool tunnel_ = false;  // What follows the head is no HTTP.
+    status head_status_ = status::ok;
+    tunnel_stream tunnel_stream_{*this};
     bool peer_refused_ = false;  // Sending failed, and that not on our side.
 };
 

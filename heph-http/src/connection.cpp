@@ -133,7 +133,7 @@ std::optional<task<connection::step>> connection::begin_answer() {
     response reply = route.found != nullptr
                          ? call(*route.found)
                          : router::answer_unmatched(work_->request.method(), route);
-    if (reply.is_streamed()) { return finish(std::move(reply)); }
+    if (reply.is_streamed() || reply.is_upgrade()) { return finish(std::move(reply)); }
     write_head(reply);
     if (body_done_ && writer_.keeps_alive() && !has_gathered_enough()) { return std::nullopt; }
     return end_request();
@@ -187,7 +187,16 @@ task<connection::step> connection::finish(response reply) {
         work_->out.append(h1::continue_response);
         owes_continue_ = false;
     }
+    if (reply.is_upgrade() && !body_done_) {
+        // The other protocol begins behind the request (RFC 9110, 7.8).
+        const step skipped = co_await skip_body();
+        if (skipped == step::close) { co_return step::close; }
+    }
     write_head(reply);
+    if (reply.is_upgrade()) {
+        const step ended = co_await run_upgraded(reply);
+        co_return ended;
+    }
     if (writer_.expects_body()) {
         const step streamed = co_await stream_body(reply);
         if (streamed == step::close) { co_return step::close; }

@@ -64,6 +64,10 @@ private:
     task<std::expected<void, error>> produce(response& reply);
     [[nodiscard]] std::chrono::milliseconds body_patience() const noexcept;
 
+    // The other protocol behind a 101, in connection_upgrade.cpp.
+    class upgraded;
+    task<step> run_upgraded(response& reply);
+
     task<step> receive_head_bytes();
     std::optional<task<step>> begin_answer();
     task<step> answer(const handler* found);

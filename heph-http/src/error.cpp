@@ -109,6 +109,9 @@ description describe(error value) noexcept {
             return {status::bad_gateway, "There is no address for this host."};
         case error::bad_response:
             return {status::internal_server_error, "The server's answer could not be sent."};
+        case error::bad_handshake:
+            return {status::bad_gateway,
+                    "The server did not switch to WebSocket as RFC 6455 has it."};
     }
     return {status::internal_server_error, "An error that has no description."};
 }

@@ -50,6 +50,13 @@ response response::stream(std::string_view content_type, body_producer producer,
     return made;
 }
 
+response response::upgrade(std::string_view protocol, upgrade_handler handler) {
+    response made(http::status::switching_protocols);
+    made.headers_.append("Upgrade", protocol);
+    made.upgrade_ = std::make_unique<upgrade_handler>(std::move(handler));
+    return made;
+}
+
 namespace {
 
 // The length of the well-formed UTF-8 sequence that `text` begins with, or 0 (RFC 3629).

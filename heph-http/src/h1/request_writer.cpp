@@ -46,6 +46,8 @@ std::expected<void, error> request_writer::write(std::string& out, const client_
         out.resize(before);
         return std::unexpected(error::bad_outgoing_request);
     }
+    // Who sends `Upgrade` has to name it here as well (RFC 9110, 7.8).
+    if (request.headers().contains("Upgrade")) { out.append("Connection: upgrade\r\n"); }
     const bool has_length = !request.is_streamed() || request.stream_length();
     left_ = request.is_streamed() ? request.stream_length().value_or(0) : request.body().size();
     if (!has_length) {

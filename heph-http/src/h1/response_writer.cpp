@@ -39,7 +39,12 @@ bool append_headers(std::string& out, const headers& headers, found_headers& fou
 }
 
 // Tells whether there is such a response to such a request here.
-bool is_sendable(status status, method method) noexcept {
+bool is_sendable(const response& response, method method, version version) noexcept {
+    const status status = response.status();
+    if (response.is_upgrade()) {
+        return status == status::switching_protocols && version == version::http_1_1 &&
+               method != method::connect;
+    }
     if (code(status) < 200 || code(status) > 999) { return false; }
     // It would begin a tunnel, without a body and without an end (RFC 9110, 9.3.6).
     return method != method::connect || code(status) >= 300;
@@ -52,7 +57,7 @@ std::expected<void, error> response_writer::write(std::string& out, const respon
     const status status = response.status();
     const std::size_t before = out.size();
     framing_ = framing::none;
-    if (!is_sendable(status, method)) { return std::unexpected(error::bad_response); }
+    if (!is_sendable(response, method, version)) { return std::unexpected(error::bad_response); }
     append_status_line(out, status);
     found_headers found;
     if (!append_headers(out, response.headers(), found)) {
@@ -65,7 +70,8 @@ std::expected<void, error> response_writer::write(std::string& out, const respon
         out.append("\r\n");
     }
 
-    keeps_alive_ = keep_alive && !response.closes_connection();
+    // What follows a 101 is no HTTP, and ends by itself.
+    keeps_alive_ = response.is_upgrade() || (keep_alive && !response.closes_connection());
     // A 205 has no content, and yet a framing that says so (RFC 9110, 15.3.6).
     const bool resets = status == status::reset_content;
     const bool streamed = response.is_streamed() && !resets;

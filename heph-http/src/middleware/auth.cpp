@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <array>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -8,39 +6,12 @@
 
 #include <heph/http/middleware/auth.hpp>
 
+#include "../base64.hpp"
 #include "../chars.hpp"
 
 namespace heph::http {
 
 namespace {
-
-/// Reads base64 with its padding (RFC 4648, 4), and nothing else.
-std::optional<std::string> decode_base64(std::string_view text) {
-    constexpr std::string_view digits =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    if (text.size() % 4 != 0) { return {}; }
-    std::string decoded;
-    for (std::size_t at = 0; at < text.size(); at += 4) {
-        const bool last = at + 4 == text.size();
-        std::size_t padding = 0;
-        std::uint32_t bits = 0;
-        for (std::size_t i = 0; i < 4; ++i) {
-            const char c = text[at + i];
-            if (c == '=' && last && i >= 2) {
-                ++padding;
-                bits <<= 6U;
-                continue;
-            }
-            const std::size_t digit = digits.find(c);
-            if (digit == std::string_view::npos || padding > 0) { return {}; }
-            bits = bits << 6U | static_cast<std::uint32_t>(digit);
-        }
-        for (std::size_t i = 0; i + padding < 3; ++i) {
-            decoded += static_cast<char>(bits >> (16U - 8U * i) & 0xffU);
-        }
-    }
-    return decoded;
-}
 
 /// Gives what stands behind the scheme's name in `Authorization`.
 std::optional<std::string_view> credentials_of(const request& asked, std::string_view scheme) {
@@ -98,7 +69,7 @@ private:
         if constexpr (std::same_as<Check, check_token>) {
             return check_(asked, std::string(given));
         } else {
-            const auto decoded = decode_base64(given);
+            const auto decoded = detail::decode_base64(given);
             if (!decoded) { return refuse(); }
             const std::size_t colon = decoded->find(':');
             if (colon == std::string::npos) { return refuse(); }

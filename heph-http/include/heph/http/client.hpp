@@ -27,6 +27,7 @@
 #include <heph/http/error.hpp>
 #include <heph/http/limits.hpp>
 #include <heph/http/response_head.hpp>
+#include <heph/http/upgrade.hpp>
 #include <heph/http/url.hpp>
 #include <heph/rt/net/endpoint.hpp>
 #include <heph/rt/worker.hpp>
@@ -97,6 +98,10 @@ public:
     /// *Errors*: `error::body_too_large`, and what `next` gives.
     task<std::expected<std::string, std::error_code>> read_body();
     task<std::expected<std::string, std::error_code>> read_body(std::uint64_t bytes_max);
+
+    /// Gives the connection behind a 101 (Switching Protocols), for the protocol that the request
+    /// asked for in `Upgrade`; null behind any other answer. *Lifetime*: the answer's.
+    [[nodiscard]] upgraded_stream* upgraded() noexcept;
 
 private:
     friend class client;

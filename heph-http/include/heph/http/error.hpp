@@ -57,6 +57,7 @@ enum class error : std::uint8_t {
     unsupported_scheme,
     unknown_host,
     bad_response,
+    bad_handshake,
 };
 
 /// Gives the status that answers the error.

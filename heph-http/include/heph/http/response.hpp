@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include <heph/http/error.hpp>
 #include <heph/http/headers.hpp>
 #include <heph/http/status.hpp>
+#include <heph/http/upgrade.hpp>
 
 namespace heph::http {
 
@@ -66,6 +68,11 @@ public:
     static response stream(std::string_view content_type, body_producer producer,
                            http::status status = http::status::ok);
 
+    /// Makes a 101 (Switching Protocols), with `Upgrade: protocol`; `handler` uses the connection
+    /// then. What is left of the request's body is read and dropped before.
+    /// *Requires*: the request is HTTP/1.1 and asked for this protocol in `Upgrade`.
+    static response upgrade(std::string_view protocol, upgrade_handler handler);
+
     [[nodiscard]] http::status status() const noexcept { return status_; }
     void set_status(http::status status) noexcept { status_ = status; }
 
@@ -116,11 +123,17 @@ public:
     }
     /// Gives the producer of a streamed body. *Lifetime*: what it makes refers to it.
     [[nodiscard]] body_producer& producer() noexcept { return producer_; }
+    /// Tells whether the connection changes to another protocol behind this response.
+    [[nodiscard]] bool is_upgrade() const noexcept { return upgrade_ != nullptr; }
+    /// Gives what uses the connection then. *Requires*: `is_upgrade()`. *Lifetime*: what it makes
+    /// refers to it.
+    [[nodiscard]] upgrade_handler& upgraded() noexcept { return *upgrade_; }
 
 private:
     http::headers headers_;
     std::string body_;
     body_producer producer_;
+    std::unique_ptr<upgrade_handler> upgrade_;  // Null but for 101.
     std::optional<std::uint64_t> stream_length_;
     http::status status_;
     bool closes_ = false;

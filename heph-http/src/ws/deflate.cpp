@@ -1,0 +1,122 @@
+#include "deflate.hpp"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <new>
+#include <utility>
+
+namespace heph::http::ws::detail {
+
+namespace {
+
+// What the sender leaves out at a message's end.
+constexpr std::string_view tail("\x00\x00\xff\xff", 4);
+
+constexpr std::size_t step_bytes = 16 * 1024;
+
+Bytef* bytes_of(std::string_view text) noexcept {
+    // zlib does not write there.
+    return reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+}
+
+// zlib counts in 32 bits.
+std::string_view take_step(std::string_view& text) noexcept {
+    const std::string_view step = text.substr(0, std::numeric_limits<uInt>::max());
+    text.remove_prefix(step.size());
+    return step;
+}
+
+}  // namespace
+
+inflater::~inflater() {
+    if (begun_) { (void)inflateEnd(&stream_); }
+}
+
+inflater::outcome inflater::add(std::string_view bytes, std::string& out, std::size_t size_max) {
+    if (!begun_) {
+        if (inflateInit2(&stream_, -window_bits_) != Z_OK) { throw std::bad_alloc(); }
+        begun_ = true;
+    }
+    fed_ = true;
+    std::array<char, step_bytes> step;
+    while (!bytes.empty()) {
+        const std::string_view input = take_step(bytes);
+        stream_.next_in = bytes_of(input);
+        stream_.avail_in = static_cast<uInt>(input.size());
+        do {
+            if (ended_ && !begin_again()) { return outcome::broken; }
+            stream_.next_out = reinterpret_cast<Bytef*>(step.data());
+            stream_.avail_out = static_cast<uInt>(step.size());
+            const int result = ::inflate(&stream_, Z_SYNC_FLUSH);
+            if (result == Z_MEM_ERROR) { throw std::bad_alloc(); }
+            ended_ = result == Z_STREAM_END;
+            const std::size_t made = step.size() - stream_.avail_out;
+            const std::size_t room = size_max - out.size();
+            out.append(step.data(), std::min(made, room));
+            if (made > room) { return outcome::too_big; }
+            if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
+                return outcome::broken;
+            }
+            if (result == Z_BUF_ERROR) { break; }
+        } while (stream_.avail_in > 0 || stream_.avail_out == 0);
+    }
+    return outcome::good;
+}
+
+inflater::outcome inflater::end(std::string& out, std::size_t size_max) {
+    // Even nothing is compressed to a byte.
+    if (!std::exchange(fed_, false)) { return outcome::broken; }
+    // Behind a last block the tail would be read as the beginning of another stream.
+    const outcome ended = ended_ ? outcome::good : add(tail, out, size_max);
+    fed_ = false;
+    if (ended == outcome::good && forgets_ && inflateReset(&stream_) != Z_OK) {
+        return outcome::broken;
+    }
+    if (forgets_) { ended_ = false; }
+    return ended;
+}
+
+// A sender may end a message by a last block; what follows may still refer to what was before.
+bool inflater::begin_again() noexcept {
+    ended_ = false;
+    std::array<Bytef, 32 * 1024> window;
+    uInt size = 0;
+    return inflateGetDictionary(&stream_, window.data(), &size) == Z_OK &&
+           inflateReset(&stream_) == Z_OK &&
+           inflateSetDictionary(&stream_, window.data(), size) == Z_OK;
+}
+
+deflater::~deflater() {
+    if (begun_) { (void)deflateEnd(&stream_); }
+}
+
+std::string deflater::message(std::string_view text) {
+    if (!begun_) {
+        constexpr int memory_level = 8;
+        if (deflateInit2(&stream_, level_, Z_DEFLATED, -window_bits_, memory_level,
+                         Z_DEFAULT_STRATEGY) != Z_OK) {
+            throw std::bad_alloc();
+        }
+        begun_ = true;
+    }
+    std::string out;
+    std::array<char, step_bytes> step;
+    do {
+        const std::string_view input = take_step(text);
+        stream_.next_in = bytes_of(input);
+        stream_.avail_in = static_cast<uInt>(input.size());
+        do {
+            stream_.next_out = reinterpret_cast<Bytef*>(step.data());
+            stream_.avail_out = static_cast<uInt>(step.size());
+            (void)::deflate(&stream_, text.empty() ? Z_SYNC_FLUSH : Z_NO_FLUSH);
+            out.append(step.data(), step.size() - stream_.avail_out);
+        } while (stream_.avail_out == 0);
+    } while (!text.empty());
+    if (out.ends_with(tail)) { out.resize(out.size() - tail.size()); }
+    if (out.empty()) { out += '\0'; }  // An empty block: a frame of nothing is none (7.2.3.6).
+    if (forgets_) { (void)deflateReset(&stream_); }
+    return out;
+}
+
+}  // namespace heph::http::ws::detail

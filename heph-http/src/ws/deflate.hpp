@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <zlib.h>
+
+namespace heph::http::ws::detail {
+
+/// Decompresses the messages of one direction (RFC 7692, 7.2.2). Takes no memory before the first.
+///
+/// *Thread safety*: unsafe.
+class inflater {
+public:
+    enum class outcome : std::uint8_t { good, broken, too_big };
+
+    inflater(int window_bits, bool forgets) noexcept
+        : window_bits_(window_bits), forgets_(forgets) {}
+    inflater(const inflater&) = delete;
+    inflater& operator=(const inflater&) = delete;
+    ~inflater();
+
+    /// Appends what `bytes` stand for to `out`, which never grows beyond `size_max`; also what
+    /// comes before something that is broken or too big.
+    /// *Errors*: throws `std::bad_alloc`.
+    outcome add(std::string_view bytes, std::string& out, std::size_t size_max);
+    /// Ends a message.
+    outcome end(std::string& out, std::size_t size_max);
+
+private:
+    bool begin_again() noexcept;
+
+    z_stream stream_{};
+    int window_bits_;
+    bool forgets_;
+    bool begun_ = false;
+    bool ended_ = false;  // A block said that it is the last one.
+    bool fed_ = false;    // The message has a byte.
+};
+
+/// Compresses the messages of one direction (RFC 7692, 7.2.1). Takes no memory before the first.
+///
+/// *Thread safety*: unsafe.
+class deflater {
+public:
+    deflater(int window_bits, bool forgets, int level) noexcept
+        : window_bits_(window_bits), level_(level), forgets_(forgets) {}
+    deflater(const deflater&) = delete;
+    deflater& operator=(const deflater&) = delete;
+    ~deflater();
+
+    /// Gives a message compressed. *Errors*: throws `std::bad_alloc`.
+    [[nodiscard]] std::string message(std::string_view text);
+
+private:
+    z_stream stream_{};
+    int window_bits_;
+    int level_;
+    bool forgets_;
+    bool begun_ = false;
+};
+
+}  // namespace heph::http::ws::detail
