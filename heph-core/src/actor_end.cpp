@@ -26,6 +26,12 @@ const end_word& make_end_word(const actor_end& end) noexcept {
     return dropped_word;
 }
 
+actor_end end_in(const end_word& word) noexcept {
+    try {
+        return read_end_word(&word);
+    } catch (...) { return actor_end(word.reason); }
+}
+
 actor_end read_end_word(const inbox::last_word* word) {
     if (word == nullptr) { return actor_end(end_reason::unknown); }
     const auto& left = *static_cast<const end_word*>(word);

@@ -61,8 +61,11 @@ spdlog::logger& spdlog_logger() {
     return *found;
 }
 
-void append_actor(std::string& line, const log_actor& actor) {
-    if (!actor.name().empty()) { line.append(" actor=").append(actor.name()); }
+void append_actor(std::string& line, const log_record& record) {
+    const log_actor& actor = record.actor();
+    if (!actor.name().empty() && !record.names_actor()) {
+        line.append(" actor=").append(actor.name());
+    }
     if (actor.id() != 0) {
         std::array<char, 16> digits{};
         const auto end =
@@ -87,7 +90,7 @@ void log(const log_record& record) noexcept {
             to.log(level, spdlog::string_view_t(message.data(), message.size()));
         } else {
             std::string line(message);
-            append_actor(line, record.actor());
+            append_actor(line, record);
             to.log(level, spdlog::string_view_t(line.data(), line.size()));
         }
     } catch (...) {

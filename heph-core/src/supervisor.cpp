@@ -27,7 +27,7 @@ void log_failure(const failure& why, std::string_view what_now, bool critical) n
         if (why.is_exception()) { line += " (exception " + why.type_name() + ")"; }
         line += "; ";
         line += what_now;
-        log(level, line, actor);
+        log(log_record(level, line, actor).naming_actor());
     } catch (...) { log(level, "an actor failed, and there is no memory to say why", actor); }
 }
 

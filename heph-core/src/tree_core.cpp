@@ -473,7 +473,7 @@ void tree_core::log_child(const tree_child& child, std::string_view what, std::s
         ((line += ": child ") += child.rules.name) += what;
         if (!why.empty()) { (line += ": ") += why; }
         (line += "; ") += then;
-        log(level, line, actor);
+        log(log_record(level, line, actor).naming_actor());
     } catch (...) {
         log(level, "a child of a tree ended, and there is no memory to say how", actor);
     }

@@ -48,6 +48,9 @@ public:
     /// not be made.
     [[nodiscard]] std::expected<void, error> watch(const sigset_t* signals);
 
+    /// Tells whether a second signal came.
+    [[nodiscard]] bool hurries() const noexcept { return hurry_; }
+
 private:
     void take_signals(int descriptor);
     [[nodiscard]] int patience_ms() const noexcept;

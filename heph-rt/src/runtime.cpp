@@ -20,6 +20,8 @@
 
 #include <csignal>
 
+#include <heph/core/log.hpp>
+
 #include "blocking_pool.hpp"
 #include "coordinator.hpp"
 #include "driver_choice.hpp"
@@ -33,7 +35,9 @@ struct runtime::state {
         : settings(std::move(chosen)),
           core(detail::runtime_core::make(
               settings.threads,
-              std::make_shared<detail::blocking_pool>(settings.name, settings.blocking_threads))) {}
+              std::make_shared<detail::blocking_pool>(settings.name, settings.blocking_threads))) {
+        core->sync().configure(settings.name, settings.handle_signals, settings.cpu_affinity);
+    }
     ~state() {
         core->drop_unpolled();  // Processes keep the core: it would never be freed.
         core->drop_header();
@@ -52,6 +56,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t threads_max = 256;
+constexpr std::chrono::milliseconds hurried_grace = 500ms;  // For sync actors to see the end.
 
 std::vector<int> allowed_cpus() {
     cpu_set_t set;
@@ -230,6 +235,18 @@ void run_worker(std::shared_ptr<detail::runtime_core> core, const runtime_settin
     self.shut_down();
 }
 
+// Whatever else held references to them is gone.
+void wait_for_sync_actors(detail::sync_threads& threads, std::chrono::milliseconds grace) {
+    const auto now = std::chrono::steady_clock::now();
+    const auto most = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::time_point::max() - now);
+    for (const std::string& name : threads.wait_until(now + std::min(grace, most))) {
+        log(log_level::warning, "sync actor " +
+                                    (name.empty() ? std::string("without a name") : name) +
+                                    " did not end, and is left alone: nothing can interrupt it");
+    }
+}
+
 }  // namespace
 
 runtime::runtime(std::unique_ptr<state> made) noexcept : state_(std::move(made)) {}
@@ -280,6 +297,9 @@ std::expected<void, error> runtime::start() {
     for (std::thread& thread : threads) { thread.join(); }
     state_->core->blocking()->stop();
     state_->core->drop_unpolled();
+    const auto grace = state_->settings.stop_grace;
+    wait_for_sync_actors(state_->core->sync(),
+                         coordinator.hurries() ? std::min(grace, hurried_grace) : grace);
     if (start.first_failure) { return std::unexpected(std::move(*start.first_failure)); }
     return watched;
 }

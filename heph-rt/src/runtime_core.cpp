@@ -116,6 +116,13 @@ void runtime_core::drop_unpolled() noexcept {
     }
 }
 
+bool runtime_core::add_reason_unless_finished() noexcept {
+    const std::lock_guard lock(registry_);
+    if (finished_.load(std::memory_order_relaxed) || dropping()) { return false; }
+    add_reason();
+    return true;
+}
+
 void runtime_core::drop_reason() noexcept {
     if (busy_.fetch_sub(1, std::memory_order_acq_rel) != 1) { return; }
     {
@@ -191,6 +198,7 @@ void add_shared(const std::shared_ptr<runtime_core>& runtime, process_header& pr
     runtime->add_shared(process);
 }
 void request_stop(runtime_core& runtime) noexcept { runtime.request_stop(); }
+bool stop_requested(const runtime_core& runtime) noexcept { return runtime.stop_requested(); }
 runtime_metrics metrics_of(const runtime_core& runtime) { return runtime.metrics(); }
 std::size_t worker_count(const runtime_core& runtime) noexcept { return runtime.worker_count(); }
 

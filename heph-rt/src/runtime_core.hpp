@@ -11,6 +11,7 @@
 #include <heph/rt/detail/process.hpp>
 #include <heph/rt/metrics.hpp>
 
+#include "sync_threads.hpp"
 #include "worker_link.hpp"
 
 namespace heph::rt::detail {
@@ -25,7 +26,8 @@ class blocking_pool;
 ///     any --no process left--> finished
 ///
 /// `busy_` counts the reasons to go on: each worker that has local processes or is not set up yet,
-/// and each thread-safe process. The runtime is finished once it is 0, and never starts again.
+/// each thread-safe process, and each sync actor. The runtime is finished once it is 0, and never
+/// starts again.
 ///
 /// *Thread safety*: safe.
 class runtime_core {
@@ -43,6 +45,7 @@ public:
     [[nodiscard]] const std::shared_ptr<blocking_pool>& blocking() const noexcept {
         return blocking_;
     }
+    [[nodiscard]] sync_threads& sync() noexcept { return sync_; }
     [[nodiscard]] runtime_metrics metrics() const;
 
     /// Takes a thread-safe process in, or drops it when the runtime is finished.
@@ -58,6 +61,8 @@ public:
     void drop_unpolled() noexcept;
 
     void add_reason() noexcept { busy_.fetch_add(1, std::memory_order_acq_rel); }
+    /// Adds one, unless the runtime is finished or about to drop what is left.
+    [[nodiscard]] bool add_reason_unless_finished() noexcept;
     void drop_reason() noexcept;
     [[nodiscard]] bool finished() const noexcept {
         return finished_.load(std::memory_order_acquire);
@@ -110,6 +115,7 @@ private:
     std::atomic<bool> finished_{false};
     std::barrier<> drop_barrier_;
     int coordinator_;
+    sync_threads sync_;
 
     std::mutex registry_;  // Guards what follows, and the step to `finished_`.
     process_header* shared_live_ = nullptr;

@@ -45,6 +45,8 @@ namespace {
 
 class record {
 public:
+    static constexpr bool is_shareable = true;  // It locks.
+
     void add(std::string what) {
         const std::scoped_lock lock(mutex_);
         all_.push_back(std::move(what));

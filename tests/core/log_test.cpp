@@ -12,6 +12,8 @@
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 #include <catch2/catch.hpp>
+#include <heph/core/failure.hpp>
+#include <heph/core/supervisor.hpp>
 
 #include "core/probes.hpp"
 
@@ -118,6 +120,8 @@ TEST_CASE("log: without a handler, lines go to the program's logger of that name
     heph::log(heph::log_level::critical, "last");
     heph::log(heph::log_level::error, "failed", heph::log_actor("counter", 31));
     heph::log(heph::log_level::error, "by name", heph::log_actor("counter"));
+    heph::stop_supervisor::decide(
+        heph::failure(std::string_view("broken"), "counter", heph::failure_stage::running, 31));
     CHECK(heph::log_enabled(heph::log_level::info));
     CHECK_FALSE(heph::log_enabled(heph::log_level::debug));
     heph::log(heph::log_level::debug, "not written");
@@ -126,7 +130,8 @@ TEST_CASE("log: without a handler, lines go to the program's logger of that name
     spdlog::drop("heph");
     CHECK(text->str() ==
           "warning: a {} that is no format\ncritical: last\n"
-          "error: failed actor=counter id=1f\nerror: by name actor=counter\n");
+          "error: failed actor=counter id=1f\nerror: by name actor=counter\n"
+          "warning: actor counter failed: broken; stopping it id=1f\n");
     // The logger outlives the test in the library; so does what it writes to.
     static const auto outliving = text;
 }

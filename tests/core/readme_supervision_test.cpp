@@ -12,6 +12,7 @@
 #include <heph/core/block_on.hpp>
 #include <heph/core/join.hpp>
 #include <heph/core/link.hpp>
+#include <heph/core/linkable.hpp>
 #include <heph/core/monitor.hpp>
 #include <heph/core/supervision_tree.hpp>
 #include <heph/core/supervisor.hpp>
@@ -118,6 +119,44 @@ TEST_CASE("readme: linked actors end together", "[core][readme]") {
     run.run();
     CHECK(run.unfinished() == 0);
     CHECK_FALSE(writer_ref.is_connected());
+}
+
+TEST_CASE("readme: actors that run are linked by their references", "[core][readme]") {
+    printed.clear();
+    const heph::test::captured_log log;
+    using runtime = heph::testing::step_runtime;
+    heph::testing::step_executor run;
+    const auto reads =
+        [](heph::context<int, runtime> ctx) -> heph::task<std::expected<void, std::string>> {
+        auto message = co_await ctx.receive();
+        (void)message;
+        co_return std::unexpected(std::string("nothing to read"));
+    };
+    const auto writes = [](heph::context<int, runtime> ctx) -> heph::task<> {
+        while (auto message = co_await ctx.receive()) { print(std::to_string(*message)); }
+    };
+    const auto failing = +reads;
+    const auto running = +writes;
+    const auto check = [&](auto reads, auto writes) {
+        // [linkable]
+        auto reading = run.spawn(heph::linkable(heph::stop_supervisor()), heph::actor_fn(reads));
+        auto writing = run.spawn(heph::linkable(heph::stop_supervisor()), heph::actor_fn(writes));
+        auto linked = heph::link(reading, writing);  // as if now, if one of them has ended already
+        if (!linked) { print(std::string(to_string(linked.error()))); }
+        heph::unlink(reading, writing);  // says whether they were linked
+        // [/linkable]
+        CHECK(linked);
+        CHECK(heph::link(writing, reading));
+        CHECK(writing.try_send(1));
+        run.run();
+        CHECK(run.unfinished() == 2);
+        CHECK(reading.try_send(1));
+        run.run();
+        CHECK_FALSE(writing.is_connected());
+    };
+    check(failing, running);
+    CHECK(run.unfinished() == 0);
+    CHECK(printed == std::vector<std::string>{"1"});
 }
 
 TEST_CASE("readme: a tree restarts what depends on what failed", "[core][readme]") {

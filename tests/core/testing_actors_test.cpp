@@ -52,7 +52,7 @@ std::vector<int> what_arrives(unsigned percent, std::uint64_t seed) {
 }
 
 task<> small(heph::context<long> ctx) {
-    // With a body: g++ 12 miscompiles `while (co_await …) {}`.
+    // With a name: g++ 12 miscompiles `while (co_await …) {}` where nothing is declared.
     while (auto message = co_await ctx.receive()) { (void)message; }
 }
 

@@ -55,6 +55,45 @@ heph::task<> bad(reference ref, std::string name) {
     if (co_await decide() ? chosen > 2 : chosen < 2) {}         // found
 }
 
+// These declare no variable, so that no condition may await.
+heph::task<> bad_if() {
+    if (co_await decide()) { co_return; }  // found
+}
+heph::task<int> bad_if_not(reference) {
+    if (!co_await decide()) { co_return 1; }                 // found
+    if (true && (co_await text()).empty()) { co_return 2; }  // found
+    co_return 3;
+}
+heph::task<> bad_loops() {
+    while (co_await decide()) {}   // found
+    while (!co_await decide()) {}  // found
+    do {                           // found
+    } while (co_await number() > 3);
+    for (; co_await decide();) {}  // found
+    switch (co_await number()) {   // found
+        default: break;
+    }
+}
+heph::task<> bad_in_lambda(reference ref) {
+    const auto inner = [](reference) -> heph::task<> {
+        if (co_await decide()) { co_return; }  // found
+    };
+    co_await inner(std::move(ref));
+}
+
+heph::task<> good_if() {
+    if (const bool yes = co_await decide()) { (void)yes; }
+    while (!co_await decide()) {}
+}
+heph::task<> good_loop() {
+    for (int i = 0; i < 3; ++i) {
+        if (!co_await decide()) { break; }
+    }
+}
+heph::task<> good_body() {
+    if (true) { co_await decide(); }
+}
+
 heph::task<> good(reference ref, std::string name) {
     ping message{name};
     co_await ref.send(std::move(message));

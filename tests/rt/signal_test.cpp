@@ -34,9 +34,15 @@ heph::rt::setup signal_setup() {
 // Signals go to the process; every thread of the runtime has them blocked by then.
 void raise_for_process(int number) { (void)::kill(::getpid(), number); }
 
-task<> note_signals(shared_context<signal_name> ctx, std::vector<signal_name>* noted) {
+// One actor writes it, and the test reads it when that has ended.
+struct noted_signals {
+    static constexpr bool is_shareable = true;
+    std::vector<signal_name> all;
+};
+
+task<> note_signals(shared_context<signal_name> ctx, noted_signals* noted) {
     while (auto received = co_await ctx.receive()) {
-        noted->push_back(*received);
+        noted->all.push_back(*received);
         // One at a time: pending signals of one process have no order.
         if (*received == signal_name::hangup) { raise_for_process(SIGUSR1); }
         if (*received == signal_name::user1) { raise_for_process(SIGUSR2); }
@@ -57,7 +63,7 @@ task<> set_at_stop(std::atomic<bool>* stopped) {
 }  // namespace
 
 TEST_CASE("signal: an actor receives them, and SIGTERM stops the runtime", "[rt][signal]") {
-    std::vector<signal_name> noted;
+    noted_signals noted;
     std::atomic<bool> stopped{false};
     auto runtime = signal_setup().threads(2).build();
     REQUIRE(runtime);
@@ -70,8 +76,8 @@ TEST_CASE("signal: an actor receives them, and SIGTERM stops the runtime", "[rt]
     });
     CHECK(runtime->start());
     CHECK(stopped);
-    CHECK(noted == std::vector<signal_name>{signal_name::hangup, signal_name::user1,
-                                            signal_name::user2, signal_name::terminate});
+    CHECK(noted.all == std::vector<signal_name>{signal_name::hangup, signal_name::user1,
+                                                signal_name::user2, signal_name::terminate});
 }
 
 TEST_CASE("signal: a second one drops what does not stop", "[rt][signal]") {

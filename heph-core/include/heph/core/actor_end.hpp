@@ -80,6 +80,9 @@ inline constinit const end_word linked_word(end_reason::linked);
 /// Makes a word to leave, as good as memory allows.
 [[nodiscard]] const end_word& make_end_word(const actor_end& end) noexcept;
 
+/// Reads a word, as good as memory allows.
+[[nodiscard]] actor_end end_in(const end_word& word) noexcept;
+
 /// Reads a word; `unknown` when there is none.
 [[nodiscard]] actor_end read_end_word(const inbox::last_word* word);
 

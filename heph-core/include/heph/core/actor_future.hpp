@@ -21,6 +21,7 @@
 #include <heph/core/actor_ref.hpp>
 #include <heph/core/context.hpp>
 #include <heph/core/detail/actor_cell.hpp>
+#include <heph/core/detail/link_seat.hpp>
 #include <heph/core/failure.hpp>
 #include <heph/core/new_actor.hpp>
 #include <heph/core/sendable.hpp>
@@ -59,15 +60,19 @@ class [[nodiscard]] actor_future {
 
 public:
     using value_type = void;
+    static constexpr bool is_sendable = sendable<Supervisor> && sendable<NewActor> && sendable<RT>;
 
     actor_future(Supervisor supervisor, NewActor new_actor, RT runtime, std::string name,
                  inbox::manager<message_type> inbox, Actor actor)
         : cell_(std::move(supervisor), std::move(new_actor), std::move(runtime),
-                detail::short_name(std::move(name)), std::move(inbox)) {
+                detail::short_name(std::move(name)), std::move(inbox)),
+          links_(cell_.inbox().id()) {
         cell_.start(std::move(actor));
     }
     actor_future(actor_future&& other) noexcept
-        : cell_(std::move(other.cell_)), is_done_(std::exchange(other.is_done_, true)) {}
+        : cell_(std::move(other.cell_)),
+          links_(std::move(other.links_)),
+          is_done_(std::exchange(other.is_done_, true)) {}
     actor_future& operator=(actor_future&&) = delete;
     ~actor_future() {
         if (is_done_) { return; }
@@ -89,10 +94,20 @@ private:
     template <typename OnEnd>
     polled<void> poll_and_tell(const waker& waker, bool with_text, OnEnd&& on_end) noexcept {
         HEPH_ASSERT(!is_done_);
+        if constexpr (is_linkable) {
+            if (links_.seat().must_end(waker)) {
+                const actor_end& end = links_.seat().reason();
+                on_end(end);
+                end_as(end);
+                return ready;
+            }
+        }
         const auto polled_cell =
             cell_.poll(waker, [&](const failure& why, detail::cell_end how) noexcept {
                 if (how == detail::cell_end::escalated) { detail::log_lost_escalation(why); }
-                const actor_end end = detail::end_of(why, with_text || cell_.inbox().is_watched());
+                bool is_watched = with_text || cell_.inbox().is_watched();
+                if constexpr (is_linkable) { is_watched = is_watched || links_.seat().is_linked(); }
+                const actor_end end = detail::end_of(why, is_watched);
                 on_end(end);
                 leave(detail::make_end_word(end));
             });
@@ -111,10 +126,16 @@ private:
 
     void leave(const detail::end_word& word) noexcept {
         is_done_ = true;
+        if constexpr (is_linkable) { links_.seat().end(detail::end_in(word)); }
         std::move(cell_.inbox()).leave(word);
     }
 
+    static constexpr bool is_linkable = detail::is_linkable<Supervisor>;
+    using membership =
+        std::conditional_t<is_linkable, detail::link_membership, detail::no_membership>;
+
     [[no_unique_address]] detail::actor_cell<Supervisor, NewActor, RT, Actor> cell_;
+    [[no_unique_address]] membership links_;
     bool is_done_ = false;  // Or moved from: the inbox has gone.
 };
 

@@ -30,6 +30,7 @@
 #include <vector>
 
 #include <heph/core/actor_end.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/inbox/waker.hpp>
 
@@ -93,6 +94,7 @@ template <typename Actor>
 class [[nodiscard]] linked_future {
 public:
     using value_type = void;
+    static constexpr bool is_sendable = sendable<Actor>;
 
     linked_future(std::shared_ptr<detail::link_state> group, Actor actor) noexcept
         : group_(std::move(group)), actor_(std::in_place, std::move(actor)) {}

@@ -50,10 +50,19 @@ public:
     /// Gives whom the line is about; `empty()` when it is about no actor.
     [[nodiscard]] constexpr const log_actor& actor() const noexcept { return actor_; }
 
+    /// Says that the message names the actor itself, so that a line of text need not do so again.
+    [[nodiscard]] constexpr log_record naming_actor() const noexcept {
+        log_record named = *this;
+        named.names_actor_ = true;
+        return named;
+    }
+    [[nodiscard]] constexpr bool names_actor() const noexcept { return names_actor_; }
+
 private:
     std::string_view message_;
     log_actor actor_;
     log_level level_;
+    bool names_actor_ = false;
 };
 
 /// Writes one line to the log.
@@ -61,7 +70,8 @@ private:
 /// Goes to the spdlog logger named "heph": the program's own, if it registered one before the first
 /// line; otherwise one that writes to stderr, at the level that the environment variable `HEPH_LOG`
 /// names (trace, debug, info, warning, error, critical, off; info when unset, or anything else).
-/// There, what is known of the actor follows the message: `text actor=NAME id=1f`.
+/// There, what is known of the actor and not named in the message follows it: `text actor=NAME
+/// id=1f`.
 /// *Thread safety*: safe.
 void log(const log_record& record) noexcept;
 

@@ -112,6 +112,9 @@ private:
     template <typename Supervisor, typename NewActor, typename RT, typename... Args>
     auto make(Supervisor supervisor, NewActor new_actor, RT runtime, Args... args) && {
         static_assert(detail::check_actor<Supervisor, NewActor, RT, Args...>());
+        static_assert(!detail::is_linkable<Supervisor>,
+                      "the children of a tree end together by its strategy: heph::linkable is for "
+                      "actors that run by themselves");
         static_assert((std::copy_constructible<Args> && ...),
                       "each start of a child takes copies of its arguments");
         static_assert(!IsTimed || timed_runtime<RT>,
@@ -230,6 +233,7 @@ class [[nodiscard]] supervision_tree {
 public:
     /// Nothing, or why it gave up.
     using value_type = std::expected<void, tree_failure>;
+    static constexpr bool is_sendable = sendable<RT>;
 
     explicit supervision_tree(tree_options options = {}, RT runtime = {})
         : core_(std::make_unique<detail::tree_core>(

@@ -230,6 +230,26 @@ private:
     std::optional<actor_ref<M>> ref_;
 };
 
+namespace detail {
+
+/// Makes a sync actor, to be run on a thread, and a reference to it.
+template <typename M, typename Supervisor, typename F, typename... Args>
+[[nodiscard]] auto make_sync_actor(const sync_options& options, Supervisor supervisor, F function,
+                                   Args... args) {
+    static_assert(!is_linkable<Supervisor>,
+                  "nobody can end a sync actor from outside: heph::linkable is for asynchronous "
+                  "ones; heph::monitor tells it of the end of others");
+    using message_type = typename sync_message<M, F>::type;
+    actor_options actor;
+    actor.inbox_size = options.inbox_size;
+    actor.name = options.name;
+    return make_shared_actor(std::move(supervisor),
+                             sync_maker<message_type, F>(std::move(function)), thread_runtime(),
+                             std::move(actor), std::move(args)...);
+}
+
+}  // namespace detail
+
 /// Starts an actor on a thread of its own: `function(sync_context<M>, args...)`, which returns
 /// nothing, or `std::expected<void, E>`, or throws. Unlike an asynchronous actor it may be a lambda
 /// with captures; a restart calls a copy.
@@ -242,13 +262,8 @@ template <typename M = void, typename Supervisor, typename F, typename... Args>
                               Args... args) {
     using message_type = typename detail::sync_message<M, F>::type;
     using result_type = std::expected<sync_actor<message_type>, std::error_code>;
-    using maker_type = detail::sync_maker<message_type, F>;
-
-    actor_options actor;
-    actor.inbox_size = options.inbox_size;
-    actor.name = options.name;
-    auto [running, ref] = make_shared_actor(std::move(supervisor), maker_type(std::move(function)),
-                                            thread_runtime(), std::move(actor), std::move(args)...);
+    auto [running, ref] = detail::make_sync_actor<M>(options, std::move(supervisor),
+                                                     std::move(function), std::move(args)...);
     using main_type = detail::actor_main<std::remove_cvref_t<decltype(running)>>;
     auto started = detail::os_thread::start(std::move(options.name), options.stack_size,
                                             std::make_unique<main_type>(std::move(running)));

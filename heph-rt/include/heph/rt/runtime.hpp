@@ -59,6 +59,14 @@ public:
         return shared().spawn(std::move(args)...);
     }
 
+    /// Starts a sync actor, on a thread of its own. It runs at once, also before the runtime is
+    /// started; of one that never is, it is left to its references. See
+    /// `shared_runtime::spawn_sync`.
+    template <typename M = void, typename... Args>
+    auto spawn_sync(sync_options options, Args... args) {
+        return shared().spawn_sync<M>(std::move(options), std::move(args)...);
+    }
+
     /// Sends the process signals to `receiver` as well: SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1
     /// and SIGUSR2. An actor that holds messages up loses signals beyond its inbox's size.
     void receive_signals(actor_ref<signal> receiver);
@@ -72,7 +80,8 @@ public:
     /// Runs until every actor is finished, or an orderly stop has ended, then frees everything.
     ///
     /// A first SIGINT, SIGTERM or SIGQUIT, or `request_stop()`, completes every `stopping()`
-    /// future. What has not finished after the grace time, or at a second signal, is dropped.
+    /// future. What has not finished after the grace time, or at a second signal, is dropped; sync
+    /// actors have as long once more, see `shared_runtime::spawn_sync`.
     /// *Errors*: a worker could not be set up, or a set-up function threw.
     /// *Requires*: called once.
     [[nodiscard]] std::expected<void, error> start();

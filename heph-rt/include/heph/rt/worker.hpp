@@ -4,14 +4,20 @@
 
 #include <concepts>
 #include <cstddef>
+#include <expected>
 #include <memory>
+#include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include <heph/core/actor_future.hpp>
 #include <heph/core/context.hpp>
+#include <heph/core/sendable.hpp>
+#include <heph/core/sync_actor.hpp>
 #include <heph/core/timing.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/rt/detail/process.hpp>
+#include <heph/rt/detail/sync_process.hpp>
 #include <heph/rt/metrics.hpp>
 #include <heph/rt/scheduler.hpp>
 #include <heph/rt/timer.hpp>
@@ -24,6 +30,7 @@ void add_local(worker_core& worker, process_header& process) noexcept;
 /// Queues a new process of any worker. *Thread safety*: safe.
 void add_shared(const std::shared_ptr<runtime_core>& runtime, process_header& process) noexcept;
 void request_stop(runtime_core& runtime) noexcept;
+[[nodiscard]] bool stop_requested(const runtime_core& runtime) noexcept;
 [[nodiscard]] std::size_t worker_index(const worker_core& worker) noexcept;
 [[nodiscard]] std::size_t worker_count(const runtime_core& runtime) noexcept;
 [[nodiscard]] runtime_metrics metrics_of(const runtime_core& runtime);
@@ -58,11 +65,12 @@ public:
         : core_(std::move(core)) {}
 
     /// Starts a thread-safe actor: one that any worker may run, though never two at once.
-    /// *Requires*: everything in it may be used from another thread than the one that made it.
+    /// Its message type, arguments and supervisor have to be `heph::sendable`: what is not does not
+    /// compile. *Requires*: what the actor makes itself may be used by one thread after another.
     template <typename Supervisor, typename NewActor, typename... Args>
     auto spawn(spawn_options options, Supervisor supervisor, NewActor new_actor, Args... args) {
-        auto [running, ref] = make_actor(std::move(supervisor), std::move(new_actor), *this,
-                                         std::move(options.actor()), std::move(args)...);
+        auto [running, ref] = make_shared_actor(std::move(supervisor), std::move(new_actor), *this,
+                                                std::move(options.actor()), std::move(args)...);
         spawn_future(std::move(running), options.priority());
         return std::move(ref);
     }
@@ -73,10 +81,41 @@ public:
                      std::move(args)...);
     }
 
-    /// Runs a thread-safe future to its end; its value is dropped.
+    /// Runs a thread-safe future to its end; its value is dropped. A future that says that it is
+    /// not `heph::sendable`, as an actor of a worker does, is refused. *Requires*: what a task
+    /// refers to may be used by one thread after another; that cannot be seen.
     template <future F>
     void spawn_future(F running, rt::priority priority = rt::priority::normal) {
+        static_assert(sendable<F>,
+                      "a thread-safe future has to be heph::sendable: spawn what belongs to one "
+                      "worker by that worker");
         detail::add_shared(core_, *new detail::process<F>(std::move(running), priority));
+    }
+
+    /// Starts a sync actor: one that may block, on a thread of its own; see `heph::spawn_sync`. The
+    /// runtime runs on as long as it does. Gives `std::expected` of a reference to it.
+    ///
+    ///     heph::sync_options options;
+    ///     options.name = "rows";
+    ///     auto writer = runtime.spawn_sync(options, heph::stop_supervisor(), write_rows, "db");
+    ///
+    /// Nothing can interrupt it: it ends by itself, usually when its references are gone and
+    /// `receive` gives nothing. An orderly stop waits for that for its grace time; then the other
+    /// actors are dropped, and with them the references that they hold, and it has as long once
+    /// more. One that is not done by then is left alone, with a warning in the log.
+    ///
+    /// *Errors*: the system's when there is no thread to be had (`EAGAIN`), or the size of its
+    /// stack is impossible (`EINVAL`); `operation_canceled` when the runtime is finished.
+    template <typename M = void, typename Supervisor, typename F, typename... Args>
+    auto spawn_sync(sync_options options, Supervisor supervisor, F function, Args... args) {
+        auto [running, ref] = heph::detail::make_sync_actor<M>(
+            options, std::move(supervisor), std::move(function), std::move(args)...);
+        using main_type = detail::sync_process<std::remove_cvref_t<decltype(running)>>;
+        using result_type = std::expected<std::remove_cvref_t<decltype(ref)>, std::error_code>;
+        auto started = detail::start_sync(core_, std::move(options.name), options.stack_size,
+                                          std::make_unique<main_type>(std::move(running)));
+        if (!started) { return result_type(std::unexpect, started.error()); }
+        return result_type(std::move(ref));
     }
 
     /// Gives the time on the clock of all timers.
@@ -87,6 +126,9 @@ public:
 
     /// Asks for an orderly stop, as SIGTERM does.
     void request_stop() const noexcept { detail::request_stop(*core_); }
+
+    /// Tells whether an orderly stop was asked for. For sync actors; others await `stopping()`.
+    [[nodiscard]] bool stop_requested() const noexcept { return detail::stop_requested(*core_); }
 
     /// Tells how many workers there are.
     [[nodiscard]] std::size_t worker_count() const noexcept { return detail::worker_count(*core_); }
@@ -104,6 +146,8 @@ private:
 /// *Thread safety*: unsafe: used only on the worker's own thread. *Lifetime*: the worker's.
 class worker {
 public:
+    static constexpr bool is_sendable = false;
+
     explicit worker(detail::worker_core& core) noexcept : core_(&core) {}
 
     /// Starts a local actor: one that only this worker runs.
@@ -126,6 +170,13 @@ public:
     template <future F>
     void spawn_future(F running, rt::priority priority = rt::priority::normal) {
         detail::add_local(*core_, *new detail::process<F>(std::move(running), priority));
+    }
+
+    /// Starts a sync actor on a thread of its own; see `shared_runtime::spawn_sync`.
+    template <typename M = void, typename Supervisor, typename F, typename... Args>
+    auto spawn_sync(sync_options options, Supervisor supervisor, F function, Args... args) {
+        return shared().spawn_sync<M>(std::move(options), std::move(supervisor),
+                                      std::move(function), std::move(args)...);
     }
 
     /// Gives thread-safe access to the whole runtime.

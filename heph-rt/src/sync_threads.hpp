@@ -1,0 +1,73 @@
+#pragma once
+
+#include <sched.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <expected>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <heph/core/detail/os_thread.hpp>
+#include <heph/rt/detail/sync_process.hpp>
+
+namespace heph::rt::detail {
+
+/// A sync actor's thread, in the list of those that run.
+struct sync_entry {
+    std::string name;
+    std::optional<heph::detail::os_thread> thread;
+};
+
+/// The threads of a runtime's sync actors.
+///
+/// A thread that ends joins the one that ended before it, so that none but the last one is left
+/// over: that one is joined at the runtime's end.
+///
+/// *Thread safety*: safe.
+class sync_threads {
+public:
+    sync_threads() = default;
+    sync_threads(const sync_threads&) = delete;
+    sync_threads& operator=(const sync_threads&) = delete;
+    ~sync_threads();
+
+    /// Says how threads are set up. *Requires*: none was started yet.
+    void configure(const std::string& runtime_name, bool handles_signals, bool pins_workers);
+
+    /// Starts a thread. *Errors*: the system's.
+    [[nodiscard]] std::expected<void, std::error_code> start(std::string name,
+                                                             std::size_t stack_size,
+                                                             std::unique_ptr<sync_main> main);
+
+    /// Sets the calling thread, which was just started, up.
+    void enter() const noexcept;
+    /// Takes the calling thread, which is about to end, out.
+    void leave(std::list<sync_entry>::iterator place) noexcept;
+
+    /// Waits until none runs, or that time has come: then those that still do are left alone. Gives
+    /// their names. *Requires*: none is started any more; called by the thread that ends the
+    /// runtime.
+    [[nodiscard]] std::vector<std::string> wait_until(std::chrono::steady_clock::time_point until);
+
+private:
+    void join_last() noexcept;
+
+    std::string default_name_;
+    bool handles_signals_ = false;
+    std::optional<cpu_set_t> cpus_;  // Of a program whose workers are pinned.
+
+    std::mutex mutex_;  // Guards what follows.
+    std::condition_variable one_ended_;
+    std::list<sync_entry> running_;
+    std::optional<heph::detail::os_thread> last_;  // The last one that ended.
+    bool left_alone_ = false;
+};
+
+}  // namespace heph::rt::detail

@@ -1,0 +1,17 @@
+// An actor of one worker that is spawned for all of them.
+
+#include <utility>
+
+#include <heph/core/supervisor.hpp>
+#include <heph/core/task.hpp>
+#include <heph/rt/runtime.hpp>
+
+heph::task<> waits(heph::rt::local_context<int> ctx) { (void)co_await ctx.receive(); }
+
+void set_up(heph::rt::worker& here) {
+    auto [running, ref] =
+        heph::make_actor(heph::no_supervisor(), heph::actor_fn(waits), here, heph::actor_options());
+    here.shared().spawn_future(std::move(running));
+}
+
+int main() {}
