@@ -135,26 +135,21 @@ TEST_CASE("readme: actors that run are linked by their references", "[core][read
     const auto writes = [](heph::context<int, runtime> ctx) -> heph::task<> {
         while (auto message = co_await ctx.receive()) { print(std::to_string(*message)); }
     };
-    const auto failing = +reads;
-    const auto running = +writes;
-    const auto check = [&](auto reads, auto writes) {
-        // [linkable]
-        auto reading = run.spawn(heph::linkable(heph::stop_supervisor()), heph::actor_fn(reads));
-        auto writing = run.spawn(heph::linkable(heph::stop_supervisor()), heph::actor_fn(writes));
-        auto linked = heph::link(reading, writing);  // as if now, if one of them has ended already
-        if (!linked) { print(std::string(to_string(linked.error()))); }
-        heph::unlink(reading, writing);  // says whether they were linked
-        // [/linkable]
-        CHECK(linked);
-        CHECK(heph::link(writing, reading));
-        CHECK(writing.try_send(1));
-        run.run();
-        CHECK(run.unfinished() == 2);
-        CHECK(reading.try_send(1));
-        run.run();
-        CHECK_FALSE(writing.is_connected());
-    };
-    check(failing, running);
+    // [linkable]
+    auto reading = run.spawn(heph::linkable(heph::stop_supervisor()), heph::actor_fn(reads));
+    auto writing = run.spawn(heph::linkable(heph::stop_supervisor()), heph::actor_fn(writes));
+    auto linked = heph::link(reading, writing);  // as if now, if one of them has ended already
+    if (!linked) { print(std::string(to_string(linked.error()))); }
+    heph::unlink(reading, writing);  // says whether they were linked
+    // [/linkable]
+    CHECK(linked);
+    CHECK(heph::link(writing, reading));
+    CHECK(writing.try_send(1));
+    run.run();
+    CHECK(run.unfinished() == 2);
+    CHECK(reading.try_send(1));
+    run.run();
+    CHECK_FALSE(writing.is_connected());
     CHECK(run.unfinished() == 0);
     CHECK(printed == std::vector<std::string>{"1"});
 }

@@ -206,30 +206,36 @@ task<> sends(local_context<>, number_ref to, std::uint64_t count) {
     }
 }
 
-task<> counts(rt::shared_context<std::uint64_t> ctx, std::uint64_t* sum, stopwatch* watch) {
-    watch->start();
-    while (auto message = co_await ctx.receive()) { *sum += *message; }
-    watch->stop();
+// One actor writes it, and the runtime's end comes before it is read.
+struct counted {
+    static constexpr bool is_shareable = true;
+    std::uint64_t sum = 0;
+    stopwatch watch;
+};
+
+task<> counts(rt::shared_context<std::uint64_t> ctx, counted* into) {
+    into->watch.start();
+    while (auto message = co_await ctx.receive()) { into->sum += *message; }
+    into->watch.stop();
 }
 
 // Senders on every worker, which wait for room in one actor's inbox most of the time.
 template <std::size_t Workers>
 double full_inbox() {
     constexpr std::uint64_t each = 100'000;
-    std::uint64_t sum = 0;
-    stopwatch watch;
+    counted result;
     rt::setup settings;
     settings.name("bench").threads(Workers).ignore_signals();
     auto runtime = settings.build();
     if (!runtime) { std::exit(rt::report(runtime.error())); }
-    auto ref = runtime->spawn(no_supervisor(), actor_fn(counts), &sum, &watch);
+    auto ref = runtime->spawn(no_supervisor(), actor_fn(counts), &result);
     runtime->run_on_workers(
         [ref](rt::worker& worker) { worker.spawn(no_supervisor(), actor_fn(sends), ref, each); });
     { const number_ref gone = std::move(ref); }
     const auto ended = runtime->start();
     if (!ended) { std::exit(rt::report(ended)); }
-    require(sum == each * Workers, "full inbox");
-    return watch.each(each * Workers);
+    require(result.sum == each * Workers, "full inbox");
+    return result.watch.each(each * Workers);
 }
 
 }  // namespace

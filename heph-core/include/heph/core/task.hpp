@@ -22,7 +22,7 @@
 //        continuations are put into the root's `link`, never resumed from where they become ready,
 //        so the stack stays flat. Symmetric transfer would do the same, but g++ makes it a tail
 //        call only when optimising, and not under its sanitizers.
-//     3. The root's `driver` is the waker only during the root's `poll`.
+//     3. The root's `driver` leads to the waker only while a coroutine of the chain runs.
 //     4. Nothing in a chain caches the thread: the next poll may come from another one.
 
 #include <coroutine>
@@ -47,6 +47,9 @@ namespace heph {
 /// (`co_await child()` or `co_await std::move(child)`); one that was already polled, for example in
 /// a combinator, is awaited by reference (`co_await child`). Any other future is awaited where it
 /// is: a temporary lives until the end of the expression.
+///
+/// A poll ends after 128 awaits that found their futures ready, and the task wakes itself: one that
+/// never has to wait shares its executor all the same.
 ///
 /// *Errors*: an exception that leaves the coroutine leaves the `poll` that ran it, or the
 /// `co_await` of the task that awaits it.
@@ -132,7 +135,6 @@ private:
         using base = detail::task_promise_base;
         HEPH_ASSERT(handle_ && !handle_.done());
         base& promise = handle_.promise();
-        promise.driver = reinterpret_cast<std::uintptr_t>(&waker);
         std::coroutine_handle<> next;
         if (promise.link != 0) [[likely]] {
             detail::leaf_base& leaf = base::leaf_in(promise.link);
@@ -143,6 +145,8 @@ private:
             promise.root = &promise;
             next = handle_;
         }
+        detail::root_poll now{&waker};
+        promise.driver = reinterpret_cast<std::uintptr_t>(&now);
         for (;;) {
             promise.link = 0;
             next.resume();

@@ -45,6 +45,17 @@ struct leaf_base {
     explicit leaf_base(task_promise_base& root_of_chain) noexcept : root(&root_of_chain) {}
 };
 
+/// How many awaits of a chain may find their futures ready in one poll. The next one suspends
+/// though it need not, and the chain wakes itself: so who always finds a message, an answer or a
+/// chunk does not keep its executor from all others.
+inline constexpr std::uint32_t ready_awaits_max = 128;
+
+/// What a root knows during its poll. It is on the stack of the poll.
+struct root_poll {
+    const waker* who;
+    std::uint32_t ready_left = ready_awaits_max;
+};
+
 /// What every promise has, whatever its task gives. The same in all builds, see `await_site`.
 struct task_promise_base {
     task_promise_base* root = nullptr;  // Null while lazy, self in a root.
@@ -54,15 +65,15 @@ struct task_promise_base {
     // set, the leaf that it waits for.
     std::uintptr_t link = 0;
 
-    // In a root, the address of the waker during its poll. With the lowest bit set, the
-    // `await_site` of the await that is suspended: in a child of its own, in a root of the chain's
-    // leaf.
+    // In a root, the address of the `root_poll` while its coroutines run. With the lowest bit set,
+    // the `await_site` of the await that is suspended: in a child of its own, in a root of the
+    // chain's leaf.
     std::uintptr_t driver = 0;
 
     std::exception_ptr exception;
 
-    [[nodiscard]] const heph::waker& current_waker() const noexcept {
-        return *reinterpret_cast<const heph::waker*>(driver);
+    [[nodiscard]] root_poll& current_poll() const noexcept {
+        return *reinterpret_cast<root_poll*>(driver);
     }
     void resume_next(std::coroutine_handle<> next) noexcept {
         link = reinterpret_cast<std::uintptr_t>(next.address());
@@ -164,11 +175,16 @@ public:
     leaf_awaiter& operator=(const leaf_awaiter&) = delete;
 
     [[nodiscard]] bool await_ready() noexcept(polls_noexcept) {
-        return poll_once(root->current_waker());
+        root_poll& now = root->current_poll();
+        return poll_once(*now.who) && --now.ready_left != 0;
     }
     void await_suspend(std::coroutine_handle<> handle) noexcept {
         task_promise_base& chain = *root;
         poll = &poll_leaf;
+        if (result_.is_ready()) [[unlikely]] {  // One too many in this poll.
+            poll = &poll_no_more;
+            chain.current_poll().who->wake();
+        }
         waiting = handle;
         chain.wait_for(*this);
         if constexpr (Named) { chain.waits_at(site_); }
@@ -219,14 +235,11 @@ private:
                 task_promise_base::in_frame(awaiter.waiting).exception = std::current_exception();
             }
         }
-        if constexpr (Named) {
-            // The root has put the waker there.
-            if (!is_ready) {
-                task_promise_base::in_frame(awaiter.waiting).root->waits_at(awaiter.site_);
-            }
-        }
         return is_ready;
     }
+
+    // Called by the root when the result is there already.
+    static bool poll_no_more(leaf_base&, const waker&) noexcept { return true; }
 
     F* future_;
     [[no_unique_address]] await_site_if<Named> site_;
