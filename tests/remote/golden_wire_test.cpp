@@ -9,6 +9,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <heph/remote/codec/codec.hpp>
+
 #include "remote/golden.hpp"
 #include "remote/wire.hpp"
 
@@ -23,15 +25,18 @@ std::string text_of(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// Node "a" dials node "b".
+// Node "a" dials node "b", one of which speaks no more than a version. Each end hears the committed
+// hello or welcome of the other one.
 struct meeting_nodes {
-    meeting_nodes() : a("a", 0x11), b("b", 0x22) {
+    explicit meeting_nodes(const golden_lines& lines) : a("a", 0x11), b("b", 0x22) {
         b.accept();
         a.dial("b");
         hello = std::exchange(a.out, {});
-        b.feed(hello);
+        b.feed(lines.bytes("hello"));
         welcome = std::exchange(b.out, {});
-        a.feed(welcome);
+        a.feed(lines.bytes("welcome"));
+        REQUIRE(a.peers.current() == link::state::up);
+        REQUIRE(b.peers.current() == link::state::up);
         a.out.clear();
         b.out.clear();
     }
@@ -152,11 +157,11 @@ std::vector<one_frame> answers() {
 void check_both_ways(const golden_lines& lines, const one_frame& frame) {
     INFO(frame.name);
     {
-        meeting_nodes nodes;
+        meeting_nodes nodes(lines);
         frame.say(nodes);
         CHECK(nodes.said() == lines.text(frame.name));
     }
-    meeting_nodes nodes;
+    meeting_nodes nodes(lines);
     frame.say(nodes);  // For what is open then; what is said is dropped.
     int told = 0;
     nodes.b.on_event = [&](const event& what) {
@@ -173,7 +178,7 @@ void check_both_ways(const golden_lines& lines, const one_frame& frame) {
 TEST_CASE("golden: a hello, a welcome and a reject have the bytes that are committed, both ways",
           "[remote][golden]") {
     const golden_lines lines(version_max);
-    meeting_nodes nodes;
+    meeting_nodes nodes(lines);
     CHECK(hex_of(nodes.hello) == lines.text("hello"));
     CHECK(hex_of(nodes.welcome) == lines.text("welcome"));
     wire_end b("b", 0x22);
@@ -200,26 +205,26 @@ TEST_CASE("golden: a hello, a welcome and a reject have the bytes that are commi
 
 TEST_CASE("golden: messages, calls and searches have the bytes that are committed, both ways",
           "[remote][golden]") {
-    const golden_lines lines(version_max);
+    const golden_lines lines(GENERATE(1U, 2U));
     for (const one_frame& each : messages()) { check_both_ways(lines, each); }
 }
 
 TEST_CASE("golden: answers, failures and goodbyes have the bytes that are committed, both ways",
           "[remote][golden]") {
-    const golden_lines lines(version_max);
+    const golden_lines lines(GENERATE(1U, 2U));
     for (const one_frame& each : answers()) { check_both_ways(lines, each); }
 }
 
 TEST_CASE("golden: cancels, credit, acknowledgements and pings have the bytes that are committed",
           "[remote][golden]") {
-    const golden_lines lines(version_max);
-    meeting_nodes nodes;
+    const golden_lines lines(GENERATE(1U, 2U));
+    meeting_nodes nodes(lines);
     const auto call = nodes.a.peers.call(actor, 0, bytes_of_text("abc"));
     REQUIRE(call);
     (void)nodes.said();
     nodes.a.peers.cancel(*call);
     CHECK(nodes.said() == lines.text("data.cancel"));
-    meeting_nodes other;
+    meeting_nodes other(lines);
     REQUIRE(other.b.peers.send(actor, 0, 0, bytes_of_text("12345")));
     other.b.flush();
     other.a.feed(std::exchange(other.b.out, {}));
@@ -234,7 +239,7 @@ TEST_CASE("golden: cancels, credit, acknowledgements and pings have the bytes th
 
     // The other way: the cancel ends the call, the credit and the acknowledgement lift what they
     // are for.
-    meeting_nodes reading;
+    meeting_nodes reading(lines);
     reading.b.feed(lines.bytes("data.call"));
     reading.b.events.clear();
     auto cancel = lines.bytes("data.cancel");
@@ -244,7 +249,7 @@ TEST_CASE("golden: cancels, credit, acknowledgements and pings have the bytes th
     CHECK(hex_of(std::exchange(reading.b.out, {})).ends_with(lines.text("ack")));
     reading.b.feed(lines.bytes("pong"));
     CHECK_FALSE(reading.b.failed);
-    meeting_nodes credited;
+    meeting_nodes credited(lines);
     REQUIRE(credited.b.peers.send(actor, 0, 0, bytes_of_text("12345")));
     credited.b.flush();
     credited.b.feed(lines.bytes("data.credit"));
@@ -253,4 +258,116 @@ TEST_CASE("golden: cancels, credit, acknowledgements and pings have the bytes th
     credited.b.feed(lines.bytes("data.credit"));
     CHECK_FALSE(credited.b.failed);  // It is a duplicate, by its number.
     CHECK(credited.b.peers.current() == link::state::up);
+}
+
+TEST_CASE("golden: with a peer that speaks version 1, version 1 is spoken", "[remote][golden]") {
+    const golden_lines lines(1);
+    meeting_nodes nodes(lines);
+    CHECK(nodes.a.peers.version() == 1);
+    CHECK(nodes.b.peers.version() == 1);
+    CHECK(nodes.a.peers.peer_limits().message_bytes_max == 1024 * 1024);
+    // What version 2 would cut goes in one frame.
+    const std::vector<std::byte> large(200'000);
+    REQUIRE(nodes.a.peers.send(actor, 0, 0, large));
+    nodes.a.flush();
+    CHECK(nodes.a.out.size() == 4 + 28 + large.size());
+    nodes.b.feed(std::exchange(nodes.a.out, {}));
+    CHECK(take_event<message_arrived>(nodes.b).payload.size() == large.size());
+    // A program of version 1 skips the members that version 2 added to the end.
+    const auto said = heph::remote::decode<hello>(std::span(nodes.hello).subspan(4 + 1 + 8));
+    REQUIRE(said);
+    CHECK(said->version_min == 1);
+}
+
+TEST_CASE("golden: a peer whose versions are all newer is refused, and told which there are",
+          "[remote][golden]") {
+    hello said;
+    said.version_min = 3;
+    said.version_max = 7;
+    said.name = "a";
+    said.expected = "b";
+    said.incarnation = {1, 1};
+    said.fresh = {2, 2};
+    std::vector<std::byte> bytes;
+    frame_writer frame(bytes, frame_type::hello);
+    frame.bytes(bytes_of_text("hephlink"));
+    heph::remote::encode_to(frame.out(), said);
+    frame.end();
+    wire_end b("b", 0x22);
+    b.accept();
+    b.feed(bytes);
+    CHECK(b.failed == error::version_mismatch);
+    CHECK(hex_of(b.out) == "00 00 00 05 03 93 04 01 02");
+}
+
+namespace {
+
+std::vector<one_frame> large_messages() {
+    const auto pushed = [](data_kind kind) {
+        return [kind](meeting_nodes& nodes) {
+            const std::vector<std::byte> large(part_bytes + 1, std::byte{0x2a});
+            if (kind == data_kind::message) { REQUIRE(nodes.a.peers.send(actor, 77, 3, large)); }
+            if (kind == data_kind::call) { REQUIRE(nodes.a.peers.call(actor, 3, large)); }
+            if (kind == data_kind::reply) {
+                CHECK(nodes.a.peers.reply(asked_by_b(nodes, true), large));
+            }
+        };
+    };
+    return {{"data.parts_begin message", pushed(data_kind::message), {}},
+            {"data.parts_begin call", pushed(data_kind::call), {}},
+            {"data.parts_begin reply", pushed(data_kind::reply), {}}};
+}
+
+}  // namespace
+
+TEST_CASE("golden: what is cut, and watches, have the bytes that are committed, both ways",
+          "[remote][golden]") {
+    const golden_lines lines(2);
+    for (const one_frame& each : large_messages()) {
+        INFO(each.name);
+        meeting_nodes nodes(lines);
+        each.say(nodes);
+        nodes.a.flush();
+        std::vector<std::byte> said = std::exchange(nodes.a.out, {});
+        // The begin, a part of 32 KiB with number 2, one of a byte with number 3.
+        const std::size_t begin_bytes = 4 + 10 + 8 + 4 + 1 + 8 + 8 + 2;
+        const std::size_t part_head_bytes = 4 + 10 + 8;
+        REQUIRE(said.size() == begin_bytes + 2 * part_head_bytes + part_bytes + 1);
+        CHECK(hex_of(std::span(said).first(begin_bytes)) == lines.text(each.name));
+        CHECK(hex_of(std::span(said).subspan(begin_bytes, part_head_bytes + 2)) ==
+              lines.text("data.part first 24 bytes"));
+        CHECK(hex_of(std::span(said).last(part_head_bytes + 1)) == lines.text("data.part last"));
+        nodes.b.feed(said);
+        REQUIRE(nodes.b.events.size() == 1);
+    }
+    meeting_nodes nodes(lines);
+    REQUIRE(nodes.a.peers.watch(actor));
+    CHECK(nodes.said() == lines.text("data.watch"));
+    nodes.b.feed(lines.bytes("data.watch"));
+    CHECK(take_event<watch_arrived>(nodes.b).actor == actor);
+    nodes.b.out.clear();
+    nodes.a.peers.unwatch(1);
+    CHECK(nodes.said() == lines.text("data.unwatch"));
+    nodes.b.peers.tell_ended(1, failure::actor_gone);
+    nodes.b.flush();
+    CHECK(hex_of(std::exchange(nodes.b.out, {})) == lines.text("data.ended"));
+    nodes.b.feed(lines.bytes("data.unwatch"));
+    CHECK_FALSE(nodes.b.failed);
+}
+
+TEST_CASE("golden: parts that end early have the bytes that are committed, both ways",
+          "[remote][golden]") {
+    const golden_lines lines(2);
+    meeting_nodes nodes(lines);
+    large_messages()[1].say(nodes);
+    nodes.a.flush(part_bytes);  // It begins.
+    nodes.a.out.clear();
+    nodes.a.peers.cancel(1);
+    CHECK(nodes.said() == lines.text("data.parts_end"));
+    meeting_nodes reading(lines);
+    reading.b.feed(lines.bytes("data.parts_begin call"));
+    reading.b.feed(std::vector<std::byte>(lines.bytes("data.parts_end number 2")));
+    CHECK_FALSE(reading.b.failed);
+    CHECK(reading.b.events.empty());
+    CHECK(reading.b.peers.assembling_bytes() == 0);
 }

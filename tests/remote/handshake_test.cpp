@@ -108,25 +108,6 @@ TEST_CASE("handshake: a session that both have goes on where each one is", "[rem
     CHECK(b.result().peer_received == 17);
 }
 
-TEST_CASE("handshake: the bytes are those of the wire format", "[remote][handshake]") {
-    auto a = dialing();
-    auto b = handshake::accept_from(node("b"));
-    const auto said = output_of(a);
-    CHECK(hex_of(said) ==
-          "00 00 00 29 01 68 65 70 68 6c 69 6e 6b "
-          "9a 01 01 a1 61 a1 62 92 01 02 92 00 00 92 09 09 00 00 "
-          "93 ce 00 10 00 00 cd 01 00 ce 00 40 00 00");
-    feed(b, said);
-    b.accept({9, 9}, 0);
-    CHECK(hex_of(output_of(b)) ==
-          "00 00 00 1a 02 96 01 a1 62 92 01 02 92 09 09 00 "
-          "93 ce 00 10 00 00 cd 01 00 ce 00 40 00 00");
-    auto refusing = handshake::accept_from(node("b"));
-    feed(refusing, said);
-    refusing.turn_away(error::duplicate_name);
-    CHECK(hex_of(output_of(refusing)) == "00 00 00 05 03 93 07 01 01");
-}
-
 TEST_CASE("handshake: each kind of unfit hello is refused with its reason", "[remote][handshake]") {
     hello said = good_hello();
     said.version_min = version_max + 1;

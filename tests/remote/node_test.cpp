@@ -175,7 +175,11 @@ TEST_CASE("node: an actor that takes fewer types refuses the others only", "[rem
 
 TEST_CASE("node: a large message arrives, one that is too large is refused", "[remote][node]") {
     run_nodes([](rt::worker worker) -> heph::task<> {
-        pair_of_nodes nodes(worker);
+        remote::options of_a = listening("a");
+        remote::link_settings links = quick_links();
+        links.own.message_bytes_max = 1'500'000;
+        of_a.links(links);
+        pair_of_nodes nodes(worker, 8, of_a);
         auto found = co_await nodes.b.find<counter_message>("a", "counter", plenty);
         REQUIRE(found);
         std::string bytes(1'000'000, 'x');

@@ -26,6 +26,7 @@
 #include <heph/core/rpc.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/core/task.hpp>
+#include <heph/inbox/oneshot.hpp>
 #include <heph/remote/node.hpp>
 #include <heph/rt/net/tcp.hpp>
 #include <heph/rt/runtime.hpp>
@@ -127,6 +128,8 @@ inline link_settings quick_links() {
     quick.pause_min = 10ms;
     quick.pause_max = 100ms;
     quick.goodbye_time = 500ms;
+    quick.drain_time = 50ms;
+    quick.refusals_max = 0;
     return quick;
 }
 
@@ -240,10 +243,12 @@ class proxy {
 public:
     /// Forwards to a port on loopback.
     proxy(rt::worker worker, std::string_view to) : shared_(std::make_shared<shared>()) {
+        auto [closer, closing] = inbox::oneshot<bool>();
+        shared_->closer = std::move(closer);
         lead_to(to);
         auto listener = rt::net::tcp_listener::bind(rt::net::endpoint::loopback(0));
         shared_->address = listener->local_endpoint()->to_string();
-        worker.spawn_future(accept_all(worker, std::move(*listener), shared_));
+        worker.spawn_future(accept_all(worker, std::move(*listener), std::move(closing), shared_));
     }
 
     [[nodiscard]] const std::string& address() const { return shared_->address; }
@@ -254,6 +259,8 @@ public:
             each->shutdown(rt::net::shutdown_how::both);
         }
     }
+    /// Listens no more.
+    void close() { (void)std::move(*shared_->closer).try_send(true); }
     /// Ends each new connection at once.
     void refuse(bool yes) { shared_->refuses = yes; }
     /// Swallows all that comes.
@@ -268,11 +275,12 @@ private:
         std::vector<stream_pointer> streams;
         bool refuses = false;
         bool swallows = false;
+        std::optional<inbox::oneshot_sender<bool>> closer;
         int connections = 0;
     };
 
     static task<> accept_all(rt::worker worker, rt::net::tcp_listener listener,
-                             std::shared_ptr<shared> with);
+                             inbox::oneshot_receiver<bool> closing, std::shared_ptr<shared> with);
     static task<> forward(stream_pointer from, stream_pointer to, std::shared_ptr<shared> with);
 
     std::shared_ptr<shared> shared_;

@@ -6,9 +6,9 @@
 namespace heph::remote::testing {
 
 task<> proxy::accept_all(rt::worker worker, rt::net::tcp_listener listener,
-                         std::shared_ptr<shared> with) {
+                         inbox::oneshot_receiver<bool> closing, std::shared_ptr<shared> with) {
     for (;;) {
-        auto first = co_await either(listener.accept(), rt::stopping());
+        auto first = co_await either(listener.accept(), rt::stopping(), closing.recv());
         if (first.index() != 0) { co_return; }
         auto& accepted = std::get<0>(first);
         if (!accepted || with->refuses) { continue; }

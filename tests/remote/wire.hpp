@@ -69,7 +69,7 @@ public:
     }
 
     void collect_losses() {
-        while (auto loss = peers.next_loss()) { events.push_back(std::move(*loss)); }
+        while (auto loss = peers.next_news()) { events.push_back(std::move(*loss)); }
     }
 
     identity self;

@@ -95,6 +95,27 @@ struct send_command {
     std::optional<waiting_place> place;
 };
 
-using command = std::variant<find_command, call_command, send_command>;
+struct watch_command {
+    watch_command(std::uint64_t its_id, destination_pointer what,
+                  inbox::oneshot_sender<failure> its_reply) noexcept
+        : id(its_id), to(std::move(what)), reply(std::move(its_reply)) {}
+
+    std::uint64_t id;
+    destination_pointer to;
+    inbox::oneshot_sender<failure> reply;
+};
+
+struct watch_node_command {
+    watch_node_command(std::uint64_t its_id, std::string which,
+                       inbox::oneshot_sender<failure> its_reply) noexcept
+        : id(its_id), node(std::move(which)), reply(std::move(its_reply)) {}
+
+    std::uint64_t id;
+    std::string node;
+    inbox::oneshot_sender<failure> reply;
+};
+
+using command =
+    std::variant<find_command, call_command, send_command, watch_command, watch_node_command>;
 
 }  // namespace heph::remote::detail

@@ -22,6 +22,7 @@
 
 #include <heph/remote/protocol/frame.hpp>
 #include <heph/remote/protocol/handshake.hpp>
+#include <heph/remote/protocol/liveness.hpp>
 #include <heph/rt/net/tcp.hpp>
 #include <heph/rt/timer.hpp>
 #include <heph/rt/tls/engine.hpp>
@@ -70,9 +71,12 @@ struct connection {
 
     protocol::frame_reader frames{protocol::handshake_frame_bytes_max};
     std::optional<protocol::handshake> meeting;
-    std::shared_ptr<peer> with;    ///< Whom it is meant for, or leads to.
-    std::vector<std::byte> plain;  ///< What is to be encrypted.
-    rt::clock::time_point heard;   ///< When something came last.
+    std::shared_ptr<peer> with;               ///< Whom it is meant for, or leads to.
+    std::vector<std::byte> plain;             ///< What is to be encrypted.
+    rt::clock::time_point heard;              ///< When something came last.
+    std::optional<protocol::liveness> alive;  ///< Of a linked one.
+    std::vector<std::byte> first_flight;      ///< What a stranger said before the secret was clear.
+    std::size_t secrets_tried = 0;            ///< Besides the first one.
 };
 
 }  // namespace heph::remote::detail

@@ -10,6 +10,9 @@
 //     watch_times    fails what waited too long for a link, and loses sessions after their grace
 //     deliver        one for each actor and peer whose messages wait for room in the inbox
 //     answer_call    one for each call of a peer: waits for the actor's answer
+//     tell_end       one for each actor that a peer watches: waits until it is finished
+//     call_back      one for each peer that dialed and whose connection broke, if it says where it
+//                    is reached: dials until it is back or lost
 // They share the hub, and end once `stopped` is set. Nothing here is used by another thread but
 // `port`.
 //
@@ -18,6 +21,10 @@
 //     up                  link up; `up` is its connection
 //     cut                 link away; `up` is null; lost after the grace
 // What handles want of a peer that is not up waits in `blocked`, at most for the patience.
+//
+// The node's states
+//     running  --stop()--> draining  (accepts no more connections; what is under way goes on)
+//     draining --nothing is under way any more, or too long--> stopped  (with a goodbye to all)
 //
 // States of a command
 //     submitted --the link takes it-->  open       (searches and calls; a message is done)
@@ -44,6 +51,7 @@
 #include <heph/inbox/channel.hpp>
 #include <heph/remote/node.hpp>
 #include <heph/remote/protocol/event.hpp>
+#include <heph/remote/protocol/failure_limiter.hpp>
 #include <heph/rt/net/tcp.hpp>
 #include <heph/rt/tls/engine.hpp>
 #include <heph/rt/worker.hpp>
@@ -64,7 +72,7 @@ public:
     static constexpr std::size_t commands_max = 1024;
 
     hub(rt::worker& worker, std::shared_ptr<port> handles, const options& settings,
-        rt::tls::context tls);
+        rt::tls::context tls, std::vector<rt::tls::context> other_tls);
 
     /// Starts the tasks.
     void start(inbox::receiver<command> commands, std::optional<rt::net::tcp_listener> listener);
@@ -77,7 +85,19 @@ private:
     static task<> run(hub_pointer self, inbox::receiver<command> commands);
     static task<> accept_all(hub_pointer self, rt::net::tcp_listener listener);
     static task<> dial_again(hub_pointer self, peer_pointer with);
-    static task<std::string> dial_once(hub_pointer self, peer_pointer with);
+    // What an attempt to link came to.
+    struct dial_result {
+        dial_result() = default;
+        dial_result(std::string failed, bool port_refuses = false) noexcept
+            : why(std::move(failed)), refused(port_refuses) {}
+        std::string why;  // Empty: nothing to tell.
+        bool refused = false;
+    };
+    static task<dial_result> dial_once(hub_pointer self, peer_pointer with,
+                                       rt::net::endpoint address);
+    static task<> call_back(hub_pointer self, peer_pointer with);
+    static task<> tell_end(hub_pointer self, peer_pointer from, std::uint64_t watch,
+                           std::shared_ptr<watched_actor> of, std::unique_ptr<ending> until);
     static task<> read(hub_pointer self, connection_pointer from);
     static task<> write(hub_pointer self, connection_pointer to);
     static task<> watch_times(hub_pointer self);
@@ -93,6 +113,9 @@ private:
     [[nodiscard]] passing pass(peer& to, find_command& what);
     [[nodiscard]] passing pass(peer& to, call_command& what);
     [[nodiscard]] passing pass(peer& to, send_command& what);
+    [[nodiscard]] passing pass(peer& to, watch_command& what);
+    [[nodiscard]] passing pass(peer& to, watch_node_command& what);
+    void unpublished(std::uint64_t actor);
     [[nodiscard]] static bool is_temporary(peer& to, protocol::refusal why);
     [[nodiscard]] static failure failure_of(protocol::refusal why);
     void fail(command& what, failure why);
@@ -113,16 +136,22 @@ private:
     void on(const peer_pointer& from, protocol::find_arrived& what);
     void on(const peer_pointer& from, protocol::found& what);
     void on(const peer_pointer& from, protocol::find_failed& what);
+    void on(const peer_pointer& from, protocol::watch_arrived& what);
+    void on(const peer_pointer& from, protocol::unwatch_arrived& what);
+    void on(const peer_pointer& from, protocol::watch_ended& what);
     void on(const peer_pointer& from, protocol::credit_arrived& what);
+    void on(const peer_pointer& from, protocol::room_arrived& what);
     void on(const peer_pointer& from, protocol::goodbye_arrived& what);
     void take(const peer_pointer& from, std::uint64_t actor, waiting_delivery what,
               std::expected<arrival, failure> arrived);
+    [[nodiscard]] std::expected<std::shared_ptr<const published>, failure> target_of(
+        const peer& from, std::uint64_t actor) const;
     [[nodiscard]] std::expected<arrival, failure> decode_for(
-        std::uint64_t actor, std::uint16_t type, bool is_call,
+        const peer& from, std::uint64_t actor, std::uint16_t type, bool is_call,
         std::span<const std::byte> payload) const noexcept;
     void delivered(const peer_pointer& from, std::uint64_t actor, waiting_delivery& what,
                    std::optional<failure> failed);
-    void tell_losses(const peer_pointer& of);
+    void tell_news(const peer_pointer& of);
 
     // Links: hub_links.cpp.
     [[nodiscard]] peer_pointer peer_named(std::string_view name);
@@ -138,6 +167,10 @@ private:
     void break_off(const connection_pointer& which, protocol::error why);
     void detach(connection& which);
     void lose(const peer_pointer& with, failure why);
+    void end_node_watches(peer& of, failure why);
+    void count_refusal(const peer_pointer& with, const dial_result& result);
+    [[nodiscard]] bool try_another_secret(connection& of);
+    [[nodiscard]] bool is_idle() const;
     [[nodiscard]] rt::buffer collect(const connection_pointer& from);
     static void kick(peer& with);
     [[nodiscard]] time_point next_time() const;
@@ -154,20 +187,23 @@ private:
     std::shared_ptr<port> port_;
     options settings_;
     rt::tls::context tls_;
+    std::vector<rt::tls::context> other_tls_;  // Of other secrets that are accepted.
     protocol::identity self_;
     std::map<std::string, peer_pointer, std::less<>> peers_;
     std::list<std::weak_ptr<connection>> connections_;
     std::size_t half_open_ = 0;
+    event draining_;
     event stopped_;
+    protocol::failure_limiter strangers_;
     event times_changed_;
     log_limiter log_;       // Of what strangers cause.
     log_limiter link_log_;  // Of what peers cause.
 
     struct place {
-        enum class where { blocked, search, call };
+        enum class where { blocked, search, call, watch, node_watch };
         where in = where::blocked;
         peer* of = nullptr;
-        std::uint64_t number = 0;  // Of the actor, of the search, or of the call.
+        std::uint64_t number = 0;  // Of the actor, the search, the call, or the watched actor.
         peer::queue::iterator at{};
     };
     std::unordered_map<std::uint64_t, place> places_;

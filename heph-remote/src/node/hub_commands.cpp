@@ -14,6 +14,12 @@ namespace {
 constexpr std::uint64_t searches_queue = 0;  // Actors' numbers begin with 1.
 
 bool is_wanted(const command& what) {
+    if (const auto* watch = std::get_if<watch_command>(&what)) {
+        return watch->reply.is_connected();
+    }
+    if (const auto* watch = std::get_if<watch_node_command>(&what)) {
+        return watch->reply.is_connected();
+    }
     if (const auto* find = std::get_if<find_command>(&what)) { return find->reply.is_connected(); }
     if (const auto* call = std::get_if<call_command>(&what)) { return call->reply.is_connected(); }
     const auto& send = std::get<send_command>(what);
@@ -27,12 +33,15 @@ std::uint64_t id_of(const command& what) {
 std::uint64_t queue_of(const command& what) {
     if (std::holds_alternative<find_command>(what)) { return searches_queue; }
     if (const auto* call = std::get_if<call_command>(&what)) { return call->to->number; }
-    return std::get<send_command>(what).to->number;
+    if (const auto* send = std::get_if<send_command>(&what)) { return send->to->number; }
+    return searches_queue;  // Watches do not wait for room in an inbox.
 }
 
 const std::string& node_of(const command& what) {
     if (const auto* find = std::get_if<find_command>(&what)) { return find->node; }
     if (const auto* call = std::get_if<call_command>(&what)) { return call->to->node; }
+    if (const auto* watch = std::get_if<watch_command>(&what)) { return watch->to->node; }
+    if (const auto* watch = std::get_if<watch_node_command>(&what)) { return watch->node; }
     return std::get<send_command>(what).to->node;
 }
 
@@ -47,6 +56,12 @@ void hub::execute(command what) {
 
 void hub::submit(const peer_pointer& to, command what) {
     if (!is_wanted(what)) { return; }
+    // A session that waits for its connection is not lost yet.
+    auto* node_watch = std::get_if<watch_node_command>(&what);
+    if (node_watch != nullptr && to->link.current() != protocol::link::state::down) {
+        (void)pass(*to, *node_watch);
+        return;
+    }
     if (!to->is_up() && rt::clock::now() - to->not_up_since >= settings_.links().patience) {
         return fail(what, failure::node_down);
     }
@@ -125,13 +140,65 @@ hub::passing hub::pass(peer& to, send_command& what) {
     return passing::passed;
 }
 
+hub::passing hub::pass(peer& to, watch_command& what) {
+    std::optional<failure> failed;
+    const std::uint64_t actor = what.to->number;
+    if (to.link.peer_incarnation() != what.to->incarnation) {
+        failed = failure::node_down;
+    } else if (!to.watches.contains(actor)) {
+        const auto number = to.link.watch(actor);
+        if (number) {
+            to.watches[actor].number = *number;
+            to.watch_actors[*number] = actor;
+        } else if (is_temporary(to, number.error())) {
+            return passing::blocked;
+        } else {
+            failed = failure_of(number.error());
+        }
+    }
+    if (failed) {
+        (void)std::move(what.reply).try_send(*failed);
+    } else {
+        to.watches[actor].watchers.try_emplace(what.id, std::move(what.reply));
+        places_[what.id] = place{place::where::watch, &to, actor, {}};
+    }
+    return passing::passed;
+}
+
+hub::passing hub::pass(peer& to, watch_node_command& what) {
+    to.node_watchers.try_emplace(what.id, std::move(what.reply));
+    places_[what.id] = place{place::where::node_watch, &to, 0, {}};
+    return passing::passed;
+}
+
+void hub::unpublished(std::uint64_t actor) {
+    for (const auto& [name, from] : peers_) {
+        for (auto at = from->watched.begin(); at != from->watched.end();) {
+            if (at->second->actor != actor) {
+                ++at;
+                continue;
+            }
+            at->second->cancelled.set();
+            from->link.tell_ended(at->first, failure::no_such_actor);
+            at = from->watched.erase(at);
+        }
+        kick(*from);
+    }
+}
+
 bool hub::is_temporary(peer& to, protocol::refusal why) {
     if (why == protocol::refusal::full) { to.refused_as_full = true; }
-    return why == protocol::refusal::full || why == protocol::refusal::no_credit;
+    return why == protocol::refusal::full || why == protocol::refusal::no_credit ||
+           why == protocol::refusal::no_room;
 }
 
 failure hub::failure_of(protocol::refusal why) {
-    return why == protocol::refusal::too_large ? failure::too_large : failure::node_down;
+    switch (why) {
+        case protocol::refusal::too_large: return failure::too_large;
+        case protocol::refusal::too_many: return failure::full;
+        case protocol::refusal::unsupported: return failure::unsupported;
+        default: return failure::node_down;
+    }
 }
 
 void hub::fail(command& what, failure why) {
@@ -139,6 +206,10 @@ void hub::fail(command& what, failure why) {
         (void)std::move(find->reply).try_send(found_result(std::unexpect, why));
     } else if (auto* call = std::get_if<call_command>(&what)) {
         (void)std::move(call->reply).try_send(call_result(std::unexpect, why));
+    } else if (auto* watch = std::get_if<watch_command>(&what)) {
+        (void)std::move(watch->reply).try_send(why);
+    } else if (auto* node_watch = std::get_if<watch_node_command>(&what)) {
+        (void)std::move(node_watch->reply).try_send(why);
     } else {
         auto& send = std::get<send_command>(what);
         if (send.reply) {
@@ -199,10 +270,22 @@ void hub::cancel(std::uint64_t id) {
             if (queue->second.empty()) { of.blocked.erase(queue); }
             break;
         }
+        case place::where::node_watch: of.node_watchers.erase(id); break;
+        case place::where::watch: {
+            const auto watched = of.watches.find(found.number);
+            watched->second.watchers.erase(id);
+            if (!watched->second.watchers.empty()) { break; }
+            of.link.unwatch(watched->second.number);
+            of.watch_actors.erase(watched->second.number);
+            of.watches.erase(watched);
+            kick(of);
+            break;
+        }
         case place::where::search: of.searches.erase(found.number); break;
         case place::where::call:
             of.calls.erase(found.number);
             of.link.cancel(found.number);
+            tell_news(peers_.at(of.name));
             kick(of);
             break;
     }

@@ -16,24 +16,31 @@ void hub::on_event(const peer_pointer& from, protocol::event& what) {
 void hub::on(const peer_pointer& from, protocol::message_arrived& what) {
     take(from, what.actor,
          waiting_delivery(what.token, nullptr, what.payload.size(), from->session),
-         decode_for(what.actor, what.type, false, what.payload));
+         decode_for(*from, what.actor, what.type, false, what.payload));
 }
 
 void hub::on(const peer_pointer& from, protocol::call_arrived& what) {
     const auto answers = std::make_shared<answering>();
     from->called.insert_or_assign(what.call, answers);
     take(from, what.actor, waiting_delivery(what.call, answers, what.payload.size(), from->session),
-         decode_for(what.actor, what.type, true, what.payload));
+         decode_for(*from, what.actor, what.type, true, what.payload));
 }
 
-std::expected<arrival, failure> hub::decode_for(std::uint64_t actor, std::uint16_t type,
-                                                bool is_call,
+std::expected<std::shared_ptr<const published>, failure> hub::target_of(const peer& from,
+                                                                        std::uint64_t actor) const {
+    auto target = port_->find(actor);
+    if (!target || !target->is_for(from.name)) { return std::unexpected(failure::no_such_actor); }
+    if (!target->is_connected()) { return std::unexpected(failure::actor_gone); }
+    return target;
+}
+
+std::expected<arrival, failure> hub::decode_for(const peer& from, std::uint64_t actor,
+                                                std::uint16_t type, bool is_call,
                                                 std::span<const std::byte> payload) const noexcept {
     try {
-        const auto target = port_->find(actor);
-        if (!target) { return std::unexpected(failure::no_such_actor); }
-        if (!target->is_connected()) { return std::unexpected(failure::actor_gone); }
-        return target->take(type, is_call, payload);
+        const auto target = target_of(from, actor);
+        if (!target) { return std::unexpected(target.error()); }
+        return (*target)->take(type, is_call, payload);
     } catch (const std::bad_alloc&) {
         return std::unexpected(failure::full);
     } catch (...) {  // The message's own constructors.
@@ -105,7 +112,9 @@ void hub::on(const peer_pointer& from, protocol::message_failed& what) {
 
 void hub::on(const peer_pointer& from, protocol::find_arrived& what) {
     const auto [number, target] = port_->find(what.name);
-    if (!target) {
+    if (draining_.is_set()) {
+        from->link.fail_find(what.request, failure::node_down);
+    } else if (!target || !target->is_for(from->name)) {
         from->link.fail_find(what.request, failure::no_such_actor);
     } else if (!target->is_connected()) {
         from->link.fail_find(what.request, failure::actor_gone);
@@ -133,7 +142,35 @@ void hub::on(const peer_pointer& from, protocol::find_failed& what) {
     from->searches.erase(at);
 }
 
+void hub::on(const peer_pointer& from, protocol::watch_arrived& what) {
+    const auto target = target_of(*from, what.actor);
+    if (!target) { return from->link.tell_ended(what.watch, target.error()); }
+    const auto of = std::make_shared<watched_actor>(what.actor);
+    from->watched.insert_or_assign(what.watch, of);
+    spawn(tell_end(shared_from_this(), from, what.watch, of, (*target)->until_finished()));
+}
+
+void hub::on(const peer_pointer& from, protocol::unwatch_arrived& what) {
+    const auto at = from->watched.find(what.watch);
+    if (at == from->watched.end()) { return; }
+    at->second->cancelled.set();
+    from->watched.erase(at);
+}
+
+void hub::on(const peer_pointer& from, protocol::watch_ended& what) {
+    const auto actor = from->watch_actors.find(what.watch);
+    if (actor == from->watch_actors.end()) { return; }
+    auto ended = from->watches.extract(actor->second);
+    from->watch_actors.erase(actor);
+    for (auto& [id, reply] : ended.mapped().watchers) {
+        places_.erase(id);
+        (void)std::move(reply).try_send(what.why);
+    }
+}
+
 void hub::on(const peer_pointer& from, protocol::credit_arrived& what) { retry(*from, what.actor); }
+
+void hub::on(const peer_pointer& from, protocol::room_arrived&) { retry_all(*from); }
 
 void hub::on(const peer_pointer& from, protocol::goodbye_arrived& what) {
     // A pointer of our own: ending the connection clears the peer's.
@@ -143,8 +180,8 @@ void hub::on(const peer_pointer& from, protocol::goodbye_arrived& what) {
     lose(from, failure::node_down);
 }
 
-void hub::tell_losses(const peer_pointer& of) {
-    while (auto loss = of->link.next_loss()) { on_event(of, *loss); }
+void hub::tell_news(const peer_pointer& of) {
+    while (auto news = of->link.next_news()) { on_event(of, *news); }
 }
 
 }  // namespace heph::remote::detail

@@ -21,6 +21,18 @@ namespace {
 // What a turn of a writer encrypts at most, about.
 constexpr std::size_t write_bytes = 64 * 1024;
 
+// What is kept of what a stranger says, to try another secret on it. A first flight has some 250
+// bytes.
+constexpr std::size_t first_flight_bytes_max = 4096;
+
+// Tells whether an address means all of the machine, which says nothing to others.
+bool is_any(std::string_view address) {
+    return address.starts_with("0.0.0.0:") || address.starts_with("[::]:");
+}
+
+// An address without its port.
+std::string_view host_of(std::string_view address) { return address.substr(0, address.rfind(':')); }
+
 }  // namespace
 
 protocol::id128 random_id() {
@@ -32,11 +44,21 @@ protocol::id128 random_id() {
 }
 
 hub::hub(rt::worker& worker, std::shared_ptr<port> handles, const options& settings,
-         rt::tls::context tls)
-    : worker_(worker), port_(std::move(handles)), settings_(settings), tls_(std::move(tls)) {
+         rt::tls::context tls, std::vector<rt::tls::context> other_tls)
+    : worker_(worker),
+      port_(std::move(handles)),
+      settings_(settings),
+      tls_(std::move(tls)),
+      other_tls_(std::move(other_tls)),
+      strangers_(settings.links().failures_max, settings.links().failure_forgiven) {
     self_.name = settings.name();
     self_.incarnation = random_id();
     self_.limits = settings.links().own;
+    self_.address = settings.advertised();
+    const auto listens = rt::net::endpoint::parse(port_->address());
+    if (self_.address.empty() && listens && !is_any(port_->address())) {
+        self_.address = port_->address();
+    }
 }
 
 peer_pointer hub::peer_named(std::string_view name) {
@@ -68,9 +90,16 @@ void hub::dial(std::string_view name, const rt::net::endpoint& address) {
 
 void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes) {
     rt::tls::engine& engine = from->engine;
+    const bool may_retry = !from->dialed && !engine.handshake_done() && !other_tls_.empty() &&
+                           from->first_flight.size() + bytes.size() <= first_flight_bytes_max;
+    if (may_retry) {
+        from->first_flight.insert(from->first_flight.end(), bytes.begin(), bytes.end());
+    }
     const auto fed = engine.feed(bytes);
     from->wake.set();
-    if (!fed) { return end(from, fed.error().message()); }
+    if (!fed && (!may_retry || !try_another_secret(*from))) {
+        return end(from, fed.error().message());
+    }
     if (!engine.handshake_done()) { return; }
     if (!from->meeting) {
         if (!from->dialed) {
@@ -98,6 +127,16 @@ void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes)
         if (with.refused_as_full && with.link.has_room()) { retry_all(with); }
     }
     if (engine.peer_closed()) { end(from, "it closed the connection"); }
+}
+
+bool hub::try_another_secret(connection& of) {
+    while (of.secrets_tried < other_tls_.size()) {
+        auto another = other_tls_[of.secrets_tried++].server();
+        if (!another) { return false; }
+        of.engine = std::move(*another);
+        if (of.engine.feed(of.first_flight)) { return true; }
+    }
+    return false;
 }
 
 void hub::take_frames(const connection_pointer& from) {
@@ -132,6 +171,10 @@ void hub::on_meeting_frame(const connection_pointer& from, std::span<const std::
 void hub::decide(const connection_pointer& about) {
     protocol::handshake& meeting = *about->meeting;
     const protocol::hello& heard = meeting.heard();
+    const auto& allowed = settings_.peers_allowed();
+    if (!allowed.empty() && std::ranges::find(allowed, heard.name) == allowed.end()) {
+        return meeting.turn_away(protocol::error::not_allowed);
+    }
     const peer_pointer with = peer_named(heard.name);
     if (!with) { return meeting.turn_away(protocol::error::too_many_peers); }
     protocol::standing now;
@@ -159,6 +202,7 @@ void hub::link_up(const connection_pointer& over) {
         over->is_half_open = false;
         --half_open_;
     }
+    if (!over->dialed) { strangers_.succeeded(host_of(over->address)); }
     if (with->up) {
         const auto old = std::exchange(with->up, nullptr);
         with->link.disconnect();
@@ -170,11 +214,19 @@ void hub::link_up(const connection_pointer& over) {
         end(over, std::string(protocol::to_string(connected.error())));
         return lose(with, failure::node_down);
     }
-    if (with->link.links() == 1) { ++with->session; }
-    tell_losses(with);
+    if (with->link.links() == 1) {
+        ++with->session;
+        end_node_watches(*with, failure::node_down);  // Of the session before, if there was one.
+    }
+    with->refusals = 0;
+    const auto told = rt::net::endpoint::parse(agreed.peer_address);
+    with->told_address = told ? std::optional(*told) : std::nullopt;
+    tell_news(with);
     with->fresh = random_id();
     over->current = connection::phase::linked;
     over->was_linked = true;
+    over->alive.emplace(settings_.links().silence, rt::clock::now());
+    over->first_flight = {};
     over->frames.set_frame_bytes_max(with->link.frame_bytes_max());
     with->up = over;
     with->last_failure.clear();
@@ -190,6 +242,7 @@ void hub::on_link_frame(const connection_pointer& from, std::span<const std::byt
     auto told = from->with->link.on_frame(frame);
     if (!told) { return break_off(from, told.error()); }
     if (*told) { on_event(from->with, **told); }
+    tell_news(from->with);
 }
 
 void hub::end(connection_pointer which, std::string why) {
@@ -200,6 +253,7 @@ void hub::end(connection_pointer which, std::string why) {
                                               " is down: " + why);
         detach(*which);
     } else if (!which->dialed && !why.empty()) {
+        strangers_.failed(host_of(which->address), rt::clock::now());
         // Whoever dials tells it.
         log_.log(log_level::warning,
                  "node " + self_.name + ": turned away " + which->address + ": " + why);
@@ -225,19 +279,59 @@ void hub::detach(connection& which) {
     port_->set_peer(with.name, false);
     with.changed.set();
     times_changed_.set();
+    if (!with.has_dialer && with.told_address && !draining_.is_set() &&
+        !std::exchange(with.is_called_back, true)) {
+        spawn(call_back(shared_from_this(), which.with));
+    }
 }
 
 void hub::lose(const peer_pointer& with, failure why) {
     ++with->session;
     with->link.lose(why);
-    tell_losses(with);
+    tell_news(with);
     with->actor_names.clear();
+    end_node_watches(*with, why);
+}
+
+void hub::end_node_watches(peer& of, failure why) {
+    for (auto& [id, reply] : std::exchange(of.node_watchers, {})) {
+        places_.erase(id);
+        (void)std::move(reply).try_send(why);
+    }
+}
+
+void hub::count_refusal(const peer_pointer& with, const dial_result& result) {
+    if (!result.refused) {
+        with->refusals = 0;
+        return;
+    }
+    const std::uint32_t limit = settings_.links().refusals_max;
+    if (++with->refusals < limit || limit == 0 ||
+        with->link.current() != protocol::link::state::away) {
+        return;
+    }
+    link_log_.log(log_level::warning, "node " + self_.name + ": " + with->name +
+                                          " is gone: its connection broke, and nobody listens at "
+                                          "its address any more");
+    lose(with, failure::node_down);
+}
+
+bool hub::is_idle() const {
+    return std::ranges::all_of(peers_, [](const auto& each) {
+        const peer& with = *each.second;
+        return !with.is_up() ||
+               (with.calls.empty() && with.searches.empty() && with.called.empty() &&
+                with.arrived.empty() && with.blocked.empty() && with.link.is_idle());
+    });
 }
 
 rt::buffer hub::collect(const connection_pointer& from) {
     const bool closes = from->current == connection::phase::closing;
     if (from->meeting) { from->meeting->take_output(from->plain); }
-    if (from->is_linked()) { from->with->link.write_to(from->plain, write_bytes); }
+    if (from->is_linked()) {
+        from->with->link.write_to(from->plain, write_bytes);
+        tell_news(from->with);
+    }
     if (from->engine.handshake_done() && !from->engine.failed()) {
         if (!from->plain.empty() && !from->engine.write(from->plain)) { from->plain.clear(); }
         from->plain.clear();
@@ -287,6 +381,7 @@ void hub::check_times() {
 }
 
 void hub::stop() {
+    draining_.set();
     stopped_.set();
     port_->close();
     for (const auto& [name, with] : peers_) {

@@ -23,6 +23,10 @@ using namespace std::chrono_literals;
 
 constexpr auto pause_after_failed_accept = 100ms;
 
+// While a node drains, it looks so often whether it is done, and is when it was so many times.
+constexpr auto drain_look = 10ms;
+constexpr int drain_looks = 3;
+
 /// Polls something that has no type of its own here. Borrows it.
 template <typename Erased>
 class [[nodiscard]] polling {
@@ -66,14 +70,26 @@ void hub::start(inbox::receiver<command> commands, std::optional<rt::net::tcp_li
 
 task<> hub::run(hub_pointer self, inbox::receiver<command> commands) {
     std::vector<command> batch;
-    while (!self->stopped_.is_set()) {
-        {
+    time_point drain_until{};
+    int idle_looks = 0;
+    while (!self->draining_.is_set() || rt::clock::now() < drain_until) {
+        bool stops = false;
+        if (!self->draining_.is_set()) {
             const auto first = co_await either(rt::stopping(), port::requests_future(*self->port_),
                                                commands.recv_many(batch, commands_max));
-            if (first.index() == 0) { break; }
+            stops = first.index() == 0;
+        } else {
+            idle_looks = self->is_idle() ? idle_looks + 1 : 0;
+            if (idle_looks > drain_looks) { break; }
+            (void)co_await either(rt::timer(drain_look), port::requests_future(*self->port_),
+                                  commands.recv_many(batch, commands_max));
         }
         requests asked = self->port_->take_requests();
-        if (asked.stop) { break; }
+        if ((stops || asked.stop) && !self->draining_.is_set()) {
+            self->draining_.set();
+            drain_until = rt::clock::now() + self->settings_.links().drain_time;
+        }
+        for (const std::uint64_t actor : asked.unpublished) { self->unpublished(actor); }
         for (auto& [name, address] : asked.peers) { self->dial(name, address); }
         // Whatever was sent before a cancel is in the channel now, so that the cancel finds it.
         commands.try_recv_many(batch, commands_max);
@@ -96,15 +112,15 @@ connection_pointer hub::add_connection(rt::net::tcp_stream stream, rt::tls::engi
 
 task<> hub::accept_all(hub_pointer self, rt::net::tcp_listener listener) {
     const link_settings& settings = self->settings_.links();
-    while (!self->stopped_.is_set()) {
-        auto first = co_await either(listener.accept(), self->stopped_.wait());
-        if (first.index() != 0 || self->stopped_.is_set()) { break; }
+    while (!self->draining_.is_set()) {
+        auto first = co_await either(listener.accept(), self->draining_.wait());
+        if (first.index() != 0 || self->draining_.is_set()) { break; }
         auto& accepted = std::get<0>(first);
         if (!accepted) {
             self->log_.log(log_level::error,
                            "node " + self->self_.name +
                                ": cannot accept a connection: " + accepted.error().message());
-            co_await either(rt::timer(pause_after_failed_accept), self->stopped_.wait());
+            co_await either(rt::timer(pause_after_failed_accept), self->draining_.wait());
             continue;
         }
         const auto from = accepted->peer_endpoint();
@@ -112,6 +128,13 @@ task<> hub::accept_all(hub_pointer self, rt::net::tcp_listener listener) {
         if (self->half_open_ >= settings.half_open_max) {
             self->log_.log(log_level::warning, "node " + self->self_.name + ": turned away " +
                                                    address + ": too many are half-open");
+            continue;
+        }
+        const std::string host = address.substr(0, address.rfind(':'));
+        if (!self->strangers_.admits(host, rt::clock::now())) {
+            self->log_.log(log_level::warning, "node " + self->self_.name + ": turned away " +
+                                                   address +
+                                                   ": too many handshakes of that address failed");
             continue;
         }
         auto engine = self->tls_.server();
@@ -134,7 +157,10 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
     std::chrono::milliseconds pause{0};
     while (!self->stopped_.is_set()) {
         with->changed.clear();
-        if (with->is_up()) {
+        // Whoever is about to stop brings back what is under way, and nothing else.
+        const bool is_of_use =
+            !self->draining_.is_set() || with->link.current() == protocol::link::state::away;
+        if (with->is_up() || !is_of_use) {
             pause = settings.pause_min;
             co_await either(with->changed.wait(), self->stopped_.wait());
             continue;
@@ -146,11 +172,14 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
             if (first.index() == 2) { break; }
         }
         with->changed.clear();
-        const std::string failed = co_await dial_once(self, with);
+        const rt::net::endpoint address = *with->address;
+        const dial_result result = co_await dial_once(self, with, address);
+        self->count_refusal(with, result);
+        const std::string& failed = result.why;
         if (!failed.empty() && failed != with->last_failure && !self->stopped_.is_set()) {
             heph::log(log_level::warning, "node " + self->self_.name + ": cannot link to " +
-                                              with->name + " at " + with->address->to_string() +
-                                              ": " + failed + "; dialing again until it works");
+                                              with->name + " at " + address.to_string() + ": " +
+                                              failed + "; dialing again until it works");
             with->last_failure = failed;
         }
         pause = failed.empty() ? settings.pause_min
@@ -158,19 +187,41 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
     }
 }
 
-task<std::string> hub::dial_once(hub_pointer self, peer_pointer with) {
+task<> hub::call_back(hub_pointer self, peer_pointer with) {
+    const link_settings& settings = self->settings_.links();
+    std::chrono::milliseconds pause = settings.pause_min;
+    while (!self->draining_.is_set() && !with->has_dialer && with->told_address &&
+           with->link.current() == protocol::link::state::away) {
+        with->changed.clear();
+        const auto first = co_await either(rt::timer(with_jitter(pause)), with->changed.wait(),
+                                           self->draining_.wait());
+        if (first.index() != 0) { continue; }
+        const rt::net::endpoint address = *with->told_address;
+        const dial_result result = co_await dial_once(self, with, address);
+        self->count_refusal(with, result);
+        pause = std::clamp(pause * 2, settings.pause_min, settings.pause_max);
+    }
+    with->is_called_back = false;
+}
+
+task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with,
+                                      rt::net::endpoint address) {
     const link_settings& settings = self->settings_.links();
     const auto until = rt::clock::now() + settings.handshake_time;
-    const rt::net::endpoint address = *with->address;
     rt::deadline connecting(until, rt::net::tcp_stream::connect(address));
     auto first = co_await either(connecting, self->stopped_.wait(), with->changed.wait());
-    if (first.index() != 0) { co_return std::string(); }
+    if (first.index() != 0) { co_return dial_result(); }
     auto& connected = std::get<0>(first);
-    if (!connected) { co_return "it does not answer" + after(settings.handshake_time); }
-    if (!*connected) { co_return connected->error().message(); }
-    if (with->is_up() || self->stopped_.is_set()) { co_return std::string(); }
+    if (!connected) {
+        co_return dial_result("it does not answer" + after(settings.handshake_time));
+    }
+    if (!*connected) {
+        const std::error_code failed = connected->error();
+        co_return dial_result(failed.message(), failed == std::errc::connection_refused);
+    }
+    if (with->is_up() || self->stopped_.is_set()) { co_return dial_result(); }
     auto engine = self->tls_.client();
-    if (!engine) { co_return "TLS: " + engine.error().message(); }
+    if (!engine) { co_return dial_result("TLS: " + engine.error().message()); }
     const auto made = self->add_connection(std::move(**connected), std::move(*engine),
                                            address.to_string(), true, until);
     made->with = with;
@@ -180,14 +231,14 @@ task<std::string> hub::dial_once(hub_pointer self, peer_pointer with) {
         with->dialing.reset();
         with->hello_under_way = false;
     }
-    co_return made->was_linked ? std::string() : made->why;
+    co_return made->was_linked ? dial_result() : dial_result(made->why);
 }
 
 task<> hub::read(hub_pointer self, connection_pointer from) {
     const link_settings& settings = self->settings_.links();
     for (;;) {
         time_point until = from->handshake_until;
-        if (from->is_linked()) { until = from->heard + settings.silence; }
+        if (from->is_linked()) { until = rt::clock::now() + from->alive->step(); }
         // The writer ends it.
         if (from->current == connection::phase::closing) {
             until = rt::clock::now() + std::chrono::hours(1);
@@ -197,6 +248,8 @@ task<> hub::read(hub_pointer self, connection_pointer from) {
         if (!received) {
             if (from->current == connection::phase::closing) { continue; }
             if (from->is_linked()) {
+                from->alive->tick(rt::clock::now());
+                if (!from->alive->is_dead()) { continue; }
                 self->end(from, std::string(protocol::to_string(protocol::error::timed_out)));
             } else {
                 self->end(from, "no handshake" + after(settings.handshake_time));
@@ -214,6 +267,7 @@ task<> hub::read(hub_pointer self, connection_pointer from) {
         }
         if (from->current == connection::phase::closing) { continue; }
         from->heard = rt::clock::now();
+        if (from->alive) { from->alive->heard(from->heard); }
         self->feed(from, (*received)->bytes());
         if (from->is_linked()) { kick(*from->with); }
     }
@@ -278,6 +332,15 @@ task<> hub::deliver(hub_pointer self, peer_pointer from, std::uint64_t actor) {
         kick(*from);
     }
     from->arrived.erase(actor);
+}
+
+task<> hub::tell_end(hub_pointer self, peer_pointer from, std::uint64_t watch,
+                     std::shared_ptr<watched_actor> of, std::unique_ptr<ending> until) {
+    (void)co_await either(polling<ending>(*until), of->cancelled.wait(), self->stopped_.wait());
+    if (of->cancelled.is_set() || self->stopped_.is_set()) { co_return; }
+    from->watched.erase(watch);
+    from->link.tell_ended(watch, failure::actor_gone);
+    kick(*from);
 }
 
 task<> hub::answer_call(peer_pointer from, std::uint64_t call, std::shared_ptr<answering> until,

@@ -56,6 +56,23 @@ std::expected<node, rt::error> node::start(rt::worker& worker, const options& se
         return std::unexpected(
             rt::error(tls.error(), "cannot set up TLS: " + tls.error().message()));
     }
+    std::vector<rt::tls::context> other_tls;
+    for (const rt::tls::secret& other : settings.other_secrets()) {
+        auto made = rt::tls::context::make(rt::tls::psk_config(other));
+        if (!made) {
+            return std::unexpected(
+                rt::error(made.error(), "cannot set up TLS: " + made.error().message()));
+        }
+        other_tls.push_back(std::move(*made));
+    }
+    if (const std::string& told = settings.advertised(); !told.empty()) {
+        const auto parsed = rt::net::endpoint::parse(told);
+        if (!parsed || parsed->port() == 0) {
+            return bad(std::errc::invalid_argument, "the address '" + told +
+                                                        "' to tell others is not one such as "
+                                                        "192.0.2.1:9001");
+        }
+    }
     std::optional<rt::net::tcp_listener> listener;
     std::string address;
     if (const std::string& wanted = settings.listen_address(); !wanted.empty()) {
@@ -81,7 +98,8 @@ std::expected<node, rt::error> node::start(rt::worker& worker, const options& se
     auto [sender, receiver] = inbox::channel<detail::command>(detail::hub::commands_max);
     auto handles =
         std::make_shared<detail::port>(settings.name(), std::move(address), std::move(sender));
-    const auto made = std::make_shared<detail::hub>(worker, handles, settings, std::move(*tls));
+    const auto made = std::make_shared<detail::hub>(worker, handles, settings, std::move(*tls),
+                                                    std::move(other_tls));
     for (auto& [name, where] : peers) { handles->add_peer(std::move(name), where); }
     made->start(std::move(receiver), std::move(listener));
     return node(std::move(handles));

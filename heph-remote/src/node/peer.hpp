@@ -38,6 +38,19 @@ struct answering {
     event cancelled;
 };
 
+/// An actor of the peer that is watched here, by however many.
+struct watching {
+    std::uint64_t number = 0;                                          ///< Of the watch.
+    std::map<std::uint64_t, inbox::oneshot_sender<failure>> watchers;  ///< By their commands.
+};
+
+/// An actor here that the peer watches.
+struct watched_actor {
+    explicit watched_actor(std::uint64_t which) noexcept : actor(which) {}
+    std::uint64_t actor;
+    event cancelled;
+};
+
 /// A message or call of the peer that waits for room in an actor's inbox.
 struct waiting_delivery {
     waiting_delivery(std::uint64_t its_number, std::shared_ptr<answering> call, std::size_t bytes,
@@ -70,9 +83,12 @@ struct peer {
     bool hello_under_way = false;         ///< This node's hello was sent, and not answered.
     protocol::id128 fresh;                ///< What the next hello offers as a new session.
     rt::clock::time_point not_up_since;
-    event changed;              ///< The link came up or went down, or the address is another one.
-    std::string last_failure;   ///< Told to the log, and not to be told again.
-    std::uint64_t session = 0;  ///< Counts sessions.
+    std::optional<rt::net::endpoint> told_address;  ///< Where it says that it is reached.
+    bool is_called_back = false;  ///< It dialed, and is dialed since the connection broke.
+    std::uint32_t refusals = 0;   ///< Connections that its port refused in a row.
+    event changed;                ///< The link came up or went down, or the address is another one.
+    std::string last_failure;     ///< Told to the log, and not to be told again.
+    std::uint64_t session = 0;    ///< Counts sessions.
 
     /// Searches (under 0), messages and calls (under their actor) that wait for the link, or for
     /// room. First come first served, for each actor.
@@ -84,6 +100,11 @@ struct peer {
     std::map<std::uint64_t, open_question<call_result>> calls;
     std::map<std::uint64_t, std::string> actor_names;  ///< To whom messages were sent.
 
+    std::map<std::uint64_t, watching> watches;            ///< By actor.
+    std::map<std::uint64_t, std::uint64_t> watch_actors;  ///< The actor of a watch.
+    std::map<std::uint64_t, inbox::oneshot_sender<failure>> node_watchers;
+
+    std::map<std::uint64_t, std::shared_ptr<watched_actor>> watched;
     std::map<std::uint64_t, std::shared_ptr<answering>> called;
     std::map<std::uint64_t, std::deque<waiting_delivery>> arrived;
 };

@@ -6,26 +6,32 @@
 namespace heph::remote::detail {
 
 void port::publish(std::string_view name, std::shared_ptr<const published> actor) {
-    std::shared_ptr<const published> replaced;  // Goes outside of the lock.
-    const std::lock_guard lock(mutex_);
-    if (closed_) { return; }
-    auto& of_name = names_[std::string(name)];
-    if (of_name.second) {
-        replaced = std::move(of_name.second);
-        numbers_.erase(of_name.first);
+    entry replaced;  // Goes outside of the lock.
+    {
+        const std::lock_guard lock(mutex_);
+        if (closed_) { return; }
+        auto& of_name = names_[std::string(name)];
+        if (of_name.second) {
+            replaced = std::move(of_name);
+            numbers_.erase(replaced.first);
+        }
+        of_name = {next_number_++, std::move(actor)};
+        numbers_.insert(of_name);
     }
-    of_name = {next_number_++, std::move(actor)};
-    numbers_.insert(of_name);
+    if (replaced.second) { tell_unpublished(replaced.first); }
 }
 
 void port::unpublish(std::string_view name) {
-    std::shared_ptr<const published> replaced;
-    const std::lock_guard lock(mutex_);
-    const auto at = names_.find(name);
-    if (at == names_.end()) { return; }
-    replaced = std::move(at->second.second);
-    numbers_.erase(at->second.first);
-    names_.erase(at);
+    entry replaced;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto at = names_.find(name);
+        if (at == names_.end()) { return; }
+        replaced = std::move(at->second);
+        numbers_.erase(replaced.first);
+        names_.erase(at);
+    }
+    tell_unpublished(replaced.first);
 }
 
 port::entry port::find(std::string_view name) const {
@@ -60,6 +66,10 @@ void port::request(Change change) {
         wakes = std::exchange(waker_, heph::waker());
     }
     wakes.wake();
+}
+
+void port::tell_unpublished(std::uint64_t number) {
+    request([number](requests& all) { all.unpublished.push_back(number); });
 }
 
 void port::cancel(std::uint64_t id) {
@@ -151,6 +161,20 @@ task<Result> ask(port& to, ticket& asked, command what, inbox::oneshot_receiver<
     co_return std::move(**received);
 }
 
+// Gives a watch to the node and waits for its end.
+task<failure> watch(port& at, ticket& asked, command what,
+                    inbox::oneshot_receiver<failure> result) {
+    auto sending = at.commands().send(std::move(what));
+    const auto sent = co_await sending;
+    if (!sent) {
+        asked.disarm();
+        co_return failure::stopped;
+    }
+    auto ended = co_await result.recv();
+    asked.disarm();
+    co_return ended ? *ended : failure::stopped;
+}
+
 }  // namespace
 
 task<std::expected<found_actor, failure>> find_actor(std::shared_ptr<port> from, std::string node,
@@ -190,6 +214,21 @@ task<std::expected<void, failure>> send_to_actor(std::shared_ptr<port> from, des
     asked.disarm();
     if (!received) { co_return send_result(std::unexpect, failure::stopped); }
     co_return *received;
+}
+
+task<failure> watch_actor(std::shared_ptr<port> from, destination_pointer to) {
+    ticket asked(from);
+    auto [reply, result] = inbox::oneshot<failure>();
+    command what(std::in_place_type<watch_command>, asked.id(), std::move(to), std::move(reply));
+    co_return co_await watch(*from, asked, std::move(what), std::move(result));
+}
+
+task<failure> watch_node(std::shared_ptr<port> from, std::string node) {
+    ticket asked(from);
+    auto [reply, result] = inbox::oneshot<failure>();
+    command what(std::in_place_type<watch_node_command>, asked.id(), std::move(node),
+                 std::move(reply));
+    co_return co_await watch(*from, asked, std::move(what), std::move(result));
 }
 
 std::expected<void, failure> try_send_to_actor(port& from, const destination_pointer& to,

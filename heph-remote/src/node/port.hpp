@@ -25,6 +25,7 @@ namespace heph::remote::detail {
 struct requests {
     std::vector<std::uint64_t> cancelled;
     std::vector<std::pair<std::string, rt::net::endpoint>> peers;
+    std::vector<std::uint64_t> unpublished;  ///< The numbers of actors.
     bool stop = false;
 };
 
@@ -76,6 +77,7 @@ public:
 private:
     template <typename Change>
     void request(Change change);
+    void tell_unpublished(std::uint64_t number);
 
     const std::string name_;
     const std::string address_;

@@ -32,7 +32,8 @@ std::expected<T, codec_error> read(std::span<const std::byte> body) {
 }
 
 bool are_good(const link_limits& limits) noexcept {
-    return limits.message_bytes_max > 0 && limits.window_messages > 0 && limits.window_bytes > 0;
+    return limits.message_bytes_max > 0 && limits.window_messages > 0 && limits.window_bytes > 0 &&
+           limits.parts_bytes_max > 0;
 }
 
 }  // namespace
@@ -58,6 +59,7 @@ handshake handshake::dial(identity self, std::string expected, session_offer off
     said.received = offer.received;
     said.links = offer.links;
     said.limits = made.self_.limits;
+    said.address = made.self_.address;
     write(made.output_, frame_type::hello, said);
     made.state_ = state::waiting;
     return made;
@@ -110,7 +112,7 @@ void handshake::on_hello(std::span<const std::byte> body) {
         return fail(error::version_mismatch, true);
     }
     if (!is_good_name(said->name) || said->incarnation.is_zero() || said->fresh.is_zero() ||
-        !are_good(said->limits)) {
+        !are_good(said->limits) || said->address.size() > name_bytes_max) {
         return fail(error::malformed, true);
     }
     if (said->name == self_.name) { return fail(error::own_name, true); }
@@ -129,13 +131,16 @@ void handshake::accept(const id128& session, std::uint64_t received) {
     said.session = session;
     said.received = received;
     said.limits = self_.limits;
+    said.address = self_.address;
     write(output_, frame_type::welcome, said);
     result_.peer = hello_.name;
+    result_.version = said.version;
     result_.incarnation = hello_.incarnation;
     result_.session = session;
     result_.dialed = false;
     result_.peer_received = session == hello_.session ? hello_.received : 0;
     result_.peer_limits = hello_.limits;
+    result_.peer_address = hello_.address;
     state_ = state::done;
 }
 
@@ -146,7 +151,8 @@ void handshake::turn_away(error why) {
 
 void handshake::on_welcome(std::span<const std::byte> body) {
     const auto said = read<welcome>(body);
-    if (!said || said->incarnation.is_zero() || !are_good(said->limits)) {
+    if (!said || said->incarnation.is_zero() || !are_good(said->limits) ||
+        said->address.size() > name_bytes_max) {
         return fail(error::malformed, true);
     }
     if (said->version < version_min || said->version > version_max) {
@@ -156,11 +162,13 @@ void handshake::on_welcome(std::span<const std::byte> body) {
     const bool resumed = !offer_.session.is_zero() && said->session == offer_.session;
     if (!resumed && said->session != offer_.fresh) { return fail(error::malformed, true); }
     result_.peer = said->name;
+    result_.version = said->version;
     result_.incarnation = said->incarnation;
     result_.session = said->session;
     result_.dialed = true;
     result_.peer_received = said->received;
     result_.peer_limits = said->limits;
+    result_.peer_address = said->address;
     state_ = state::done;
 }
 

@@ -14,6 +14,9 @@ constexpr std::size_t frame_overhead_bytes = 1 + 8 + 1 + 8 + 8 + 2;
 // What other frames, such as the list of an actor's types, may have in any case.
 constexpr std::size_t frame_bytes_least = 64 * 1024;
 
+// Watches that one frame tells of at most: half of what a frame may have.
+constexpr std::size_t ended_in_a_frame = 4096;
+
 // Tags of what is not a message; a message's token is its tag.
 constexpr std::uint64_t nobody = 0;
 
@@ -58,6 +61,7 @@ std::expected<void, error> link::connect(const handshake_result& with) {
     }
     peer_ = with.peer_limits;
     peer_incarnation_ = with.incarnation;
+    version_ = with.version;
     pings_wanted_ = false;
     pong_owed_ = false;
     goodbye_.reset();
@@ -71,34 +75,45 @@ void link::disconnect() noexcept {
 void link::lose(failure why) {
     if (!session_) { return; }
     for (const std::uint64_t token : session_->abandon()) {
-        losses_.push_back(message_failed{token, why});
+        news_.push_back(message_failed{token, why});
     }
-    for (const std::uint64_t call : open_calls_) { losses_.push_back(call_failed{call, why}); }
-    for (const std::uint64_t search : open_searches_) {
-        losses_.push_back(find_failed{search, why});
+    for (const parts_header& each : parts_.clear()) {
+        if (each.kind == data_kind::message && each.number != nobody) {
+            news_.push_back(message_failed{each.number, why});
+        }
     }
-    for (const std::uint64_t call : called_) { losses_.push_back(call_cancelled{call}); }
+    for (const std::uint64_t call : open_calls_) { news_.push_back(call_failed{call, why}); }
+    for (const std::uint64_t search : open_searches_) { news_.push_back(find_failed{search, why}); }
+    for (const std::uint64_t watch : open_watches_) { news_.push_back(watch_ended{watch, why}); }
+    for (const std::uint64_t watch : watched_) { news_.push_back(unwatch_arrived{watch}); }
+    for (const std::uint64_t call : called_) { news_.push_back(call_cancelled{call}); }
     for (const auto& [actor, to] : outgoing_) {
         // Who waits for credit tries again, and learns that the link is down.
-        if (to.refused) { losses_.push_back(credit_arrived{actor}); }
+        if (to.refused) { news_.push_back(credit_arrived{actor}); }
     }
+    if (std::exchange(no_room_was_told_, false)) { news_.push_back(room_arrived()); }
+    assembling_.clear();
     session_.reset();
     open_calls_.clear();
     open_searches_.clear();
     called_.clear();
+    open_watches_.clear();
+    watched_.clear();
+    ended_.clear();
     outgoing_.clear();
     incoming_.clear();
     grants_.clear();
 }
 
-std::optional<event> link::next_loss() {
-    if (losses_.empty()) { return std::nullopt; }
-    event first = std::move(losses_.front());
-    losses_.pop_front();
+std::optional<event> link::next_news() {
+    if (news_.empty()) { return std::nullopt; }
+    event first = std::move(news_.front());
+    news_.pop_front();
     return first;
 }
 
 std::size_t link::frame_bytes_max() const noexcept {
+    if (version_ >= 2) { return frame_bytes_least + frame_overhead_bytes; }
     return std::max<std::size_t>(own_.message_bytes_max, frame_bytes_least) + frame_overhead_bytes;
 }
 
@@ -116,21 +131,31 @@ std::optional<refusal> link::admit(std::uint64_t actor, std::size_t payload_byte
     if (!session_) { return refusal::down; }
     if (payload_bytes > peer_.message_bytes_max) { return refusal::too_large; }
     if (!session_->has_room()) { return refusal::full; }
+    const bool cut = is_cut(payload_bytes);
+    if (cut && parts_.bytes() - parts_.reply_bytes() >= session_limits_.bytes_max) {
+        no_room_was_told_ = true;
+        return refusal::no_room;
+    }
     account& to = outgoing_[actor];
     // One message goes in any case, lest a window smaller than it stop it for ever.
-    if (to.messages >= peer_.window_messages ||
+    if (to.in_parts || to.messages >= peer_.window_messages ||
         (to.messages > 0 && to.bytes + payload_bytes > peer_.window_bytes)) {
         to.refused = true;
         return refusal::no_credit;
     }
     ++to.messages;
     to.bytes += payload_bytes;
+    to.in_parts = cut;
     return std::nullopt;
 }
 
 std::expected<void, refusal> link::send(std::uint64_t actor, std::uint64_t token,
                                         std::uint16_t type, std::span<const std::byte> payload) {
     if (const auto refused = admit(actor, payload.size())) { return std::unexpected(*refused); }
+    if (is_cut(payload.size())) {
+        parts_.add(parts_header{data_kind::message, actor, token, type}, payload);
+        return {};
+    }
     push(data_kind::message, token, [&](frame_writer& frame) {
         frame.u64(actor);
         frame.u64(token);
@@ -145,6 +170,10 @@ std::expected<std::uint64_t, refusal> link::call(std::uint64_t actor, std::uint1
     if (const auto refused = admit(actor, payload.size())) { return std::unexpected(*refused); }
     const std::uint64_t number = next_number_++;
     open_calls_.insert(number);
+    if (is_cut(payload.size())) {
+        parts_.add(parts_header{data_kind::call, actor, number, type}, payload);
+        return number;
+    }
     push(data_kind::call, nobody, [&](frame_writer& frame) {
         frame.u64(actor);
         frame.u64(number);
@@ -156,6 +185,7 @@ std::expected<std::uint64_t, refusal> link::call(std::uint64_t actor, std::uint1
 
 void link::cancel(std::uint64_t call) {
     if (open_calls_.erase(call) == 0) { return; }
+    if (drop_parts(data_kind::call, call)) { return; }
     push(data_kind::cancel, nobody, [&](frame_writer& frame) { frame.u64(call); });
 }
 
@@ -178,11 +208,80 @@ bool link::reply(std::uint64_t call, std::span<const std::byte> payload) {
         fail_call(call, failure::too_large);
         return false;
     }
+    if (is_cut(payload.size())) {
+        // One goes in any case.
+        const std::size_t waiting = parts_.reply_bytes();
+        if (waiting != 0 && waiting + payload.size() > session_limits_.hard_bytes_max) {
+            fail_call(call, failure::full);
+            return false;
+        }
+        called_.erase(call);
+        parts_.add(parts_header{data_kind::reply, 0, call, 0}, payload);
+        return true;
+    }
     called_.erase(call);
     push(data_kind::reply, nobody, [&](frame_writer& frame) {
         frame.u64(call);
         frame.bytes(payload);
     });
+    return true;
+}
+
+bool link::may_push_part() const noexcept {
+    return session_ && !parts_.empty() &&
+           session_->kept_frames() < session_limits_.frames_max / 2 + 1 &&
+           session_->kept_bytes() < session_limits_.bytes_max / 2;
+}
+
+void link::push_part() {
+    const auto step = parts_.next(peer_.parts_bytes_max);
+    HEPH_ASSERT(step.has_value());
+    const parts_header& what = step->what;
+    if (step->begin) {
+        push(data_kind::parts_begin, nobody, [&](frame_writer& frame) {
+            frame.u64(step->stream);
+            frame.u32(step->bytes_in_all);
+            frame.u8(static_cast<std::uint8_t>(what.kind));
+            frame.u64(what.actor);
+            frame.u64(what.number);
+            frame.u16(what.type);
+        });
+    }
+    // The message is there when its last part is.
+    const bool told = step->last && what.kind == data_kind::message;
+    push(data_kind::part, told ? what.number : nobody, [&](frame_writer& frame) {
+        frame.u64(step->stream);
+        frame.bytes(step->bytes);
+    });
+    if (!step->last) { return; }
+    if (what.kind != data_kind::reply) { parts_left_no_more(what.actor); }
+}
+
+void link::parts_left_no_more(std::uint64_t actor) {
+    const auto to = outgoing_.find(actor);
+    if (to != outgoing_.end()) {
+        to->second.in_parts = false;
+        if (std::exchange(to->second.refused, false)) { news_.push_back(credit_arrived{actor}); }
+        if (to->second.messages == 0) { outgoing_.erase(to); }
+    }
+    if (std::exchange(no_room_was_told_, false)) { news_.push_back(room_arrived()); }
+}
+
+bool link::drop_parts(data_kind kind, std::uint64_t call) {
+    const auto dropped = parts_.drop(kind, call);
+    if (!dropped) { return false; }
+    if (dropped->begun) {
+        push(data_kind::parts_end, nobody,
+             [&](frame_writer& frame) { frame.u64(dropped->stream); });
+    }
+    if (kind == data_kind::reply) { return true; }
+    const auto to = outgoing_.find(dropped->what.actor);
+    if (!dropped->begun && to != outgoing_.end()) {
+        // Nobody will grant it.
+        --to->second.messages;
+        to->second.bytes -= dropped->bytes_in_all;
+    }
+    parts_left_no_more(dropped->what.actor);
     return true;
 }
 
@@ -220,6 +319,43 @@ void link::fail_find(std::uint64_t request, failure why) {
     });
 }
 
+std::expected<std::uint64_t, refusal> link::watch(std::uint64_t actor) {
+    if (!session_) { return std::unexpected(refusal::down); }
+    if (version_ < 2) { return std::unexpected(refusal::unsupported); }
+    if (open_watches_.size() >= peer_.watches_max) { return std::unexpected(refusal::too_many); }
+    if (!session_->has_room()) { return std::unexpected(refusal::full); }
+    const std::uint64_t number = next_number_++;
+    open_watches_.insert(number);
+    push(data_kind::watch, nobody, [&](frame_writer& frame) {
+        frame.u64(number);
+        frame.u64(actor);
+    });
+    return number;
+}
+
+void link::unwatch(std::uint64_t watch) {
+    if (open_watches_.erase(watch) == 0) { return; }
+    push(data_kind::unwatch, nobody, [&](frame_writer& frame) { frame.u64(watch); });
+}
+
+void link::tell_ended(std::uint64_t watch, failure why) {
+    if (watched_.erase(watch) == 0) { return; }
+    ended_[why].push_back(watch);
+}
+
+void link::push_ended() {
+    for (const auto& [why, watches] : std::exchange(ended_, {})) {
+        for (std::size_t at = 0; at < watches.size(); at += ended_in_a_frame) {
+            const auto some =
+                std::span(watches).subspan(at, std::min(ended_in_a_frame, watches.size() - at));
+            push(data_kind::ended, nobody, [&](frame_writer& frame) {
+                frame.u8(static_cast<std::uint8_t>(why));
+                for (const std::uint64_t watch : some) { frame.u64(watch); }
+            });
+        }
+    }
+}
+
 void link::grant(std::uint64_t actor, std::size_t payload_bytes) {
     if (!session_) { return; }
     // From an older session, which took its accounts with it.
@@ -254,9 +390,14 @@ void link::push_grants() {
 void link::write_to(std::vector<std::byte>& out, std::size_t out_bytes_max) {
     if (current() != state::up) { return; }
     push_grants();
+    push_ended();
     if (std::exchange(pong_owed_, false)) { frame_writer(out, frame_type::pong).end(); }
     if (std::exchange(pings_wanted_, false)) { frame_writer(out, frame_type::ping).end(); }
     session_->write_to(out, out_bytes_max);
+    while (out.size() < out_bytes_max && may_push_part()) {
+        push_part();
+        session_->write_to(out, out_bytes_max);
+    }
     if (goodbye_) {
         frame_writer frame(out, frame_type::goodbye);
         frame.u8(static_cast<std::uint8_t>(*goodbye_));
@@ -267,7 +408,8 @@ void link::write_to(std::vector<std::byte>& out, std::size_t out_bytes_max) {
 
 bool link::has_output() const noexcept {
     return current() == state::up &&
-           (session_->has_output() || pong_owed_ || pings_wanted_ || goodbye_ || !grants_.empty());
+           (session_->has_output() || may_push_part() || pong_owed_ || pings_wanted_ || goodbye_ ||
+            !grants_.empty() || !ended_.empty());
 }
 
 }  // namespace heph::remote::protocol

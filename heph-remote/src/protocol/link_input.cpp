@@ -12,17 +12,21 @@ namespace {
 
 failure failure_of(std::uint8_t number) noexcept {
     const bool known = number >= static_cast<std::uint8_t>(failure::node_down) &&
-                       number <= static_cast<std::uint8_t>(failure::stopped);
+                       number <= static_cast<std::uint8_t>(failure::unsupported);
     return known ? static_cast<failure>(number) : failure::node_down;
 }
 
 std::unexpected<error> malformed() noexcept { return std::unexpected(error::malformed); }
+
+// What has to be passed over.
+std::expected<std::optional<event>, error> nothing() { return std::nullopt; }
 
 }  // namespace
 
 std::expected<std::optional<event>, error> link::on_frame(std::span<const std::byte> frame) {
     HEPH_ASSERT(!frame.empty());
     if (current() != state::up) { return malformed(); }
+    if (!assembled_.empty()) { assembled_ = {}; }  // It was large.
     const auto body = frame.subspan(1);
     field_reader fields(body);
     switch (static_cast<frame_type>(frame.front())) {
@@ -78,6 +82,12 @@ link::frame_event link::on_data(std::span<const std::byte> body) {
         case data_kind::found: return on_found(fields);
         case data_kind::find_failed: return on_find_failed(fields);
         case data_kind::credit: return on_credit(fields);
+        case data_kind::watch: return version_ < 2 ? nothing() : on_watch(fields);
+        case data_kind::unwatch: return version_ < 2 ? nothing() : on_unwatch(fields);
+        case data_kind::ended: return version_ < 2 ? nothing() : on_ended(fields);
+        case data_kind::parts_begin: return version_ < 2 ? nothing() : on_parts_begin(fields);
+        case data_kind::part: return version_ < 2 ? nothing() : on_part(fields);
+        case data_kind::parts_end: return version_ < 2 ? nothing() : on_parts_end(fields);
     }
     return std::nullopt;
 }
@@ -129,7 +139,10 @@ link::frame_event link::on_call(field_reader fields) {
 link::frame_event link::on_cancel(field_reader fields) {
     const std::uint64_t call = fields.u64();
     if (!fields.complete()) { return malformed(); }
-    if (called_.erase(call) == 0) { return std::nullopt; }
+    if (called_.erase(call) == 0) {
+        drop_parts(data_kind::reply, call);
+        return std::nullopt;
+    }
     return event(call_cancelled{call});
 }
 
@@ -180,6 +193,84 @@ link::frame_event link::on_credit(field_reader fields) {
     if (to->second.messages == 0) { outgoing_.erase(to); }
     if (!waited) { return std::nullopt; }
     return event(credit_arrived{actor});
+}
+
+link::frame_event link::on_watch(field_reader fields) {
+    const std::uint64_t watch = fields.u64();
+    const std::uint64_t actor = fields.u64();
+    if (!fields.complete() || !watched_.insert(watch).second) { return malformed(); }
+    // An end that is not told yet counts as well: the peer does not know of it.
+    std::size_t open = watched_.size();
+    for (const auto& [why, watches] : ended_) { open += watches.size(); }
+    if (open > own_.watches_max) { return std::unexpected(error::window_exceeded); }
+    return event(watch_arrived{watch, actor});
+}
+
+link::frame_event link::on_unwatch(field_reader fields) {
+    const std::uint64_t watch = fields.u64();
+    if (!fields.complete()) { return malformed(); }
+    if (watched_.erase(watch) == 0) { return std::nullopt; }
+    return event(unwatch_arrived{watch});
+}
+
+link::frame_event link::on_ended(field_reader fields) {
+    const failure why = failure_of(fields.u8());
+    if (!fields.good() || fields.rest().size() % sizeof(std::uint64_t) != 0) { return malformed(); }
+    while (!fields.rest().empty()) {
+        const std::uint64_t watch = fields.u64();
+        if (open_watches_.erase(watch) != 0) { news_.push_back(watch_ended{watch, why}); }
+    }
+    return std::nullopt;
+}
+
+link::frame_event link::on_parts_begin(field_reader fields) {
+    const std::uint64_t stream = fields.u64();
+    const std::uint32_t bytes_in_all = fields.u32();
+    parts_header what;
+    what.kind = static_cast<data_kind>(fields.u8());
+    what.actor = fields.u64();
+    what.number = fields.u64();
+    what.type = fields.u16();
+    if (!fields.complete()) { return malformed(); }
+    const bool is_reply = what.kind == data_kind::reply;
+    if (!is_reply && what.kind != data_kind::message && what.kind != data_kind::call) {
+        return malformed();
+    }
+    const auto begun = assembling_.begin(stream, what, bytes_in_all,
+                                         !is_reply || open_calls_.contains(what.number));
+    if (!begun) { return std::unexpected(begun.error()); }
+    if (is_reply) { return std::nullopt; }
+    const auto admitted = admit_incoming(what.actor, bytes_in_all);
+    if (!admitted) { return std::unexpected(admitted.error()); }
+    return std::nullopt;
+}
+
+link::frame_event link::on_part(field_reader fields) {
+    const std::uint64_t stream = fields.u64();
+    if (!fields.good()) { return malformed(); }
+    auto added = assembling_.add(stream, fields.rest());
+    if (!added) { return std::unexpected(added.error()); }
+    if (!*added) { return std::nullopt; }
+    const parts_header what = (*added)->what;
+    assembled_ = std::move((*added)->bytes);
+    switch (what.kind) {
+        case data_kind::call:
+            if (!called_.insert(what.number).second) { return malformed(); }
+            return event(call_arrived{what.actor, what.number, what.type, assembled_});
+        case data_kind::reply:
+            if (open_calls_.erase(what.number) == 0) { return std::nullopt; }
+            return event(reply_arrived{what.number, assembled_});
+        default: return event(message_arrived{what.actor, what.number, what.type, assembled_});
+    }
+}
+
+link::frame_event link::on_parts_end(field_reader fields) {
+    const std::uint64_t stream = fields.u64();
+    if (!fields.complete()) { return malformed(); }
+    const auto ended = assembling_.end(stream);
+    if (!ended) { return std::unexpected(ended.error()); }
+    if (ended->what.kind != data_kind::reply) { grant(ended->what.actor, ended->bytes_in_all); }
+    return std::nullopt;
 }
 
 }  // namespace heph::remote::protocol

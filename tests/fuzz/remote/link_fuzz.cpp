@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "remote/wire.hpp"
 
@@ -21,9 +22,11 @@ void require(bool condition) {
 
 link_limits small_limits() {
     link_limits limits;
-    limits.message_bytes_max = 4096;
+    limits.message_bytes_max = 64 * 1024;
     limits.window_messages = 8;
     limits.window_bytes = 8192;
+    limits.parts_bytes_max = 128 * 1024;
+    limits.watches_max = 16;
     return limits;
 }
 
@@ -62,11 +65,20 @@ public:
             } else {
                 end_->peers.fail_find(find->request, failure::no_such_actor);
             }
+        } else if (const auto* watch = std::get_if<watch_arrived>(&told)) {
+            require(++watched_ <= small_limits().watches_max);
+            if (watch->actor % 2 == 0) {
+                end_->peers.tell_ended(watch->watch, failure::actor_gone);
+                --watched_;
+            }
+        } else if (std::holds_alternative<unwatch_arrived>(told)) {
+            --watched_;
         }
     }
 
 private:
     wire_end* end_;
+    std::size_t watched_ = 0;
 };
 
 void feed_in_two(wire_end& end, std::span<const std::byte> bytes, std::size_t cut) {
@@ -92,11 +104,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             (void)under_test.peers.call(7, 1, bytes.first(cut));
             (void)under_test.peers.send(7, 9, 0, bytes.first(cut));
             (void)under_test.peers.find("name");
+            (void)under_test.peers.watch(7);
+            // It is large, and cut: what arrives meets a payload of which parts are left.
+            const std::vector<std::byte> large(40'000);
+            (void)under_test.peers.call(8, 1, large);
             under_test.flush();
         }
     }
     feed_in_two(under_test, bytes, cut);
     require(under_test.frames.held_bytes() <= bytes.size());
+    require(under_test.peers.assembling_bytes() <= 2 * bytes.size());
     require(under_test.peers.kept_bytes() <=
             small_session().hard_bytes_max + 4 * small_limits().message_bytes_max + size);
     under_test.cut();

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include <heph/core/actor_ref.hpp>
+#include <heph/core/task.hpp>
+#include <heph/remote/audience.hpp>
 #include <heph/remote/deadline.hpp>
 #include <heph/remote/detail/alternatives.hpp>
 #include <heph/remote/detail/port.hpp>
@@ -53,11 +55,14 @@ public:
     /// *Errors*: throws `std::invalid_argument` for a name that is not 1 to 255 printable ASCII
     /// characters without spaces, and when two alternatives of `M` have the same name on the wire.
     template <remote_message M>
-    void publish(std::string_view name, actor_ref<M> actor) const {
-        publish_erased(name, std::make_unique<detail::published_actor<M>>(std::move(actor)));
+    void publish(std::string_view name, actor_ref<M> actor,
+                 audience who = audience::everyone()) const {
+        publish_erased(
+            name, std::make_unique<detail::published_actor<M>>(std::move(actor), std::move(who)));
     }
 
-    /// Takes an offer back. References to it that others have fail with `no_such_actor` from then.
+    /// Takes an offer back. References to it that others have fail with `no_such_actor` from then,
+    /// and who watches it is told so.
     void unpublish(std::string_view name) const;
 
     /// Finds an actor of another node by the names of both: gives
@@ -74,6 +79,13 @@ public:
                                                         std::string(actor_name), until));
     }
 
+    /// Waits until this run of a node is lost, and says why: `node_down` when it said goodbye, was
+    /// restarted, its session found no connection within the grace, or it is not linked and was not
+    /// within the patience; `stopped`.
+    [[nodiscard]] task<failure> watch(std::string_view node_name) const {
+        return detail::watch_node(port_, std::string(node_name));
+    }
+
     /// Dials one more node from now on, as `options::peer` does; a known one at a new address.
     /// *Errors*: a bad name or address.
     [[nodiscard]] std::expected<void, rt::error> add_peer(std::string_view name,
@@ -88,7 +100,8 @@ public:
     /// Gives the address at which the node accepts, with its real port; empty if it does not.
     [[nodiscard]] const std::string& address() const noexcept;
 
-    /// Ends the node in an orderly way, in the background.
+    /// Ends the node in an orderly way, in the background: it accepts no more connections, gives
+    /// the calls that are under way the drain time, and says goodbye.
     void stop() const;
 
 private:

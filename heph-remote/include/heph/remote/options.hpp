@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -25,7 +26,8 @@ struct link_settings {
     milliseconds handshake_time{5'000};
     /// After so much silence a link asks the peer for a sign of life.
     milliseconds heartbeat{2'000};
-    /// After so much silence a connection is taken for dead.
+    /// After so much silence a connection is taken for dead. Time in which this program did not run
+    /// is not counted.
     milliseconds silence{8'000};
     /// A session waits so long for its next connection before it is lost.
     milliseconds grace{30'000};
@@ -36,10 +38,20 @@ struct link_settings {
     /// part of up to a half.
     milliseconds pause_min{100};
     milliseconds pause_max{5'000};
+    /// A node whose connection broke and whose port then refuses so many connections in a row is
+    /// gone: its session is lost at once, without the grace. 0: never.
+    std::uint32_t refusals_max = 3;
+    /// What an orderly stop gives the calls that are under way, of this node and of others, before
+    /// it says goodbye. It ends as soon as there are none.
+    milliseconds drain_time{3'000};
     /// What an orderly stop gives a connection to say goodbye.
     milliseconds goodbye_time{1'000};
-    std::size_t half_open_max = 64;    ///< Accepted connections before their handshake is done.
-    std::size_t peers_max = 256;       ///< Nodes that this one is linked to.
+    std::size_t half_open_max = 64;  ///< Accepted connections before their handshake is done.
+    std::size_t peers_max = 256;     ///< Nodes that this one is linked to.
+    /// Handshakes of one address that may fail at once; after that, connections from it are refused
+    /// until some are forgiven, one each `failure_forgiven`. 0: no limit.
+    std::uint32_t failures_max = 20;
+    milliseconds failure_forgiven{1'000};
     protocol::link_limits own;         ///< What this node takes of a peer: sizes and windows.
     protocol::session_limits session;  ///< What waits to be acknowledged by a peer.
 };
@@ -66,6 +78,25 @@ public:
         peers_.emplace_back(std::move(name), std::move(address));
         return *this;
     }
+    /// Accepts those who know an older, or a coming, secret as well; dials with the one that was
+    /// given first. So a secret is changed without a gap: let all nodes accept the new one, then
+    /// let all use the new one and accept the old one, then forget the old one.
+    options& also_accept(rt::tls::secret other) {
+        other_secrets_.push_back(std::move(other));
+        return *this;
+    }
+    /// Links to nodes of these names only, whatever they know. Without it, to all who know the
+    /// secret.
+    options& only_peers(std::vector<std::string> names) {
+        only_peers_ = std::move(names);
+        return *this;
+    }
+    /// Tells other nodes where this one is reached, such as `192.0.2.1:9001`, when that is not the
+    /// address at which it listens. They use it when a connection that they accepted breaks.
+    options& advertise(std::string address) {
+        advertised_ = std::move(address);
+        return *this;
+    }
     /// Sets times, sizes and counts.
     options& links(const link_settings& settings) {
         links_ = settings;
@@ -87,13 +118,23 @@ public:
     [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& peers() const noexcept {
         return peers_;
     }
+    [[nodiscard]] const std::vector<rt::tls::secret>& other_secrets() const noexcept {
+        return other_secrets_;
+    }
+    [[nodiscard]] const std::vector<std::string>& peers_allowed() const noexcept {
+        return only_peers_;
+    }
+    [[nodiscard]] const std::string& advertised() const noexcept { return advertised_; }
     [[nodiscard]] const link_settings& links() const noexcept { return links_; }
     [[nodiscard]] const undelivered_handler& undelivered() const noexcept { return undelivered_; }
 
 private:
     std::string name_;
     rt::tls::secret secret_;
+    std::vector<rt::tls::secret> other_secrets_;
     std::string listen_;
+    std::string advertised_;
+    std::vector<std::string> only_peers_;
     std::vector<std::pair<std::string, std::string>> peers_;
     link_settings links_;
     undelivered_handler undelivered_;

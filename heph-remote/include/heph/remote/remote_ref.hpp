@@ -44,7 +44,8 @@ public:
         auto called = calling_.poll(waker);
         if (!called.is_ready()) { return pending; }
         if (!called.value()) { return failed(called.value().error()); }
-        auto decoded = decode<heph::detail::reply_t<Res>>(*called.value());
+        auto decoded = decode<heph::detail::reply_t<Res>>(
+            *called.value(), detail::payload_limits(called.value()->size()));
         if (!decoded) { return failed(failure::bad_message); }
         if constexpr (std::is_void_v<Res>) {
             return polled<value_type>(std::in_place);
@@ -139,6 +140,12 @@ public:
         return rpc_future<typename call_type::response_type>(
             detail::call_actor(from_, to_, type_of<call_type>(), std::move(payload), until));
     }
+
+    /// Waits until nothing can be sent to the actor any more, and says why: `actor_gone` (it is
+    /// finished), `no_such_actor` (it is not published any more), `node_down` (its node said
+    /// goodbye, was restarted, or is lost), `full` (that node takes no more watches),
+    /// `unsupported`, `stopped`. *Cancellation*: ends the watch.
+    [[nodiscard]] task<failure> join() const { return detail::watch_actor(from_, to_); }
 
     /// Names the node at which the actor is.
     [[nodiscard]] const std::string& node_name() const noexcept { return to_->node; }

@@ -241,6 +241,18 @@ struct value_codec<T> {
 
 }  // namespace detail
 
+namespace detail {
+
+/// Bounds what decoding a payload may take by what it took already: a large one may be as large
+/// again in memory.
+[[nodiscard]] constexpr decode_limits payload_limits(std::size_t payload_bytes) noexcept {
+    decode_limits limits;
+    limits.memory_bytes_max += payload_bytes;
+    return limits;
+}
+
+}  // namespace detail
+
 /// Appends the bytes of a value to `out`. *Errors*: throws `std::bad_alloc`.
 template <typename T>
 void encode_to(std::vector<std::byte>& out, const T& value) {

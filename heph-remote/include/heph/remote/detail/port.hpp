@@ -69,6 +69,10 @@ struct found_actor {
                                                                destination_pointer to,
                                                                std::uint16_t type,
                                                                byte_vector payload);
+/// Waits until an actor is finished or lost, and says which. *Cancellation*: ends the watch.
+[[nodiscard]] task<failure> watch_actor(std::shared_ptr<port> from, destination_pointer to);
+/// Waits until a node is lost. *Cancellation*: ends the watch.
+[[nodiscard]] task<failure> watch_node(std::shared_ptr<port> from, std::string node);
 [[nodiscard]] std::expected<void, failure> try_send_to_actor(port& from,
                                                              const destination_pointer& to,
                                                              std::uint16_t type,

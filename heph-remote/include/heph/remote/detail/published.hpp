@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -16,6 +17,7 @@
 
 #include <heph/core/actor_ref.hpp>
 #include <heph/inbox/oneshot.hpp>
+#include <heph/remote/audience.hpp>
 #include <heph/remote/codec/codec.hpp>
 #include <heph/remote/detail/alternatives.hpp>
 #include <heph/remote/protocol/error.hpp>
@@ -48,6 +50,17 @@ public:
     virtual polled<value_type> poll(const waker& waker) = 0;
 };
 
+/// Waits until an actor is finished.
+class ending {
+public:
+    using value_type = void;
+    ending() = default;
+    ending(const ending&) = delete;
+    ending& operator=(const ending&) = delete;
+    virtual ~ending() = default;
+    virtual polled<void> poll(const waker& waker) = 0;
+};
+
 /// What became of bytes that arrived for an actor. `reply` is there for a call.
 struct arrival {
     std::unique_ptr<delivery> message;
@@ -57,7 +70,8 @@ struct arrival {
 /// Takes what arrives for an actor. *Thread safety*: safe.
 class published {
 public:
-    explicit published(std::vector<std::string> types) : types_(std::move(types)) {}
+    published(std::vector<std::string> types, audience who)
+        : types_(std::move(types)), audience_(std::move(who)) {}
     published(const published&) = delete;
     published& operator=(const published&) = delete;
     virtual ~published() = default;
@@ -66,11 +80,26 @@ public:
     [[nodiscard]] virtual std::expected<arrival, failure> take(
         std::uint16_t type, bool is_call, std::span<const std::byte> payload) const = 0;
     [[nodiscard]] virtual bool is_connected() const noexcept = 0;
+    [[nodiscard]] virtual std::unique_ptr<ending> until_finished() const = 0;
+    /// Tells whether a node may know of it.
+    [[nodiscard]] bool is_for(std::string_view node) const { return audience_.includes(node); }
     /// The names of the types it takes, in the order of their numbers.
     [[nodiscard]] const std::vector<std::string>& types() const noexcept { return types_; }
 
 private:
     std::vector<std::string> types_;
+    audience audience_;
+};
+
+template <typename M>
+class actor_ending final : public ending {
+public:
+    explicit actor_ending(const actor_ref<M>& actor) : actor_(actor), joining_(actor_.join()) {}
+    polled<void> poll(const waker& waker) override { return joining_.poll(waker); }
+
+private:
+    actor_ref<M> actor_;
+    join_ref_future<M> joining_;
 };
 
 template <typename M>
@@ -117,14 +146,17 @@ private:
 template <remote_message M>
 class published_actor final : public published {
 public:
-    explicit published_actor(actor_ref<M> actor)
-        : published(names_of<M>()), actor_(std::move(actor)) {}
+    published_actor(actor_ref<M> actor, audience who)
+        : published(names_of<M>(), std::move(who)), actor_(std::move(actor)) {}
 
     std::expected<arrival, failure> take(std::uint16_t type, bool is_call,
                                          std::span<const std::byte> payload) const override {
         return alternatives_of<M>::template apply<taker>::take(actor_, type, is_call, payload);
     }
     bool is_connected() const noexcept override { return actor_.is_connected(); }
+    std::unique_ptr<ending> until_finished() const override {
+        return std::make_unique<actor_ending<M>>(actor_);
+    }
 
 private:
     using taken = std::expected<arrival, failure>;
@@ -158,7 +190,7 @@ private:
             using request_type = heph::detail::reply_t<typename T::request_type>;
             using response_type = typename T::response_type;
             if (!is_call) { return taken(std::unexpect, failure::unknown_type); }
-            auto request = decode<request_type>(payload);
+            auto request = decode<request_type>(payload, payload_limits(payload.size()));
             if (!request) { return taken(std::unexpect, failure::bad_message); }
             auto [reply, receiver] = inbox::oneshot<heph::detail::reply_t<response_type>>();
             arrived.reply = std::make_unique<oneshot_answer<response_type>>(std::move(receiver));
@@ -171,7 +203,7 @@ private:
             }
         } else {
             if (is_call) { return taken(std::unexpect, failure::unknown_type); }
-            auto message = decode<T>(payload);
+            auto message = decode<T>(payload, payload_limits(payload.size()));
             if (!message) { return taken(std::unexpect, failure::bad_message); }
             arrived.message = std::make_unique<inbox_delivery<M>>(actor, make(std::move(*message)));
         }

@@ -24,6 +24,7 @@ enum class error : std::uint8_t {
     overflow,              ///< More replies wait for the peer than it may leave unread.
     shutting_down,         ///< The node stops in an orderly way.
     timed_out,             ///< Nothing was heard for too long.
+    not_allowed,           ///< The node does not link to nodes of this name.
 };
 
 /// Says it in words, and what to do where that can be said.
@@ -48,6 +49,7 @@ enum class error : std::uint8_t {
         case error::overflow: return "the peer leaves too many replies unread";
         case error::shutting_down: return "the peer is shutting down";
         case error::timed_out: return "the peer was silent for too long";
+        case error::not_allowed: return "nodes of this name are not allowed there";
     }
     return "the peer gave an unknown reason";
 }
@@ -64,6 +66,7 @@ enum class failure : std::uint8_t {
     timed_out,      ///< The deadline passed.
     full,           ///< The actor or the link takes nothing more for now.
     stopped,        ///< This node is stopped.
+    unsupported,    ///< The other node's program is too old for it.
 };
 
 /// Says it in words.
@@ -79,6 +82,7 @@ enum class failure : std::uint8_t {
         case failure::timed_out: return "the deadline passed";
         case failure::full: return "the actor takes nothing more for now";
         case failure::stopped: return "this node is stopped";
+        case failure::unsupported: return "the other node's program is too old for that";
     }
     return "an unknown reason";
 }

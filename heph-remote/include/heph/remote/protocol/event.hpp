@@ -13,8 +13,8 @@
 
 namespace heph::remote::protocol {
 
-/// The largest `payload` of an event is what this end announced. Views into a frame are valid as
-/// long as the frame's bytes are.
+/// The largest `payload` of an event is what this end announced. Views are valid until the link
+/// takes the next frame.
 struct message_arrived {
     std::uint64_t actor;
     std::uint64_t token;  ///< To report a failure with; 0: to nobody.
@@ -67,10 +67,30 @@ struct find_failed {
     failure why;
 };
 
+/// The peer wants to know when an actor ends.
+struct watch_arrived {
+    std::uint64_t watch;
+    std::uint64_t actor;
+};
+
+/// The peer does not want to know it any more, or is gone.
+struct unwatch_arrived {
+    std::uint64_t watch;
+};
+
+/// What was watched has ended, or is lost.
+struct watch_ended {
+    std::uint64_t watch;
+    failure why;
+};
+
 /// Sending to this actor, which was refused for lack of credit, may succeed now.
 struct credit_arrived {
     std::uint64_t actor;
 };
+
+/// What was refused because too much that is large waited may succeed now.
+struct room_arrived {};
 
 /// The peer ends the link in an orderly way.
 struct goodbye_arrived {
@@ -79,6 +99,7 @@ struct goodbye_arrived {
 
 using event =
     std::variant<message_arrived, call_arrived, call_cancelled, reply_arrived, call_failed,
-                 message_failed, find_arrived, found, find_failed, credit_arrived, goodbye_arrived>;
+                 message_failed, find_arrived, found, watch_arrived, unwatch_arrived, watch_ended,
+                 find_failed, credit_arrived, room_arrived, goodbye_arrived>;
 
 }  // namespace heph::remote::protocol

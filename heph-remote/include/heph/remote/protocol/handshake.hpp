@@ -55,19 +55,27 @@ struct id128 {
 HEPH_MESSAGE(id128, "heph.id", 1, high, low)
 
 inline constexpr std::uint32_t version_min = 1;
-inline constexpr std::uint32_t version_max = 1;
+inline constexpr std::uint32_t version_max = 2;
 inline constexpr std::size_t name_bytes_max = 255;
 /// What a frame may have while the peer is not known yet.
 inline constexpr std::size_t handshake_frame_bytes_max = 2048;
 
 /// What a node takes from another, told in the handshake.
 struct link_limits {
-    std::uint32_t message_bytes_max = 1024 * 1024;  ///< The largest message.
-    std::uint32_t window_messages =
-        256;  ///< Messages to one actor that its inbox did not take yet.
-    std::uint32_t window_bytes = 4 * 1024 * 1024;  ///< The bytes of those.
+    /// The largest message, call or reply.
+    std::uint32_t message_bytes_max = 64 * 1024 * 1024;
+    /// Messages to one actor that its inbox did not take yet.
+    std::uint32_t window_messages = 256;
+    /// The bytes of those. One goes in any case.
+    std::uint32_t window_bytes = 4 * 1024 * 1024;
+    /// The bytes of all large messages, calls and replies that come in parts at the same time. One
+    /// goes in any case. From version 2 on.
+    std::uint64_t parts_bytes_max = 64 * 1024 * 1024;
+    /// How many actors a node may watch here. From version 2 on.
+    std::uint32_t watches_max = 64 * 1024;
 };
-HEPH_MESSAGE(link_limits, "heph.limits", 1, message_bytes_max, window_messages, window_bytes)
+HEPH_MESSAGE(link_limits, "heph.limits", 1, message_bytes_max, window_messages, window_bytes,
+             parts_bytes_max, watches_max)
 
 /// What the dialing node says first.
 struct hello {
@@ -81,9 +89,10 @@ struct hello {
     std::uint64_t received = 0;  ///< The last sequence number it received in that session.
     std::uint64_t links = 0;     ///< How many connections it has seen this session have.
     link_limits limits;
+    std::string address;  ///< Where others reach who dials; empty: nowhere. From version 2 on.
 };
 HEPH_MESSAGE(hello, "heph.hello", 1, version_min, version_max, name, expected, incarnation, session,
-             fresh, received, links, limits)
+             fresh, received, links, limits, address)
 
 /// What the accepting node answers.
 struct welcome {
@@ -93,8 +102,10 @@ struct welcome {
     id128 session;               ///< One of the two that the hello offered.
     std::uint64_t received = 0;  ///< The last sequence number it received in that session.
     link_limits limits;
+    std::string address;  ///< As in the hello.
 };
-HEPH_MESSAGE(welcome, "heph.welcome", 1, version, name, incarnation, session, received, limits)
+HEPH_MESSAGE(welcome, "heph.welcome", 1, version, name, incarnation, session, received, limits,
+             address)
 
 /// What either says when there is no link.
 struct reject {
@@ -109,16 +120,19 @@ struct identity {
     std::string name;
     id128 incarnation;
     link_limits limits;
+    std::string address{};  ///< Where other nodes reach it; empty: nowhere. Short as a name.
 };
 
 /// What a finished handshake has found out.
 struct handshake_result {
     std::string peer;
-    id128 incarnation;  ///< The peer's.
+    std::uint32_t version = version_max;  ///< The highest that both speak.
+    id128 incarnation;                    ///< The peer's.
     id128 session;
     bool dialed = false;              ///< This end dialed.
     std::uint64_t peer_received = 0;  ///< How far the peer received in this session.
     link_limits peer_limits;
+    std::string peer_address;  ///< Where the peer says that it is reached; empty: nowhere.
 };
 
 /// Says what an end has of a session, to offer it in a hello.

@@ -14,12 +14,23 @@
 // A call at the called          open --reply(), fail_call(), cancelled, lose--> gone
 // What arrives for a call that is gone is ignored: it crossed the end of the call on its way.
 //
+// A watch at the watching     open --ended, unwatch(), lose--> gone
+// A watch at the watched      open --tell_ended(), unwatched, lose--> gone
+// When many watched actors end at once, few frames tell it, however many there are: they are
+// collected until something is written.
+//
 // Credit
 //     To each actor, at most the window of the peer may be under way: sent, and not taken yet by
 //     the actor's inbox. The receiver grants it anew as the inbox takes messages. So an actor that
 //     is slow holds up just those who send to it, and each end knows how much it may have to keep.
 //     A message that is larger than what is left of the bytes waits, too. Grants are collected, and
 //     sent when they are worth a frame; what is held back of them never stops a sender.
+//
+// Large payloads
+//     What is larger than `part_bytes` is sent in parts, when there is nothing else to send; see
+//     parts.hpp. An actor to which parts are left takes nothing else meanwhile (`no_credit`), so
+//     that the order stays. Parts take at most half of what may wait to be acknowledged: the other
+//     half is for small messages. With a peer that speaks version 1, everything goes in one frame.
 //
 // Answers, reports and grants are never refused; how much of them the peer may leave unread is
 // bounded by `session_limits::hard_bytes_max`, beyond which the session is given up.
@@ -37,34 +48,25 @@
 #include <utility>
 #include <vector>
 
+#include <heph/remote/protocol/data_kind.hpp>
 #include <heph/remote/protocol/error.hpp>
 #include <heph/remote/protocol/event.hpp>
 #include <heph/remote/protocol/frame.hpp>
 #include <heph/remote/protocol/handshake.hpp>
+#include <heph/remote/protocol/parts.hpp>
 #include <heph/remote/protocol/session.hpp>
 
 namespace heph::remote::protocol {
 
-/// The kinds of data frames. Numbers never get another meaning; unknown ones are passed over.
-enum class data_kind : std::uint8_t {
-    message = 1,
-    call = 2,
-    cancel = 3,
-    reply = 4,
-    call_failed = 5,
-    message_failed = 6,
-    find = 7,
-    found = 8,
-    find_failed = 9,
-    credit = 10,
-};
-
 /// Says why something was not sent.
 enum class refusal : std::uint8_t {
-    down,       ///< There is no session with the peer.
-    full,       ///< Too much waits to be acknowledged: try again after `has_room()`.
-    no_credit,  ///< The actor has as much as it may: try again after `credit_arrived`.
-    too_large,  ///< Larger than the peer takes.
+    down,         ///< There is no session with the peer.
+    full,         ///< Too much waits to be acknowledged: try again after `has_room()`.
+    no_credit,    ///< The actor has as much as it may: try again after `credit_arrived`.
+    no_room,      ///< Too much that is large waits: try again after `room_arrived`.
+    too_large,    ///< Larger than the peer takes.
+    too_many,     ///< More watches than the peer takes.
+    unsupported,  ///< The peer speaks a version without it.
 };
 
 /// Is one node's end of what it has with one peer.
@@ -73,7 +75,9 @@ public:
     enum class state { down, away, up };
 
     link(const link_limits& own, const session_limits& limits) noexcept
-        : own_(own), session_limits_(limits) {}
+        : own_(own),
+          session_limits_(limits),
+          assembling_(own.message_bytes_max, own.parts_bytes_max) {}
 
     [[nodiscard]] state current() const noexcept;
     /// Gives the peer's incarnation. *Requires*: not `down`.
@@ -91,10 +95,13 @@ public:
     void disconnect() noexcept;
     /// Gives the session up. What fails by it is told by `next_loss()`.
     void lose(failure why);
-    /// Gives, one by one, what failed for the loss of a session.
-    [[nodiscard]] std::optional<event> next_loss();
+    /// Gives, one by one, what is new without a frame of the peer: what failed for the loss of a
+    /// session, and who may send again. To be asked after `lose`, `connect`, `cancel`, `write_to`
+    /// and `on_frame`.
+    [[nodiscard]] std::optional<event> next_news();
 
-    /// Takes one frame of the connection. Gives what it says, if that concerns the node.
+    /// Takes one frame of the connection. Gives what it says, if that concerns the node; views into
+    /// the frame, or into what was put together, are valid until the next frame.
     /// *Errors*: the connection is to be ended with a goodbye.
     [[nodiscard]] std::expected<std::optional<event>, error> on_frame(
         std::span<const std::byte> frame);
@@ -114,13 +121,22 @@ public:
     /// Asks for a published actor: `found` or `find_failed` will tell.
     [[nodiscard]] std::expected<std::uint64_t, refusal> find(std::string_view name);
 
-    /// Answers a call. Gives false when it is gone, or the answer is larger than the peer takes.
+    /// Watches an actor, and gives the watch's number: `watch_ended` will tell, once.
+    /// *Errors*: `down`, `full`, `too_many`, `unsupported`.
+    [[nodiscard]] std::expected<std::uint64_t, refusal> watch(std::uint64_t actor);
+    void unwatch(std::uint64_t watch);
+
+    /// Answers a call. Gives false when it is gone, the answer is larger than the peer takes, or
+    /// too many large ones wait; the caller is told.
     bool reply(std::uint64_t call, std::span<const std::byte> payload);
     void fail_call(std::uint64_t call, failure why);
     void fail_message(std::uint64_t token, failure why);
     void answer_find(std::uint64_t request, std::uint64_t actor,
                      const std::vector<std::string>& types);
     void fail_find(std::uint64_t request, failure why);
+    /// Says that what the peer watches has ended. What ends at about the same time is told by one
+    /// frame.
+    void tell_ended(std::uint64_t watch, failure why);
     /// Says that an actor, or whoever answered for it, took a message or call of so many bytes.
     void grant(std::uint64_t actor, std::size_t payload_bytes);
 
@@ -132,6 +148,10 @@ public:
     /// Appends what is to be sent to `out`, until it has about `out_bytes_max` bytes.
     void write_to(std::vector<std::byte>& out, std::size_t out_bytes_max);
     [[nodiscard]] bool has_output() const noexcept;
+    /// Tells whether everything that was sent has arrived.
+    [[nodiscard]] bool is_idle() const noexcept {
+        return !has_output() && kept_bytes() == 0 && parts_.empty();
+    }
     /// Tells whether messages are not refused as `full`.
     [[nodiscard]] bool has_room() const noexcept { return session_ && session_->has_room(); }
     /// Tells whether the peer leaves more unread than it may: `lose` and say goodbye.
@@ -141,6 +161,10 @@ public:
 
     /// What the peer takes. *Requires*: not `down`.
     [[nodiscard]] const link_limits& peer_limits() const noexcept { return peer_; }
+    /// The version of the protocol that both speak. *Requires*: not `down`.
+    [[nodiscard]] std::uint32_t version() const noexcept { return version_; }
+    /// The memory that is taken for large payloads that are not whole yet, at most.
+    [[nodiscard]] std::size_t assembling_bytes() const noexcept { return assembling_.held_bytes(); }
     [[nodiscard]] std::uint64_t links() const noexcept { return session_ ? session_->links() : 0; }
     [[nodiscard]] std::size_t kept_bytes() const noexcept {
         return session_ ? session_->kept_bytes() : 0;
@@ -151,13 +175,21 @@ private:
     struct account {
         std::uint32_t messages = 0;
         std::uint64_t bytes = 0;
-        bool refused = false;  // Somebody waits for credit.
+        bool refused = false;   // Somebody waits for credit.
+        bool in_parts = false;  // Parts of a message to it are left.
     };
     using frame_event = std::expected<std::optional<event>, error>;
 
     [[nodiscard]] std::optional<refusal> admit(std::uint64_t actor, std::size_t payload_bytes);
     [[nodiscard]] std::expected<void, error> admit_incoming(std::uint64_t actor,
                                                             std::size_t payload_bytes);
+    [[nodiscard]] bool is_cut(std::size_t payload_bytes) const noexcept {
+        return version_ >= 2 && payload_bytes > part_bytes;
+    }
+    [[nodiscard]] bool may_push_part() const noexcept;
+    void push_part();
+    bool drop_parts(data_kind kind, std::uint64_t call);
+    void parts_left_no_more(std::uint64_t actor);
     template <typename Body>
     void push(data_kind kind, std::uint64_t tag, Body body);
 
@@ -170,22 +202,37 @@ private:
     frame_event on_found(field_reader fields);
     frame_event on_find_failed(field_reader fields);
     frame_event on_credit(field_reader fields);
+    frame_event on_watch(field_reader fields);
+    frame_event on_unwatch(field_reader fields);
+    frame_event on_ended(field_reader fields);
+    frame_event on_parts_begin(field_reader fields);
+    frame_event on_part(field_reader fields);
+    frame_event on_parts_end(field_reader fields);
     void push_grants();
+    void push_ended();
 
     link_limits own_;
     link_limits peer_;
     session_limits session_limits_;
     std::optional<session> session_;
     id128 peer_incarnation_;
+    std::uint32_t version_ = version_max;
 
     std::uint64_t next_number_ = 1;
-    std::set<std::uint64_t> open_calls_;     // Ours, at the peer.
-    std::set<std::uint64_t> open_searches_;  // Ours, at the peer.
-    std::set<std::uint64_t> called_;         // The peer's, here.
+    std::set<std::uint64_t> open_calls_;                   // Ours, at the peer.
+    std::set<std::uint64_t> open_searches_;                // Ours, at the peer.
+    std::set<std::uint64_t> called_;                       // The peer's, here.
+    std::set<std::uint64_t> open_watches_;                 // Ours, at the peer.
+    std::set<std::uint64_t> watched_;                      // The peer's, here.
+    std::map<failure, std::vector<std::uint64_t>> ended_;  // Not told to the peer yet.
     std::map<std::uint64_t, account> outgoing_;
     std::map<std::uint64_t, account> incoming_;
     std::map<std::uint64_t, account> grants_;  // Taken by the inbox, and not told to the peer yet.
-    std::deque<event> losses_;
+    outgoing_parts parts_;
+    incoming_parts assembling_;
+    std::vector<std::byte> assembled_;  // What the last event is a view into.
+    bool no_room_was_told_ = false;
+    std::deque<event> news_;
 
     bool pings_wanted_ = false;
     bool pong_owed_ = false;

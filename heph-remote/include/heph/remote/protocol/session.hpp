@@ -39,7 +39,7 @@ struct session_limits {
     std::size_t bytes_max = 16 * 1024 * 1024;
     /// Bounds answers and reports, which are taken beyond `bytes_max`, because refusing them would
     /// leave the other end waiting for ever.
-    std::size_t hard_bytes_max = 64 * 1024 * 1024;
+    std::size_t hard_bytes_max = 256 * 1024 * 1024;
 };
 
 /// Keeps what was sent until the peer has it, and knows what the peer has sent.

@@ -1,0 +1,151 @@
+#pragma once
+
+// Cutting large payloads into parts, and putting them together again.
+//
+// A payload of more than `part_bytes` is announced by a begin, which says what it is and how many
+// bytes it has in all, and follows in parts. Parts of several payloads take turns, and whatever is
+// small goes between them, so that a large payload holds up nothing but what has to stay behind it:
+// the link sends nothing more to an actor while parts for it are left.
+//
+// States of an outgoing payload
+//     waiting --room at the peer--> begun --its last part--> gone
+//     waiting, begun --drop()-->    gone   (when begun, the peer is told)
+//
+// Invariants
+//     1. The payloads that are begun have, in all, no more bytes than the peer assembles at once;
+//        one goes in any case.
+//     2. They begin in the order in which they were added: a large one is not passed by others for
+//        ever.
+//     3. The receiving end takes memory for bytes that arrived, never for a declared size, and
+//        checks the sizes declared first.
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <expected>
+#include <list>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <heph/remote/protocol/data_kind.hpp>
+#include <heph/remote/protocol/error.hpp>
+
+namespace heph::remote::protocol {
+
+/// A payload of more bytes is sent in parts of so many, and a last one of at most so many.
+inline constexpr std::size_t part_bytes = 32 * 1024;
+
+/// Says what a payload is that is sent in parts.
+struct parts_header {
+    data_kind kind = data_kind::message;  ///< `message`, `call` or `reply`.
+    std::uint64_t actor = 0;              ///< 0 for a reply.
+    std::uint64_t number = 0;             ///< The token of a message, or the call.
+    std::uint16_t type = 0;               ///< 0 for a reply.
+};
+
+/// Keeps the payloads that are being sent in parts, and says which part is next.
+class outgoing_parts {
+public:
+    /// What is to be sent next. *Lifetime*: `bytes` is valid until the next call of a member that
+    /// is not const.
+    struct step {
+        std::uint64_t stream = 0;           ///< Which payload.
+        std::optional<parts_header> begin;  ///< Of what is announced first.
+        std::uint32_t bytes_in_all = 0;
+        std::span<const std::byte> bytes;
+        bool last = false;
+        parts_header what;
+    };
+
+    /// Takes a payload. *Requires*: more than `part_bytes`, less than 4 GiB.
+    void add(const parts_header& what, std::span<const std::byte> payload);
+    /// Gives the next part, if there is one, of what the peer assembles `peer_bytes_max` at once.
+    [[nodiscard]] std::optional<step> next(std::uint64_t peer_bytes_max);
+
+    /// What became of a payload that is not to be sent any more.
+    struct dropped {
+        std::uint64_t stream = 0;
+        bool begun = false;  ///< The peer has to be told.
+        parts_header what;
+        std::size_t bytes_in_all = 0;
+    };
+    /// Drops the payload of a call, or the reply to one.
+    [[nodiscard]] std::optional<dropped> drop(data_kind kind, std::uint64_t call);
+    /// Drops everything. Gives what was not sent to its end, in order.
+    [[nodiscard]] std::vector<parts_header> clear();
+
+    [[nodiscard]] bool empty() const noexcept { return waiting_.empty() && begun_.empty(); }
+    /// The bytes of all that is kept.
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+    /// Those of replies.
+    [[nodiscard]] std::size_t reply_bytes() const noexcept { return reply_bytes_; }
+
+private:
+    struct payload {
+        std::uint64_t stream = 0;
+        parts_header what;
+        std::vector<std::byte> bytes;
+        std::size_t sent = 0;
+    };
+    void forget(const payload& which) noexcept;
+
+    std::deque<payload> waiting_;
+    std::list<payload> begun_;        // In the order of their turns.
+    std::optional<payload> current_;  // What the bytes of the last step belong to, when it is gone.
+    std::uint64_t next_stream_ = 1;
+    std::uint64_t begun_bytes_ = 0;
+    std::size_t bytes_ = 0;
+    std::size_t reply_bytes_ = 0;
+};
+
+/// Puts payloads together again.
+class incoming_parts {
+public:
+    incoming_parts(std::uint32_t message_bytes_max, std::uint64_t bytes_max) noexcept
+        : message_bytes_max_(message_bytes_max), bytes_max_(bytes_max) {}
+
+    /// Takes the announcement of a payload. What is not `wanted` is passed over as it comes.
+    /// *Errors*: `frame_too_large`, `window_exceeded`, `malformed`.
+    [[nodiscard]] std::expected<void, error> begin(std::uint64_t stream, const parts_header& what,
+                                                   std::uint32_t bytes_in_all, bool wanted);
+
+    struct whole {
+        parts_header what;
+        std::vector<std::byte> bytes;
+    };
+    /// Takes a part. Gives the payload with the last one, if it is wanted.
+    /// *Errors*: `malformed`.
+    [[nodiscard]] std::expected<std::optional<whole>, error> add(std::uint64_t stream,
+                                                                 std::span<const std::byte> bytes);
+
+    struct ended {
+        parts_header what;
+        std::uint32_t bytes_in_all = 0;
+    };
+    /// Takes that the rest will not follow. *Errors*: `malformed`.
+    [[nodiscard]] std::expected<ended, error> end(std::uint64_t stream);
+    void clear() noexcept;
+
+    /// The bytes that were announced of what is not whole yet.
+    [[nodiscard]] std::uint64_t announced_bytes() const noexcept { return announced_; }
+    /// The memory that is taken for it, at most.
+    [[nodiscard]] std::size_t held_bytes() const noexcept;
+
+private:
+    struct payload {
+        parts_header what;
+        std::uint32_t bytes_in_all = 0;
+        std::uint32_t arrived = 0;
+        bool wanted = true;
+        std::vector<std::byte> bytes;
+    };
+
+    std::uint32_t message_bytes_max_;
+    std::uint64_t bytes_max_;
+    std::uint64_t announced_ = 0;
+    std::map<std::uint64_t, payload> payloads_;
+};
+
+}  // namespace heph::remote::protocol

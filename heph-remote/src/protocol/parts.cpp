@@ -1,0 +1,150 @@
+#include <heph/remote/protocol/parts.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include <heph/inbox/assert.hpp>
+
+namespace heph::remote::protocol {
+
+void outgoing_parts::add(const parts_header& what, std::span<const std::byte> bytes) {
+    HEPH_ASSERT(bytes.size() > part_bytes);
+    payload added;
+    added.stream = next_stream_++;
+    added.what = what;
+    added.bytes.assign(bytes.begin(), bytes.end());
+    waiting_.push_back(std::move(added));
+    bytes_ += bytes.size();
+    if (what.kind == data_kind::reply) { reply_bytes_ += bytes.size(); }
+}
+
+std::optional<outgoing_parts::step> outgoing_parts::next(std::uint64_t peer_bytes_max) {
+    current_.reset();
+    step taken;
+    if (!waiting_.empty() &&
+        (begun_.empty() || begun_bytes_ + waiting_.front().bytes.size() <= peer_bytes_max)) {
+        begun_bytes_ += waiting_.front().bytes.size();
+        begun_.push_front(std::move(waiting_.front()));
+        waiting_.pop_front();
+        taken.begin = begun_.front().what;
+    }
+    if (begun_.empty()) { return std::nullopt; }
+    payload& turn = begun_.front();
+    const std::size_t count = std::min(part_bytes, turn.bytes.size() - turn.sent);
+    taken.stream = turn.stream;
+    taken.what = turn.what;
+    taken.bytes_in_all = static_cast<std::uint32_t>(turn.bytes.size());
+    taken.bytes = std::span(turn.bytes).subspan(turn.sent, count);
+    turn.sent += count;
+    taken.last = turn.sent == turn.bytes.size();
+    if (taken.last) {
+        forget(turn);
+        begun_bytes_ -= turn.bytes.size();
+        current_.emplace(std::move(turn));
+        taken.bytes = std::span(current_->bytes).last(count);
+        begun_.pop_front();
+    } else {
+        begun_.splice(begun_.end(), begun_, begun_.begin());
+    }
+    return taken;
+}
+
+void outgoing_parts::forget(const payload& which) noexcept {
+    bytes_ -= which.bytes.size();
+    if (which.what.kind == data_kind::reply) { reply_bytes_ -= which.bytes.size(); }
+}
+
+std::optional<outgoing_parts::dropped> outgoing_parts::drop(data_kind kind, std::uint64_t call) {
+    const auto is_it = [&](const payload& each) {
+        return each.what.kind == kind && each.what.number == call;
+    };
+    dropped found;
+    if (const auto at = std::ranges::find_if(begun_, is_it); at != begun_.end()) {
+        found = {at->stream, true, at->what, at->bytes.size()};
+        forget(*at);
+        begun_bytes_ -= at->bytes.size();
+        begun_.erase(at);
+        return found;
+    }
+    if (const auto at = std::ranges::find_if(waiting_, is_it); at != waiting_.end()) {
+        found = {at->stream, false, at->what, at->bytes.size()};
+        forget(*at);
+        waiting_.erase(at);
+        return found;
+    }
+    return std::nullopt;
+}
+
+std::vector<parts_header> outgoing_parts::clear() {
+    std::vector<parts_header> lost;
+    for (const payload& each : begun_) { lost.push_back(each.what); }
+    for (const payload& each : waiting_) { lost.push_back(each.what); }
+    *this = outgoing_parts();
+    return lost;
+}
+
+std::expected<void, error> incoming_parts::begin(std::uint64_t stream, const parts_header& what,
+                                                 std::uint32_t bytes_in_all, bool wanted) {
+    // What is not larger is not cut: so each of what is open stands for some memory, and there
+    // cannot be many.
+    if (bytes_in_all <= part_bytes) { return std::unexpected(error::malformed); }
+    if (bytes_in_all > message_bytes_max_) { return std::unexpected(error::frame_too_large); }
+    if (!payloads_.empty() && announced_ + bytes_in_all > bytes_max_) {
+        return std::unexpected(error::window_exceeded);
+    }
+    payload begun;
+    begun.what = what;
+    begun.bytes_in_all = bytes_in_all;
+    begun.wanted = wanted;
+    if (!payloads_.try_emplace(stream, std::move(begun)).second) {
+        return std::unexpected(error::malformed);
+    }
+    announced_ += bytes_in_all;
+    return {};
+}
+
+std::expected<std::optional<incoming_parts::whole>, error> incoming_parts::add(
+    std::uint64_t stream, std::span<const std::byte> bytes) {
+    const auto at = payloads_.find(stream);
+    if (at == payloads_.end() || bytes.empty() ||
+        bytes.size() > at->second.bytes_in_all - at->second.arrived) {
+        return std::unexpected(error::malformed);
+    }
+    payload& of = at->second;
+    of.arrived += static_cast<std::uint32_t>(bytes.size());
+    if (of.wanted) {
+        if (of.bytes.capacity() < of.arrived) {
+            // Twice what arrived, but never more than there will be.
+            of.bytes.reserve(std::min<std::size_t>(of.bytes_in_all, of.arrived * std::size_t{2}));
+        }
+        of.bytes.insert(of.bytes.end(), bytes.begin(), bytes.end());
+    }
+    if (of.arrived < of.bytes_in_all) { return std::nullopt; }
+    announced_ -= of.bytes_in_all;
+    std::optional<whole> done;
+    if (of.wanted) { done.emplace(of.what, std::move(of.bytes)); }
+    payloads_.erase(at);
+    return done;
+}
+
+std::expected<incoming_parts::ended, error> incoming_parts::end(std::uint64_t stream) {
+    const auto at = payloads_.find(stream);
+    if (at == payloads_.end()) { return std::unexpected(error::malformed); }
+    const ended gone{at->second.what, at->second.bytes_in_all};
+    announced_ -= gone.bytes_in_all;
+    payloads_.erase(at);
+    return gone;
+}
+
+void incoming_parts::clear() noexcept {
+    payloads_.clear();
+    announced_ = 0;
+}
+
+std::size_t incoming_parts::held_bytes() const noexcept {
+    std::size_t held = 0;
+    for (const auto& [stream, each] : payloads_) { held += each.bytes.capacity(); }
+    return held;
+}
+
+}  // namespace heph::remote::protocol
