@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <atomic>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -8,6 +7,9 @@
 #include <heph/http/conditional.hpp>
 #include <heph/http/date.hpp>
 #include <heph/http/range.hpp>
+
+#include "conditional_answers.hpp"
+#include "random.hpp"
 
 namespace heph::http {
 
@@ -101,13 +103,8 @@ namespace {
 
 /// Gives a boundary that does not occur in the body.
 std::string choose_boundary(std::string_view body) {
-    static std::atomic<std::uint64_t> counter = 0;
     for (;;) {
-        // Relaxed: it only has to differ each time.
-        const std::uint64_t number = counter.fetch_add(1, std::memory_order_relaxed);
-        const auto seed =
-            static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-        std::string boundary = "heph-" + std::to_string(seed) + '-' + std::to_string(number);
+        std::string boundary = detail::unforeseeable_boundary();
         if (body.find("--" + boundary) == std::string_view::npos) { return boundary; }
     }
 }
@@ -128,24 +125,16 @@ response many_parts(response full, const std::vector<byte_range>& parts) {
     const std::string type(full.headers().get("Content-Type").value_or(""));
     std::string text;
     for (const byte_range& part : parts) {
-        text += "--" + boundary + "\r\n";
-        if (!type.empty()) { text += "Content-Type: " + type + "\r\n"; }
-        text += "Content-Range: " + content_range(part, body.size()) + "\r\n\r\n";
+        text += detail::part_head(boundary, type, part, body.size());
         text += body.substr(part.first, part.size());
         text += "\r\n";
     }
-    text += "--" + boundary + "--\r\n";
+    text += detail::parts_end(boundary);
     response answer = std::move(full);
     answer.set_body(std::move(text));
     answer.set_status(status::partial_content);
     answer.set_header("Content-Type", "multipart/byteranges; boundary=" + boundary);
     return answer;
-}
-
-/// Makes the answer to a range that lies beyond the end.
-response beyond_end(std::uint64_t size) {
-    return response::problem(status::range_not_satisfiable)
-        .set_header("Content-Range", unsatisfied_range(size));
 }
 
 /// Makes a 304 of a response: with what RFC 9110, 15.4.5, has it repeat, and nothing else.
@@ -162,27 +151,59 @@ response without_content(const response& full) {
 
 }  // namespace
 
-response apply_conditions(const request& request, response full) {
-    if (!reads(request.method()) || full.status() != status::ok) { return full; }
+namespace detail {
+
+std::optional<response> conditional_answer(const request& asked, const response& full) {
     const validators current = validators::of(full.headers());
-    switch (evaluate_conditions(request.method(), request.headers(), current)) {
+    switch (evaluate_conditions(asked.method(), asked.headers(), current)) {
         case precondition::not_modified: return without_content(full);
         case precondition::failed: return response::problem(status::precondition_failed);
         case precondition::proceed: break;
     }
+    return std::nullopt;
+}
+
+std::expected<std::vector<byte_range>, range_error> ranges_asked_for(const request& asked,
+                                                                     const validators& current,
+                                                                     std::uint64_t size) {
+    const auto value = asked.header("Range");
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    // `Range` has a meaning for GET only (RFC 9110, 14.2).
+    if (!value || asked.method() != method::get || asked.headers().count("Range") != 1 ||
+        !range_condition_holds(asked.headers(), current, now)) {
+        return std::unexpected(range_error::ignored);
+    }
+    return parse_ranges(*value, size);
+}
+
+response beyond_end(std::uint64_t size) {
+    return response::problem(status::range_not_satisfiable)
+        .set_header("Content-Range", unsatisfied_range(size));
+}
+
+std::string part_head(const std::string& boundary, std::string_view type, byte_range part,
+                      std::uint64_t size) {
+    std::string text = "--" + boundary + "\r\n";
+    if (!type.empty()) { text.append("Content-Type: ").append(type).append("\r\n"); }
+    text += "Content-Range: " + content_range(part, size) + "\r\n\r\n";
+    return text;
+}
+
+std::string parts_end(const std::string& boundary) { return "--" + boundary + "--\r\n"; }
+
+std::string unforeseeable_boundary() { return "heph-" + random_name(); }
+
+}  // namespace detail
+
+response apply_conditions(const request& request, response full) {
+    if (!reads(request.method()) || full.status() != status::ok) { return full; }
+    if (auto instead = detail::conditional_answer(request, full)) { return std::move(*instead); }
     if (full.is_streamed()) { return full; }
     full.set_header("Accept-Ranges", "bytes");
-    const auto asked = request.header("Range");
-    // `Range` has a meaning for GET only (RFC 9110, 14.2).
-    if (!asked || request.method() != method::get || request.headers().count("Range") != 1) {
-        return full;
-    }
-    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    if (!range_condition_holds(request.headers(), current, now)) { return full; }
-    const auto parts = parse_ranges(*asked, full.body().size());
+    const std::uint64_t size = full.body().size();
+    const auto parts = detail::ranges_asked_for(request, validators::of(full.headers()), size);
     if (!parts) {
-        return parts.error() == range_error::ignored ? std::move(full)
-                                                     : beyond_end(full.body().size());
+        return parts.error() == range_error::ignored ? std::move(full) : detail::beyond_end(size);
     }
     return parts->size() == 1 ? one_part(std::move(full), parts->front())
                               : many_parts(std::move(full), *parts);

@@ -88,6 +88,8 @@ description describe(error value) noexcept {
         case error::too_many_fields:
             return {status::content_too_large,
                     "There are more fields in the form than this server takes."};
+        case error::bad_multipart:
+            return {status::bad_request, "The form is not multipart/form-data as RFC 7578 has it."};
         case error::head_timed_out:
             return {status::request_timeout, "The request's head took too long to arrive."};
         case error::body_timed_out:
@@ -130,7 +132,7 @@ status status_of(error value) noexcept { return describe(value).status; }
 
 bool should_close(error value) noexcept {
     return value != error::handler_failed && value != error::bad_response &&
-           value != error::too_many_fields;
+           value != error::too_many_fields && value != error::bad_multipart;
 }
 
 std::string_view message(error value) noexcept { return describe(value).message; }

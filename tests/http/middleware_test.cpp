@@ -14,26 +14,18 @@
 #include <heph/http/router.hpp>
 #include <heph/rt/timer.hpp>
 
+#include "ask_router.hpp"
 #include "raw_client.hpp"
 #include "route_request.hpp"
-#include "run_task.hpp"
 #include "test_server.hpp"
 
 namespace http = heph::http;
 using heph::task;
+using http::test::ask;
 using http::test::named;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// Answers a request from bytes, as a connection would.
-http::response ask(const http::router& routes, std::string_view target,
-                   std::string_view fields = {}, std::string_view method = "GET") {
-    http::request asked;
-    REQUIRE(http::test::parse_head(asked, method, target, fields).kind ==
-            http::h1::event_kind::head);
-    return http::test::run(routes.handle(asked));
-}
 
 task<http::response> add_letter(std::string letter, http::request& asked, http::next_handler next) {
     http::response answer = co_await next(asked);

@@ -6,7 +6,7 @@
 #include <heph/http/ws/client.hpp>
 
 #include "../base64.hpp"
-#include "random.hpp"
+#include "../random.hpp"
 #include "session.hpp"
 
 namespace heph::http::ws {
@@ -97,7 +97,7 @@ task<connected> open(client through, client_request asked, std::string key,
 }  // namespace
 
 task<connected> connect(client through, std::string_view url, connect_options options) {
-    std::string key = http::detail::encode_base64(detail::random_bytes(key_bytes));
+    std::string key = http::detail::encode_base64(http::detail::random_bytes(key_bytes));
     client_request asked = make_request(url, key, options);
     return open(std::move(through), std::move(asked), std::move(key), std::move(options));
 }

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <new>
 #include <utility>
+
+#include "../zlib_deflate.hpp"
 
 namespace heph::http::ws::detail {
 
@@ -14,18 +15,6 @@ namespace {
 constexpr std::string_view tail("\x00\x00\xff\xff", 4);
 
 constexpr std::size_t step_bytes = 16 * 1024;
-
-Bytef* bytes_of(std::string_view text) noexcept {
-    // zlib does not write there.
-    return reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-}
-
-// zlib counts in 32 bits.
-std::string_view take_step(std::string_view& text) noexcept {
-    const std::string_view step = text.substr(0, std::numeric_limits<uInt>::max());
-    text.remove_prefix(step.size());
-    return step;
-}
 
 }  // namespace
 
@@ -41,8 +30,8 @@ inflater::outcome inflater::add(std::string_view bytes, std::string& out, std::s
     fed_ = true;
     std::array<char, step_bytes> step;
     while (!bytes.empty()) {
-        const std::string_view input = take_step(bytes);
-        stream_.next_in = bytes_of(input);
+        const std::string_view input = http::detail::take_zlib_step(bytes);
+        stream_.next_in = http::detail::zlib_bytes(input);
         stream_.avail_in = static_cast<uInt>(input.size());
         do {
             if (ended_ && !begin_again()) { return outcome::broken; }
@@ -101,18 +90,7 @@ std::string deflater::message(std::string_view text) {
         begun_ = true;
     }
     std::string out;
-    std::array<char, step_bytes> step;
-    do {
-        const std::string_view input = take_step(text);
-        stream_.next_in = bytes_of(input);
-        stream_.avail_in = static_cast<uInt>(input.size());
-        do {
-            stream_.next_out = reinterpret_cast<Bytef*>(step.data());
-            stream_.avail_out = static_cast<uInt>(step.size());
-            (void)::deflate(&stream_, text.empty() ? Z_SYNC_FLUSH : Z_NO_FLUSH);
-            out.append(step.data(), step.size() - stream_.avail_out);
-        } while (stream_.avail_out == 0);
-    } while (!text.empty());
+    http::detail::deflate_all(stream_, text, Z_SYNC_FLUSH, out);
     if (out.ends_with(tail)) { out.resize(out.size() - tail.size()); }
     if (out.empty()) { out += '\0'; }  // An empty block: a frame of nothing is none (7.2.3.6).
     if (forgets_) { (void)deflateReset(&stream_); }

@@ -4,9 +4,9 @@
 
 #include <heph/http/ws/encoder.hpp>
 
+#include "../random.hpp"
 #include "deflate.hpp"
 #include "mask.hpp"
-#include "random.hpp"
 
 namespace heph::http::ws {
 
@@ -49,7 +49,7 @@ encoder::encoder(role sender, const encoder_options& options,
                  std::optional<deflate_parameters> deflate)
     : options_(options),
       deflater_(make_deflater(sender, options, deflate)),
-      masks_(&detail::random_mask),
+      masks_(&http::detail::random_mask),
       sender_(sender) {}
 encoder::encoder(encoder&&) noexcept = default;
 encoder& encoder::operator=(encoder&&) noexcept = default;

@@ -46,6 +46,7 @@ enum class error : std::uint8_t {
     body_too_large,
     // What the body says.
     too_many_fields,
+    bad_multipart,
     // The connection.
     head_timed_out,
     body_timed_out,

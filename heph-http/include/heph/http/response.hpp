@@ -116,6 +116,12 @@ public:
     [[nodiscard]] std::string_view body() const noexcept { return body_; }
     /// Replaces the body of a response that is not streamed.
     void set_body(std::string body) noexcept { body_ = std::move(body); }
+    /// Replaces the body by one that `producer` writes bit by bit.
+    void set_stream(body_producer producer) noexcept {
+        body_.clear();
+        stream_length_.reset();
+        producer_ = std::move(producer);
+    }
     [[nodiscard]] bool is_streamed() const noexcept { return static_cast<bool>(producer_); }
     /// Gives what was set by `set_content_length`.
     [[nodiscard]] std::optional<std::uint64_t> stream_length() const noexcept {

@@ -42,9 +42,9 @@ task<> run_actor(F function, socket* connected, Args... args) {
     session_supervisor supervisor{&failed};
     auto maker = actor_fn(function);
     // The actor alone decides who may reach it, by what it gives its own reference to.
-    auto running = make_actor(supervisor, maker, this_worker(), actor_options{}, connected,
-                              std::move(args)...)
-                       .first;
+    auto running =
+        make_actor(supervisor, maker, this_worker(), actor_options{}, connected, std::move(args)...)
+            .first;
     co_await running;
     if (failed) {
         auto closing = connected->close(close_code::internal_error);

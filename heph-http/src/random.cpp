@@ -3,11 +3,12 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <string_view>
 #include <system_error>
 
 #include <sys/random.h>
 
-namespace heph::http::ws::detail {
+namespace heph::http::detail {
 
 namespace {
 
@@ -37,4 +38,14 @@ std::string random_bytes(std::size_t count) {
     return bytes;
 }
 
-}  // namespace heph::http::ws::detail
+std::string random_name() {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string name;
+    for (const char c : random_bytes(16)) {
+        name += digits[static_cast<unsigned char>(c) >> 4U];
+        name += digits[static_cast<unsigned char>(c) & 15U];
+    }
+    return name;
+}
+
+}  // namespace heph::http::detail

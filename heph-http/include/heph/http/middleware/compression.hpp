@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string_view>
+
+#include <heph/http/router.hpp>
+
+namespace heph::http {
+
+/// What is compressed, and how.
+struct compression_options {
+    /// Bodies of fewer bytes are sent as they are. Streamed ones are always compressed.
+    std::size_t bytes_min = 1024;
+    /// 1 (fast) to 9 (small).
+    int level = 5;
+    /// Tells whether a body of this `Content-Type` gets smaller. The default takes text, JSON, XML,
+    /// JavaScript, SVG, fonts that are not compressed, and WebAssembly, but not
+    /// `text/event-stream`.
+    std::function<bool(std::string_view content_type)> compresses = {};
+};
+
+/// Makes a middleware that sends bodies as gzip to clients that take it (RFC 9110, 8.4).
+///
+/// It leaves alone what has a `Content-Encoding` or is a part (206), what `Cache-Control:
+/// no-transform` protects, and answers without a body. `Vary: Accept-Encoding` is set on what might
+/// have been compressed; a strong `ETag` becomes a weak one, as the bytes are others. Put it around
+/// `conditional`. Each piece of a streamed body is sent at once.
+///
+/// Do not compress secrets together with what an attacker chooses: the size tells (BREACH).
+/// *Errors*: throws `std::invalid_argument` for another level.
+[[nodiscard]] middleware compression(compression_options options = {});
+
+}  // namespace heph::http

@@ -1,0 +1,77 @@
+#include "folder.hpp"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <heph/rt/blocking.hpp>
+
+namespace heph::http::detail {
+
+namespace {
+
+using opened = std::expected<opened_file, std::error_code>;
+
+std::error_code last_error() noexcept { return {errno, std::system_category()}; }
+
+int open_beneath(int root, const std::string& path, std::uint64_t more) noexcept {
+    open_how how{};
+    // Opening a named pipe would wait for its writer otherwise.
+    how.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | more;
+    return static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
+}
+
+opened describe(int descriptor) {
+    opened_file made;
+    made.file = rt::fs::file(descriptor);
+    struct stat found{};
+    if (::fstat(descriptor, &found) != 0) { return opened(std::unexpect, last_error()); }
+    made.is_folder = S_ISDIR(found.st_mode);
+    if (!made.is_folder && !S_ISREG(found.st_mode)) {
+        return opened(std::unexpect, std::make_error_code(std::errc::no_such_file_or_directory));
+    }
+    // Reads of the ring would give up where they have to wait for the disk.
+    if (!made.is_folder && ::fcntl(descriptor, F_SETFL, 0) != 0) {
+        return opened(std::unexpect, last_error());
+    }
+    made.size = static_cast<std::uint64_t>(found.st_size);
+    made.modified = std::chrono::sys_time<std::chrono::nanoseconds>(
+        std::chrono::seconds(found.st_mtim.tv_sec) +
+        std::chrono::nanoseconds(found.st_mtim.tv_nsec));
+    return made;
+}
+
+opened open_and_describe(int root, const std::string& path) {
+    const int descriptor = open_beneath(root, path, 0);
+    if (descriptor < 0) { return opened(std::unexpect, last_error()); }
+    return describe(descriptor);
+}
+
+}  // namespace
+
+folder::folder(const std::filesystem::path& path) {
+    const int descriptor = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) { throw std::system_error(last_error(), path.string()); }
+    root_ = std::make_shared<const rt::fs::file>(descriptor);
+    const auto itself = open_and_describe(descriptor, ".");
+    if (!itself) { throw std::system_error(itself.error(), "openat2 in " + path.string()); }
+}
+
+task<opened> folder::open(std::string path) const {
+    const int descriptor = open_beneath(root_->descriptor(), path, RESOLVE_CACHED);
+    if (descriptor >= 0) { co_return describe(descriptor); }
+    // Anything else is the answer already.
+    if (errno != EAGAIN) { co_return opened(std::unexpect, last_error()); }
+    auto waiting = rt::spawn_blocking([root = root_, path = std::move(path)] {
+        return open_and_describe(root->descriptor(), path);
+    });
+    auto found = co_await waiting;
+    co_return found;
+}
+
+}  // namespace heph::http::detail

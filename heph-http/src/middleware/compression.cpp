@@ -1,0 +1,129 @@
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include <heph/http/middleware/compression.hpp>
+#include <heph/http/negotiation.hpp>
+
+#include "../chars.hpp"
+#include "../zlib_deflate.hpp"
+
+namespace heph::http {
+
+namespace {
+
+using outcome = std::expected<void, error>;
+
+bool is_compressible(std::string_view content_type) {
+    const std::string_view type = detail::trim(content_type.substr(0, content_type.find(';')));
+    constexpr std::array<std::string_view, 8> known{
+        "application/json", "application/javascript",
+        "application/xml",  "application/wasm",
+        "image/svg+xml",    "font/ttf",
+        "font/otf",         "application/manifest+json"};
+    const auto is = [type](std::string_view other) { return equal_ignoring_case(type, other); };
+    if (is("text/event-stream")) { return false; }
+    const bool text = type.size() > 5 && equal_ignoring_case(type.substr(0, 5), "text/");
+    const bool structured = type.ends_with("+json") || type.ends_with("+xml");
+    return text || structured || std::ranges::any_of(known, is);
+}
+
+/// Compresses what is written, piece by piece.
+class compressing_writer final : public body_writer {
+public:
+    compressing_writer(body_writer& to, int level) : to_(&to), gzip_(level) {}
+
+    task<outcome> write(std::string_view piece) override {
+        std::string out;
+        if (!piece.empty()) { gzip_.add(piece, out); }
+        const outcome written = co_await to_->write(out);
+        co_return written;
+    }
+    task<outcome> end() {
+        std::string out;
+        gzip_.end({}, out);
+        const outcome written = co_await to_->write(out);
+        co_return written;
+    }
+
+private:
+    body_writer* to_;
+    detail::gzip_writer gzip_;
+};
+
+task<outcome> produce(body_producer* inner, body_writer* to, int level) {
+    compressing_writer compressed(*to, level);
+    auto producing = (*inner)(compressed);
+    const outcome produced = co_await std::move(producing);
+    if (!produced) { co_return produced; }
+    const outcome ended = co_await compressed.end();
+    co_return ended;
+}
+
+class policy {
+public:
+    explicit policy(compression_options options) : options_(std::move(options)) {
+        if (options_.level < 1 || options_.level > 9) {
+            throw std::invalid_argument("compression: the level is 1 to 9");
+        }
+        if (!options_.compresses) { options_.compresses = is_compressible; }
+    }
+
+    task<response> run(request& asked, next_handler next) const {
+        response answer = co_await next(asked);
+        if (!may_compress(answer)) { co_return answer; }
+        if (!answer.headers().has_token("Vary", "Accept-Encoding")) {
+            answer.headers().append("Vary", "Accept-Encoding");
+        }
+        constexpr std::array<std::string_view, 2> offers{"gzip", "identity"};
+        if (choose_encoding(asked.headers(), offers) != std::size_t{0}) { co_return answer; }
+        compress(answer);
+        co_return answer;
+    }
+
+private:
+    [[nodiscard]] bool may_compress(const response& answer) const {
+        const headers& fields = answer.headers();
+        if (answer.is_upgrade() || is_bodiless(answer.status()) ||
+            answer.status() == status::partial_content || fields.contains("Content-Encoding") ||
+            fields.contains("Content-Range") || fields.has_token("Cache-Control", "no-transform")) {
+            return false;
+        }
+        const auto type = fields.get("Content-Type");
+        if (!type || !options_.compresses(*type)) { return false; }
+        return answer.is_streamed() || answer.body().size() >= options_.bytes_min;
+    }
+
+    void compress(response& answer) const {
+        if (answer.is_streamed()) {
+            auto inner = std::make_unique<body_producer>(std::move(answer.producer()));
+            answer.set_stream([inner = std::move(inner), level = options_.level](body_writer& to) {
+                return produce(inner.get(), &to, level);
+            });
+        } else {
+            std::string small;
+            detail::gzip_writer(options_.level).end(answer.body(), small);
+            answer.set_body(std::move(small));
+        }
+        answer.set_header("Content-Encoding", "gzip");
+        // A range of it would be one of other bytes the next time.
+        (void)answer.headers().remove("Accept-Ranges");
+        if (const auto tag = answer.headers().get("ETag"); tag && tag->starts_with('"')) {
+            answer.set_header("ETag", "W/" + std::string(*tag));
+        }
+    }
+
+    compression_options options_;
+};
+
+}  // namespace
+
+middleware compression(compression_options options) {
+    return [shared = std::make_shared<const policy>(std::move(options))](
+               request& asked, next_handler next) { return shared->run(asked, next); };
+}
+
+}  // namespace heph::http

@@ -1,0 +1,293 @@
+// Middleware that names, limits and compresses.
+
+#include <chrono>
+#include <memory>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <zlib.h>
+
+#include <catch2/catch.hpp>
+
+#include <heph/http/middleware/compression.hpp>
+#include <heph/http/middleware/conditional.hpp>
+#include <heph/http/middleware/rate_limit.hpp>
+#include <heph/http/middleware/request_id.hpp>
+#include <heph/http/router.hpp>
+#include <heph/rt/timer.hpp>
+
+#include "ask_router.hpp"
+#include "raw_client.hpp"
+#include "test_server.hpp"
+
+namespace http = heph::http;
+using heph::task;
+using http::test::ask;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string header_of(const http::response& answer, std::string_view name) {
+    return std::string(answer.headers().get(name).value_or("-"));
+}
+
+std::string gunzip(std::string_view bytes) {
+    z_stream stream{};
+    REQUIRE(inflateInit2(&stream, 15 + 16) == Z_OK);
+    std::string out(4'000'000, '\0');
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+    stream.avail_in = static_cast<uInt>(bytes.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = static_cast<uInt>(out.size());
+    const int ended = inflate(&stream, Z_FINISH);
+    out.resize(out.size() - stream.avail_out);
+    inflateEnd(&stream);
+    CHECK(ended == Z_STREAM_END);
+    return out;
+}
+
+http::response text_of(std::size_t size, std::string_view type = "text/plain") {
+    return http::response::bytes(std::string(size, 'a'), type);
+}
+
+constexpr std::string_view takes_gzip = "Accept-Encoding: gzip\r\n";
+
+}  // namespace
+
+TEST_CASE("request id: each request gets another, and hears of it", "[http][middleware]") {
+    http::router routes;
+    routes.use(http::request_id());
+    routes.get("/", [](http::request& asked) {
+        return http::response::text(std::string(asked.header("X-Request-Id").value_or("none")));
+    });
+    std::set<std::string> names;
+    for (int i = 0; i < 100; ++i) {
+        const auto answer = ask(routes, "/", "X-Request-Id: given\r\n");
+        const std::string name = header_of(answer, "X-Request-Id");
+        CHECK(name.size() == 32);
+        CHECK(answer.body() == name);
+        names.insert(name);
+    }
+    CHECK(names.size() == 100);
+}
+
+TEST_CASE("request id: a client's is kept only when it is asked for, and harmless",
+          "[http][middleware]") {
+    http::request_id_options options;
+    options.header = "X-Trace";
+    options.keeps_given = true;
+    http::router routes;
+    routes.use(http::request_id(options));
+    routes.get("/", [](http::request&) { return http::response::text("x"); });
+    const auto name_for = [&](std::string_view fields) {
+        return header_of(ask(routes, "/", fields), "X-Trace");
+    };
+    CHECK(name_for("X-Trace: a-1_b.c:d+e/f=g@h\r\n") == "a-1_b.c:d+e/f=g@h");
+    CHECK(name_for("X-Trace: a\r\nX-Trace: b\r\n").size() == 32);
+    CHECK(name_for("X-Trace: \"quoted\"\r\n").size() == 32);
+    CHECK(name_for("X-Trace: " + std::string(129, 'a') + "\r\n").size() == 32);
+    CHECK(name_for("X-Trace: " + std::string(128, 'a') + "\r\n") == std::string(128, 'a'));
+    options.header = "not a name";
+    CHECK_THROWS_AS(http::request_id(options), std::invalid_argument);
+}
+
+TEST_CASE("rate limit: a key may make its burst, and then its rate", "[http][middleware]") {
+    const auto now = std::make_shared<std::chrono::steady_clock::time_point>();
+    http::rate_limit_options options;
+    options.burst = 3;
+    options.per_second = 0.5;
+    options.key = [](const http::request& asked) {
+        return std::string(asked.header("X-Key").value_or(""));
+    };
+    options.now = [now] { return *now; };
+    http::router routes;
+    routes.use(http::rate_limit(options));
+    routes.get("/", [](http::request&) { return http::response::text("x"); });
+    const auto status_for = [&](std::string_view key) {
+        return code(ask(routes, "/", "X-Key: " + std::string(key) + "\r\n").status());
+    };
+    for (int i = 0; i < 3; ++i) { CHECK(status_for("a") == 200); }
+    const auto refused = ask(routes, "/", "X-Key: a\r\n");
+    CHECK(code(refused.status()) == 429);
+    CHECK(header_of(refused, "Retry-After") == "2");
+    CHECK(status_for("b") == 200);
+    *now += 1999ms;
+    CHECK(header_of(ask(routes, "/", "X-Key: a\r\n"), "Retry-After") == "1");
+    *now += 1ms;
+    CHECK(status_for("a") == 200);
+    CHECK(status_for("a") == 429);
+    *now += 1h;
+    for (int i = 0; i < 3; ++i) { CHECK(status_for("a") == 200); }
+    CHECK(status_for("a") == 429);
+    // Without a key there is no limit.
+    for (int i = 0; i < 10; ++i) { CHECK(code(ask(routes, "/").status()) == 200); }
+}
+
+TEST_CASE("rate limit: what is remembered is bounded, and the busiest are remembered",
+          "[http][middleware]") {
+    http::rate_limit_options options;
+    options.burst = 5;
+    options.per_second = 1;
+    options.keys_max = 64;
+    options.key = [](const http::request& asked) {
+        return std::string(asked.header("X-Key").value_or(""));
+    };
+    options.now = [] { return std::chrono::steady_clock::time_point(); };
+    http::router routes;
+    routes.use(http::rate_limit(options));
+    routes.get("/", [](http::request&) { return http::response::text("x"); });
+    const auto status_for = [&](const std::string& key) {
+        return code(ask(routes, "/", "X-Key: " + key + "\r\n").status());
+    };
+    for (int i = 0; i < 5; ++i) { CHECK(status_for("busy") == 200); }
+    for (int i = 0; i < 2000; ++i) { CHECK(status_for(std::to_string(i)) == 200); }
+    CHECK(status_for("busy") == 429);
+    options.burst = 0.5;
+    CHECK_THROWS_AS(http::rate_limit(options), std::invalid_argument);
+    options.burst = 1;
+    options.per_second = 0;
+    CHECK_THROWS_AS(http::rate_limit(options), std::invalid_argument);
+}
+
+TEST_CASE("rate limit: by default the peer's address is the key", "[http][server]") {
+    http::rate_limit_options options;
+    options.burst = 2;
+    options.per_second = 0.001;
+    http::router routes;
+    routes.use(http::rate_limit(options));
+    routes.get("/", [](http::request&) { return http::response::text("x"); });
+    const http::test::test_server server(std::move(routes));
+    http::test::raw_client first(server.port());
+    http::test::raw_client second(server.port());
+    CHECK(first.ask(http::test::get_request("/")).status == 200);
+    CHECK(second.ask(http::test::get_request("/")).status == 200);
+    CHECK(first.ask(http::test::get_request("/")).status == 429);
+    CHECK(second.ask(http::test::get_request("/missing")).status == 429);
+}
+
+TEST_CASE("compression: bodies are compressed for who takes them", "[http][middleware]") {
+    http::router routes;
+    routes.use(http::compression());
+    routes.get("/", [](http::request&) { return text_of(5000).set_header("ETag", "\"a\""); });
+    const auto small = ask(routes, "/", takes_gzip);
+    CHECK(header_of(small, "Content-Encoding") == "gzip");
+    CHECK(header_of(small, "Vary") == "Accept-Encoding");
+    CHECK(header_of(small, "ETag") == "W/\"a\"");
+    CHECK(small.body().size() < 100);
+    CHECK(gunzip(small.body()) == std::string(5000, 'a'));
+    for (const std::string_view fields :
+         {"", "Accept-Encoding: br\r\n", "Accept-Encoding: gzip;q=0\r\n",
+          "Accept-Encoding: identity, gzip;q=0\r\n"}) {
+        CAPTURE(fields);
+        const auto plain = ask(routes, "/", fields);
+        CHECK(header_of(plain, "Content-Encoding") == "-");
+        CHECK(header_of(plain, "Vary") == "Accept-Encoding");
+        CHECK(header_of(plain, "ETag") == "\"a\"");
+        CHECK(plain.body().size() == 5000);
+    }
+}
+
+TEST_CASE("compression: what it would harm is left alone", "[http][middleware]") {
+    http::router routes;
+    routes.use(http::compression());
+    const auto add = [&routes](std::string path, auto make) {
+        routes.get(path, [make](http::request&) { return make(); });
+    };
+    add("/short", [] { return text_of(1023); });
+    add("/image", [] { return text_of(5000, "image/png"); });
+    add("/untyped", [] {
+        http::response answer;
+        answer.set_body(std::string(5000, 'a'));
+        return answer;
+    });
+    add("/encoded", [] { return text_of(5000).set_header("Content-Encoding", "br"); });
+    add("/kept",
+        [] { return text_of(5000).set_header("Cache-Control", "max-age=5, no-transform"); });
+    add("/part", [] {
+        auto answer = text_of(5000);
+        answer.set_status(http::status::partial_content);
+        return answer;
+    });
+    add("/events", [] { return text_of(5000, "text/event-stream"); });
+    add("/empty", [] { return http::response::empty(); });
+    for (const std::string_view path :
+         {"/short", "/image", "/untyped", "/kept", "/part", "/events", "/empty"}) {
+        CAPTURE(path);
+        const auto answer = ask(routes, path, takes_gzip);
+        CHECK(header_of(answer, "Content-Encoding") == "-");
+        CHECK(header_of(answer, "Vary") == "-");
+    }
+    CHECK(header_of(ask(routes, "/encoded", takes_gzip), "Content-Encoding") == "br");
+    http::compression_options options;
+    options.level = 10;
+    CHECK_THROWS_AS(http::compression(options), std::invalid_argument);
+}
+
+TEST_CASE("compression: types that get smaller are known", "[http][middleware]") {
+    http::router routes;
+    routes.use(http::compression());
+    routes.get("/", [](http::request& asked) {
+        return text_of(2000, asked.query("type").value_or("text/plain"));
+    });
+    for (const std::string_view type :
+         {"text/html;+charset=utf-8", "application/json", "application/problem%2Bjson",
+          "image/svg%2Bxml", "TEXT/CSS", "application/wasm"}) {
+        CAPTURE(type);
+        CHECK(header_of(ask(routes, "/?type=" + std::string(type), takes_gzip),
+                        "Content-Encoding") == "gzip");
+    }
+    CHECK(header_of(ask(routes, "/?type=video/mp4", takes_gzip), "Content-Encoding") == "-");
+}
+
+TEST_CASE("compression: a condition on the weak tag is met", "[http][middleware]") {
+    http::router routes;
+    routes.use(http::compression());
+    routes.use(http::conditional());
+    routes.get("/", [](http::request&) { return text_of(5000); });
+    const auto first = ask(routes, "/", takes_gzip);
+    const std::string tag = header_of(first, "ETag");
+    CHECK(tag.starts_with("W/\""));
+    CHECK(header_of(first, "Accept-Ranges") == "-");
+    const auto again = ask(routes, "/", std::string(takes_gzip) + "If-None-Match: " + tag + "\r\n");
+    CHECK(again.status() == http::status::not_modified);
+    const auto part = ask(routes, "/", std::string(takes_gzip) + "Range: bytes=0-9\r\n");
+    CHECK(part.status() == http::status::partial_content);
+    CHECK(part.body() == std::string(10, 'a'));
+}
+
+TEST_CASE("compression: a stream is compressed piece by piece, as it is written",
+          "[http][server]") {
+    using outcome = std::expected<void, http::error>;
+    http::router routes;
+    routes.use(http::compression());
+    routes.get("/", [](http::request&) {
+        return http::response::stream("text/plain", [](http::body_writer& to) -> task<outcome> {
+            const outcome first = co_await to.write("first piece, ");
+            if (!first) { co_return first; }
+            co_await heph::rt::timer(5ms);
+            const outcome second = co_await to.write("second piece");
+            co_return second;
+        });
+    });
+    routes.get("/fails", [](http::request&) {
+        return http::response::stream("text/plain", [](http::body_writer& to) -> task<outcome> {
+            const outcome first = co_await to.write("first piece, ");
+            if (!first) { co_return first; }
+            throw std::runtime_error("broken");
+        });
+    });
+    const http::test::test_server server(std::move(routes));
+    http::test::raw_client client(server.port());
+    const auto whole = client.ask(http::test::get_request("/", takes_gzip));
+    CHECK(whole.header("content-encoding") == "gzip");
+    CHECK(whole.chunked);
+    CHECK(gunzip(whole.body) == "first piece, second piece");
+    const auto plain = client.ask(http::test::get_request("/"));
+    CHECK(plain.body == "first piece, second piece");
+    const http::test::captured_log log;
+    const auto cut = client.ask(http::test::get_request("/fails", takes_gzip));
+    CHECK_FALSE(cut.complete);
+}
