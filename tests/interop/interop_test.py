@@ -285,15 +285,99 @@ class Node(WithServer):
 class Chromium(WithServer):
     def test_page(self):
         profile = self.folder / "profile"
-        shown = run(
-            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-            "--disable-background-networking", "--disable-component-update", "--no-first-run",
-            "--disable-sync", f"--user-data-dir={profile}", "--virtual-time-budget=20000",
-            "--dump-dom", self.url + "/").decode()
-        log = re.search(r'<pre id="log">(.*?)</pre>', shown, re.DOTALL).group(1)
+        browser = subprocess.Popen(
+            ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+             "--disable-background-networking", "--disable-component-update", "--no-first-run",
+             "--disable-sync", "--remote-debugging-port=0", f"--user-data-dir={profile}",
+             self.url + "/"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            log = ""
+            deadline = time.monotonic() + LIMIT
+            while not log and time.monotonic() < deadline and browser.poll() is None:
+                time.sleep(0.1)
+                log = run("curl", "--silent", f"{self.url}/report").decode()
+        finally:
+            end(browser)
         self.assertRegex(log, "finished$")
         self.assertNotIn("FAILED", log)
-        self.assertEqual(log.count(": passed"), 11)
+        self.assertEqual(log.count(": passed"), 12)
+
+
+class WebSockets(WithServer):
+    """Debian's python3-websockets and node-ws as clients."""
+
+    PYTHON = r"""
+import asyncio, os, sys, websockets
+
+async def main(url):
+    for compression in ("deflate", None):
+        async with websockets.connect(url, compression=compression, max_size=None,
+                                      subprotocols=["echo.v1"]) as socket:
+            assert socket.subprotocol == "echo.v1"
+            for size in (0, 1, 125, 126, 65535, 65536, 3_000_000):
+                for message in (os.urandom(size), "z" * size):
+                    await socket.send(message)
+                    assert await socket.recv() == message, size
+            await socket.send(["in ", "several ", "fragments"])
+            assert await socket.recv() == "in several fragments"
+            await (await socket.ping(b"here"))
+            await asyncio.gather(*[socket.send(str(i)) for i in range(1000)])
+            assert [await socket.recv() for _ in range(1000)] == [str(i) for i in range(1000)]
+    async with websockets.connect(url) as socket:
+        await socket.send(b"x" * (17 << 20))
+        try:
+            await socket.recv()
+        except websockets.ConnectionClosedError as closed:
+            assert closed.rcvd.code == 1009, closed
+        else:
+            raise AssertionError("too large a message was taken")
+    print("passed")
+
+asyncio.run(main(sys.argv[1]))
+"""
+    NODE = r"""
+        const {WebSocket} = require("/usr/share/nodejs/ws");
+        const crypto = require("crypto");
+        const messages = [0, 1, 125, 126, 65536, 2000000].map(size => crypto.randomBytes(size));
+        const run = perMessageDeflate => new Promise((resolve, reject) => {
+            const socket = new WebSocket(process.argv[2], "echo.v1", {perMessageDeflate});
+            let received = 0;
+            socket.on("error", reject);
+            socket.on("open", () => { for (const each of messages) socket.send(each); });
+            socket.on("message", data => {
+                if (!data.equals(messages[received++])) reject(new Error("not the same"));
+                if (received === messages.length) socket.close(1000, "done");
+            });
+            socket.on("close", (code, reason) =>
+                code === 1000 ? resolve() : reject(new Error(code + " " + reason)));
+        });
+        run(true).then(() => run(false)).then(() => console.log("passed"));
+    """
+
+    def test_python(self):
+        script = self.file("client.py", self.PYTHON.encode())
+        out = run("/usr/bin/python3", script, f"ws://127.0.0.1:{self.port}/ws/echo")
+        self.assertEqual(out, b"passed\n")
+
+    def test_node(self):
+        script = self.file("client.cjs", self.NODE.encode())
+        out = run("node", script, f"ws://127.0.0.1:{self.port}/ws/echo")
+        self.assertEqual(out, b"passed\n")
+
+    def test_refused_handshakes(self):
+        code = ("--silent", "--output", "/dev/null", "--max-time", "10", "--write-out",
+                "%{http_code}")
+        url = f"{self.url}/ws/echo"
+        self.assertEqual(run("curl", *code, url), b"426")
+        upgrade = ("--header", "Connection: Upgrade", "--header", "Upgrade: websocket")
+        key = ("--header", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+        version = ("--header", "Sec-WebSocket-Version: 13")
+        old = ("--header", "Sec-WebSocket-Version: 8")
+        origin = ("--header", "Origin: http://elsewhere.example")
+        self.assertEqual(run("curl", *code, *upgrade, *version, url), b"400")
+        self.assertEqual(run("curl", *code, *upgrade, *key, *old, url), b"426")
+        self.assertEqual(run("curl", *code, *upgrade, *key, *version, *origin, url), b"403")
 
 
 def nginx(folder, port, server):
@@ -342,6 +426,12 @@ class NginxBeforeUs(WithServer):
                     proxy_request_buffering off;
                     proxy_pass http://heph/;
                 }}
+                location /ws/ {{
+                    proxy_set_header Upgrade $http_upgrade;
+                    proxy_set_header Connection upgrade;
+                    proxy_set_header Host $http_host;
+                    proxy_pass http://heph;
+                }}
                 location /old/ {{
                     proxy_http_version 1.0;
                     proxy_set_header Connection close;
@@ -366,6 +456,11 @@ class NginxBeforeUs(WithServer):
                     run("curl", "-s", "--data-binary", f"@{body}", f"{url}/length"), b"1000000")
                 self.assertEqual(
                     run("curl", "-s", "-r", "26-28", f"{url}/bytes/100"), b"abc")
+
+    def test_web_socket(self):
+        script = self.file("client.cjs", WebSockets.NODE.encode())
+        out = run("node", script, f"ws://127.0.0.1:{self.front}/ws/echo")
+        self.assertEqual(out, b"passed\n")
 
     def test_kept_connections_under_load(self):
         report = run("wrk", "-t1", "-c16", "-d2s", f"http://127.0.0.1:{self.front}/hello").decode()

@@ -18,6 +18,7 @@
 #include <heph/http/form.hpp>
 #include <heph/http/router.hpp>
 #include <heph/http/server.hpp>
+#include <heph/http/ws/server.hpp>
 #include <heph/rt/error.hpp>
 #include <heph/rt/runtime.hpp>
 #include <heph/rt/timer.hpp>
@@ -27,7 +28,7 @@ namespace {
 namespace http = heph::http;
 using outcome = std::expected<void, http::error>;
 
-// Runs every check that a page can make, and writes the outcome where --dump-dom shows it.
+// Runs every check that a page can make, and reports the outcome.
 constexpr std::string_view page = R"(<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>heph-http in a browser</title>
 <pre id="log">running</pre>
@@ -60,6 +61,26 @@ const checks = {
         const answer = await fetch("/bytes/1000", {method: "HEAD"});
         return answer.headers.get("content-length") === "1000";
     },
+    async websocket() {
+        const socket = new WebSocket("ws://" + location.host + "/ws/echo", ["echo.v1", "other"]);
+        const next = () => new Promise((resolve, reject) => {
+            socket.onmessage = event => resolve(event.data);
+            socket.onerror = () => reject(new Error("WebSocket"));
+        });
+        await new Promise((resolve, reject) => {
+            socket.onopen = resolve;
+            socket.onerror = () => reject(new Error("no handshake"));
+        });
+        const text = "\u00e4\u4e16\ud83d\ude00".repeat(20000);
+        const back = next();
+        socket.send(text);
+        const same = (await back) === text;
+        const closed = new Promise(resolve => { socket.onclose = resolve; });
+        socket.close(4000, "done");
+        const end = await closed;
+        return same && socket.protocol === "echo.v1" && end.wasClean && end.code === 4000 &&
+            socket.extensions.startsWith("permessage-deflate");
+    },
     async many() {
         const all = Array.from({length: 50}, (_, i) => fetch("/bytes/" + i));
         const sizes = await Promise.all(all.map(async a => (await (await a).text()).length));
@@ -75,6 +96,7 @@ const checks = {
     }
     lines.push("finished");
     log.textContent = lines.join("\n");
+    await fetch("/report", {method: "POST", body: log.textContent});
 })();
 </script>
 </html>
@@ -185,6 +207,32 @@ heph::task<http::response> late(http::request& /*request*/) {
     co_return http::response::text("late");
 }
 
+heph::task<> echo_messages(http::ws::socket& socket) {
+    for (;;) {
+        auto message = co_await socket.receive();
+        if (!message) { co_return; }
+        const bool sent = co_await socket.send(std::move(*message));
+        if (!sent) { co_return; }
+    }
+}
+
+http::response web_socket(http::request& request) {
+    http::ws::accept_options how;
+    how.subprotocols = {"echo.v1"};
+    how.deflate.emplace();
+    how.socket.limits.message_bytes_max = std::size_t{16} << 20U;
+    return http::ws::accept(request, echo_messages, std::move(how));
+}
+
+std::string reported;  // There is one worker.
+
+heph::task<http::response> take_report(http::request& request) {
+    auto body = co_await request.read_body();
+    if (!body) { co_return http::response::problem(body.error()); }
+    reported = std::move(*body);
+    co_return http::response::empty();
+}
+
 http::router routes() {
     http::router router;
     router.get("/", [](http::request&) { return http::response::html(std::string(page)); })
@@ -192,6 +240,7 @@ http::router routes() {
         .get("/bytes/{size}", bytes)
         .get("/pieces/{count}", pieces)
         .get("/late", late)
+        .get("/ws/echo", web_socket)
         .get("/show", show)
         .get("/cookie/set", set_cookie)
         .get("/cookie/get", get_cookie)
@@ -200,7 +249,9 @@ http::router routes() {
         .put("/echo", echo)
         .post("/length", length)
         .put("/length", length)
-        .post("/form", form);
+        .post("/form", form)
+        .post("/report", take_report)
+        .get("/report", [](http::request&) { return http::response::text(reported); });
     return router;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -85,8 +86,9 @@ private:
 
 /// What a peer may send. Sizes are in bytes.
 struct limits {
-    /// Payload of one frame: 1009 beyond it.
-    std::size_t frame_bytes_max = 1024 * 1024;
+    /// Payload of one frame: 1009 beyond it. Frames take no memory of their own, so that there is
+    /// no need for a limit beside the message's.
+    std::size_t frame_bytes_max = std::numeric_limits<std::size_t>::max();
     /// Payload of all of a message's frames together, as it is given, that is decompressed: 1009.
     std::size_t message_bytes_max = 1024 * 1024;
 };
