@@ -101,4 +101,15 @@ std::expected<tcp_listener, std::error_code> tcp_listener::bind(const endpoint& 
     return tcp_listener(std::move(socket));
 }
 
+std::expected<tcp_listener, std::error_code> tcp_listener::adopt(socket_handle socket) {
+    if (!detail::is_listening(socket.get(), AF_INET)) {
+        return std::unexpected(std::make_error_code(std::errc::invalid_argument));
+    }
+    // Accepted connections inherit it.
+    if (const auto failed = set_flag(socket.get(), IPPROTO_TCP, TCP_NODELAY, true)) {
+        return std::unexpected(failed);
+    }
+    return tcp_listener(std::move(socket));
+}
+
 }  // namespace heph::rt::net

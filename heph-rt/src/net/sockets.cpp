@@ -17,6 +17,17 @@ std::error_code set_flag(int descriptor, int level, int option, bool enabled) no
     return {};
 }
 
+bool is_listening(int descriptor, int family) noexcept {
+    const auto ask = [descriptor](int option) {
+        int value = -1;
+        socklen_t size = sizeof(value);
+        return ::getsockopt(descriptor, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+    };
+    const int domain = ask(SO_DOMAIN);
+    const bool fits = domain == family || (family == AF_INET && domain == AF_INET6);
+    return fits && ask(SO_TYPE) == SOCK_STREAM && ask(SO_ACCEPTCONN) == 1;
+}
+
 polled<new_socket> poll_connect(connecting& state, const sockaddr& to, unsigned bytes,
                                 const waker& waker) {
     if (!state.attempt.started()) {

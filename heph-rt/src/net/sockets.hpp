@@ -32,6 +32,10 @@ namespace heph::rt::detail {
 [[nodiscard]] std::error_code set_flag(int descriptor, int level, int option,
                                        bool enabled) noexcept;
 
+/// Tells whether a socket listens for connections of a kind: `AF_UNIX`, or `AF_INET` for both
+/// versions of IP.
+[[nodiscard]] bool is_listening(int descriptor, int family) noexcept;
+
 using new_socket = std::expected<net::socket_handle, std::error_code>;
 
 /// Makes a stream of a socket, once there is one.

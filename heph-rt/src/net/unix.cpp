@@ -158,6 +158,13 @@ std::expected<unix_listener, std::error_code> unix_listener::bind(
     return unix_listener(std::move(socket));
 }
 
+std::expected<unix_listener, std::error_code> unix_listener::adopt(socket_handle socket) {
+    if (!detail::is_listening(socket.get(), AF_UNIX)) {
+        return std::unexpected(std::make_error_code(std::errc::invalid_argument));
+    }
+    return unix_listener(std::move(socket));
+}
+
 std::expected<unix_address, std::error_code> unix_listener::local_address() const {
     return ask_address(descriptor(), ::getsockname);
 }

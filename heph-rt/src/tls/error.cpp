@@ -26,7 +26,7 @@ const char* message_of(errc error) noexcept {
         case errc::not_tls:
             return "the peer sent bytes that are not TLS: is it meant for another port?";
         case errc::protocol_version:
-            return "the peer does not speak TLS 1.3, and nothing older is accepted";
+            return "the peer speaks no version of TLS that is accepted here: has it been updated?";
         case errc::handshake_failed: return "the TLS handshake failed";
         case errc::handshake_too_large:
             return "the peer's TLS handshake is too long to be an honest one";
@@ -40,6 +40,36 @@ const char* message_of(errc error) noexcept {
             return "the TLS handshake is not done: feed the peer's bytes before writing";
         case errc::closed: return "this side announced its end before: nothing more can be written";
         case errc::internal: return "OpenSSL failed, out of memory perhaps";
+        case errc::certificate_expired:
+            return "the peer's certificate has expired: it has to be renewed (is the clock right?)";
+        case errc::certificate_not_yet_valid:
+            return "the peer's certificate is not valid yet: is the clock right?";
+        case errc::unknown_authority:
+            return "no authority that is trusted here vouches for the peer's certificate: trust "
+                   "its authority, or have the peer send the whole chain";
+        case errc::host_mismatch:
+            return "the peer's certificate is for another name than the one asked for";
+        case errc::bad_certificate: return "the peer's certificate is not acceptable";
+        case errc::no_peer_certificate:
+            return "the peer has to show a certificate, and showed none";
+        case errc::certificate_required:
+            return "the peer asks for a certificate: configure one for this side";
+        case errc::certificate_refused:
+            return "the peer does not accept this side's certificate: does it trust its authority?";
+        case errc::no_shared_protocol:
+            return "the two sides have no application protocol in common (ALPN)";
+        case errc::no_shared_cipher: return "the two sides have no cipher in common";
+        case errc::bad_certificate_file:
+            return "this holds no certificates in PEM form (\"-----BEGIN CERTIFICATE-----\")";
+        case errc::bad_key_file:
+            return "this holds no private key in PEM form, or its password is wrong";
+        case errc::key_mismatch: return "the private key is not that of the certificate";
+        case errc::no_certificate: return "a TLS server needs a certificate";
+        case errc::no_client_authority:
+            return "a server that asks for certificates needs the authorities that it trusts";
+        case errc::bad_protocol_name:
+            return "the name of an application protocol must have 1 to 255 bytes";
+        case errc::bad_host_name: return "this is neither the name nor the address of a host";
     }
     return "unknown TLS error";
 }

@@ -86,6 +86,10 @@ public:
     static std::expected<tcp_listener, std::error_code> bind(const endpoint& local,
                                                              const listen_options& options = {});
 
+    /// Takes over a socket that listens already, such as one that the service manager opened.
+    /// *Errors*: `invalid_argument` when it is no TCP socket that listens; it is closed then.
+    static std::expected<tcp_listener, std::error_code> adopt(socket_handle socket);
+
     /// Waits for the next connection, taken by one multishot operation.
     ///
     /// *Errors*: `too_many_files_open` and the like are given once each; back off (a timer), then

@@ -132,6 +132,11 @@ public:
     static std::expected<unix_listener, std::error_code> bind(
         const unix_address& local, const unix_listen_options& options = {});
 
+    /// Takes over a socket that listens already, such as one that the service manager opened.
+    /// *Errors*: `invalid_argument` when it is no Unix stream socket that listens; it is closed
+    /// then.
+    static std::expected<unix_listener, std::error_code> adopt(socket_handle socket);
+
     /// Waits for the next connection, taken by one multishot operation.
     ///
     /// *Errors*: `too_many_files_open` and the like are given once each; back off (a timer), then

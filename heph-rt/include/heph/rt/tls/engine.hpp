@@ -1,7 +1,8 @@
 #pragma once
 
-// TLS 1.3 between two ends that share a secret, as a machine that does no I/O: bytes from the
-// network go in, bytes for the network come out.
+// One end of a TLS connection, as a machine that does no I/O: bytes from the network go in, bytes
+// for the network come out. `stream.hpp` drives it over a connection; here is also the set-up for
+// two ends that share a secret, `config.hpp` has the one with certificates.
 //
 // States
 //     handshaking --enough good input-->          open
@@ -16,7 +17,7 @@
 //     3. When the connection ends, call `feed_end()`: only that tells an end from an attack.
 //     4. After an error, send `take_output()` once more (it tells the peer why), then close.
 //
-// Protocol
+// Protocol of a shared secret
 //     RFC 8446 with an external pre-shared key, `psk_dhe_ke` (a fresh Diffie-Hellman exchange, so
 //     that a secret that leaks later opens no old recording), TLS_AES_128_GCM_SHA256. No
 //     certificates, no early data, no tickets, no older version. The key is HKDF-SHA256 (RFC 5869)
@@ -30,6 +31,7 @@
 #include <cstddef>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +39,7 @@
 #include <utility>
 
 #include <heph/rt/buffer.hpp>
+#include <heph/rt/tls/certificate.hpp>
 #include <heph/rt/tls/error.hpp>
 #include <heph/rt/tls/secret.hpp>
 
@@ -72,7 +75,6 @@ public:
 
 private:
     struct state;
-    friend class engine;
     explicit context(std::shared_ptr<const state> made) noexcept : state_(std::move(made)) {}
     std::shared_ptr<const state> state_;
 };
@@ -89,8 +91,9 @@ public:
     /// Takes bytes that came from the network, and goes on with the handshake.
     ///
     /// *Errors*: `unread_input`: nothing was taken, `read()` first. All others end the connection:
-    /// `wrong_secret`, `no_common_secret`, `plain_text_peer`, `not_tls`, `protocol_version`,
-    /// `handshake_failed`, `handshake_too_large`, `internal`.
+    /// `plain_text_peer`, `not_tls`, `protocol_version`, `handshake_failed`, `handshake_too_large`,
+    /// `internal`; with a secret `wrong_secret`, `no_common_secret`; with certificates those that
+    /// say what is wrong with one, `no_shared_protocol`, `no_shared_cipher`.
     [[nodiscard]] std::expected<void, std::error_code> feed(std::span<const std::byte> input);
 
     /// Says that the connection's input has ended.
@@ -98,7 +101,8 @@ public:
     [[nodiscard]] std::expected<void, std::error_code> feed_end();
 
     /// Decrypts received data into `out`, as much as is there; 0 is nothing more for now, or, when
-    /// `peer_closed()`, ever. *Errors*: `bad_record`, which ends the connection.
+    /// `peer_closed()`, ever. *Errors*: `bad_record`, which ends the connection; in TLS 1.3 a
+    /// client learns here that its certificate was refused.
     [[nodiscard]] std::expected<std::size_t, std::error_code> read(std::span<std::byte> out);
 
     /// Encrypts all of `data` into the output.
@@ -117,7 +121,9 @@ public:
     /// Appends the bytes to send to `out`, which is how its memory is used again.
     void take_output(buffer& out);
 
-    /// Tells whether the peer has proved that it knows the secret, and data can flow.
+    /// Tells how many bytes `read()` could give at the most; a part of a record counts.
+    [[nodiscard]] std::size_t readable_bytes_max() const noexcept;
+    /// Tells whether the handshake is done, the peer verified, and data can flow.
     [[nodiscard]] bool handshake_done() const noexcept;
     /// Tells whether `read()` came to the peer's announced end.
     [[nodiscard]] bool peer_closed() const noexcept;
@@ -126,10 +132,24 @@ public:
     /// Gives OpenSSL's word for the error, for a log; empty when there is none.
     [[nodiscard]] std::string_view detail() const noexcept;
 
-private:
+    /// Gives the protocol that both ends agreed on (ALPN); empty when there is none.
+    [[nodiscard]] std::string_view protocol() const noexcept;
+    /// Gives the name that the client asked for (SNI); empty when it named none.
+    [[nodiscard]] std::string_view server_name() const noexcept;
+    /// Gives the version of the protocol, such as "TLSv1.3".
+    [[nodiscard]] std::string_view version_name() const noexcept;
+    /// Gives the name of the cipher; empty before the handshake is done.
+    [[nodiscard]] std::string_view cipher_name() const noexcept;
+    /// Tells whether an earlier session was resumed, so that no certificate was sent.
+    [[nodiscard]] bool is_resumed() const noexcept;
+    /// Gives what the peer's certificate says; nothing when it showed none.
+    [[nodiscard]] std::optional<peer_certificate> peer() const;
+
     struct state;
-    friend class context;
+    /// Takes over what a context of this library made.
     explicit engine(std::unique_ptr<state> made) noexcept;
+
+private:
     std::unique_ptr<state> state_;
 };
 

@@ -26,7 +26,7 @@ enum class errc {
     plain_text_peer,
     /// The peer sent bytes that are not TLS.
     not_tls,
-    /// The peer does not speak TLS 1.3.
+    /// The peer speaks no version of TLS that is accepted here.
     protocol_version,
     /// The handshake failed for another reason; `engine::detail()` has OpenSSL's word for it.
     handshake_failed,
@@ -44,6 +44,40 @@ enum class errc {
     closed,
     /// OpenSSL could not do what must always work, such as getting memory.
     internal,
+    /// The peer's certificate, or one that it depends on, has expired.
+    certificate_expired,
+    /// The peer's certificate is not valid yet.
+    certificate_not_yet_valid,
+    /// Nobody who is trusted here vouches for the peer's certificate.
+    unknown_authority,
+    /// The peer's certificate is for other names than the one asked for.
+    host_mismatch,
+    /// The peer's certificate is not acceptable for another reason, such as a weak key.
+    bad_certificate,
+    /// The peer has to show a certificate, and showed none.
+    no_peer_certificate,
+    /// The peer asks for a certificate, and this side has none.
+    certificate_required,
+    /// The peer did not accept this side's certificate.
+    certificate_refused,
+    /// The two sides have no protocol in common (ALPN).
+    no_shared_protocol,
+    /// The two sides have no cipher in common.
+    no_shared_cipher,
+    /// What should be certificates in PEM form is none.
+    bad_certificate_file,
+    /// What should be a private key in PEM form is none, or its password is wrong.
+    bad_key_file,
+    /// The private key is not that of the certificate.
+    key_mismatch,
+    /// A server has no certificate to show.
+    no_certificate,
+    /// A server asks for certificates, and trusts no authority for them.
+    no_client_authority,
+    /// The name of a protocol (ALPN) has no bytes or more than 255.
+    bad_protocol_name,
+    /// What should be the name or address of a host is none.
+    bad_host_name,
 };
 
 /// Gives the category of `errc`, named "heph.rt.tls".

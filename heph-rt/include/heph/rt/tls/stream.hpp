@@ -1,0 +1,253 @@
+#pragma once
+
+// TLS over a connection: an engine, driven over any byte stream.
+//
+//     auto stream = co_await tls::accept(std::move(tcp), server_context);
+//     auto stream = co_await tls::connect(std::move(tcp), client_context, "example.org");
+//     auto chunk = co_await stream->next();
+//     auto sent = co_await stream->send_all(std::move(bytes));
+//     auto ended = co_await stream->shutdown();
+//
+// A handshake takes as long as the peer likes: put a `deadline` around it.
+
+#include <concepts>
+#include <cstddef>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <heph/core/task.hpp>
+#include <heph/inbox/future.hpp>
+#include <heph/rt/buffer.hpp>
+#include <heph/rt/net/stream.hpp>
+#include <heph/rt/net/tcp.hpp>
+#include <heph/rt/tls/config.hpp>
+#include <heph/rt/tls/engine.hpp>
+
+namespace heph::rt::tls {
+
+namespace detail {
+
+/// Drives an engine over a byte stream.
+///
+/// Invariants
+///     1. Encrypted bytes leave in the order in which the engine made them, and are sent to their
+///        end even when the future that had them made is gone: whatever is polled next goes on.
+///     2. `sending_` is polled by one side at a time: by a sender while there is one, else by
+///        whoever receives.
+class session {
+public:
+    explicit session(engine secured) noexcept : engine_(std::move(secured)) {}
+    session(const session&) = delete;
+    session& operator=(const session&) = delete;
+    virtual ~session() = default;
+
+    [[nodiscard]] virtual net::byte_stream& transport() noexcept = 0;
+    [[nodiscard]] tls::engine& secured() noexcept { return engine_; }
+
+    using done = std::expected<void, std::error_code>;
+    polled<done> poll_handshake(const waker& waker);
+    polled<std::expected<buffer, std::error_code>> poll_recv(buffer& into, const waker& waker);
+    polled<std::expected<net::chunk, std::error_code>> poll_next(const waker& waker);
+    /// Encrypts what of `bytes` lies behind `taken`, bit by bit, and sends it.
+    polled<done> poll_send(const buffer& bytes, std::size_t& taken, const waker& waker);
+    polled<done> poll_shutdown(const waker& waker);
+    void set_sender(bool active) noexcept { has_sender_ = active; }
+
+protected:
+    /// Cancels what is being sent, before the connection is closed.
+    void drop_sending() noexcept { sending_.reset(); }
+
+private:
+    polled<done> poll_flush(const waker& waker);
+    polled<done> poll_fill(const waker& waker);
+    polled<done> poll_readable(const waker& waker);
+
+    tls::engine engine_;
+    std::optional<net::send_future> sending_;
+    buffer spare_;
+    buffer scratch_;
+    std::error_code send_failure_;
+    bool has_sender_ = false;
+    bool ended_ = false;
+};
+
+template <std::derived_from<net::byte_stream> Transport>
+class session_over final : public session {
+public:
+    session_over(Transport transport, engine secured) noexcept
+        : session(std::move(secured)), transport_(std::move(transport)) {}
+    ~session_over() override { drop_sending(); }
+    [[nodiscard]] Transport& transport() noexcept override { return transport_; }
+
+private:
+    Transport transport_;
+};
+
+}  // namespace detail
+
+/// Waits until both sides have proved what they must. Borrows the stream.
+class [[nodiscard]] handshake_future {
+public:
+    using value_type = std::expected<void, std::error_code>;
+    explicit handshake_future(detail::session& session) noexcept : session_(&session) {}
+    polled<value_type> poll(const waker& waker) { return session_->poll_handshake(waker); }
+
+private:
+    detail::session* session_;
+};
+
+/// Receives into a buffer's spare room. Borrows the stream; see `basic_stream::recv`.
+class [[nodiscard]] recv_future {
+public:
+    using value_type = std::expected<buffer, std::error_code>;
+    recv_future(detail::session& session, buffer into) noexcept
+        : session_(&session), buffer_(std::move(into)) {}
+    polled<value_type> poll(const waker& waker) { return session_->poll_recv(buffer_, waker); }
+
+private:
+    detail::session* session_;
+    buffer buffer_;
+};
+
+/// Waits for the next bytes. Borrows the stream; see `basic_stream::next`.
+class [[nodiscard]] next_future {
+public:
+    using value_type = std::expected<net::chunk, std::error_code>;
+    explicit next_future(detail::session& session) noexcept : session_(&session) {}
+    polled<value_type> poll(const waker& waker) { return session_->poll_next(waker); }
+
+private:
+    detail::session* session_;
+};
+
+/// Sends a buffer's bytes. Borrows the stream; see `basic_stream::send_all`.
+class [[nodiscard]] send_future {
+public:
+    using value_type = std::expected<buffer, std::error_code>;
+    send_future(detail::session& session, buffer bytes) noexcept
+        : session_(&session), buffer_(std::move(bytes)) {}
+    send_future(send_future&& other) noexcept
+        : session_(other.session_),
+          buffer_(std::move(other.buffer_)),
+          taken_(other.taken_),
+          active_(std::exchange(other.active_, false)) {}
+    send_future& operator=(send_future&&) = delete;
+    ~send_future() {
+        if (active_) { session_->set_sender(false); }
+    }
+    polled<value_type> poll(const waker& waker);
+
+private:
+    detail::session* session_;
+    buffer buffer_;
+    std::size_t taken_ = 0;
+    bool active_ = false;
+};
+
+/// Announces the end. Borrows the stream; see `basic_stream::shutdown`.
+class [[nodiscard]] shutdown_future {
+public:
+    using value_type = std::expected<void, std::error_code>;
+    explicit shutdown_future(detail::session& session) noexcept : session_(&session) {}
+    polled<value_type> poll(const waker& waker) { return session_->poll_shutdown(waker); }
+
+private:
+    detail::session* session_;
+};
+
+/// A secured connection over which bytes flow both ways, in order.
+///
+/// One receive and one send may be under way at a time, each from any task of the same worker. All
+/// of them shake hands first when that was not done. Destroying it closes the connection without
+/// telling the peer that this is the end, which the peer has to take for an attack: call `shutdown`
+/// when all was sent.
+///
+/// *Errors*: `tls::errc`, and those of the connection.
+/// *Thread safety*: unsafe. It may be moved to another worker before its first use.
+template <std::derived_from<net::byte_stream> Transport>
+class [[nodiscard]] basic_stream {
+public:
+    /// Puts an engine over a connection. *Errors*: throws `std::bad_alloc`.
+    basic_stream(Transport transport, engine secured)
+        : session_(std::make_unique<detail::session_over<Transport>>(std::move(transport),
+                                                                     std::move(secured))) {}
+
+    /// Waits until the handshake is done; at once when it is. When it fails, the peer is told why.
+    /// *Cancellation*: loses nothing: the next call goes on.
+    handshake_future handshake() noexcept { return handshake_future(*session_); }
+
+    /// Receives into the buffer's spare room (`std::errc::invalid_argument` when it has none) and
+    /// gives it back; when it has not grown, the peer announced the end.
+    /// *Errors*: `truncated` when the connection ended without that: what came may be not all.
+    /// *Cancellation*: loses nothing but the buffer.
+    recv_future recv(buffer into) noexcept { return recv_future(*session_, std::move(into)); }
+
+    /// Waits for the next bytes. An empty chunk is the announced end, given each time from then on.
+    /// *Errors*: as `recv`. *Cancellation*: loses nothing.
+    next_future next() noexcept { return next_future(*session_); }
+
+    /// Sends all of the buffer's bytes, and gives the buffer back.
+    /// *Cancellation*: a part may be sent; the stream can be used on, and what was encrypted leaves
+    /// with what is done next.
+    send_future send_all(buffer bytes) noexcept { return send_future(*session_, std::move(bytes)); }
+
+    /// Announces that nothing more will be sent (`close_notify`), sends that, and ends the sending
+    /// direction of the connection. The peer's data may still be received.
+    shutdown_future shutdown() noexcept { return shutdown_future(*session_); }
+
+    /// Is the step of which sending is made, for who keeps the bytes itself: encrypts and sends what
+    /// of `bytes` lies behind the first `taken`, and counts there what was encrypted.
+    polled<std::expected<void, std::error_code>> poll_send(const buffer& bytes, std::size_t& taken,
+                                                           const waker& waker) {
+        return session_->poll_send(bytes, taken, waker);
+    }
+
+    /// Gives the engine, which knows the peer, the protocol and the cipher.
+    [[nodiscard]] const tls::engine& secured() const noexcept { return session_->secured(); }
+    /// Gives the connection below, for its addresses and options.
+    [[nodiscard]] Transport& transport() noexcept { return session_->transport(); }
+    /// Gives the connection below up, as after a handshake that failed because the peer speaks
+    /// something else. *Requires*: no operation is under way; the stream is not used again.
+    [[nodiscard]] Transport release() noexcept { return std::move(session_->transport()); }
+
+private:
+    std::unique_ptr<detail::session_over<Transport>> session_;
+};
+
+/// TLS over TCP.
+using stream = basic_stream<net::tcp_stream>;
+
+/// Shakes hands as a server, and gives the secured connection.
+/// *Errors*: those of the handshake, and of the connection. *Cancellation*: closes the connection.
+template <std::derived_from<net::byte_stream> Transport>
+task<std::expected<basic_stream<Transport>, std::error_code>> accept(Transport transport,
+                                                                     server_context context) {
+    using result = std::expected<basic_stream<Transport>, std::error_code>;
+    auto secured = context.accept();
+    if (!secured) { co_return result(std::unexpect, secured.error()); }
+    basic_stream<Transport> made(std::move(transport), std::move(*secured));
+    const auto done = co_await made.handshake();
+    if (!done) { co_return result(std::unexpect, done.error()); }
+    co_return result(std::move(made));
+}
+
+/// Shakes hands as a client with the host of this name or address, and gives the secured
+/// connection. *Errors*: as `accept`, and `bad_host_name`. *Cancellation*: closes the connection.
+template <std::derived_from<net::byte_stream> Transport>
+task<std::expected<basic_stream<Transport>, std::error_code>> connect(Transport transport,
+                                                                      client_context context,
+                                                                      std::string host) {
+    using result = std::expected<basic_stream<Transport>, std::error_code>;
+    auto secured = context.connect(host);
+    if (!secured) { co_return result(std::unexpect, secured.error()); }
+    basic_stream<Transport> made(std::move(transport), std::move(*secured));
+    const auto done = co_await made.handshake();
+    if (!done) { co_return result(std::unexpect, done.error()); }
+    co_return result(std::move(made));
+}
+
+}  // namespace heph::rt::tls

@@ -1,0 +1,134 @@
+#include <heph/rt/net/successor.hpp>
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+
+extern char** environ;  // NOLINT: the environment has no other name.
+
+namespace heph::rt::net {
+
+namespace {
+
+constexpr int first_descriptor = 3;  // As systemd has it: sd_listen_fds(3).
+constexpr const char* line_variable = "HEPH_PREDECESSOR";
+
+std::error_code system_code(int number) noexcept { return {number, std::system_category()}; }
+
+// Descriptors for the child, at numbers that the child's own do not reach.
+class lifted {
+public:
+    lifted() = default;
+    lifted(const lifted&) = delete;
+    lifted& operator=(const lifted&) = delete;
+    ~lifted() {
+        for (const int each : all_) { ::close(each); }
+    }
+    std::error_code add(int descriptor, int above) {
+        const int copy = ::fcntl(descriptor, F_DUPFD_CLOEXEC, above);
+        if (copy < 0) { return system_code(errno); }
+        all_.push_back(copy);
+        return {};
+    }
+    [[nodiscard]] const std::vector<int>& all() const noexcept { return all_; }
+
+private:
+    std::vector<int> all_;
+};
+
+std::vector<std::string> make_environment(const std::vector<handed_over>& sockets) {
+    std::vector<std::string> made;
+    for (char** at = environ; *at != nullptr; ++at) {
+        const std::string_view each(*at);
+        if (!each.starts_with("LISTEN_") && !each.starts_with(line_variable)) {
+            made.emplace_back(each);
+        }
+    }
+    std::string names;
+    for (const handed_over& each : sockets) { names += (names.empty() ? "" : ":") + each.name(); }
+    made.push_back("LISTEN_FDS=" + std::to_string(sockets.size()));
+    made.push_back("LISTEN_FDNAMES=" + names);
+    made.push_back(std::string(line_variable) + '=' +
+                   std::to_string(first_descriptor + static_cast<int>(sockets.size())));
+    return made;
+}
+
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+    std::vector<char*> made;
+    for (std::string& each : texts) { made.push_back(each.data()); }
+    made.push_back(nullptr);
+    return made;
+}
+
+}  // namespace
+
+std::expected<successor, std::error_code> successor::start(
+    const std::vector<std::string>& command, const std::vector<handed_over>& sockets) {
+    for (const handed_over& each : sockets) {
+        if (each.name().find(':') != std::string::npos || each.name().empty()) {
+            return std::unexpected(std::make_error_code(std::errc::invalid_argument));
+        }
+    }
+    std::array<int, 2> line{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line.data()) != 0) {
+        return std::unexpected(system_code(errno));
+    }
+    unix_stream ours{socket_handle(line[0])};
+    lifted theirs;
+    const int above = first_descriptor + static_cast<int>(sockets.size()) + 1;
+    std::error_code failed;
+    for (const handed_over& each : sockets) {
+        if (!failed) { failed = theirs.add(each.descriptor(), above); }
+    }
+    if (!failed) { failed = theirs.add(line[1], above); }
+    ::close(line[1]);
+    if (failed) { return std::unexpected(failed); }
+
+    std::vector<std::string> arguments = command;
+    std::vector<std::string> environment = make_environment(sockets);
+    const std::vector<char*> argument_pointers = pointers_to(arguments);
+    const std::vector<char*> environment_pointers = pointers_to(environment);
+    posix_spawn_file_actions_t actions{};
+    int number = ::posix_spawn_file_actions_init(&actions);
+    if (number != 0) { return std::unexpected(system_code(number)); }
+    for (std::size_t i = 0; i < theirs.all().size() && number == 0; ++i) {
+        number = ::posix_spawn_file_actions_adddup2(&actions, theirs.all()[i],
+                                                    first_descriptor + static_cast<int>(i));
+    }
+    pid_t process = -1;
+    if (number == 0) {
+        number = ::posix_spawn(&process, command.front().c_str(), &actions, nullptr,
+                               argument_pointers.data(), environment_pointers.data());
+    }
+    ::posix_spawn_file_actions_destroy(&actions);
+    if (number != 0) { return std::unexpected(system_code(number)); }
+    return successor(process, std::move(ours));
+}
+
+task<bool> successor::wait_until_ready() {
+    const auto word = co_await line_.next();
+    co_return word && !word->empty();
+}
+
+void tell_predecessor() noexcept {
+    const char* text = std::getenv(line_variable);
+    if (text == nullptr) { return; }
+    int descriptor = -1;
+    const char* end = text + std::strlen(text);
+    const auto [at, failed] = std::from_chars(text, end, descriptor);
+    const bool good = failed == std::errc() && at == end && descriptor >= first_descriptor;
+    ::unsetenv(line_variable);
+    if (!good) { return; }
+    constexpr char word = '1';
+    (void)::send(descriptor, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ::close(descriptor);
+}
+
+}  // namespace heph::rt::net

@@ -1,0 +1,63 @@
+#pragma once
+
+// What is behind an engine, and how contexts make one.
+
+#include <array>
+#include <cstddef>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <heph/rt/tls/engine.hpp>
+
+#include "openssl.hpp"
+#include "wire.hpp"
+
+namespace heph::rt::tls {
+
+inline constexpr std::size_t record_bytes_max = 5 + 16 * 1024 + 256;  // RFC 8446 section 5.2.
+
+/// How an engine is to behave.
+struct engine_traits {
+    bool is_client = false;
+    bool by_secret = false;  // The ends know each other by a secret, not by certificates.
+    std::size_t unread_bytes_max = 0;
+    std::size_t handshake_bytes_max = 0;
+};
+
+struct engine::state {
+    /// Makes an engine of a connection that is set up but for its role and its wire. `owner` keeps
+    /// alive what the connection's callbacks refer to.
+    [[nodiscard]] static std::expected<engine, std::error_code> make(
+        ssl_ptr ssl, std::shared_ptr<const void> owner, const engine_traits& traits);
+
+    std::shared_ptr<const void> owner;
+    wire lines;  // Outlives `ssl`, whose BIO refers to it.
+    ssl_ptr ssl;
+    engine_traits traits;
+    std::size_t fed_bytes = 0;  // Counted until the handshake is done.
+    bool checked_first_bytes = false;
+    std::array<unsigned char, 2> first_bytes{};
+    bool done = false;
+    bool peer_closed = false;
+    bool write_closed = false;
+    std::optional<errc> failure;  // The first error, which every later call gives again.
+    std::string detail;
+
+    std::unexpected<std::error_code> fail(errc why) {
+        if (!failure) { failure = why; }
+        return std::unexpected(make_error_code(*failure));
+    }
+    /// Takes the reason from OpenSSL's queue for this thread, and empties the queue.
+    int take_reason();
+    /// Translates a reason for the end of a connection.
+    [[nodiscard]] errc error_of(int reason, errc otherwise) const noexcept;
+    std::expected<void, std::error_code> check_first_bytes(std::span<const std::byte> fed);
+    std::expected<void, std::error_code> handshake();
+};
+
+}  // namespace heph::rt::tls

@@ -1,0 +1,178 @@
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include <heph/rt/error.hpp>
+#include <heph/rt/tls/stream.hpp>
+
+namespace heph::rt::tls {
+
+namespace detail {
+
+namespace {
+
+// So much is encrypted at once: four full records.
+constexpr std::size_t encrypted_bytes_max = 64 * 1024;
+// Receiving waits for what it makes the engine say, such as answers to key updates, beyond this.
+constexpr std::size_t unsent_bytes_max = 64 * 1024;
+// Memory for sending beyond this is not kept.
+constexpr std::size_t kept_bytes_max = 4 * 1024;
+constexpr std::size_t record_text_bytes_max = 16 * 1024;
+
+}  // namespace
+
+polled<session::done> session::poll_flush(const waker& waker) {
+    for (;;) {
+        if (send_failure_) { return done(std::unexpect, send_failure_); }
+        if (!sending_) {
+            if (!engine_.has_output()) { return done(); }
+            buffer out = std::move(spare_);
+            engine_.take_output(out);
+            sending_.emplace(transport().send_all(std::move(out)));
+        }
+        auto sent = sending_->poll(waker);
+        if (!sent.is_ready()) { return pending; }
+        auto outcome = std::move(sent).value();
+        sending_.reset();
+        if (!outcome) {
+            send_failure_ = outcome.error();
+            continue;
+        }
+        outcome->clear();
+        if (outcome->capacity() <= kept_bytes_max) { spare_ = std::move(*outcome); }
+    }
+}
+
+// Receives once, and gives what came to the engine.
+polled<session::done> session::poll_fill(const waker& waker) {
+    if (ended_) { return engine_.feed_end(); }
+    auto next = transport().next();
+    auto received = next.poll(waker);
+    if (!received.is_ready()) { return pending; }
+    auto outcome = std::move(received).value();
+    if (!outcome) { return done(std::unexpect, outcome.error()); }
+    if (outcome->empty()) {
+        ended_ = true;
+        return engine_.feed_end();
+    }
+    return engine_.feed(outcome->bytes());
+}
+
+polled<session::done> session::poll_handshake(const waker& waker) {
+    std::error_code refused;
+    for (;;) {
+        if (engine_.failed()) { refused = engine_.feed({}).error(); }
+        // After an error this tells the peer why.
+        auto flushed = poll_flush(waker);
+        if (!flushed.is_ready()) { return pending; }
+        if (refused) { return done(std::unexpect, refused); }
+        if (!flushed.value()) { return flushed; }
+        if (engine_.handshake_done()) { return done(); }
+        auto filled = poll_fill(waker);
+        if (!filled.is_ready()) { return pending; }
+        if (!filled.value() && !engine_.failed()) { return filled; }
+    }
+}
+
+// Waits until the engine may have something to read, or has come to the end.
+polled<session::done> session::poll_readable(const waker& waker) {
+    if (!engine_.handshake_done()) {
+        auto shaken = poll_handshake(waker);
+        if (!shaken.is_ready() || !shaken.value()) { return shaken; }
+    }
+    if (!has_sender_ && (sending_ || engine_.has_output())) {
+        auto flushed = poll_flush(waker);
+        // What the peer sent before the connection broke can still be read.
+        if (!flushed.is_ready() && engine_.output_size() > unsent_bytes_max) { return pending; }
+    }
+    return done();
+}
+
+polled<std::expected<buffer, std::error_code>> session::poll_recv(buffer& into,
+                                                                  const waker& waker) {
+    using result = std::expected<buffer, std::error_code>;
+    if (into.spare() == 0) {
+        return result(std::unexpect, std::make_error_code(std::errc::invalid_argument));
+    }
+    for (;;) {
+        auto readable = poll_readable(waker);
+        if (!readable.is_ready()) { return pending; }
+        if (!readable.value()) { return result(std::unexpect, readable.value().error()); }
+        const auto got = engine_.read(into.spare_bytes());
+        if (!got) { return result(std::unexpect, got.error()); }
+        if (*got != 0 || engine_.peer_closed()) {
+            into.commit(*got);
+            return result(std::move(into));
+        }
+        auto filled = poll_fill(waker);
+        if (!filled.is_ready()) { return pending; }
+        if (!filled.value()) { return result(std::unexpect, filled.value().error()); }
+    }
+}
+
+polled<std::expected<net::chunk, std::error_code>> session::poll_next(const waker& waker) {
+    using result = std::expected<net::chunk, std::error_code>;
+    for (;;) {
+        auto readable = poll_readable(waker);
+        if (!readable.is_ready()) { return pending; }
+        if (!readable.value()) { return result(std::unexpect, readable.value().error()); }
+        const std::size_t most = std::min(engine_.readable_bytes_max(), record_text_bytes_max);
+        if (most != 0) {
+            if (scratch_.capacity() < most) { scratch_ = buffer::with_capacity(most); }
+            const auto got = engine_.read(scratch_.spare_bytes());
+            if (!got) { return result(std::unexpect, got.error()); }
+            scratch_.commit(*got);
+            if (*got != 0) { return result(std::in_place, std::exchange(scratch_, buffer())); }
+        } else if (engine_.failed()) {
+            return result(std::unexpect, engine_.feed({}).error());
+        }
+        if (engine_.peer_closed()) { return result(std::in_place); }
+        auto filled = poll_fill(waker);
+        if (!filled.is_ready()) {
+            if (engine_.readable_bytes_max() == 0) { scratch_ = buffer(); }
+            return pending;
+        }
+        if (!filled.value()) { return result(std::unexpect, filled.value().error()); }
+    }
+}
+
+polled<session::done> session::poll_send(const buffer& bytes, std::size_t& taken,
+                                         const waker& waker) {
+    if (!engine_.handshake_done()) {
+        auto shaken = poll_handshake(waker);
+        if (!shaken.is_ready() || !shaken.value()) { return shaken; }
+    }
+    for (;;) {
+        auto flushed = poll_flush(waker);
+        if (!flushed.is_ready() || !flushed.value()) { return flushed; }
+        if (taken == bytes.size()) { return done(); }
+        const std::size_t size = std::min(bytes.size() - taken, encrypted_bytes_max);
+        const auto written = engine_.write(bytes.bytes().subspan(taken, size));
+        if (!written) { return done(std::unexpect, written.error()); }
+        taken += size;
+    }
+}
+
+polled<session::done> session::poll_shutdown(const waker& waker) {
+    // Before the handshake is done there is nothing to announce, and nobody to announce it to.
+    engine_.close_notify();
+    auto flushed = poll_flush(waker);
+    if (!flushed.is_ready() || !flushed.value()) { return flushed; }
+    const std::error_code failed = transport().shutdown(net::shutdown_how::send);
+    return failed ? done(std::unexpect, failed) : done();
+}
+
+}  // namespace detail
+
+polled<send_future::value_type> send_future::poll(const waker& waker) {
+    active_ = true;
+    session_->set_sender(true);
+    auto sent = session_->poll_send(buffer_, taken_, waker);
+    if (!sent.is_ready()) { return pending; }
+    active_ = false;
+    session_->set_sender(false);
+    if (!sent.value()) { return value_type(std::unexpect, sent.value().error()); }
+    return value_type(std::move(buffer_));
+}
+
+}  // namespace heph::rt::tls

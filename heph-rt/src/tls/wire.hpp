@@ -1,0 +1,43 @@
+#pragma once
+
+// The two ends of the wire, as OpenSSL reads and writes them: memory, without an I/O call.
+
+#include <cstddef>
+#include <span>
+
+#include <heph/rt/buffer.hpp>
+
+#include "openssl.hpp"
+
+namespace heph::rt::tls {
+
+/// Holds what arrived and was not read yet, and what is to be sent.
+///
+/// An idle connection holds no memory here: what is read to its end is freed. *Lifetime*: it
+/// outlives the BIO that refers to it, and does not move.
+class wire {
+public:
+    wire() noexcept = default;
+    wire(const wire&) = delete;
+    wire& operator=(const wire&) = delete;
+
+    /// Makes the BIO through which OpenSSL reads the input and writes the output; null without
+    /// memory.
+    [[nodiscard]] BIO* make_bio() noexcept;
+
+    /// Adds bytes that arrived. *Errors*: throws `std::bad_alloc`.
+    void feed(std::span<const std::byte> bytes);
+    [[nodiscard]] std::size_t unread() const noexcept { return input_.size() - read_; }
+    /// Copies input out; gives how much there was.
+    std::size_t read(std::span<std::byte> out) noexcept;
+
+    [[nodiscard]] buffer& output() noexcept { return output_; }
+    [[nodiscard]] const buffer& output() const noexcept { return output_; }
+
+private:
+    buffer input_;
+    std::size_t read_ = 0;  // Bytes at the front of `input_` that were read.
+    buffer output_;
+};
+
+}  // namespace heph::rt::tls

@@ -1,0 +1,346 @@
+#include <heph/rt/net/server.hpp>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <heph/core/log.hpp>
+#include <heph/rt/net/connect.hpp>
+
+#include "on_runtime.hpp"
+
+using namespace std::chrono_literals;
+using heph::task;
+using heph::rt::buffer;
+using heph::rt::net::endpoint;
+using heph::rt::net::tcp_listener;
+using heph::rt::net::tcp_server;
+using heph::rt::net::tcp_stream;
+using heph::rt::net::unix_address;
+using heph::rt::net::unix_listener;
+using heph::rt::net::unix_server;
+using heph::rt::net::unix_stream;
+using heph::test::run_on_worker;
+
+namespace {
+
+// Sends back what comes, to its end.
+template <typename Stream>
+task<> echo(heph::rt::worker /*on*/, Stream stream) {
+    for (;;) {
+        auto chunk = co_await stream.next();
+        if (!chunk || chunk->empty()) { co_return; }
+        auto bytes = buffer::copy_of(chunk->view());
+        const auto sent = co_await stream.send_all(std::move(bytes));
+        if (!sent) { co_return; }
+    }
+}
+
+template <typename Stream>
+task<std::string> ask(Stream& stream, std::string text) {
+    auto bytes = buffer::copy_of(text);
+    const auto sent = co_await stream.send_all(std::move(bytes));
+    if (!sent) { co_return "send: " + sent.error().message(); }
+    std::string got;
+    while (got.size() < text.size()) {
+        auto chunk = co_await stream.next();
+        if (!chunk) { co_return "receive: " + chunk.error().message(); }
+        if (chunk->empty()) { co_return "end"; }
+        got += chunk->view();
+    }
+    co_return got;
+}
+
+task<std::string> ask_once(endpoint to, std::string text) {
+    auto stream = co_await tcp_stream::connect(to);
+    if (!stream) { co_return "connect: " + stream.error().message(); }
+    co_return co_await ask(*stream, std::move(text));
+}
+
+std::vector<tcp_listener> listen(std::size_t workers) {
+    auto made = heph::rt::net::listen_on(endpoint::loopback(0), workers);
+    REQUIRE(made);
+    REQUIRE(made->size() == workers);
+    return std::move(*made);
+}
+
+// A runtime in a thread of its own.
+class running {
+public:
+    running(std::size_t threads, std::function<void(heph::rt::worker&)> set_up) {
+        auto built = heph::test::quiet_setup().threads(threads).stop_grace(10s).build();
+        REQUIRE(built);
+        runtime_.emplace(std::move(*built));
+        runtime_->run_on_workers(std::move(set_up));
+        thread_ = std::thread([this] { (void)runtime_->start(); });
+    }
+    running(const running&) = delete;
+    running& operator=(const running&) = delete;
+    ~running() { stop(); }
+    void stop() {
+        if (!thread_.joinable()) { return; }
+        runtime_->shared().request_stop();
+        thread_.join();
+    }
+
+private:
+    std::optional<heph::rt::runtime> runtime_;
+    std::thread thread_;
+};
+
+std::atomic<int> refusals_logged{0};
+
+void count_refusals(heph::log_level /*level*/, std::string_view line) noexcept {
+    if (line.find("cannot accept connections") != std::string_view::npos) { ++refusals_logged; }
+}
+
+}  // namespace
+
+TEST_CASE("server: every worker has a listener on the port, and serves what it accepts",
+          "[rt][net][server]") {
+    auto listeners = listen(2);
+    const endpoint address = listeners.front().local_endpoint().value();
+    CHECK(listeners.back().local_endpoint().value() == address);
+    const auto server = tcp_server::over(std::move(listeners), 2);
+    REQUIRE(server);
+    running service(
+        2, [&server](heph::rt::worker& worker) { server->start(worker, echo<tcp_stream>); });
+    std::vector<std::string> answers;
+    heph::test::run_task([&]() -> task<> {
+        return [](endpoint to, std::vector<std::string>* all) -> task<> {
+            for (int i = 0; i < 40; ++i) { all->push_back(co_await ask_once(to, "hello")); }
+        }(address, &answers);
+    });
+    CHECK(answers == std::vector<std::string>(40, "hello"));
+}
+
+TEST_CASE("server: several workers share one Unix socket", "[rt][net][server]") {
+    const auto name = unix_address::abstract("heph-test-" + std::to_string(::getpid()));
+    auto listener = unix_listener::bind(*name);
+    REQUIRE(listener);
+    std::vector<unix_listener> listeners;
+    listeners.push_back(std::move(*listener));
+    const auto server = unix_server::over(std::move(listeners), 3);
+    REQUIRE(server);
+    running service(
+        3, [&server](heph::rt::worker& worker) { server->start(worker, echo<unix_stream>); });
+    std::vector<std::string> answers;
+    heph::test::run_task([&]() -> task<> {
+        return [](unix_address to, std::vector<std::string>* all) -> task<> {
+            for (int i = 0; i < 20; ++i) {
+                auto stream = co_await unix_stream::connect(to);
+                REQUIRE(stream);
+                all->push_back(co_await ask(*stream, "hello"));
+            }
+        }(*name, &answers);
+    });
+    CHECK(answers == std::vector<std::string>(20, "hello"));
+    CHECK(unix_server::over({}, 1).error() == std::errc::invalid_argument);
+}
+
+TEST_CASE("server: connections beyond the limit wait for one to end", "[rt][net][server]") {
+    auto listeners = listen(1);
+    const endpoint address = listeners.front().local_endpoint().value();
+    const auto server = tcp_server::over(std::move(listeners), 1);
+    REQUIRE(server);
+    auto live = std::make_shared<int>(0);
+    auto most = std::make_shared<int>(0);
+    running service(1, [&](heph::rt::worker& worker) {
+        heph::rt::net::serve_options options;
+        options.connections_max = 2;
+        server->start(
+            worker,
+            [live, most](heph::rt::worker on, tcp_stream stream) -> task<> {
+                return [](std::shared_ptr<int> now, std::shared_ptr<int> peak, heph::rt::worker of,
+                          tcp_stream peer) -> task<> {
+                    *peak = std::max(*peak, ++*now);
+                    co_await echo(of, std::move(peer));
+                    --*now;
+                }(live, most, on, std::move(stream));
+            },
+            options);
+    });
+    std::string log;
+    heph::test::run_task([&]() -> task<> {
+        return [](endpoint to, std::string* out) -> task<> {
+            std::vector<std::unique_ptr<tcp_stream>> held;
+            for (int i = 0; i < 2; ++i) {
+                auto stream = co_await tcp_stream::connect(to);
+                REQUIRE(stream);
+                held.push_back(std::make_unique<tcp_stream>(std::move(*stream)));
+                *out += co_await ask(*held.back(), "x");
+            }
+            auto third = co_await tcp_stream::connect(to);
+            REQUIRE(third);
+            auto early = co_await heph::rt::deadline(20ms, ask(*third, "y"));
+            *out += early ? *early : "waits";
+            held.pop_back();
+            // Only the question was dropped: it is on its way.
+            auto chunk = co_await third->next();
+            *out += chunk ? std::string(chunk->view()) : "lost";
+        }(address, &log);
+    });
+    CHECK(log == "xxwaitsy");
+    service.stop();
+    CHECK(*most == 2);
+    CHECK(*live == 0);
+}
+
+TEST_CASE("server: what a connection throws ends that connection only", "[rt][net][server]") {
+    auto listeners = listen(1);
+    const endpoint address = listeners.front().local_endpoint().value();
+    const auto server = tcp_server::over(std::move(listeners), 1);
+    REQUIRE(server);
+    running service(1, [&server](heph::rt::worker& worker) {
+        server->start(worker, [](heph::rt::worker on, tcp_stream stream) -> task<> {
+            auto chunk = co_await stream.next();
+            if (chunk && chunk->view() == "throw") { throw std::runtime_error("as asked"); }
+            auto bytes = buffer::copy_of("fine");
+            (void)co_await stream.send_all(std::move(bytes));
+            (void)on;
+        });
+    });
+    std::vector<std::string> answers;
+    heph::test::run_task([&]() -> task<> {
+        return [](endpoint to, std::vector<std::string>* all) -> task<> {
+            for (const char* word : {"okay", "throw", "good"}) {
+                all->push_back(co_await ask_once(to, word));
+            }
+        }(address, &answers);
+    });
+    CHECK(answers == std::vector<std::string>{"fine", "end", "fine"});
+}
+
+TEST_CASE("server: it backs off while descriptors are used up, and serves on when there are some",
+          "[rt][net][server]") {
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    refusals_logged = 0;
+    const auto previous = heph::set_log_handler(&count_refusals);
+    std::string answer;
+    run_on_worker(heph::test::quiet_setup(), [&](heph::rt::worker& worker) {
+        worker.spawn_future([](heph::rt::worker on, rlimit limits, std::string* out) -> task<> {
+            auto listeners = listen(1);
+            // The kernel completes the connection before it is accepted.
+            auto stream = co_await tcp_stream::connect(listeners.front().local_endpoint().value());
+            REQUIRE(stream);
+            rlimit none = limits;
+            none.rlim_cur = 3;
+            REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+            const auto server = tcp_server::over(std::move(listeners), 1);
+            server->start(on, echo<tcp_stream>);
+            for (int i = 0; i < 2000 && refusals_logged < 3; ++i) { co_await heph::rt::timer(1ms); }
+            REQUIRE(::setrlimit(RLIMIT_NOFILE, &limits) == 0);
+            *out = co_await ask(*stream, "at last");
+            on.request_stop();
+        }(worker, before, &answer));
+    });
+    (void)heph::set_log_handler(previous);
+    CHECK(refusals_logged >= 3);
+    CHECK(answer == "at last");
+}
+
+TEST_CASE("server: while a successor takes over, no connection is refused or lost",
+          "[rt][net][server]") {
+    auto listeners = listen(1);
+    const endpoint address = listeners.front().local_endpoint().value();
+    auto copy = heph::rt::detail::duplicate(listeners.front().descriptor());
+    REQUIRE(copy);
+    auto inherited = tcp_listener::adopt(std::move(*copy));
+    REQUIRE(inherited);
+    const auto old_server = tcp_server::over(std::move(listeners), 1);
+    std::vector<tcp_listener> taken;
+    taken.push_back(std::move(*inherited));
+    const auto new_server = tcp_server::over(std::move(taken), 1);
+    REQUIRE(old_server);
+    REQUIRE(new_server);
+    std::atomic<int> by_old{0};
+    std::atomic<int> by_new{0};
+    const auto counting = [](std::atomic<int>& count) {
+        return [&count](heph::rt::worker on, tcp_stream stream) {
+            ++count;
+            return echo(on, std::move(stream));
+        };
+    };
+    running old_service(
+        1, [&](heph::rt::worker& worker) { old_server->start(worker, counting(by_old)); });
+    std::atomic<int> good{0};
+    std::atomic<int> bad{0};
+    std::thread clients([&] {
+        heph::test::run_task([&]() -> task<> {
+            return [](endpoint to, std::atomic<int>* fine, std::atomic<int>* broken,
+                      std::atomic<int>* seen_by_new) -> task<> {
+                for (int after = 0; after < 50;) {
+                    const std::string answer = co_await ask_once(to, "hello");
+                    ++(answer == "hello" ? *fine : *broken);
+                    if (*seen_by_new > 20) { ++after; }
+                }
+            }(address, &good, &bad, &by_new);
+        });
+    });
+    {
+        running new_service(
+            1, [&](heph::rt::worker& worker) { new_server->start(worker, counting(by_new)); });
+        while (by_old == 0) { std::this_thread::yield(); }
+        old_service.stop();
+        clients.join();
+    }
+    CHECK(bad == 0);
+    CHECK(by_old > 0);
+    CHECK(by_new > 20);
+    CHECK(good == by_old + by_new);
+}
+
+TEST_CASE("successor: a program gets the sockets, and says when it serves", "[rt][net][server]") {
+    auto listeners = listen(2);
+    const auto server = tcp_server::over(std::move(listeners), 2);
+    REQUIRE(server);
+    const auto sockets = server->hand_over("web");
+    REQUIRE(sockets.size() == 2);
+    std::vector<bool> ready;
+    heph::test::run_task([&]() -> task<> {
+        return [](const std::vector<heph::rt::net::handed_over>* all,
+                  std::vector<bool>* out) -> task<> {
+            const std::string checks =
+                "test \"$LISTEN_FDS $LISTEN_FDNAMES\" = '2 web:web' && test -S /proc/self/fd/3 && "
+                "test -S /proc/self/fd/4 && eval \"echo 1 >&$HEPH_PREDECESSOR\"";
+            for (const std::string& script : {checks, std::string("exit 1")}) {
+                const std::vector<std::string> command{"/bin/sh", "-c", script};
+                auto next = heph::rt::net::successor::start(command, *all);
+                REQUIRE(next);
+                out->push_back(co_await next->wait_until_ready());
+                int status = 0;
+                CHECK(::waitpid(next->process_id(), &status, 0) == next->process_id());
+            }
+        }(&sockets, &ready);
+    });
+    CHECK(ready == std::vector<bool>{true, false});
+    const auto missing = heph::rt::net::successor::start({"/nonexistent"}, sockets);
+    REQUIRE_FALSE(missing);
+    CHECK(missing.error() == std::errc::no_such_file_or_directory);
+    const std::vector<heph::rt::net::handed_over> bad_name(1, {"a:b", 0});
+    CHECK(heph::rt::net::successor::start({"/bin/true"}, bad_name).error() ==
+          std::errc::invalid_argument);
+}
+
+TEST_CASE("successor: a process without a predecessor has nobody to tell", "[rt][net][server]") {
+    heph::rt::net::tell_predecessor();
+    int line[2] = {-1, -1};
+    REQUIRE(::pipe2(line, O_CLOEXEC) == 0);
+    ::setenv("HEPH_PREDECESSOR", "nonsense", 1);
+    heph::rt::net::tell_predecessor();
+    CHECK(std::getenv("HEPH_PREDECESSOR") == nullptr);
+    ::close(line[0]);
+    ::close(line[1]);
+}

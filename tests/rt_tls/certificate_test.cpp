@@ -1,0 +1,94 @@
+#include <heph/rt/tls/certificate.hpp>
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
+#include <catch2/catch.hpp>
+#include <memory>
+#include <random>
+
+#include "rt_tls/certified.hpp"
+
+using namespace heph_tests;
+using tls::errc;
+
+TEST_CASE("tls certificate: a chain and a key are read from files", "[rt][tls]") {
+    const authority ca;
+    const issued made = ca.issue("Example.ORG");
+    const temporary_file chain(made.certificate + ca.certificate());
+    const temporary_file key(made.key);
+    const auto loaded = tls::certificate::load(chain.path(), key.path());
+    REQUIRE(loaded);
+    CHECK(loaded->names() == std::vector<std::string>{"example.org"});
+    const temporary_file both(made.key + made.certificate);
+    CHECK(tls::certificate::load(both.path(), both.path()));
+}
+
+TEST_CASE("tls certificate: an error names the file and what is wrong with it", "[rt][tls]") {
+    const authority ca;
+    const issued made = ca.issue("a");
+    const temporary_file chain(made.certificate);
+    const temporary_file key(made.key);
+    const temporary_file other_key(ca.issue("b").key);
+    const temporary_file nothing("nothing\n");
+    const temporary_file damaged(made.certificate +
+                                 "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+
+    const auto missing = tls::certificate::load("/nonexistent/chain.pem", key.path());
+    REQUIRE_FALSE(missing);
+    CHECK(missing.error().code() == std::errc::no_such_file_or_directory);
+    CHECK(missing.error().message().find("/nonexistent/chain.pem") != std::string::npos);
+
+    const auto check = [](const std::string& chain_path, const std::string& key_path, errc expected,
+                          const std::string& named) {
+        const auto got = tls::certificate::load(chain_path, key_path);
+        REQUIRE_FALSE(got);
+        CHECK(got.error().code() == expected);
+        CHECK(got.error().message().find(named) != std::string::npos);
+    };
+    check(nothing.path(), key.path(), errc::bad_certificate_file, nothing.path());
+    check(damaged.path(), key.path(), errc::bad_certificate_file, damaged.path());
+    check(chain.path(), nothing.path(), errc::bad_key_file, nothing.path());
+    check(chain.path(), other_key.path(), errc::key_mismatch, other_key.path());
+    check(chain.path(), chain.path(), errc::bad_key_file, chain.path());
+    CHECK(tls::trust_store::load(nothing.path()).error().code() == errc::bad_certificate_file);
+    CHECK(tls::trust_store::load(damaged.path()).error().code() == errc::bad_certificate_file);
+}
+
+TEST_CASE("tls certificate: an encrypted key needs its password, and asks nobody", "[rt][tls]") {
+    const authority ca;
+    const issued made = ca.issue("a");
+    const std::unique_ptr<BIO, decltype(&BIO_free)> in(
+        BIO_new_mem_buf(made.key.data(), static_cast<int>(made.key.size())), BIO_free);
+    const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+        PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
+    const std::unique_ptr<BIO, decltype(&BIO_free)> out(BIO_new(BIO_s_mem()), BIO_free);
+    std::string password = "open sesame";
+    REQUIRE(PEM_write_bio_PrivateKey(out.get(), key.get(), EVP_aes_128_cbc(),
+                                     reinterpret_cast<unsigned char*>(password.data()),
+                                     static_cast<int>(password.size()), nullptr, nullptr) == 1);
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(out.get(), &data);
+    const std::string encrypted(data, static_cast<std::size_t>(size));
+    CHECK(tls::certificate::from_pem(made.certificate, encrypted, password));
+    for (const char* wrong : {"", "open"}) {
+        const auto refused = tls::certificate::from_pem(made.certificate, encrypted, wrong);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code() == errc::bad_key_file);
+    }
+}
+
+TEST_CASE("tls certificate: damaged files are refused without harm", "[rt][tls]") {
+    const authority ca;
+    const issued made = ca.issue("a");
+    std::mt19937 random(20);
+    for (int round = 0; round < 400; ++round) {
+        std::string chain = made.certificate + ca.certificate();
+        std::string key = made.key;
+        std::string& hit = (round & 1) != 0 ? chain : key;
+        for (int i = 0; i < 3; ++i) { hit[random() % hit.size()] = static_cast<char>(random()); }
+        if (round % 7 == 0) { hit.resize(random() % hit.size()); }
+        const auto got = tls::certificate::from_pem(chain, key);
+        if (!got) { CHECK_FALSE(got.error().message().empty()); }
+    }
+}
