@@ -3,6 +3,7 @@
 #include <vector>
 
 #include <heph/http/client.hpp>
+#include <heph/rt/net/connect.hpp>
 #include <heph/rt/timer.hpp>
 
 #include "client_pool.hpp"
@@ -35,27 +36,45 @@ endpoints numeric_endpoints(const std::string& host, std::uint16_t port) {
     return found;
 }
 
-/// Connects to the first address that takes the connection.
-task<std::expected<rt::net::tcp_stream, std::error_code>> connect(const client_options& options,
-                                                                  const url& to) {
+/// Finds the host's addresses, and connects to the first that answers.
+task<std::expected<rt::net::tcp_stream, std::error_code>> reach(const client_options& options,
+                                                                const url& to) {
     using result = std::expected<rt::net::tcp_stream, std::error_code>;
     endpoints found = numeric_endpoints(to.host, to.port);
     if (found->empty() && options.resolve) {
         auto resolving = options.resolve(to.host, to.port);
         found = co_await std::move(resolving);
+    } else if (found->empty()) {
+        found = co_await rt::net::resolve(to.host, to.port);
     }
-    if (!found) { co_return result(std::unexpect, found.error()); }
-    std::error_code failure = make_error_code(error::unknown_host);
-    for (const rt::net::endpoint& address : *found) {
-        auto connected =
-            co_await rt::deadline(options.connect_timeout, rt::net::tcp_stream::connect(address));
-        if (connected && *connected) {
-            (void)(*connected)->set_no_delay(true);
-            co_return std::move(*connected);
-        }
-        failure = connected ? connected->error() : std::make_error_code(std::errc::timed_out);
+    if (!found) {
+        const bool unknown = found.error() == rt::net::resolve_errc::unknown_host;
+        co_return result(std::unexpect,
+                         unknown ? make_error_code(error::unknown_host) : found.error());
     }
-    co_return result(std::unexpect, failure);
+    if (found->empty()) { co_return result(std::unexpect, make_error_code(error::unknown_host)); }
+    auto connecting = rt::net::connect_any(std::move(*found));
+    result connected = co_await std::move(connecting);
+    co_return connected;
+}
+
+/// Connects to a host, and shakes hands when it is to be secure.
+task<std::expected<detail::peer_stream, std::error_code>> connect(const client_options& options,
+                                                                  const url& to) {
+    using result = std::expected<detail::peer_stream, std::error_code>;
+    const auto timed_out = std::make_error_code(std::errc::timed_out);
+    auto reaching = rt::deadline(options.connect_timeout, reach(options, to));
+    auto reached = co_await reaching;
+    if (!reached) { co_return result(std::unexpect, timed_out); }
+    if (!*reached) { co_return result(std::unexpect, reached->error()); }
+    if (to.scheme != "https") { co_return result(std::in_place, std::move(**reached)); }
+    auto channel = options.tls->connect(std::move(**reached), to.host);
+    if (!channel) { co_return result(std::unexpect, channel.error()); }
+    detail::peer_stream secured(std::move(*channel));
+    const auto shaken = co_await rt::deadline(options.handshake_timeout, secured.handshake());
+    if (!shaken) { co_return result(std::unexpect, timed_out); }
+    if (!*shaken) { co_return result(std::unexpect, shaken->error()); }
+    co_return result(std::move(secured));
 }
 
 /// Tells whether sending it twice comes to the same as once (RFC 9110, 9.2.2).
@@ -150,6 +169,8 @@ task<client::answer> client::follow(std::shared_ptr<client_pool> pool,
         const auto location = got->header("Location");
         if (!location) { co_return got; }
         const auto next = to->resolve(*location);
+        // What was asked for in secret is not asked for in plain text.
+        if (next && to->scheme == "https" && next->scheme != "https") { co_return got; }
         if (!next || !request->can_redirect(got->status())) { co_return got; }
         // Whatever comes of it: it is not the answer. With it ends what still sends the request.
         const auto skipped = co_await got->read_body(skipped_bytes_max);
@@ -162,7 +183,7 @@ task<client::answer> client::follow(std::shared_ptr<client_pool> pool,
 // Sends a request to one place; once more, when a kept connection turns out to have ended.
 task<client::answer> client::ask(const std::shared_ptr<client_pool>& pool,
                                  const std::shared_ptr<client_request>& request, const url& to) {
-    if (to.scheme != "http") {
+    if (to.scheme != "http" && !pool->options().tls) {
         co_return answer(std::unexpect, make_error_code(error::unsupported_scheme));
     }
     if (request->method() == method::connect) {

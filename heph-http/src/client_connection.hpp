@@ -16,6 +16,8 @@
 #include <heph/http/h1/response_parser.hpp>
 #include <heph/rt/net/tcp.hpp>
 
+#include "peer_stream.hpp"
+
 namespace heph::http::detail {
 
 /// One connection to a server: requests out, one after the other, and their responses in.
@@ -33,7 +35,7 @@ namespace heph::http::detail {
 /// *Lifetime*: `options` outlives it. It does not move.
 class client_connection final : body_writer {
 public:
-    client_connection(rt::net::tcp_stream stream, const client_options& options) noexcept
+    client_connection(peer_stream stream, const client_options& options) noexcept
         : options_(&options), stream_(std::move(stream)), parser_(options.limits) {}
     client_connection(const client_connection&) = delete;
     client_connection& operator=(const client_connection&) = delete;
@@ -90,7 +92,7 @@ private:
     }
 
     const client_options* options_;
-    rt::net::tcp_stream stream_;
+    peer_stream stream_;
     rt::net::chunk bytes_;
     h1::response_parser parser_;
     h1::request_writer writer_;

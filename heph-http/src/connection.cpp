@@ -15,6 +15,9 @@ constexpr std::size_t send_bytes_max = 256 * 1024;
 // Memory for sending beyond this is given back when all is sent.
 constexpr std::size_t kept_bytes_max = 4 * 1024;
 
+// At a stop, what was sent over a new connection before may not have arrived yet.
+constexpr std::chrono::milliseconds last_arrival_grace(250);
+
 // What a peer may still send to a connection that is about to be closed.
 constexpr std::size_t linger_bytes_max = 1024 * 1024;
 
@@ -73,6 +76,10 @@ task<connection::step> connection::receive_head_bytes() {
         io_.set_receive_deadline(bounds().head_timeout);
     }
     auto received = co_await io_.receive(idle);
+    if (!received && received.error() == io_failure::stopping && !asked_before_) {
+        io_.set_receive_deadline(last_arrival_grace);
+        received = co_await io_.receive(false);
+    }
     if (received && !received->empty()) {
         chunk_ = std::move(*received);
         input_ = chunk_.view();
@@ -90,6 +97,7 @@ task<connection::step> connection::receive_head_bytes() {
 
 void connection::begin_request() {
     const request_head& head = work_->request.head();
+    asked_before_ = true;
     head_deadline_ = false;
     body_received_ = 0;
     body_waited_ms_ = 0;
@@ -97,7 +105,8 @@ void connection::begin_request() {
     body_done_ = false;
     owes_continue_ = head.expects_continue();
     work_->request.params().clear();
-    work_->request.set_stream(io_.stream());
+    work_->request.set_stream(io_.socket());
+    work_->request.set_secure(io_.stream().is_secured());
     work_->request.set_body(*this, bounds().body_bytes_max);
     const bool empty = head.framing() == body_framing::none ||
                        (head.framing() == body_framing::length && parser_.remaining() == 0);
@@ -262,10 +271,45 @@ task<bool> connection::flush() {
         io_.send(std::move(bytes), bounds().send_timeout);
     }
     // What the peer did not take in time is not worth keeping in the kernel.
-    (void)io_.stream().set_reset_on_close(true);
+    abort();
     work_->out.clear();
     out_sent_ = 0;
     co_return false;
+}
+
+task<bool> connection::secure(const server_security& security) {
+    std::error_code failed = io_.stream().secure(security);
+    if (!failed) {
+        io_.set_receive_deadline(bounds().handshake_timeout);
+        auto shaken = co_await io_.bounded(io_.stream().handshake(), true);
+        if (!shaken && shaken.error() == std::errc::operation_canceled) {
+            io_.set_receive_deadline(last_arrival_grace);
+            shaken = co_await io_.bounded(io_.stream().handshake(), false);
+            if (!shaken) { co_return false; }
+        }
+        if (shaken && *shaken) { co_return true; }
+        failed = shaken ? shaken->error() : shaken.error();
+    }
+    if (failed == make_error_code(error::plain_on_tls_port)) {
+        io_.stream().give_security_up();
+        co_await refuse(error::plain_on_tls_port);
+    } else {
+        log_bad("TLS handshake: " + failed.message());
+    }
+    co_return false;
+}
+
+task<void> connection::close() {
+    if (!io_.stream().is_secured() || aborted_ || io_.send_failed()) { co_return; }
+    io_.set_receive_deadline(bounds().linger_timeout);
+    // Who is gone already cannot be told.
+    (void)co_await io_.bounded(io_.stream().shutdown(), false);
+}
+
+// A reset tells the peer that what it got is not all.
+void connection::abort() noexcept {
+    aborted_ = true;
+    (void)io_.socket().set_reset_on_close(true);
 }
 
 task<void> connection::refuse(error failure) {
@@ -285,8 +329,9 @@ task<void> connection::linger(bool all_read) {
     // A client that asked for the end sends no more.
     if (all_read && !work_->request.head().keep_alive()) { co_return; }
     chunk_ = rt::net::chunk();
-    if (io_.stream().shutdown(rt::net::shutdown_how::send)) { co_return; }
     io_.set_receive_deadline(bounds().linger_timeout);
+    const auto ended = co_await io_.bounded(io_.stream().shutdown(), false);
+    if (!ended || *ended) { co_return; }
     std::size_t dropped = 0;
     while (dropped < linger_bytes_max) {
         auto received = co_await io_.receive(all_read);
@@ -296,14 +341,14 @@ task<void> connection::linger(bool all_read) {
 }
 
 // One line for each bad client.
-void connection::log_bad(error failure) noexcept {
+void connection::log_bad(std::string_view what) noexcept {
     if (std::exchange(complained_, true)) { return; }
     share_->log(log_level::warning, [&] {
-        const auto peer = io_.stream().peer_endpoint();
+        const auto peer = io_.socket().peer_endpoint();
         std::string line = "http: ";
         line += peer ? peer->to_string() : std::string("a client");
         line += ": ";
-        line += message(failure);
+        line += what;
         return line;
     });
 }

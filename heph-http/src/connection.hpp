@@ -49,6 +49,13 @@ public:
     /// Serves until either side ends the connection.
     task<void> run();
 
+    /// Shakes hands; tells whether the connection can be served. A peer that speaks plain text is
+    /// told so.
+    task<bool> secure(const server_security& security);
+
+    /// Announces the end to a secured peer, unless what it got is not all.
+    task<void> close();
+
     /// Answers one error and ends the connection, whatever was sent.
     task<void> refuse(error failure);
 
@@ -92,7 +99,9 @@ private:
     [[nodiscard]] bool may_keep_alive(const response& reply) const noexcept;
     [[nodiscard]] const limits& bounds() const noexcept { return *share_->limits; }
     response failed(std::exception_ptr failure) const noexcept;
-    void log_bad(error failure) noexcept;
+    void log_bad(error failure) noexcept { log_bad(message(failure)); }
+    void log_bad(std::string_view what) noexcept;
+    void abort() noexcept;
 
     worker_share* share_;
     connection_io io_;
@@ -111,6 +120,8 @@ private:
     bool owes_continue_ = false;
     bool holds_head_ = false;     // What is in `work_->out` from `head_at_` on waits.
     bool head_deadline_ = false;  // The time for a head is running.
+    bool asked_before_ = false;   // There was a request.
+    bool aborted_ = false;        // The peer did not get all: no end is to be announced.
     bool complained_ = false;     // A line was logged about this client.
 };
 

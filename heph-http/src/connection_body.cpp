@@ -139,8 +139,7 @@ task<connection::step> connection::stream_body(response& reply) {
                    std::string(message(produced.error()));
         });
     }
-    // A reset tells the client that what it got is not all.
-    (void)io_.stream().set_reset_on_close(true);
+    abort();
     co_return step::close;
 }
 

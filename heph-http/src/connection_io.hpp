@@ -14,6 +14,8 @@
 #include <heph/rt/stopping.hpp>
 #include <heph/rt/timer.hpp>
 
+#include "peer_stream.hpp"
+
 namespace heph::http::detail {
 
 /// Why nothing was received or sent.
@@ -46,7 +48,10 @@ public:
     connection_io(const connection_io&) = delete;
     connection_io& operator=(const connection_io&) = delete;
 
-    [[nodiscard]] rt::net::tcp_stream& stream() noexcept { return stream_; }
+    /// Gives the socket, for its addresses and options.
+    [[nodiscard]] rt::net::tcp_stream& socket() noexcept { return stream_.socket(); }
+    /// Gives the connection, to secure it, and to end what is sent.
+    [[nodiscard]] peer_stream& stream() noexcept { return stream_; }
 
     /// Gives the worker's clock.
     [[nodiscard]] static std::uint64_t now_ms() { return rt::detail::worker_now_ms(); }
@@ -64,10 +69,41 @@ public:
 
     private:
         connection_io* io_;
-        rt::net::next_chunk_future next_;
+        peer_stream::next_future next_;
         bool heeds_stop_;
     };
     receive_future receive(bool heeds_stop) noexcept { return {*this, heeds_stop}; }
+
+    /// Waits for the end of a step such as a handshake, within `set_receive_deadline`.
+    /// *Errors*: the step's, `std::errc::timed_out`; `operation_canceled` by an orderly stop.
+    template <future Step>
+    class [[nodiscard]] bounded_future {
+    public:
+        using value_type = std::expected<typename Step::value_type, std::error_code>;
+        bounded_future(connection_io& io, Step step, bool heeds_stop) noexcept
+            : io_(&io), step_(std::move(step)), heeds_stop_(heeds_stop) {}
+        polled<value_type> poll(const waker& waker) {
+            auto taken = step_.poll(waker);
+            if (taken.is_ready()) { return value_type(std::move(taken).value()); }
+            if (heeds_stop_ && io_->stopping_.poll(waker).is_ready()) {
+                return value_type(std::unexpect,
+                                  std::make_error_code(std::errc::operation_canceled));
+            }
+            if (io_->receive_patience_.passed(waker)) {
+                return value_type(std::unexpect, std::make_error_code(std::errc::timed_out));
+            }
+            return pending;
+        }
+
+    private:
+        connection_io* io_;
+        Step step_;
+        bool heeds_stop_;
+    };
+    template <future Step>
+    bounded_future<Step> bounded(Step step, bool heeds_stop) noexcept {
+        return {*this, std::move(step), heeds_stop};
+    }
 
     /// Begins to send bytes, to be taken by the kernel within `limit`. *Requires*: not `sending()`.
     void send(rt::buffer bytes, std::chrono::milliseconds limit);
@@ -95,8 +131,8 @@ public:
     sent_future sent() noexcept { return sent_future(*this); }
 
 private:
-    rt::net::tcp_stream stream_;
-    std::optional<rt::net::send_future> sending_;  // Refers to the stream.
+    peer_stream stream_;
+    std::optional<peer_stream::send_future> sending_;  // Refers to the stream.
     rt::buffer spare_;
     patience receive_patience_;
     patience send_patience_;

@@ -76,7 +76,7 @@ task<connection::step> connection::run_upgraded(response& reply) {
     if (failure) { (void)failed(std::move(failure)); }
     if (io_.sending()) { (void)co_await io_.sent(); }
     if (io_.send_failed()) {
-        (void)io_.stream().set_reset_on_close(true);
+        abort();
         co_return step::close;
     }
     take_work_space();

@@ -29,6 +29,8 @@ description describe(error value) noexcept {
                     "This server speaks HTTP/1.0 and HTTP/1.1 only."};
         case error::tls_on_plain_port:
             return {status::bad_request, "This port speaks plain HTTP, not TLS."};
+        case error::plain_on_tls_port:
+            return {status::bad_request, "This port speaks TLS, not plain HTTP: use https://."};
         case error::bad_status_line:
             return {status::bad_gateway, "The status line is not HTTP/1.1 SP code SP reason."};
         case error::too_many_interim_responses:
@@ -106,7 +108,8 @@ description describe(error value) noexcept {
                     "The request could not be sent: a header or the target would break it, or the "
                     "body is not as long as was said."};
         case error::unsupported_scheme:
-            return {status::bad_gateway, "This client speaks plain http only."};
+            return {status::bad_gateway,
+                    "This client speaks plain http only: it was set up without TLS."};
         case error::unknown_host:
             return {status::bad_gateway, "There is no address for this host."};
         case error::bad_response:

@@ -6,6 +6,7 @@
 #include <heph/core/log.hpp>
 #include <heph/core/task.hpp>
 #include <heph/http/server.hpp>
+#include <heph/rt/net/server.hpp>
 #include <heph/rt/net/tcp.hpp>
 #include <heph/rt/runtime.hpp>
 #include <heph/rt/stopping.hpp>
@@ -21,8 +22,11 @@ namespace detail {
 struct server_state {
     router routes;
     http::limits limits;
+    std::shared_ptr<const server_security> security;
     rt::net::endpoint local;
     std::vector<rt::net::tcp_listener> listeners;  // Each is moved out by its worker.
+    std::vector<int> descriptors;                  // Of the listeners.
+    std::size_t workers = 1;
 };
 
 namespace {
@@ -35,7 +39,8 @@ constexpr std::size_t refusals_max = 64;
 // A worker's share, and the server that it refers to.
 struct worker_state {
     explicit worker_state(std::shared_ptr<server_state> served)
-        : server(std::move(served)), share(server->routes, server->limits) {}
+        : server(std::move(served)),
+          share(server->routes, server->limits, server->security.get()) {}
 
     std::shared_ptr<server_state> server;
     worker_share share;
@@ -63,11 +68,20 @@ private:
 
 task<void> serve_connection(admission admitted, rt::net::tcp_stream stream) {
     connection served(std::move(stream), admitted.share());
+    if (const server_security* security = admitted.share().security) {
+        const bool secured = co_await served.secure(*security);
+        if (!secured) { co_return; }
+    }
     co_await served.run();
+    co_await served.close();
 }
 
 task<void> refuse_connection(admission admitted, rt::net::tcp_stream stream) {
     connection refused(std::move(stream), admitted.share());
+    if (const server_security* security = admitted.share().security) {
+        const bool secured = co_await refused.secure(*security);
+        if (!secured) { co_return; }
+    }
     co_await refused.refuse(error::too_many_connections);
 }
 
@@ -83,13 +97,29 @@ void admit(rt::worker& worker, const std::shared_ptr<worker_state>& state,
     }
 }
 
-task<void> accept_connections(rt::worker worker, std::shared_ptr<server_state> state,
+// Answers who waits already, too: with a successor on the same socket nobody is lost.
+task<void> admit_waiting(rt::worker worker, std::shared_ptr<worker_state> shared,
+                         rt::net::tcp_listener listener) {
+    for (;;) {
+        auto waiting = co_await rt::detail::accept_at_once<rt::net::tcp_listener>(listener);
+        if (!waiting || !*waiting) { break; }
+        admit(worker, shared, std::move(**waiting));
+    }
+    auto rest = co_await rt::detail::end_listening(std::move(listener));
+    for (rt::net::socket_handle& each : rest) {
+        admit(worker, shared, rt::net::tcp_stream(std::move(each)));
+    }
+}
+
+task<void> accept_connections(rt::worker worker, std::shared_ptr<worker_state> shared,
                               rt::net::tcp_listener listener) {
-    const auto shared = std::make_shared<worker_state>(std::move(state));
     rt::stopping stop;
     for (;;) {
         auto first = co_await either(listener.accept(), stop);
-        if (first.index() == 1) { co_return; }
+        if (first.index() == 1) {
+            co_await admit_waiting(worker, shared, std::move(listener));
+            co_return;
+        }
         auto& accepted = std::get<0>(first);
         if (accepted) {
             admit(worker, shared, std::move(*accepted));
@@ -112,27 +142,53 @@ std::expected<server, std::error_code> server::open(router routes, const server_
                                                     std::size_t workers) {
     const auto address = rt::net::endpoint::parse(options.address);
     if (!address) { return std::unexpected(address.error()); }
+    auto listeners = rt::net::listen_on(*address, workers);
+    if (!listeners) { return std::unexpected(listeners.error()); }
+    return over(std::move(routes), std::move(*listeners), options, workers);
+}
+
+std::expected<server, std::error_code> server::over(router routes,
+                                                    std::vector<rt::net::tcp_listener> listeners,
+                                                    const server_options& options,
+                                                    std::size_t workers) {
+    if (listeners.empty()) {
+        return std::unexpected(std::make_error_code(std::errc::invalid_argument));
+    }
     auto state = std::make_shared<detail::server_state>();
     state->routes = std::move(routes);
     state->limits = options.limits;
-    state->local = *address;
-    rt::net::listen_options how;
-    how.reuse_port = workers > 1;
-    for (std::size_t i = 0; i < std::max<std::size_t>(workers, 1); ++i) {
-        how.first = i == 0;
-        auto listener = rt::net::tcp_listener::bind(state->local, how);
-        if (!listener) { return std::unexpected(listener.error()); }
-        const auto bound = listener->local_endpoint();
-        if (!bound) { return std::unexpected(bound.error()); }
-        state->local = *bound;
-        state->listeners.push_back(std::move(*listener));
+    state->security = options.tls;
+    state->workers = std::max<std::size_t>(workers, 1);
+    const auto bound = listeners.front().local_endpoint();
+    if (!bound) { return std::unexpected(bound.error()); }
+    state->local = *bound;
+    for (rt::net::tcp_listener& each : listeners) {
+        state->descriptors.push_back(each.descriptor());
+        state->listeners.push_back(std::move(each));
+    }
+    while (state->listeners.size() < state->workers) {
+        const std::size_t next = state->listeners.size() % state->descriptors.size();
+        auto copy = rt::detail::duplicate(state->descriptors[next]);
+        if (!copy) { return std::unexpected(copy.error()); }
+        auto adopted = rt::net::tcp_listener::adopt(std::move(*copy));
+        if (!adopted) { return std::unexpected(adopted.error()); }
+        state->listeners.push_back(std::move(*adopted));
     }
     return server(std::move(state));
 }
 
+std::vector<rt::net::handed_over> server::hand_over(const std::string& name) const {
+    std::vector<rt::net::handed_over> all;
+    for (const int each : state_->descriptors) { all.emplace_back(name, each); }
+    return all;
+}
+
 void server::start(rt::worker& worker) const {
-    worker.spawn_future(detail::accept_connections(
-        worker, state_, std::move(state_->listeners.at(worker.index()))));
+    const auto shared = std::make_shared<detail::worker_state>(state_);
+    for (std::size_t i = worker.index(); i < state_->listeners.size(); i += state_->workers) {
+        worker.spawn_future(
+            detail::accept_connections(worker, shared, std::move(state_->listeners[i])));
+    }
 }
 
 const rt::net::endpoint& server::local_endpoint() const noexcept { return state_->local; }
@@ -145,7 +201,8 @@ int serve(router routes, const server_options& options) {
         return rt::report(rt::error(opened.error(), "cannot listen on " + options.address + ": " +
                                                         opened.error().message()));
     }
-    log(log_level::info, "http: listening on " + opened->local_endpoint().to_string());
+    log(log_level::info, std::string(options.tls ? "https" : "http") + ": listening on " +
+                             opened->local_endpoint().to_string());
     const server shared = *opened;
     runtime->run_on_workers([shared](rt::worker& worker) { shared.start(worker); });
     return rt::report(runtime->start());

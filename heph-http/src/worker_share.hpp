@@ -6,6 +6,7 @@
 #include <heph/core/log.hpp>
 #include <heph/http/limits.hpp>
 #include <heph/http/router.hpp>
+#include <heph/http/security.hpp>
 
 #include "log_limit.hpp"
 #include "work_space.hpp"
@@ -15,8 +16,12 @@ namespace heph::http::detail {
 /// What the connections of one worker share; used on its thread only.
 class worker_share {
 public:
-    worker_share(const router& served, const http::limits& bounds) noexcept
-        : routes(&served), limits(&bounds), log_limit_(bounds.log_lines_per_minute_max) {}
+    worker_share(const router& served, const http::limits& bounds,
+                 const server_security* secures = nullptr) noexcept
+        : routes(&served),
+          limits(&bounds),
+          security(secures),
+          log_limit_(bounds.log_lines_per_minute_max) {}
     worker_share(const worker_share&) = delete;
     worker_share& operator=(const worker_share&) = delete;
 
@@ -32,6 +37,7 @@ public:
 
     const router* routes;
     const http::limits* limits;
+    const server_security* security;  // Null for plain connections.
     work_space_pool work_spaces;
     std::size_t connections = 0;
     std::size_t refusals = 0;

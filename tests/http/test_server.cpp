@@ -35,6 +35,7 @@ test_server::test_server(router routes, server_setup setup) {
     server_options options;
     options.address = "127.0.0.1:0";
     options.limits = setup.limits;
+    options.tls = setup.tls;
     const auto opened = server::open(std::move(routes), options, setup.threads);
     REQUIRE(opened);
     port_ = opened->local_endpoint().port();

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@ namespace heph::http::test {
 /// How a test's server differs from the default.
 struct server_setup {
     http::limits limits;
+    std::shared_ptr<const server_security> tls;
     std::size_t threads = 1;
     std::chrono::milliseconds stop_grace{5'000};
     std::function<void(rt::worker&)> on_worker;  // Called before the server starts there.

@@ -27,6 +27,7 @@
 #include <heph/http/error.hpp>
 #include <heph/http/limits.hpp>
 #include <heph/http/response_head.hpp>
+#include <heph/http/security.hpp>
 #include <heph/http/upgrade.hpp>
 #include <heph/http/url.hpp>
 #include <heph/rt/net/endpoint.hpp>
@@ -53,18 +54,24 @@ struct client_options {
     std::size_t idle_connections_max = 64;
     /// How long a connection is kept without a request. Servers close theirs after about a minute.
     std::chrono::milliseconds idle_timeout{30'000};
-    /// How long connecting to one address may take.
+    /// How long finding the host's addresses and connecting to one of them may take.
     std::chrono::milliseconds connect_timeout{10'000};
+    /// How long a TLS handshake may take.
+    std::chrono::milliseconds handshake_timeout{10'000};
     /// How long the server may take for its answer, from when the request is sent to its head.
     std::chrono::milliseconds response_timeout{30'000};
     /// How long the server may pause while it sends a body, or while it takes one.
     std::chrono::milliseconds pause_timeout{30'000};
-    /// Redirects that are followed; then the last one is given as the answer.
+    /// Redirects that are followed, but never from https to http; then the last one is given as the
+    /// answer.
     unsigned redirects_max = 0;
     /// What `User-Agent` says, unless the request says something else; empty leaves it out.
     std::string user_agent = "heph-http";
-    /// Finds addresses. The default takes numeric addresses and `localhost`.
+    /// Finds addresses; `rt::net::resolve` does by default. Numeric addresses and `localhost` are
+    /// taken as they are.
     resolver resolve = {};
+    /// Secures connections to https URLs; without it they are refused. See `<heph/http/tls.hpp>`.
+    std::shared_ptr<const client_security> tls = {};
 };
 
 /// A server's answer. Its body is still on its way: read it, or drop the answer.
@@ -125,7 +132,7 @@ private:
 ///
 /// *Errors*: `std::error_code`: of the system (`connection_refused`, …), `std::errc::timed_out`,
 /// those of `http::error` for what is wrong with a message, `bad_target` for what is no URL,
-/// `unsupported_scheme` for https.
+/// `unsupported_scheme` for https without TLS; `rt::net::resolve_errc`, `rt::tls::errc`.
 /// *Thread safety*: unsafe: used on the worker it was made for. Copies share their connections.
 /// *Cancellation*: dropping a request closes its connection.
 class client {

@@ -18,6 +18,7 @@ enum class error : std::uint8_t {
     target_too_long,
     unsupported_version,
     tls_on_plain_port,
+    plain_on_tls_port,
     // The status line.
     bad_status_line,
     too_many_interim_responses,

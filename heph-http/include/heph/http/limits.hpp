@@ -36,6 +36,8 @@ struct limits {
     /// ones are counted, and the count is logged.
     std::uint32_t log_lines_per_minute_max = 60;
 
+    /// From a connection's beginning to the end of its TLS handshake: closed.
+    std::chrono::milliseconds handshake_timeout{10'000};
     /// From the first byte of a request to the end of its head: 408.
     std::chrono::milliseconds head_timeout{10'000};
     /// From a connection's beginning, or a response, to the first byte of the next request: closed.

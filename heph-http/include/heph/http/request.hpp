@@ -99,6 +99,9 @@ public:
     /// Gives the address of the client, or of the proxy before us; nothing when it is unknown.
     [[nodiscard]] std::optional<rt::net::endpoint> peer() const;
 
+    /// Tells whether it came over a secured connection (https).
+    [[nodiscard]] bool is_secure() const noexcept { return secure_; }
+
     /// Gives the body, to be read bit by bit.
     [[nodiscard]] body_reader& body() noexcept { return *body_; }
 
@@ -114,6 +117,8 @@ public:
     [[nodiscard]] path_params& params() noexcept { return params_; }
     /// Says over which connection it came. *Lifetime*: `stream` must outlive the request.
     void set_stream(const rt::net::tcp_stream& stream) noexcept { stream_ = &stream; }
+    /// Says whether that connection is secured.
+    void set_secure(bool secure) noexcept { secure_ = secure; }
     /// Says where the body comes from, and how much of it `read_body()` takes.
     /// *Lifetime*: `reader` must outlive the request.
     void set_body(body_reader& reader, std::uint64_t bytes_max) noexcept {
@@ -127,6 +132,7 @@ private:
     body_reader* body_;
     const rt::net::tcp_stream* stream_ = nullptr;
     std::uint64_t body_bytes_max_ = limits().body_bytes_max;
+    bool secure_ = false;
 };
 
 }  // namespace heph::http

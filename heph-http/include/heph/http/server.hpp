@@ -6,10 +6,14 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <heph/http/limits.hpp>
 #include <heph/http/router.hpp>
+#include <heph/http/security.hpp>
 #include <heph/rt/net/endpoint.hpp>
+#include <heph/rt/net/successor.hpp>
+#include <heph/rt/net/tcp.hpp>
 #include <heph/rt/worker.hpp>
 
 namespace heph::http {
@@ -23,6 +27,8 @@ struct server_options {
     std::string address = "127.0.0.1:8080";  ///< `ADDRESS:PORT`; port 0 takes any free one.
     std::size_t threads = 1;                 ///< Workers of `serve`'s runtime.
     http::limits limits;                     ///< What a peer may cost.
+    /// Secures the connections (https); null for plain ones. See `<heph/http/tls.hpp>`.
+    std::shared_ptr<const server_security> tls = {};
 };
 
 /// Serves a router's handlers on the workers of a runtime.
@@ -43,6 +49,18 @@ public:
     [[nodiscard]] static std::expected<server, std::error_code> open(router routes,
                                                                      const server_options& options,
                                                                      std::size_t workers = 1);
+
+    /// Serves on listeners that are there already: those of the service manager, or of a
+    /// predecessor (`rt::systemd::inherited_sockets`). `options.address` does not count.
+    /// *Errors*: `invalid_argument` for no listener; the system's, when one has to be shared by
+    /// several workers and cannot.
+    [[nodiscard]] static std::expected<server, std::error_code> over(
+        router routes, std::vector<rt::net::tcp_listener> listeners, const server_options& options,
+        std::size_t workers = 1);
+
+    /// Names the listeners for a successor (`rt::net::successor`). They are open until the server's
+    /// workers stop.
+    [[nodiscard]] std::vector<rt::net::handed_over> hand_over(const std::string& name) const;
 
     /// Serves on a worker; called once on each. *Requires*: called on that worker's thread, its
     /// index is less than the number of workers given to `open`.

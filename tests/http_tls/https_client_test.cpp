@@ -1,0 +1,117 @@
+// Fetching over https.
+
+#include <string>
+#include <utility>
+
+#include "https_setting.hpp"
+
+using namespace heph_tests;
+using http::test::test_server;
+
+TEST_CASE("https client: several requests go over one verified connection", "[https]") {
+    const https_setting with;
+    test_server server(http::test::make_test_routes(), with.server());
+    std::string log;
+    with_client(
+        [&](http::client client) -> task<> {
+            return [](http::client asked, std::string base, std::string* to) -> task<> {
+                *to += co_await fetch(asked, base + "/hello") + "\n";
+                *to += co_await fetch(asked, base + "/hello/you") + "\n";
+                *to += std::to_string(asked.idle_connections()) + "\n";
+                const std::string big = co_await fetch(asked, base + "/big/3000000");
+                *to += std::to_string(big.size()) + "\n";
+                http::client_request sent(http::method::post, base + "/length");
+                sent.set_body(std::string(900'000, 'x'));
+                auto got = co_await asked.send(std::move(sent));
+                REQUIRE(got);
+                const auto length = co_await got->read_body();
+                *to += length.value_or("nothing") + "\n";
+                *to += std::to_string(asked.idle_connections()) + "\n";
+            }(std::move(client), https_url(server, ""), &log);
+        },
+        with.client());
+    CHECK(log == "200 Hello, World!\n200 Hello, you!\n1\n3000004\n900000\n1\n");
+}
+
+TEST_CASE("https client: a server that cannot prove its name is told nothing", "[https]") {
+    const https_setting with;
+    const authority stranger("stranger");
+    std::atomic<int> asked{0};
+    http::router routes;
+    routes.get("/", [&asked](http::request&) {
+        ++asked;
+        return http::response::text("x");
+    });
+    test_server server(std::move(routes), with.server());
+    CHECK(fetch_all({https_url(server, "/")}, https_setting::client(trust_in(stranger))) ==
+          std::vector{text_of(tls::errc::unknown_authority)});
+    CHECK(fetch_all({https_url(server, "/")}, https_setting::client(tls::client_config())) ==
+          std::vector{text_of(tls::errc::unknown_authority)});
+    auto options = with.client();
+    options.resolve = [](std::string /*host*/, std::uint16_t port)
+        -> task<std::expected<std::vector<heph::rt::net::endpoint>, std::error_code>> {
+        std::vector<heph::rt::net::endpoint> found(1, heph::rt::net::endpoint::loopback(port));
+        co_return std::expected<std::vector<heph::rt::net::endpoint>, std::error_code>(
+            std::move(found));
+    };
+    CHECK(fetch_all({"https://other.test:" + std::to_string(server.port())}, options) ==
+          std::vector{text_of(tls::errc::host_mismatch)});
+    CHECK(asked == 0);
+    CHECK(fetch_all({https_url(server, "/")}, with.client()) == std::vector<std::string>{"200 x"});
+}
+
+TEST_CASE("https client: a plain server is told from a secure one", "[https]") {
+    const https_setting with;
+    test_server plain(http::test::make_test_routes());
+    CHECK(fetch_all({https_url(plain, "/hello")}, with.client()) ==
+          std::vector{text_of(tls::errc::plain_text_peer)});
+}
+
+TEST_CASE("https client: plain and secure connections to one host are kept apart", "[https]") {
+    const https_setting with;
+    test_server secure(http::test::make_test_routes(), with.server());
+    test_server plain(http::test::make_test_routes());
+    const std::string to_plain = "http://127.0.0.1:" + std::to_string(plain.port()) + "/hello";
+    const std::string hello = "200 Hello, World!";
+    CHECK(fetch_all({to_plain, https_url(secure, "/hello"), to_plain, https_url(secure, "/hello")},
+                    with.client()) == std::vector{hello, hello, hello, hello});
+}
+
+TEST_CASE("https client: a redirect leads from http to https, and never back", "[https]") {
+    const https_setting with;
+    std::string to_secure;
+    std::string to_plain;
+    const auto routes = [](const std::string* location) {
+        http::router made;
+        made.get("/there", [](http::request& request) {
+            return http::response::text(request.is_secure() ? "secure" : "plain");
+        });
+        made.get("/go", [location](http::request&) {
+            http::response moved(http::status::found);
+            moved.set_header("Location", *location);
+            return moved;
+        });
+        return made;
+    };
+    test_server secure(routes(&to_plain), with.server());
+    test_server plain(routes(&to_secure));
+    to_secure = https_url(secure, "/there");
+    to_plain = "http://127.0.0.1:" + std::to_string(plain.port()) + "/there";
+    auto options = with.client();
+    options.redirects_max = 5;
+    CHECK(fetch_all({"http://127.0.0.1:" + std::to_string(plain.port()) + "/go",
+                     https_url(secure, "/go"), to_plain},
+                    options) == std::vector<std::string>{"200 secure", "302 ", "200 plain"});
+}
+
+TEST_CASE("https client: a server that does not shake hands is given up", "[https]") {
+    const https_setting with;
+    auto listener = heph::rt::net::tcp_listener::bind(heph::rt::net::endpoint::loopback(0));
+    REQUIRE(listener);
+    const std::string url =
+        "https://127.0.0.1:" + std::to_string(listener->local_endpoint()->port()) + "/";
+    auto options = with.client();
+    options.handshake_timeout = std::chrono::milliseconds(30);
+    CHECK(fetch_all({url}, options) ==
+          std::vector{text_of(std::make_error_code(std::errc::timed_out))});
+}

@@ -1,0 +1,141 @@
+// Serving over https: hostile and unlucky clients, reload, stop.
+
+#include <chrono>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "http/raw_client.hpp"
+#include "https_setting.hpp"
+
+using namespace heph_tests;
+using namespace std::chrono_literals;
+using http::test::captured_log;
+using http::test::get_request;
+using http::test::raw_client;
+using http::test::test_server;
+
+TEST_CASE("https server: plain HTTP on its port is answered with 400, and closed", "[https]") {
+    const https_setting with;
+    test_server server(http::test::make_test_routes(), with.server());
+    raw_client client(server.port());
+    const auto answer = client.ask(get_request("/hello"));
+    CHECK(answer.status == 400);
+    CHECK(answer.body.find("https://") != std::string::npos);
+    CHECK(answer.closes());
+    client.end_sending();
+    CHECK(client.at_end());
+    CHECK(fetch_all({https_url(server, "/hello")}, with.client()) ==
+          std::vector<std::string>{"200 Hello, World!"});
+}
+
+TEST_CASE("https server: bytes that are nothing are logged once, and closed", "[https]") {
+    const captured_log log;
+    const https_setting with;
+    test_server server(http::test::make_test_routes(), with.server());
+    for (const std::string& bytes : {std::string("\0\0\0\0", 4), std::string(300, '\xff'),
+                                     std::string("\x16\x03\x01\x00\x05\x01\x02\x03\x04\x05", 10)}) {
+        raw_client client(server.port());
+        client.send(bytes);
+        (void)client.read_rest();
+        CHECK(client.at_end());
+    }
+    CHECK(log.count("TLS handshake: ") == 3);
+}
+
+TEST_CASE("https server: a client that does not shake hands in time is closed", "[https]") {
+    const captured_log log;
+    const https_setting with;
+    auto setup = with.server();
+    setup.limits.handshake_timeout = 50ms;
+    test_server server(http::test::make_test_routes(), setup);
+    raw_client silent(server.port());
+    raw_client slow(server.port());
+    slow.send(std::string("\x16\x03\x01", 3));
+    CHECK(silent.at_end());
+    CHECK(slow.at_end());
+    CHECK(log.count("TLS handshake: ") >= 1);
+}
+
+TEST_CASE("https server: a stop does not wait for handshakes", "[https]") {
+    const https_setting with;
+    auto setup = with.server();
+    setup.stop_grace = 30s;
+    test_server server(http::test::make_test_routes(), setup);
+    const raw_client silent(server.port());
+    REQUIRE(fetch_all({https_url(server, "/hello")}, with.client()).size() == 1);
+    server.request_stop();
+    CHECK(server.wait_for_end() < 10s);
+}
+
+TEST_CASE("https server: a connection too many is told so over TLS", "[https]") {
+    const https_setting with;
+    auto setup = with.server();
+    setup.limits.connections_max = 1;
+    test_server server(http::test::make_test_routes(), setup);
+    // It has not shaken hands, and counts.
+    const raw_client holder(server.port());
+    const auto all = fetch_all({https_url(server, "/hello")}, with.client());
+    REQUIRE(all.size() == 1);
+    CHECK(all[0].starts_with("503 "));
+}
+
+TEST_CASE("https server: a reload reaches new connections, and no kept one is dropped", "[https]") {
+    https_setting with;
+    const authority next("next authority");
+    test_server server(http::test::make_test_routes(), with.server());
+    std::vector<std::string> log;
+    with_client(
+        [&](http::client client) -> task<> {
+            return [](http::client kept, std::string url, https_setting* setting,
+                      const authority* other, std::vector<std::string>* to) -> task<> {
+                to->push_back(co_await fetch(kept, url));
+                certificate_order order;
+                order.addresses = {"127.0.0.1"};
+                tls::server_config config(to_certificate(other->issue(order)));
+                CHECK(setting->context.reload(config));
+                to->push_back(co_await fetch(kept, url));
+                CHECK(kept.idle_connections() == 1);
+                kept.close_idle();
+                to->push_back(co_await fetch(kept, url));
+            }(std::move(client), https_url(server, "/hello"), &with, &next, &log);
+        },
+        with.client());
+    CHECK(log == std::vector<std::string>{"200 Hello, World!", "200 Hello, World!",
+                                          text_of(tls::errc::unknown_authority)});
+    CHECK(fetch_all({https_url(server, "/hello")}, https_setting::client(trust_in(next))) ==
+          std::vector<std::string>{"200 Hello, World!"});
+}
+
+TEST_CASE("https server: streams flow both ways, and their ends are announced", "[https]") {
+    const https_setting with;
+    test_server server(http::test::make_test_routes(), with.server());
+    std::uint64_t received = 0;
+    std::string streamed;
+    with_client(
+        [&](http::client client) -> task<> {
+            return [](http::client asked, std::string base, std::uint64_t* count,
+                      std::string* pieces) -> task<> {
+                http::client_request sent(http::method::post, base + "/echo");
+                sent.set_stream(
+                    [](http::body_writer& out) -> task<std::expected<void, http::error>> {
+                        const std::string piece(10'000, 'y');
+                        for (int i = 0; i < 300; ++i) {
+                            const auto written = co_await out.write(piece);
+                            if (!written) { co_return written; }
+                        }
+                        co_return std::expected<void, http::error>();
+                    });
+                auto got = co_await asked.send(std::move(sent));
+                while (got) {
+                    const auto piece = co_await got->next();
+                    if (!piece || piece->empty()) { break; }
+                    *count += piece->size();
+                }
+                *pieces = co_await fetch(asked, base + "/stream/3");
+            }(std::move(client), https_url(server, ""), &received, &streamed);
+        },
+        with.client());
+    CHECK(received == 3'000'000);
+    CHECK(streamed == "200 piece 0\npiece 1\npiece 2\n");
+}
