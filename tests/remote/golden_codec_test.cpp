@@ -13,6 +13,7 @@
 #include <catch2/catch.hpp>
 
 #include <heph/remote/codec/codec.hpp>
+#include <heph/remote/remote_ref.hpp>
 
 #include "remote/golden.hpp"
 
@@ -149,4 +150,15 @@ TEST_CASE("golden: types have the names that are committed", "[remote][golden]")
     named("map", type_name<std::map<std::string, golden::leaf>>());
     named("variant", type_name<std::variant<golden::leaf, int>>());
     named("struct", type_name<golden::leaf>());
+}
+
+TEST_CASE("golden: a reference has the bytes that are committed, both ways", "[remote][golden]") {
+    const golden_lines lines(2);
+    const detail::reference_form form{"a", "192.0.2.1:9001", "counter", {1, 2}, 7, {"add@1"}};
+    CHECK(hex_of(encode(form)) == lines.text("reference"));
+    const auto read = decode<detail::reference_form>(lines.bytes("reference"));
+    REQUIRE(read.has_value());
+    CHECK(read->node == "a");
+    CHECK(read->number == 7);
+    CHECK(read->types == std::vector<std::string>{"add@1"});
 }

@@ -14,7 +14,7 @@
 
 namespace heph::remote::detail {
 
-using found_result = std::expected<found_actor, failure>;
+using found_result = std::expected<destination_pointer, failure>;
 using call_result = std::expected<byte_vector, failure>;
 using send_result = std::expected<void, failure>;
 

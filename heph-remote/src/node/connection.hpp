@@ -1,6 +1,6 @@
 #pragma once
 
-// One TCP connection with another node, from its first byte to its last.
+// One connection with another node, from its first byte to its last.
 //
 // States, of `phase`
 //     meeting --the handshakes are done-->          linked   (it carries its peer's link)
@@ -23,11 +23,11 @@
 #include <heph/remote/protocol/frame.hpp>
 #include <heph/remote/protocol/handshake.hpp>
 #include <heph/remote/protocol/liveness.hpp>
-#include <heph/rt/net/tcp.hpp>
 #include <heph/rt/timer.hpp>
 #include <heph/rt/tls/engine.hpp>
 
 #include "event.hpp"
+#include "transport.hpp"
 
 namespace heph::remote::detail {
 
@@ -36,8 +36,8 @@ struct peer;
 struct connection {
     enum class phase { meeting, linked, closing };
 
-    connection(rt::net::tcp_stream its_stream, rt::tls::engine its_engine, std::string remote,
-               bool dials, rt::clock::time_point end_of_handshake)
+    connection(any_stream its_stream, rt::tls::engine its_engine, std::string remote, bool dials,
+               rt::clock::time_point end_of_handshake)
         : stream(std::move(its_stream)),
           engine(std::move(its_engine)),
           address(std::move(remote)),
@@ -55,7 +55,7 @@ struct connection {
     }
     [[nodiscard]] bool is_linked() const noexcept { return current == phase::linked; }
 
-    rt::net::tcp_stream stream;
+    any_stream stream;
     rt::tls::engine engine;
     const std::string address;
     const bool dialed;

@@ -52,7 +52,6 @@
 #include <heph/remote/node.hpp>
 #include <heph/remote/protocol/event.hpp>
 #include <heph/remote/protocol/failure_limiter.hpp>
-#include <heph/rt/net/tcp.hpp>
 #include <heph/rt/tls/engine.hpp>
 #include <heph/rt/worker.hpp>
 
@@ -72,10 +71,10 @@ public:
     static constexpr std::size_t commands_max = 1024;
 
     hub(rt::worker& worker, std::shared_ptr<port> handles, const options& settings,
-        rt::tls::context tls, std::vector<rt::tls::context> other_tls);
+        protocol::identity self, rt::tls::context tls, std::vector<rt::tls::context> other_tls);
 
     /// Starts the tasks.
-    void start(inbox::receiver<command> commands, std::optional<rt::net::tcp_listener> listener);
+    void start(inbox::receiver<command> commands, std::optional<any_listener> listener);
 
 private:
     using hub_pointer = std::shared_ptr<hub>;
@@ -83,7 +82,7 @@ private:
 
     // The tasks. They take the hub by value, to keep it.
     static task<> run(hub_pointer self, inbox::receiver<command> commands);
-    static task<> accept_all(hub_pointer self, rt::net::tcp_listener listener);
+    static task<> accept_all(hub_pointer self, any_listener listener);
     static task<> dial_again(hub_pointer self, peer_pointer with);
     // What an attempt to link came to.
     struct dial_result {
@@ -93,9 +92,9 @@ private:
         std::string why;  // Empty: nothing to tell.
         bool refused = false;
     };
-    static task<dial_result> dial_once(hub_pointer self, peer_pointer with,
-                                       rt::net::endpoint address);
+    static task<dial_result> dial_once(hub_pointer self, peer_pointer with, node_address where);
     static task<> call_back(hub_pointer self, peer_pointer with);
+    static task<> forget_when_finished(hub_pointer self, std::uint64_t shared);
     static task<> tell_end(hub_pointer self, peer_pointer from, std::uint64_t watch,
                            std::shared_ptr<watched_actor> of, std::unique_ptr<ending> until);
     static task<> read(hub_pointer self, connection_pointer from);
@@ -154,8 +153,10 @@ private:
     void tell_news(const peer_pointer& of);
 
     // Links: hub_links.cpp.
+    [[nodiscard]] bool allows(std::string_view peer) const;
     [[nodiscard]] peer_pointer peer_named(std::string_view name);
-    void dial(std::string_view name, const rt::net::endpoint& address);
+    void dial(std::string_view name, const node_address& where);
+    void learn(std::string_view name, const node_address& where);
     void feed(const connection_pointer& from, std::span<const std::byte> bytes);
     void take_frames(const connection_pointer& from);
     void on_meeting_frame(const connection_pointer& from, std::span<const std::byte> frame);
@@ -179,9 +180,9 @@ private:
 
     // Tasks: hub_tasks.cpp.
     void spawn(task<> running) { worker_.spawn_future(std::move(running)); }
-    [[nodiscard]] connection_pointer add_connection(rt::net::tcp_stream stream,
-                                                    rt::tls::engine engine, std::string address,
-                                                    bool dialed, time_point until);
+    [[nodiscard]] connection_pointer add_connection(any_stream stream, rt::tls::engine engine,
+                                                    std::string remote, bool dialed,
+                                                    time_point until);
 
     rt::worker worker_;
     std::shared_ptr<port> port_;

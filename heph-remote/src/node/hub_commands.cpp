@@ -45,11 +45,29 @@ const std::string& node_of(const command& what) {
     return std::get<send_command>(what).to->node;
 }
 
+// Where the node of a command may be reached; empty: not known.
+std::string address_of(const command& what) {
+    if (const auto* call = std::get_if<call_command>(&what)) { return call->to->address; }
+    if (const auto* send = std::get_if<send_command>(&what)) { return send->to->address; }
+    if (const auto* watch = std::get_if<watch_command>(&what)) { return watch->to->address; }
+    return {};
+}
+
 }  // namespace
 
 void hub::execute(command what) {
-    const auto at = peers_.find(node_of(what));
-    if (at == peers_.end()) { return fail(what, failure::node_down); }
+    auto at = peers_.find(node_of(what));
+    if (at == peers_.end()) {
+        // A reference that came from somebody else leads to a node that is no peer yet.
+        const auto where = node_address::parse(address_of(what));
+        const bool is_allowed = settings_.links().dial_references && allows(node_of(what));
+        if (!where || !where->is_dialable() || !is_allowed || draining_.is_set()) {
+            return fail(what, failure::node_down);
+        }
+        learn(node_of(what), *where);
+        at = peers_.find(node_of(what));
+        if (at == peers_.end()) { return fail(what, failure::node_down); }
+    }
     submit(at->second, std::move(what));
     kick(*at->second);
 }

@@ -40,6 +40,7 @@ std::expected<arrival, failure> hub::decode_for(const peer& from, std::uint64_t 
     try {
         const auto target = target_of(from, actor);
         if (!target) { return std::unexpected(target.error()); }
+        const decoding_at here(port_);
         return (*target)->take(type, is_call, payload);
     } catch (const std::bad_alloc&) {
         return std::unexpected(failure::full);
@@ -127,10 +128,11 @@ void hub::on(const peer_pointer& from, protocol::found& what) {
     const auto at = from->searches.find(what.request);
     if (at == from->searches.end()) { return; }
     places_.erase(at->second.id);
-    auto to = std::make_shared<const destination>(from->name, std::move(at->second.name),
-                                                  from->link.peer_incarnation(), what.actor);
-    (void)std::move(at->second.reply)
-        .try_send(found_result(std::in_place, std::move(to), std::move(what.types)));
+    const std::string address = from->told_address ? from->told_address->to_string() : "";
+    auto to = std::make_shared<const destination>(from->name, address, std::move(at->second.name),
+                                                  from->link.peer_incarnation(), what.actor,
+                                                  std::move(what.types));
+    (void)std::move(at->second.reply).try_send(found_result(std::in_place, std::move(to)));
     from->searches.erase(at);
 }
 

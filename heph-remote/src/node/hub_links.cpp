@@ -25,11 +25,6 @@ constexpr std::size_t write_bytes = 64 * 1024;
 // bytes.
 constexpr std::size_t first_flight_bytes_max = 4096;
 
-// Tells whether an address means all of the machine, which says nothing to others.
-bool is_any(std::string_view address) {
-    return address.starts_with("0.0.0.0:") || address.starts_with("[::]:");
-}
-
 // An address without its port.
 std::string_view host_of(std::string_view address) { return address.substr(0, address.rfind(':')); }
 
@@ -44,21 +39,18 @@ protocol::id128 random_id() {
 }
 
 hub::hub(rt::worker& worker, std::shared_ptr<port> handles, const options& settings,
-         rt::tls::context tls, std::vector<rt::tls::context> other_tls)
+         protocol::identity self, rt::tls::context tls, std::vector<rt::tls::context> other_tls)
     : worker_(worker),
       port_(std::move(handles)),
       settings_(settings),
       tls_(std::move(tls)),
       other_tls_(std::move(other_tls)),
-      strangers_(settings.links().failures_max, settings.links().failure_forgiven) {
-    self_.name = settings.name();
-    self_.incarnation = random_id();
-    self_.limits = settings.links().own;
-    self_.address = settings.advertised();
-    const auto listens = rt::net::endpoint::parse(port_->address());
-    if (self_.address.empty() && listens && !is_any(port_->address())) {
-        self_.address = port_->address();
-    }
+      self_(std::move(self)),
+      strangers_(settings.links().failures_max, settings.links().failure_forgiven) {}
+
+bool hub::allows(std::string_view peer) const {
+    const auto& allowed = settings_.peers_allowed();
+    return allowed.empty() || std::ranges::find(allowed, peer) != allowed.end();
 }
 
 peer_pointer hub::peer_named(std::string_view name) {
@@ -75,17 +67,26 @@ peer_pointer hub::peer_named(std::string_view name) {
     return made;
 }
 
-void hub::dial(std::string_view name, const rt::net::endpoint& address) {
+void hub::dial(std::string_view name, const node_address& where) {
     const peer_pointer with = peer_named(name);
     if (!with) {
         return log_.log(log_level::error, "node " + self_.name + ": no more peers are taken than " +
                                               std::to_string(peers_.size()));
     }
-    if (with->dialing && with->address != address) { with->dialing->close(std::string()); }
-    with->address = address;
+    if (with->dialing && with->address != where) { with->dialing->close(std::string()); }
+    with->address = where;
+    with->is_learned = false;
     with->changed.set();
     if (std::exchange(with->has_dialer, true)) { return; }
     spawn(dial_again(shared_from_this(), with));
+}
+
+// Nobody asked for this peer by name: it is given up like one that dialed.
+void hub::learn(std::string_view name, const node_address& where) {
+    const peer_pointer with = peer_named(name);
+    if (!with) { return; }
+    dial(name, where);
+    with->is_learned = true;
 }
 
 void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes) {
@@ -171,10 +172,7 @@ void hub::on_meeting_frame(const connection_pointer& from, std::span<const std::
 void hub::decide(const connection_pointer& about) {
     protocol::handshake& meeting = *about->meeting;
     const protocol::hello& heard = meeting.heard();
-    const auto& allowed = settings_.peers_allowed();
-    if (!allowed.empty() && std::ranges::find(allowed, heard.name) == allowed.end()) {
-        return meeting.turn_away(protocol::error::not_allowed);
-    }
+    if (!allows(heard.name)) { return meeting.turn_away(protocol::error::not_allowed); }
     const peer_pointer with = peer_named(heard.name);
     if (!with) { return meeting.turn_away(protocol::error::too_many_peers); }
     protocol::standing now;
@@ -219,8 +217,8 @@ void hub::link_up(const connection_pointer& over) {
         end_node_watches(*with, failure::node_down);  // Of the session before, if there was one.
     }
     with->refusals = 0;
-    const auto told = rt::net::endpoint::parse(agreed.peer_address);
-    with->told_address = told ? std::optional(*told) : std::nullopt;
+    const auto told = node_address::parse(agreed.peer_address);
+    with->told_address = told && told->is_dialable() ? std::optional(*told) : std::nullopt;
     tell_news(with);
     with->fresh = random_id();
     over->current = connection::phase::linked;

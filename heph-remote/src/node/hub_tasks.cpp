@@ -14,6 +14,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "hub.hpp"
+#include "polling.hpp"
 
 namespace heph::remote::detail {
 
@@ -26,18 +27,6 @@ constexpr auto pause_after_failed_accept = 100ms;
 // While a node drains, it looks so often whether it is done, and is when it was so many times.
 constexpr auto drain_look = 10ms;
 constexpr int drain_looks = 3;
-
-/// Polls something that has no type of its own here. Borrows it.
-template <typename Erased>
-class [[nodiscard]] polling {
-public:
-    using value_type = typename Erased::value_type;
-    explicit polling(Erased& what) noexcept : what_(&what) {}
-    polled<value_type> poll(const waker& waker) { return what_->poll(waker); }
-
-private:
-    Erased* what_;
-};
 
 // A pause less a random part of up to a half, so that nodes that lost each other at once do not
 // dial at once for ever.
@@ -61,7 +50,7 @@ task<> give_up(connection_pointer to, std::chrono::milliseconds limit,
 
 }  // namespace
 
-void hub::start(inbox::receiver<command> commands, std::optional<rt::net::tcp_listener> listener) {
+void hub::start(inbox::receiver<command> commands, std::optional<any_listener> listener) {
     const auto self = shared_from_this();
     spawn(run(self, std::move(commands)));
     spawn(watch_times(self));
@@ -90,6 +79,9 @@ task<> hub::run(hub_pointer self, inbox::receiver<command> commands) {
             drain_until = rt::clock::now() + self->settings_.links().drain_time;
         }
         for (const std::uint64_t actor : asked.unpublished) { self->unpublished(actor); }
+        for (const std::uint64_t actor : asked.shared) {
+            self->spawn(forget_when_finished(self, actor));
+        }
         for (auto& [name, address] : asked.peers) { self->dial(name, address); }
         // Whatever was sent before a cancel is in the channel now, so that the cancel finds it.
         commands.try_recv_many(batch, commands_max);
@@ -100,7 +92,7 @@ task<> hub::run(hub_pointer self, inbox::receiver<command> commands) {
     self->stop();
 }
 
-connection_pointer hub::add_connection(rt::net::tcp_stream stream, rt::tls::engine engine,
+connection_pointer hub::add_connection(any_stream stream, rt::tls::engine engine,
                                        std::string address, bool dialed, time_point until) {
     std::erase_if(connections_, [](const auto& each) { return each.expired(); });
     auto made = std::make_shared<connection>(std::move(stream), std::move(engine),
@@ -110,7 +102,7 @@ connection_pointer hub::add_connection(rt::net::tcp_stream stream, rt::tls::engi
     return made;
 }
 
-task<> hub::accept_all(hub_pointer self, rt::net::tcp_listener listener) {
+task<> hub::accept_all(hub_pointer self, any_listener listener) {
     const link_settings& settings = self->settings_.links();
     while (!self->draining_.is_set()) {
         auto first = co_await either(listener.accept(), self->draining_.wait());
@@ -123,8 +115,7 @@ task<> hub::accept_all(hub_pointer self, rt::net::tcp_listener listener) {
             co_await either(rt::timer(pause_after_failed_accept), self->draining_.wait());
             continue;
         }
-        const auto from = accepted->peer_endpoint();
-        std::string address = from ? from->to_string() : std::string("an unknown address");
+        std::string address = accepted->peer();
         if (self->half_open_ >= settings.half_open_max) {
             self->log_.log(log_level::warning, "node " + self->self_.name + ": turned away " +
                                                    address + ": too many are half-open");
@@ -157,6 +148,10 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
     std::chrono::milliseconds pause{0};
     while (!self->stopped_.is_set()) {
         with->changed.clear();
+        if (with->is_learned && !with->is_up() &&
+            rt::clock::now() >= with->not_up_since + settings.grace) {
+            break;
+        }
         // Whoever is about to stop brings back what is under way, and nothing else.
         const bool is_of_use =
             !self->draining_.is_set() || with->link.current() == protocol::link::state::away;
@@ -172,19 +167,21 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
             if (first.index() == 2) { break; }
         }
         with->changed.clear();
-        const rt::net::endpoint address = *with->address;
-        const dial_result result = co_await dial_once(self, with, address);
+        const node_address where = *with->address;
+        const dial_result result = co_await dial_once(self, with, where);
         self->count_refusal(with, result);
         const std::string& failed = result.why;
         if (!failed.empty() && failed != with->last_failure && !self->stopped_.is_set()) {
             heph::log(log_level::warning, "node " + self->self_.name + ": cannot link to " +
-                                              with->name + " at " + address.to_string() + ": " +
+                                              with->name + " at " + where.to_string() + ": " +
                                               failed + "; dialing again until it works");
             with->last_failure = failed;
         }
         pause = failed.empty() ? settings.pause_min
                                : std::clamp(pause * 2, settings.pause_min, settings.pause_max);
     }
+    with->has_dialer = false;
+    self->times_changed_.set();
 }
 
 task<> hub::call_back(hub_pointer self, peer_pointer with) {
@@ -196,19 +193,18 @@ task<> hub::call_back(hub_pointer self, peer_pointer with) {
         const auto first = co_await either(rt::timer(with_jitter(pause)), with->changed.wait(),
                                            self->draining_.wait());
         if (first.index() != 0) { continue; }
-        const rt::net::endpoint address = *with->told_address;
-        const dial_result result = co_await dial_once(self, with, address);
+        const node_address where = *with->told_address;
+        const dial_result result = co_await dial_once(self, with, where);
         self->count_refusal(with, result);
         pause = std::clamp(pause * 2, settings.pause_min, settings.pause_max);
     }
     with->is_called_back = false;
 }
 
-task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with,
-                                      rt::net::endpoint address) {
+task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_address where) {
     const link_settings& settings = self->settings_.links();
     const auto until = rt::clock::now() + settings.handshake_time;
-    rt::deadline connecting(until, rt::net::tcp_stream::connect(address));
+    rt::deadline connecting(until, connect_to(where));
     auto first = co_await either(connecting, self->stopped_.wait(), with->changed.wait());
     if (first.index() != 0) { co_return dial_result(); }
     auto& connected = std::get<0>(first);
@@ -223,7 +219,7 @@ task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with,
     auto engine = self->tls_.client();
     if (!engine) { co_return dial_result("TLS: " + engine.error().message()); }
     const auto made = self->add_connection(std::move(**connected), std::move(*engine),
-                                           address.to_string(), true, until);
+                                           where.to_string(), true, until);
     made->with = with;
     with->dialing = made;
     co_await read(self, made);
@@ -243,7 +239,7 @@ task<> hub::read(hub_pointer self, connection_pointer from) {
         if (from->current == connection::phase::closing) {
             until = rt::clock::now() + std::chrono::hours(1);
         }
-        rt::deadline receiving(until, from->stream.next());
+        rt::deadline receiving(until, from->stream->next());
         auto received = co_await receiving;
         if (!received) {
             if (from->current == connection::phase::closing) { continue; }
@@ -284,7 +280,7 @@ task<> hub::write(hub_pointer self, connection_pointer to) {
         if (!bytes.empty()) {
             const auto limit = to->current == connection::phase::closing ? settings.goodbye_time
                                                                          : settings.silence;
-            const auto sent = co_await either(to->stream.send_all(std::move(bytes)),
+            const auto sent = co_await either(to->stream->send_all(std::move(bytes)),
                                               give_up(to, limit, settings.goodbye_time));
             if (sent.index() != 0) {
                 self->end(to, "it does not read");
@@ -304,11 +300,11 @@ task<> hub::write(hub_pointer self, connection_pointer to) {
             co_await to->wake.wait();
         }
     }
-    to->stream.shutdown(rt::net::shutdown_how::send);
+    to->stream->shutdown(rt::net::shutdown_how::send);
     if (!to->input_ended.is_set()) {
         co_await either(to->input_ended.wait(), rt::timer(settings.goodbye_time));
     }
-    to->stream.shutdown(rt::net::shutdown_how::both);
+    to->stream->shutdown(rt::net::shutdown_how::both);
 }
 
 task<> hub::watch_times(hub_pointer self) {
@@ -332,6 +328,14 @@ task<> hub::deliver(hub_pointer self, peer_pointer from, std::uint64_t actor) {
         kick(*from);
     }
     from->arrived.erase(actor);
+}
+
+task<> hub::forget_when_finished(hub_pointer self, std::uint64_t shared) {
+    std::unique_ptr<ending> until;
+    if (const auto target = self->port_->find(shared)) { until = target->until_finished(); }
+    if (!until) { co_return; }
+    (void)co_await either(polling<ending>(*until), self->stopped_.wait());
+    self->port_->unshare(shared);
 }
 
 task<> hub::tell_end(hub_pointer self, peer_pointer from, std::uint64_t watch,

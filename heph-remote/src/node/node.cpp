@@ -16,9 +16,9 @@ std::unexpected<rt::error> bad(std::errc code, std::string message) {
     return std::unexpected(rt::error(std::make_error_code(code), std::move(message)));
 }
 
-std::expected<rt::net::endpoint, rt::error> check_peer(std::string_view own_name,
-                                                       std::string_view name,
-                                                       std::string_view address) {
+std::expected<detail::node_address, rt::error> check_peer(std::string_view own_name,
+                                                          std::string_view name,
+                                                          std::string_view address) {
     if (!protocol::is_good_name(name)) {
         return bad(std::errc::invalid_argument,
                    "the peer name '" + std::string(name) +
@@ -28,13 +28,20 @@ std::expected<rt::net::endpoint, rt::error> check_peer(std::string_view own_name
         return bad(std::errc::invalid_argument,
                    "the peer '" + std::string(name) + "' has this node's own name");
     }
-    auto parsed = rt::net::endpoint::parse(address);
-    if (!parsed || parsed->port() == 0) {
+    auto parsed = detail::node_address::parse(address);
+    if (!parsed || !parsed->is_dialable()) {
         return bad(std::errc::invalid_argument,
                    "the address '" + std::string(address) + "' of the peer '" + std::string(name) +
-                       "' is not one such as 127.0.0.1:9001 or [::1]:9001");
+                       "' is not one such as 127.0.0.1:9001, [::1]:9001 or unix:/run/a.sock");
     }
     return *parsed;
+}
+
+// Where others reach the node: what it says, or where it listens.
+std::string address_to_tell(const options& settings, const std::string& listens) {
+    if (!settings.advertised().empty()) { return settings.advertised(); }
+    const auto parsed = detail::node_address::parse(listens);
+    return parsed && !parsed->is_any() ? listens : std::string();
 }
 
 }  // namespace
@@ -45,7 +52,7 @@ std::expected<node, rt::error> node::start(rt::worker& worker, const options& se
                    "the node name '" + settings.name() +
                        "' is not 1 to 255 printable ASCII characters without spaces");
     }
-    std::vector<std::pair<std::string, rt::net::endpoint>> peers;
+    std::vector<std::pair<std::string, detail::node_address>> peers;
     for (const auto& [name, address] : settings.peers()) {
         auto checked = check_peer(settings.name(), name, address);
         if (!checked) { return std::unexpected(std::move(checked.error())); }
@@ -66,24 +73,25 @@ std::expected<node, rt::error> node::start(rt::worker& worker, const options& se
         other_tls.push_back(std::move(*made));
     }
     if (const std::string& told = settings.advertised(); !told.empty()) {
-        const auto parsed = rt::net::endpoint::parse(told);
-        if (!parsed || parsed->port() == 0) {
+        const auto parsed = detail::node_address::parse(told);
+        if (!parsed || !parsed->is_dialable()) {
             return bad(std::errc::invalid_argument, "the address '" + told +
                                                         "' to tell others is not one such as "
                                                         "192.0.2.1:9001");
         }
     }
-    std::optional<rt::net::tcp_listener> listener;
+    std::optional<detail::any_listener> listener;
     std::string address;
     if (const std::string& wanted = settings.listen_address(); !wanted.empty()) {
-        const auto local = rt::net::endpoint::parse(wanted);
+        const auto local = detail::node_address::parse(wanted);
         if (!local) {
-            return bad(std::errc::invalid_argument, "the address '" + wanted +
-                                                        "' to listen at is not one such as "
-                                                        "127.0.0.1:9001 or [::1]:9001");
+            return bad(std::errc::invalid_argument,
+                       "the address '" + wanted +
+                           "' to listen at is not one such as "
+                           "127.0.0.1:9001, [::1]:9001 or unix:/run/a.sock");
         }
-        auto bound = rt::net::tcp_listener::bind(*local);
-        const auto at = bound ? bound->local_endpoint() : std::unexpected(bound.error());
+        auto bound = detail::any_listener::bind(*local);
+        const auto at = bound ? bound->local() : std::unexpected(bound.error());
         if (!at) {
             std::string message = "the node '" + settings.name() + "' cannot listen at " + wanted +
                                   ": " + at.error().message();
@@ -92,14 +100,19 @@ std::expected<node, rt::error> node::start(rt::worker& worker, const options& se
             }
             return std::unexpected(rt::error(at.error(), std::move(message)));
         }
-        listener = std::move(*bound);
+        listener.emplace(std::move(*bound));
         address = at->to_string();
     }
     auto [sender, receiver] = inbox::channel<detail::command>(detail::hub::commands_max);
-    auto handles =
-        std::make_shared<detail::port>(settings.name(), std::move(address), std::move(sender));
-    const auto made = std::make_shared<detail::hub>(worker, handles, settings, std::move(*tls),
-                                                    std::move(other_tls));
+    protocol::identity self;
+    self.name = settings.name();
+    self.incarnation = detail::random_id();
+    self.limits = settings.links().own;
+    self.address = address_to_tell(settings, address);
+    auto handles = std::make_shared<detail::port>(settings.name(), std::move(address), self.address,
+                                                  self.incarnation, std::move(sender));
+    const auto made = std::make_shared<detail::hub>(worker, handles, settings, std::move(self),
+                                                    std::move(*tls), std::move(other_tls));
     for (auto& [name, where] : peers) { handles->add_peer(std::move(name), where); }
     made->start(std::move(receiver), std::move(listener));
     return node(std::move(handles));
@@ -116,6 +129,14 @@ void node::publish_erased(std::string_view name, std::unique_ptr<detail::publish
                                     "' have the same name on the wire: give one a message_name");
     }
     port_->publish(name, std::move(actor));
+}
+
+detail::destination_pointer node::share_erased(std::unique_ptr<detail::published> actor) const {
+    std::shared_ptr<const detail::published> shared = std::move(actor);
+    const std::uint64_t number = port_->share(shared);
+    return std::make_shared<const detail::destination>(port_->name(), port_->advertised(),
+                                                       std::string(), port_->incarnation(), number,
+                                                       shared->types());
 }
 
 void node::unpublish(std::string_view name) const { port_->unpublish(name); }

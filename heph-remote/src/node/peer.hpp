@@ -14,11 +14,11 @@
 
 #include <heph/remote/detail/published.hpp>
 #include <heph/remote/protocol/link.hpp>
-#include <heph/rt/net/endpoint.hpp>
 
 #include "command.hpp"
 #include "connection.hpp"
 #include "event.hpp"
+#include "transport.hpp"
 
 namespace heph::remote::detail {
 
@@ -74,8 +74,9 @@ struct peer {
     [[nodiscard]] bool is_up() const noexcept { return up != nullptr; }
 
     const std::string name;
-    std::optional<rt::net::endpoint> address;  ///< Where it is dialed.
+    std::optional<detail::node_address> address;  ///< Where it is dialed.
     bool has_dialer = false;
+    bool is_learned = false;  ///< A reference led to it; nobody asked for it by name.
 
     protocol::link link;
     std::shared_ptr<connection> up;       ///< The connection of the link.
@@ -83,7 +84,7 @@ struct peer {
     bool hello_under_way = false;         ///< This node's hello was sent, and not answered.
     protocol::id128 fresh;                ///< What the next hello offers as a new session.
     rt::clock::time_point not_up_since;
-    std::optional<rt::net::endpoint> told_address;  ///< Where it says that it is reached.
+    std::optional<detail::node_address> told_address;  ///< Where it says that it is reached.
     bool is_called_back = false;  ///< It dialed, and is dialed since the connection broke.
     std::uint32_t refusals = 0;   ///< Connections that its port refused in a row.
     event changed;                ///< The link came up or went down, or the address is another one.

@@ -1,5 +1,7 @@
 #include "port.hpp"
 
+#include "polling.hpp"
+
 #include <heph/core/task.hpp>
 #include <heph/rt/timer.hpp>
 
@@ -32,6 +34,29 @@ void port::unpublish(std::string_view name) {
         names_.erase(at);
     }
     tell_unpublished(replaced.first);
+}
+
+std::uint64_t port::share(std::shared_ptr<const published> actor) {
+    std::uint64_t number = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        number = next_number_++;
+        if (closed_) { return number; }
+        numbers_.emplace(number, std::move(actor));
+    }
+    request([number](requests& all) { all.shared.push_back(number); });
+    return number;
+}
+
+void port::unshare(std::uint64_t number) {
+    decltype(numbers_)::node_type gone;  // Goes outside of the lock.
+    const std::lock_guard lock(mutex_);
+    gone = numbers_.extract(number);
+}
+
+bool port::is_closed() const {
+    const std::lock_guard lock(mutex_);
+    return closed_;
 }
 
 port::entry port::find(std::string_view name) const {
@@ -76,8 +101,8 @@ void port::cancel(std::uint64_t id) {
     request([id](requests& all) { all.cancelled.push_back(id); });
 }
 
-void port::add_peer(std::string name, const rt::net::endpoint& address) {
-    request([&](requests& all) { all.peers.emplace_back(std::move(name), address); });
+void port::add_peer(std::string name, const node_address& where) {
+    request([&](requests& all) { all.peers.emplace_back(std::move(name), where); });
 }
 
 void port::request_stop() {
@@ -161,6 +186,71 @@ task<Result> ask(port& to, ticket& asked, command what, inbox::oneshot_receiver<
     co_return std::move(**received);
 }
 
+// An actor of the node itself is reached without its worker.
+std::expected<std::shared_ptr<const published>, failure> target_here(const port& at,
+                                                                     const destination& to) {
+    if (at.is_closed()) { return std::unexpected(failure::stopped); }
+    if (to.incarnation != at.incarnation()) { return std::unexpected(failure::node_down); }
+    auto target = at.find(to.number);
+    if (!target) { return std::unexpected(failure::no_such_actor); }
+    if (!target->is_connected()) { return std::unexpected(failure::actor_gone); }
+    return target;
+}
+
+found_result find_here(const port& at, std::string name) {
+    const auto [number, target] = at.find(name);
+    if (at.is_closed()) { return found_result(std::unexpect, failure::stopped); }
+    if (!target) { return found_result(std::unexpect, failure::no_such_actor); }
+    if (!target->is_connected()) { return found_result(std::unexpect, failure::actor_gone); }
+    return std::make_shared<const destination>(at.name(), at.advertised(), std::move(name),
+                                               at.incarnation(), number, target->types());
+}
+
+std::expected<arrival, failure> take_here(const std::shared_ptr<port>& at, const destination& to,
+                                          std::uint16_t type, bool is_call,
+                                          const byte_vector& payload) {
+    const auto target = target_here(*at, to);
+    if (!target) { return std::unexpected(target.error()); }
+    const decoding_at here(at);
+    return (*target)->take(type, is_call, payload);
+}
+
+task<send_result> send_here(std::shared_ptr<port> at, destination_pointer to, std::uint16_t type,
+                            byte_vector payload) {
+    auto arrived = take_here(at, *to, type, false, payload);
+    if (!arrived) { co_return send_result(std::unexpect, arrived.error()); }
+    const std::optional<failure> failed = co_await polling<delivery>(*arrived->message);
+    if (failed) { co_return send_result(std::unexpect, *failed); }
+    co_return send_result();
+}
+
+task<call_result> call_here(std::shared_ptr<port> at, destination_pointer to, std::uint16_t type,
+                            byte_vector payload) {
+    auto arrived = take_here(at, *to, type, true, payload);
+    if (!arrived) { co_return call_result(std::unexpect, arrived.error()); }
+    const std::optional<failure> failed = co_await polling<delivery>(*arrived->message);
+    if (failed) { co_return call_result(std::unexpect, *failed); }
+    co_return co_await polling<answer>(*arrived->reply);
+}
+
+std::expected<void, failure> try_send_here(const std::shared_ptr<port>& at, const destination& to,
+                                           std::uint16_t type, const byte_vector& payload) {
+    auto arrived = take_here(at, to, type, false, payload);
+    if (!arrived) { return std::unexpected(arrived.error()); }
+    const auto taken = arrived->message->poll(waker());
+    if (!taken.is_ready()) { return std::unexpected(failure::full); }
+    if (taken.value()) { return std::unexpected(*taken.value()); }
+    return {};
+}
+
+task<failure> watch_here(std::shared_ptr<port> at, destination_pointer to) {
+    const auto target = target_here(*at, *to);
+    if (!target) { co_return target.error(); }
+    const auto until = (*target)->until_finished();
+    co_await polling<ending>(*until);
+    co_return failure::actor_gone;
+}
+
 // Gives a watch to the node and waits for its end.
 task<failure> watch(port& at, ticket& asked, command what,
                     inbox::oneshot_receiver<failure> result) {
@@ -177,8 +267,10 @@ task<failure> watch(port& at, ticket& asked, command what,
 
 }  // namespace
 
-task<std::expected<found_actor, failure>> find_actor(std::shared_ptr<port> from, std::string node,
-                                                     std::string name, deadline until) {
+task<std::expected<destination_pointer, failure>> find_actor(std::shared_ptr<port> from,
+                                                             std::string node, std::string name,
+                                                             deadline until) {
+    if (node == from->name()) { co_return find_here(*from, std::move(name)); }
     ticket asked(from);
     auto [reply, result] = inbox::oneshot<found_result>();
     command what(std::in_place_type<find_command>, asked.id(), std::move(node), std::move(name),
@@ -189,7 +281,14 @@ task<std::expected<found_actor, failure>> find_actor(std::shared_ptr<port> from,
 task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
                                                      destination_pointer to, std::uint16_t type,
                                                      byte_vector payload, deadline until) {
+    if (!to) { co_return call_result(std::unexpect, failure::no_such_actor); }
     if (type == no_type) { co_return call_result(std::unexpect, failure::unknown_type); }
+    if (to->node == from->name()) {
+        rt::deadline calling(until.at(), call_here(from, to, type, std::move(payload)));
+        auto called = co_await calling;
+        if (!called) { co_return call_result(std::unexpect, failure::timed_out); }
+        co_return std::move(*called);
+    }
     ticket asked(from);
     auto [reply, result] = inbox::oneshot<call_result>();
     command what(std::in_place_type<call_command>, asked.id(), std::move(to), type,
@@ -199,7 +298,11 @@ task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
 
 task<std::expected<void, failure>> send_to_actor(std::shared_ptr<port> from, destination_pointer to,
                                                  std::uint16_t type, byte_vector payload) {
+    if (!to) { co_return send_result(std::unexpect, failure::no_such_actor); }
     if (type == no_type) { co_return send_result(std::unexpect, failure::unknown_type); }
+    if (to->node == from->name()) {
+        co_return co_await send_here(std::move(from), std::move(to), type, std::move(payload));
+    }
     ticket asked(from);
     auto [reply, result] = inbox::oneshot<send_result>();
     command what(std::in_place_type<send_command>, asked.id(), std::move(to), type,
@@ -217,6 +320,8 @@ task<std::expected<void, failure>> send_to_actor(std::shared_ptr<port> from, des
 }
 
 task<failure> watch_actor(std::shared_ptr<port> from, destination_pointer to) {
+    if (!to) { co_return failure::no_such_actor; }
+    if (to->node == from->name()) { co_return co_await watch_here(std::move(from), std::move(to)); }
     ticket asked(from);
     auto [reply, result] = inbox::oneshot<failure>();
     command what(std::in_place_type<watch_command>, asked.id(), std::move(to), std::move(reply));
@@ -231,14 +336,16 @@ task<failure> watch_node(std::shared_ptr<port> from, std::string node) {
     co_return co_await watch(*from, asked, std::move(what), std::move(result));
 }
 
-std::expected<void, failure> try_send_to_actor(port& from, const destination_pointer& to,
-                                               std::uint16_t type, byte_vector payload) {
+std::expected<void, failure> try_send_to_actor(const std::shared_ptr<port>& from,
+                                               const destination_pointer& to, std::uint16_t type,
+                                               byte_vector payload) {
     if (type == no_type) { return std::unexpected(failure::unknown_type); }
+    if (to->node == from->name()) { return try_send_here(from, *to, type, payload); }
     auto place = waiting_place::take(to);
     if (!place) { return std::unexpected(failure::full); }
     command what(std::in_place_type<send_command>, 0, to, type, std::move(payload), std::nullopt,
                  std::move(place));
-    const auto sent = from.commands().try_send(std::move(what));
+    const auto sent = from->commands().try_send(std::move(what));
     if (sent) { return {}; }
     return std::unexpected(sent.error().is_full() ? failure::full : failure::stopped);
 }

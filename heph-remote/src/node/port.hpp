@@ -15,28 +15,37 @@
 #include <heph/inbox/channel.hpp>
 #include <heph/remote/detail/published.hpp>
 #include <heph/remote/node.hpp>
-#include <heph/rt/net/endpoint.hpp>
 
 #include "command.hpp"
+#include "transport.hpp"
 
 namespace heph::remote::detail {
 
 /// What is asked of the worker besides commands: it never waits for room.
 struct requests {
     std::vector<std::uint64_t> cancelled;
-    std::vector<std::pair<std::string, rt::net::endpoint>> peers;
+    std::vector<std::pair<std::string, node_address>> peers;
     std::vector<std::uint64_t> unpublished;  ///< The numbers of actors.
+    std::vector<std::uint64_t> shared;       ///< Likewise.
     bool stop = false;
 };
 
 /// *Thread safety*: safe.
 class port {
 public:
-    port(std::string name, std::string address, inbox::sender<command> commands)
-        : name_(std::move(name)), address_(std::move(address)), commands_(std::move(commands)) {}
+    port(std::string name, std::string address, std::string advertised, protocol::id128 incarnation,
+         inbox::sender<command> commands)
+        : name_(std::move(name)),
+          address_(std::move(address)),
+          advertised_(std::move(advertised)),
+          incarnation_(incarnation),
+          commands_(std::move(commands)) {}
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     [[nodiscard]] const std::string& address() const noexcept { return address_; }
+    /// Where others reach it; empty: nowhere.
+    [[nodiscard]] const std::string& advertised() const noexcept { return advertised_; }
+    [[nodiscard]] const protocol::id128& incarnation() const noexcept { return incarnation_; }
     [[nodiscard]] const inbox::sender<command>& commands() const noexcept { return commands_; }
     [[nodiscard]] std::uint64_t next_id() noexcept {
         return next_id_.fetch_add(1, std::memory_order_relaxed);
@@ -46,6 +55,10 @@ public:
     using entry = std::pair<std::uint64_t, std::shared_ptr<const published>>;
     void publish(std::string_view name, std::shared_ptr<const published> actor);
     void unpublish(std::string_view name);
+    /// Publishes it without a name, until it is finished; gives its number.
+    [[nodiscard]] std::uint64_t share(std::shared_ptr<const published> actor);
+    void unshare(std::uint64_t number);
+    [[nodiscard]] bool is_closed() const;
     [[nodiscard]] entry find(std::string_view name) const;
     [[nodiscard]] std::shared_ptr<const published> find(std::uint64_t number) const;
     /// Forgets all, and takes nothing more.
@@ -53,7 +66,7 @@ public:
 
     // Requests.
     void cancel(std::uint64_t id);
-    void add_peer(std::string name, const rt::net::endpoint& address);
+    void add_peer(std::string name, const node_address& where);
     void request_stop();
     [[nodiscard]] requests take_requests();
 
@@ -81,6 +94,8 @@ private:
 
     const std::string name_;
     const std::string address_;
+    const std::string advertised_;
+    const protocol::id128 incarnation_;
     const inbox::sender<command> commands_;
     std::atomic<std::uint64_t> next_id_ = 1;
 

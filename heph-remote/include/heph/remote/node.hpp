@@ -61,11 +61,20 @@ public:
             name, std::make_unique<detail::published_actor<M>>(std::move(actor), std::move(who)));
     }
 
+    /// Gives a reference to an actor here, to be sent to other nodes: whoever gets it reaches the
+    /// actor, though nobody can find it by a name. That ends with the actor.
+    template <remote_message M>
+    [[nodiscard]] remote_ref<M> share(actor_ref<M> actor,
+                                      audience who = audience::everyone()) const {
+        return remote_ref<M>(port_, share_erased(std::make_unique<detail::published_actor<M>>(
+                                        std::move(actor), std::move(who))));
+    }
+
     /// Takes an offer back. References to it that others have fail with `no_such_actor` from then,
     /// and who watches it is told so.
     void unpublish(std::string_view name) const;
 
-    /// Finds an actor of another node by the names of both: gives
+    /// Finds an actor of a node, this one included, by the names of both: gives
     /// `std::expected<remote_ref<M>, failure>`. The actor may take more or fewer types than `M`;
     /// sending one that it does not take fails with `unknown_type`.
     ///
@@ -107,6 +116,8 @@ public:
 private:
     explicit node(std::shared_ptr<detail::port> made) noexcept : port_(std::move(made)) {}
 
+    [[nodiscard]] detail::destination_pointer share_erased(
+        std::unique_ptr<detail::published> actor) const;
     void publish_erased(std::string_view name, std::unique_ptr<detail::published> actor) const;
 
     std::shared_ptr<detail::port> port_;

@@ -46,6 +46,9 @@ struct link_settings {
     milliseconds drain_time{3'000};
     /// What an orderly stop gives a connection to say goodbye.
     milliseconds goodbye_time{1'000};
+    /// Dials nodes to which nobody but a reference in a message leads, at the address that it says.
+    /// They have to know the secret, and to be among `options::only_peers`, if that is set.
+    bool dial_references = true;
     std::size_t half_open_max = 64;  ///< Accepted connections before their handshake is done.
     std::size_t peers_max = 256;     ///< Nodes that this one is linked to.
     /// Handshakes of one address that may fail at once; after that, connections from it are refused
@@ -67,8 +70,9 @@ public:
     options(std::string name, rt::tls::secret shared) noexcept
         : name_(std::move(name)), secret_(std::move(shared)) {}
 
-    /// Accepts connections at an address, such as `127.0.0.1:9001`; port 0 takes a free one.
-    /// Without it, the node does not accept.
+    /// Accepts connections at an address, such as `127.0.0.1:9001`, where port 0 takes a free one,
+    /// or at a Unix socket, `unix:/run/a.sock` or, without a file, `unix:@name`. Without it, the
+    /// node does not accept.
     options& listen(std::string address) {
         listen_ = std::move(address);
         return *this;

@@ -21,9 +21,13 @@
 #include <heph/remote/deadline.hpp>
 #include <heph/remote/detail/alternatives.hpp>
 #include <heph/remote/detail/port.hpp>
+#include <heph/remote/message.hpp>
 #include <heph/remote/protocol/error.hpp>
+#include <heph/remote/protocol/handshake.hpp>
 
 namespace heph::remote {
+
+class node;
 
 using protocol::failure;
 using protocol::to_string;
@@ -37,13 +41,15 @@ class [[nodiscard]] rpc_future {
 public:
     using value_type = std::expected<Res, failure>;
 
-    explicit rpc_future(task<std::expected<detail::byte_vector, failure>> calling) noexcept
-        : calling_(std::move(calling)) {}
+    rpc_future(std::shared_ptr<detail::port> from,
+               task<std::expected<detail::byte_vector, failure>> calling) noexcept
+        : from_(std::move(from)), calling_(std::move(calling)) {}
 
     polled<value_type> poll(const waker& waker) {
         auto called = calling_.poll(waker);
         if (!called.is_ready()) { return pending; }
         if (!called.value()) { return failed(called.value().error()); }
+        const detail::decoding_at here(from_);
         auto decoded = decode<heph::detail::reply_t<Res>>(
             *called.value(), detail::payload_limits(called.value()->size()));
         if (!decoded) { return failed(failure::bad_message); }
@@ -59,6 +65,7 @@ private:
         return polled<value_type>(std::in_place, std::unexpect, why);
     }
 
+    std::shared_ptr<detail::port> from_;
     task<std::expected<detail::byte_vector, failure>> calling_;
 };
 
@@ -69,6 +76,12 @@ private:
 /// and is made again. It leads to the actor that was found: when the node was restarted, or the
 /// actor was published anew, everything fails with `node_down` or `no_such_actor`, and `find` gives
 /// a new reference.
+///
+/// A reference is a value that messages can hold: whoever gets it reaches the same actor, from his
+/// own node. That dials the actor's node if need be, at the address which that node advertises.
+///
+///     struct subscribe { heph::remote::remote_ref<note_added> subscriber; };
+///     HEPH_MESSAGE(subscribe, "notes.subscribe", 1, subscriber)
 ///
 /// *Errors* of all that sends
 ///     `node_down`      the node is not linked, or not the one in which the actor was found
@@ -85,6 +98,11 @@ template <remote_message M>
 class remote_ref {
 public:
     using message_type = M;
+
+    /// Makes a reference to nothing: whatever is sent fails with `no_such_actor`.
+    remote_ref() noexcept = default;
+    /// Tells whether it leads to an actor, be it there or not.
+    explicit operator bool() const noexcept { return to_ != nullptr; }
 
     /// Sends a message once there is room for it on the way to the actor: a full inbox there slows
     /// those who send to it, and only them.
@@ -111,7 +129,8 @@ public:
     template <typename T>
         requires detail::sendable<T, M>
     [[nodiscard]] std::expected<void, failure> try_send(const T& message) const {
-        return detail::try_send_to_actor(*from_, to_, type_of<T>(), encode(message));
+        if (!to_) { return std::unexpected(failure::no_such_actor); }
+        return detail::try_send_to_actor(from_, to_, type_of<T>(), encode(message));
     }
 
     /// Asks the actor, and waits for its answer at most until the deadline: gives
@@ -138,7 +157,7 @@ public:
             encode_to(payload, request_type(std::forward<Args>(request)...));
         }
         return rpc_future<typename call_type::response_type>(
-            detail::call_actor(from_, to_, type_of<call_type>(), std::move(payload), until));
+            from_, detail::call_actor(from_, to_, type_of<call_type>(), std::move(payload), until));
     }
 
     /// Waits until nothing can be sent to the actor any more, and says why: `actor_gone` (it is
@@ -147,13 +166,22 @@ public:
     /// `unsupported`, `stopped`. *Cancellation*: ends the watch.
     [[nodiscard]] task<failure> join() const { return detail::watch_actor(from_, to_); }
 
-    /// Names the node at which the actor is.
+    /// Gives a reference by which only some of the actor's messages are sent: those of `Part`.
+    template <remote_message Part>
+        requires detail::is_part_of<Part, M>
+    [[nodiscard]] remote_ref<Part> map() const {
+        return to_ ? remote_ref<Part>(from_, to_) : remote_ref<Part>();
+    }
+
+    /// Names the node at which the actor is. *Requires*: it leads to an actor.
     [[nodiscard]] const std::string& node_name() const noexcept { return to_->node; }
-    /// Gives the name under which the actor was found.
+    /// Gives the name under which the actor was found; empty for one that was shared without.
+    /// *Requires*: it leads to an actor.
     [[nodiscard]] const std::string& actor_name() const noexcept { return to_->name; }
 
     /// Tells whether both were found as the same actor of the same run of its node.
     friend bool operator==(const remote_ref& a, const remote_ref& b) noexcept {
+        if (!a.to_ || !b.to_) { return a.to_ == b.to_; }
         return a.to_->node == b.to_->node && a.to_->incarnation == b.to_->incarnation &&
                a.to_->number == b.to_->number;
     }
@@ -162,21 +190,35 @@ private:
     template <remote_message>
     friend class find_future;
 
-    remote_ref(std::shared_ptr<detail::port> from, detail::destination_pointer to,
-               std::vector<std::uint16_t> types) noexcept
-        : from_(std::move(from)),
-          to_(std::move(to)),
-          types_(std::make_shared<const std::vector<std::uint16_t>>(std::move(types))) {}
+    template <typename>
+    friend struct detail::value_codec;
+    template <remote_message>
+    friend class remote_ref;
+    friend class node;
+
+    remote_ref(std::shared_ptr<detail::port> from, detail::destination_pointer to)
+        : from_(std::move(from)), to_(std::move(to)) {
+        auto numbers = std::make_shared<std::vector<std::uint16_t>>();
+        for (const std::string& name : detail::names_of<M>()) {
+            const auto at = std::ranges::find(to_->types, name);
+            const bool taken = at != to_->types.end();
+            is_of_use_ = is_of_use_ || taken;
+            numbers->push_back(taken ? static_cast<std::uint16_t>(at - to_->types.begin())
+                                     : detail::no_type);
+        }
+        types_ = std::move(numbers);
+    }
 
     template <typename T>
     std::uint16_t type_of() const noexcept {
-        return (*types_)[detail::alternative_index<M, T>];
+        return types_ ? (*types_)[detail::alternative_index<M, T>] : detail::no_type;
     }
 
     std::shared_ptr<detail::port> from_;
     detail::destination_pointer to_;
     // The number of each alternative at the other node.
     std::shared_ptr<const std::vector<std::uint16_t>> types_;
+    bool is_of_use_ = false;  // The actor takes one of the types at least.
 };
 
 /// Waits for an actor of another node to be found. Made by `node::find`.
@@ -187,26 +229,16 @@ public:
     using value_type = std::expected<remote_ref<M>, failure>;
 
     find_future(std::shared_ptr<detail::port> from,
-                task<std::expected<detail::found_actor, failure>> searching) noexcept
+                task<std::expected<detail::destination_pointer, failure>> searching) noexcept
         : from_(std::move(from)), searching_(std::move(searching)) {}
 
     polled<value_type> poll(const waker& waker) {
         auto searched = searching_.poll(waker);
         if (!searched.is_ready()) { return pending; }
         if (!searched.value()) { return failed(searched.value().error()); }
-        detail::found_actor& found = *searched.value();
-        std::vector<std::uint16_t> types;
-        bool any = false;
-        for (const std::string& name : detail::names_of<M>()) {
-            const auto at = std::ranges::find(found.types, name);
-            const bool taken = at != found.types.end();
-            any = any || taken;
-            types.push_back(taken ? static_cast<std::uint16_t>(at - found.types.begin())
-                                  : detail::no_type);
-        }
-        if (!any) { return failed(failure::unknown_type); }
-        return polled<value_type>(std::in_place,
-                                  remote_ref<M>(from_, std::move(found.to), std::move(types)));
+        remote_ref<M> found(from_, std::move(*searched.value()));
+        if (!found.is_of_use_) { return failed(failure::unknown_type); }
+        return polled<value_type>(std::in_place, std::move(found));
     }
 
 private:
@@ -215,7 +247,54 @@ private:
     }
 
     std::shared_ptr<detail::port> from_;
-    task<std::expected<detail::found_actor, failure>> searching_;
+    task<std::expected<detail::destination_pointer, failure>> searching_;
 };
 
 }  // namespace heph::remote
+
+namespace heph::remote::detail {
+
+/// How a reference travels.
+struct reference_form {
+    std::string node;
+    std::string address;
+    std::string name;
+    protocol::id128 incarnation;
+    std::uint64_t number = 0;
+    std::vector<std::string> types;
+};
+HEPH_MESSAGE(reference_form, "heph.ref", 1, node, address, name, incarnation, number, types)
+
+template <typename M>
+struct composed_name<remote_ref<M>> {
+    static std::string make() { return "heph.ref@1"; }
+};
+
+template <typename M>
+struct value_codec<remote_ref<M>> {
+    static void write(writer& out, const remote_ref<M>& value) {
+        if (!value.to_) { return out.nil(); }
+        const destination& to = *value.to_;
+        const reference_form form{to.node,        to.address, to.name,
+                                  to.incarnation, to.number,  to.types};
+        write_value(out, form);
+    }
+    static bool read(reader& in, remote_ref<M>& value) {
+        value = remote_ref<M>();
+        if (in.take_nil()) { return true; }
+        reference_form form;
+        if (!read_value(in, form)) { return false; }
+        auto at = decoding_at::node();
+        // Outside of a node there is nothing from which to use it.
+        if (!at || !protocol::is_good_name(form.node) || form.types.size() >= no_type) {
+            return in.fail(codec_error::malformed);
+        }
+        auto to = std::make_shared<const destination>(std::move(form.node), std::move(form.address),
+                                                      std::move(form.name), form.incarnation,
+                                                      form.number, std::move(form.types));
+        value = remote_ref<M>(std::move(at), std::move(to));
+        return true;
+    }
+};
+
+}  // namespace heph::remote::detail

@@ -100,6 +100,18 @@ template <typename T, typename M>
 concept sendable =
     !heph::detail::rpc_message<T> && (alternative_index<M, T> < alternatives_of<M>::count);
 
+template <typename M>
+struct alternatives_in {
+    template <typename... Ts>
+    using all_of =
+        std::bool_constant<((alternative_index<M, Ts> < alternatives_of<M>::count) && ...)>;
+};
+
+/// Is a message all of whose alternatives are some of `M`'s.
+template <typename Part, typename M>
+concept is_part_of =
+    alternatives_of<Part>::template apply<alternatives_in<M>::template all_of>::value;
+
 }  // namespace heph::remote::detail
 
 namespace heph::remote {

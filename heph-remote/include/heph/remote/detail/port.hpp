@@ -29,35 +29,30 @@ inline constexpr std::uint16_t no_type = std::numeric_limits<std::uint16_t>::max
 
 /// Identifies an actor of another node.
 struct destination {
-    destination(std::string its_node, std::string its_name, protocol::id128 its_incarnation,
-                std::uint64_t its_number)
+    destination(std::string its_node, std::string its_address, std::string its_name,
+                protocol::id128 its_incarnation, std::uint64_t its_number,
+                std::vector<std::string> its_types)
         : node(std::move(its_node)),
+          address(std::move(its_address)),
           name(std::move(its_name)),
           incarnation(its_incarnation),
-          number(its_number) {}
+          number(its_number),
+          types(std::move(its_types)) {}
 
     std::string node;
+    std::string address;  ///< Where the node says that it is reached; empty: nowhere.
     std::string name;
     protocol::id128 incarnation;
     std::uint64_t number;
+    std::vector<std::string> types;  ///< What the actor takes, in the order of the types' numbers.
     /// Messages of `try_send` that the node did not pass on yet.
     mutable std::atomic<std::uint32_t> waiting = 0;
 };
 using destination_pointer = std::shared_ptr<const destination>;
 
-/// What a search finds.
-struct found_actor {
-    found_actor(destination_pointer where, std::vector<std::string> its_types)
-        : to(std::move(where)), types(std::move(its_types)) {}
-    destination_pointer to;
-    std::vector<std::string> types;
-};
-
 /// Searches. *Cancellation*: forgets the search.
-[[nodiscard]] task<std::expected<found_actor, failure>> find_actor(std::shared_ptr<port> from,
-                                                                   std::string node,
-                                                                   std::string name,
-                                                                   deadline until);
+[[nodiscard]] task<std::expected<destination_pointer, failure>> find_actor(
+    std::shared_ptr<port> from, std::string node, std::string name, deadline until);
 /// Calls. *Cancellation*: the called actor can see that nobody waits.
 [[nodiscard]] task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
                                                                    destination_pointer to,
@@ -73,9 +68,32 @@ struct found_actor {
 [[nodiscard]] task<failure> watch_actor(std::shared_ptr<port> from, destination_pointer to);
 /// Waits until a node is lost. *Cancellation*: ends the watch.
 [[nodiscard]] task<failure> watch_node(std::shared_ptr<port> from, std::string node);
-[[nodiscard]] std::expected<void, failure> try_send_to_actor(port& from,
+[[nodiscard]] std::expected<void, failure> try_send_to_actor(const std::shared_ptr<port>& from,
                                                              const destination_pointer& to,
                                                              std::uint16_t type,
                                                              byte_vector payload);
+
+/// Says, while it lives, from which node's view this thread decodes: references that are read are
+/// to be used there. *Lifetime*: outlived by the port.
+class decoding_at {
+public:
+    explicit decoding_at(const std::shared_ptr<port>& at) noexcept
+        : previous_(std::exchange(current(), &at)) {}
+    decoding_at(const decoding_at&) = delete;
+    decoding_at& operator=(const decoding_at&) = delete;
+    ~decoding_at() { current() = previous_; }
+
+    /// Gives the node; null outside of any.
+    [[nodiscard]] static std::shared_ptr<port> node() {
+        return current() == nullptr ? nullptr : *current();
+    }
+
+private:
+    static const std::shared_ptr<port>*& current() noexcept {
+        static thread_local const std::shared_ptr<port>* now = nullptr;
+        return now;
+    }
+    const std::shared_ptr<port>* previous_;
+};
 
 }  // namespace heph::remote::detail
