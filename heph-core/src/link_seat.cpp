@@ -9,6 +9,7 @@
 
 #include <heph/core/detail/link_seat.hpp>
 #include <heph/core/linkable.hpp>
+#include <heph/inbox/assert.hpp>
 
 namespace heph::detail {
 
@@ -36,11 +37,6 @@ bool link_seat::must_end(const waker& who) noexcept {
     }
     // Acquire, pairs with the release in `set_told`: the reason is seen. Invariant 2.
     return told_.load(std::memory_order_acquire);
-}
-
-bool link_seat::is_linked() noexcept {
-    const std::lock_guard lock(mutex_);
-    return !partners_.empty();
 }
 
 std::shared_ptr<link_seat> link_seat::take(const link_seat& partner) noexcept {
@@ -136,22 +132,20 @@ std::shared_ptr<link_seat> find_seat(inbox::channel_id actor) {
     return found != part.seats.end() ? found->second : nullptr;
 }
 
-link_membership::link_membership(inbox::channel_id actor)
-    : seat_(std::make_shared<link_seat>()), actor_(actor) {
-    seats_part& part = part_of(actor);
-    std::shared_ptr<link_seat> old;  // Let go outside of the lock.
+link_membership::link_membership(inbox::observer actor)
+    : actor_(std::move(actor)), seat_(std::make_shared<link_seat>()) {
+    seats_part& part = part_of(actor_.id());
     const std::lock_guard lock(part.mutex);
-    auto& entry = part.seats[actor];
-    old = std::exchange(entry, seat_);  // Invariant 4.
+    [[maybe_unused]] const bool is_new = part.seats.emplace(actor_.id(), seat_).second;
+    HEPH_ASSERT(is_new);  // Invariant 4.
 }
 
 link_membership::~link_membership() {
     if (!seat_) { return; }
-    seats_part& part = part_of(actor_);
-    std::shared_ptr<link_seat> mine;
+    seats_part& part = part_of(actor_.id());
+    std::shared_ptr<link_seat> mine;  // Let go outside of the lock.
     const std::lock_guard lock(part.mutex);
-    const auto found = part.seats.find(actor_);
-    if (found == part.seats.end() || found->second != seat_) { return; }
+    const auto found = part.seats.find(actor_.id());
     mine = std::move(found->second);
     part.seats.erase(found);
 }

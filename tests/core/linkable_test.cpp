@@ -319,6 +319,28 @@ TEST_CASE("linkable: an actor may link itself, and be ended by that", "[core][li
     CHECK(end_of(ref_again).reason() == end_reason::linked);
 }
 
+TEST_CASE("linkable: one that ended is not taken for another one that came after it",
+          "[core][linkable]") {
+    world all;
+    const auto other = all.spawn();
+    // Finished, but not destroyed by whoever ran it.
+    auto [finished, gone] = all.make();
+    REQUIRE(gone.try_send(1));
+    CHECK(finished.poll(waker()).is_ready());
+    { const auto last = std::move(gone); }
+    std::vector<actor_ref<int>> later;
+    for (int i = 0; i < 50; ++i) {
+        auto [running, ref] =
+            heph::make_actor(heph::stop_supervisor(), heph::actor_fn(mortal), heph::no_runtime(),
+                             actor_options(), probe(all.live), &all.handled);
+        all.loop.spawn(std::move(running));
+        later.push_back(std::move(ref));
+    }
+    for (const auto& each : later) { CHECK_FALSE(heph::link(other, each)); }
+    all.loop.run();
+    CHECK(other.is_connected());
+}
+
 TEST_CASE("linkable: what cannot be linked is refused, and says what to do", "[core][linkable]") {
     world all;
     const auto ref = all.spawn();

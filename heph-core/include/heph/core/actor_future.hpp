@@ -66,7 +66,7 @@ public:
                  inbox::manager<message_type> inbox, Actor actor)
         : cell_(std::move(supervisor), std::move(new_actor), std::move(runtime),
                 detail::short_name(std::move(name)), std::move(inbox)),
-          links_(cell_.inbox().id()) {
+          links_(cell_.inbox()) {
         cell_.start(std::move(actor));
     }
     actor_future(actor_future&& other) noexcept
@@ -105,9 +105,8 @@ private:
         const auto polled_cell =
             cell_.poll(waker, [&](const failure& why, detail::cell_end how) noexcept {
                 if (how == detail::cell_end::escalated) { detail::log_lost_escalation(why); }
-                bool is_watched = with_text || cell_.inbox().is_watched();
-                if constexpr (is_linkable) { is_watched = is_watched || links_.seat().is_linked(); }
-                const actor_end end = detail::end_of(why, is_watched);
+                // Who may be linked is always watched: by its membership.
+                const actor_end end = detail::end_of(why, with_text || cell_.inbox().is_watched());
                 on_end(end);
                 leave(detail::make_end_word(end));
             });

@@ -15,8 +15,8 @@
 //        and `told_` is set before the waker is taken, both with the lock held: so whoever is told
 //        has seen it, or is woken.
 //     3. Wakers are woken, and seats let go, outside of the locks.
-//     4. A seat is found by its actor's id until it is ended and the actor's inbox has gone. An id
-//        may be used again then: the newer seat takes the entry over.
+//     4. A seat is found by its actor's id, which is not used again meanwhile: the membership keeps
+//        the memory of the actor's inbox.
 
 #include <atomic>
 #include <memory>
@@ -27,7 +27,9 @@
 #include <vector>
 
 #include <heph/core/actor_end.hpp>
+#include <heph/inbox/channel.hpp>
 #include <heph/inbox/channel_id.hpp>
+#include <heph/inbox/observer.hpp>
 #include <heph/inbox/waker.hpp>
 
 namespace heph::detail {
@@ -44,9 +46,6 @@ public:
     [[nodiscard]] bool must_end(const waker& who) noexcept;
     /// Gives why. *Requires*: `must_end` said so.
     [[nodiscard]] const actor_end& reason() const noexcept { return reason_; }
-
-    /// Tells whether anybody would read how the actor ended.
-    [[nodiscard]] bool is_linked() noexcept;
 
     /// Says how the actor ended, and ends its partners unless it just finished.
     void end(const actor_end& how) noexcept;
@@ -81,7 +80,10 @@ private:
 class link_membership {
 public:
     /// *Errors*: throws `std::bad_alloc`.
-    explicit link_membership(inbox::channel_id actor);
+    explicit link_membership(inbox::observer actor);
+    template <typename M>
+    explicit link_membership(inbox::manager<M>& actors_inbox)
+        : link_membership(actors_inbox.new_sender().observe()) {}
     link_membership(link_membership&& other) noexcept = default;
     link_membership& operator=(link_membership&&) = delete;
     ~link_membership();
@@ -89,13 +91,14 @@ public:
     [[nodiscard]] link_seat& seat() const noexcept { return *seat_; }
 
 private:
+    inbox::observer actor_;
     std::shared_ptr<link_seat> seat_;  // Null when it was moved from.
-    inbox::channel_id actor_;
 };
 
 /// Stands in for one, in an actor that cannot be linked while it runs.
 struct no_membership {
-    explicit no_membership(inbox::channel_id) noexcept {}
+    template <typename M>
+    explicit no_membership(inbox::manager<M>&) noexcept {}
 };
 
 /// Whether a supervisor has its actor linkable.
