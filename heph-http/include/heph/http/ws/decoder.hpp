@@ -96,14 +96,14 @@ private:
     std::unique_ptr<detail::inflater> inflater_;  // Null without permessage-deflate.
     std::string message_;
     std::string failure_;
-    std::uint64_t left_ = 0;          // Of the current frame's payload.
-    std::array<char, 14> header_;     // The longest there is.
-    std::array<char, 125> control_;   // The longest payload of a control frame.
-    std::uint8_t header_size_ = 0;    // What of it there is.
-    std::uint8_t header_needed_ = 2;  // What of it there has to be.
+    std::uint64_t left_ = 0;           // Of the current frame's payload.
+    std::array<char, 14> header_{};    // The longest there is.
+    std::array<char, 125> control_{};  // The longest payload of a control frame.
+    std::uint8_t header_size_ = 0;     // What of it there is.
+    std::uint8_t header_needed_ = 2;   // What of it there has to be.
     std::uint8_t control_size_ = 0;
     std::uint8_t mask_at_ = 0;  // Which byte of the mask is next.
-    std::array<char, 4> mask_;
+    std::array<char, 4> mask_{};
     role receiver_;
     state state_ = state::header;
     opcode opcode_ = opcode::text;
