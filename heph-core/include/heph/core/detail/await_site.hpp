@@ -12,7 +12,8 @@
 //        functions that differ take or return types that differ, they are never merged.
 //     2. A site is found through the word `driver` of a promise, as its address with the lowest bit
 //        set: in a child's promise, of the await of the child; in a root's, while it is suspended,
-//        of the await of the leaf. While its coroutines run, a root has a `root_poll` there instead.
+//        of the await of the leaf. While its coroutines run, a root has a `root_poll` there
+//        instead.
 
 #include <source_location>
 #include <type_traits>
