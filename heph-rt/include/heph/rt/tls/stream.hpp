@@ -199,8 +199,8 @@ public:
     /// direction of the connection. The peer's data may still be received.
     shutdown_future shutdown() noexcept { return shutdown_future(*session_); }
 
-    /// Is the step of which sending is made, for who keeps the bytes itself: encrypts and sends what
-    /// of `bytes` lies behind the first `taken`, and counts there what was encrypted.
+    /// Is the step of which sending is made, for who keeps the bytes itself: encrypts and sends
+    /// what of `bytes` lies behind the first `taken`, and counts there what was encrypted.
     polled<std::expected<void, std::error_code>> poll_send(const buffer& bytes, std::size_t& taken,
                                                            const waker& waker) {
         return session_->poll_send(bytes, taken, waker);
