@@ -58,6 +58,14 @@ struct linked_nodes {
         REQUIRE(a->is_linked("b"));
     }
 
+    /// Waits until b has said goodbye, at most 20 seconds: until then it answers.
+    heph::task<> until_unlinked() const {
+        for (int tries = 0; tries < 2000 && a->is_linked("b"); ++tries) {
+            co_await heph::rt::timer(std::chrono::milliseconds(10));
+        }
+        REQUIRE_FALSE(a->is_linked("b"));
+    }
+
     heph::rt::worker worker;
     std::optional<heph::remote::node> a;
     std::optional<heph::remote::node> b;

@@ -78,6 +78,7 @@ task<> use_links(std::shared_ptr<linked_nodes> nodes, int& checked) {
     const std::string unknown = co_await get_from(through, "c");
     CHECK(unknown == "error: node 'c' cannot be reached");
     nodes->b->stop();
+    co_await nodes->until_unlinked();
     const std::string gone = co_await get_from(through, "b");
     CHECK(gone == "error: node 'b' cannot be reached");
     nodes->a->stop();

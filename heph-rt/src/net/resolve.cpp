@@ -64,6 +64,17 @@ std::optional<endpoint> read_address(std::string_view host, std::uint16_t port) 
     return parsed ? std::optional<endpoint>(*parsed) : std::nullopt;
 }
 
+// Tells whether a name is this domain, or within it.
+bool is_within(std::string_view host, std::string_view domain) {
+    if (host.ends_with('.')) { host.remove_suffix(1); }
+    if (host.size() < domain.size()) { return false; }
+    const std::string_view end = host.substr(host.size() - domain.size());
+    const bool same = std::ranges::equal(end, domain, [](char a, char b) {
+        return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+    });
+    return same && (end.size() == host.size() || host[host.size() - end.size() - 1] == '.');
+}
+
 }  // namespace
 
 }  // namespace heph::rt::net
@@ -147,8 +158,14 @@ polled<resolve_future::value_type> resolve_future::poll(const waker& waker) {
         if (const auto numeric = read_address(host_, port_)) {
             return resolved(std::in_place, std::size_t{1}, *numeric);
         }
-        // No name server is to be asked for these (RFC 6761, section 6.4).
-        if (host_.ends_with(".invalid") || host_.ends_with(".invalid.")) {
+        // No name server is to be asked for these (RFC 6761, sections 6.3 and 6.4).
+        if (is_within(host_, "localhost")) {
+            resolved found;
+            found->push_back(*read_address("::1", port_));
+            found->push_back(*read_address("127.0.0.1", port_));
+            return found;
+        }
+        if (is_within(host_, "invalid")) {
             return resolved(std::unexpect, resolve_errc::unknown_host);
         }
         lookup_.emplace(detail::lookup(std::move(host_), port_));

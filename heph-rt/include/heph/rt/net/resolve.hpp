@@ -79,7 +79,8 @@ private:
 };
 
 /// Finds the addresses of a host, as the system does: by /etc/hosts, DNS, or what else
-/// nsswitch.conf names. Numeric addresses, with or without brackets, are taken at once.
+/// nsswitch.conf names. Numeric addresses, with or without brackets, are taken at once, and so are
+/// `localhost` and what ends in it, which are ::1 and 127.0.0.1 (RFC 6761, section 6.3).
 ///
 /// The system's function blocks: it runs on the runtime's pool for blocking work. At most 256 names
 /// are looked up or wait for that at a time in one process.
