@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -226,29 +227,39 @@ TEST_CASE("server: it backs off while descriptors are used up, and serves on whe
           "[rt][net][server]") {
     rlimit before{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-    refusals_logged = 0;
     const auto previous = heph::set_log_handler(&count_refusals);
     std::string answer;
-    run_on_worker(heph::test::quiet_setup(), [&](heph::rt::worker& worker) {
-        worker.spawn_future([](heph::rt::worker on, rlimit limits, std::string* out) -> task<> {
-            auto listeners = listen(1);
-            // The kernel completes the connection before it is accepted.
-            auto stream = co_await tcp_stream::connect(listeners.front().local_endpoint().value());
-            REQUIRE(stream);
-            rlimit none = limits;
-            none.rlim_cur = 3;
-            REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
-            const auto server = tcp_server::over(std::move(listeners), 1);
-            server->start(on, echo<tcp_stream>);
-            for (int i = 0; i < 2000 && refusals_logged < 3; ++i) { co_await heph::rt::timer(1ms); }
-            REQUIRE(::setrlimit(RLIMIT_NOFILE, &limits) == 0);
-            *out = co_await ask(*stream, "at last");
-            on.request_stop();
-        }(worker, before, &answer));
-    });
+    // First with descriptors: the sanitizers look at an object by a pipe, when they meet one of its
+    // type for the first time. That goes for the error's category, too.
+    CHECK_FALSE(std::error_code(EMFILE, std::system_category()).message().empty());
+    for (const int refusals : {0, 3}) {
+        refusals_logged = 0;
+        rlimit allowed = before;
+        if (refusals != 0) { allowed.rlim_cur = 3; }
+        run_on_worker(heph::test::quiet_setup(), [&](heph::rt::worker& worker) {
+            worker.spawn_future([](heph::rt::worker on, rlimit limits, rlimit limited, int least,
+                                   std::string* out) -> task<> {
+                auto listeners = listen(1);
+                const endpoint address = listeners.front().local_endpoint().value();
+                // The kernel completes the connection before it is accepted.
+                auto stream = co_await tcp_stream::connect(address);
+                REQUIRE(stream);
+                const auto server = tcp_server::over(std::move(listeners), 1);
+                server->start(on, echo<tcp_stream>);
+                REQUIRE(::setrlimit(RLIMIT_NOFILE, &limited) == 0);
+                for (int i = 0; i < 2000 && refusals_logged < least; ++i) {
+                    co_await heph::rt::timer(1ms);
+                }
+                REQUIRE(::setrlimit(RLIMIT_NOFILE, &limits) == 0);
+                *out = co_await ask(*stream, "at last");
+                on.request_stop();
+            }(worker, before, allowed, refusals, &answer));
+        });
+        CHECK(answer == "at last");
+        answer.clear();
+    }
     (void)heph::set_log_handler(previous);
     CHECK(refusals_logged >= 3);
-    CHECK(answer == "at last");
 }
 
 TEST_CASE("server: while a successor takes over, no connection is refused or lost",
