@@ -89,6 +89,8 @@ public:
     running(const running&) = delete;
     running& operator=(const running&) = delete;
     ~running() { stop(); }
+    /// Waits until nothing is left to run.
+    void join() { thread_.join(); }
     void stop() {
         if (!thread_.joinable()) { return; }
         runtime_->shared().request_stop();
@@ -288,17 +290,15 @@ TEST_CASE("server: while a successor takes over, no connection is refused or los
         1, [&](heph::rt::worker& worker) { old_server->start(worker, counting(by_old)); });
     std::atomic<int> good{0};
     std::atomic<int> bad{0};
-    std::thread clients([&] {
-        heph::test::run_task([&]() -> task<> {
-            return [](endpoint to, std::atomic<int>* fine, std::atomic<int>* broken,
-                      std::atomic<int>* seen_by_new) -> task<> {
-                for (int after = 0; after < 50;) {
-                    const std::string answer = co_await ask_once(to, "hello");
-                    ++(answer == "hello" ? *fine : *broken);
-                    if (*seen_by_new > 20) { ++after; }
-                }
-            }(address, &good, &bad, &by_new);
-        });
+    running clients(1, [&](heph::rt::worker& worker) {
+        worker.spawn_future([](endpoint to, std::atomic<int>* fine, std::atomic<int>* broken,
+                               std::atomic<int>* seen_by_new) -> task<> {
+            for (int after = 0; after < 50;) {
+                const std::string answer = co_await ask_once(to, "hello");
+                ++(answer == "hello" ? *fine : *broken);
+                if (*seen_by_new > 20) { ++after; }
+            }
+        }(address, &good, &bad, &by_new));
     });
     {
         running new_service(
