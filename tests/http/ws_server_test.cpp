@@ -502,6 +502,7 @@ TEST_CASE("ws actor: members of a room hear each other, on all workers", "[http]
         CHECK(peers[0].next() == "close:1011:");
         peers[1].text("still here");
         CHECK(peers[2].next() == "text:still here");
+        const std::lock_guard lock(guard);
         made.reset();
     }
     CHECK(log.count("boom") == 1);
