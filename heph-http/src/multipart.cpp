@@ -153,8 +153,10 @@ std::optional<multipart_parser::event> multipart_parser::take_line() {
         return event{event_kind::end, {}, {}};
     }
     const std::size_t end = text.find_first_not_of(" \t");
+    if (std::min(end, text.size()) > limits_.part_head_bytes_max) {
+        return fail(error::bad_multipart);
+    }
     if (end == std::string_view::npos || text.substr(end) == "\r" || text == "-") {
-        if (text.size() > limits_.part_head_bytes_max) { return fail(error::bad_multipart); }
         return std::nullopt;
     }
     if (!text.substr(end).starts_with("\r\n")) { return fail(error::bad_multipart); }
@@ -165,15 +167,16 @@ std::optional<multipart_parser::event> multipart_parser::take_line() {
 }
 
 std::optional<multipart_parser::event> multipart_parser::take_head() {
+    constexpr std::string_view head_end = "\r\n\r\n";
     const std::string_view text = rest();
-    const std::size_t end = text.find("\r\n\r\n");
-    if (std::min(end, text.size()) > limits_.part_head_bytes_max) {
-        return fail(error::bad_multipart);
-    }
+    const std::size_t end = text.find(head_end);
+    // What may be the beginning of the end does not count, however the bytes come.
+    const std::size_t certain = text.size() - std::min(text.size(), head_end.size() - 1);
+    if (std::min(end, certain) > limits_.part_head_bytes_max) { return fail(error::bad_multipart); }
     if (end == std::string_view::npos) { return std::nullopt; }
     if (++parts_ > limits_.parts_max) { return fail(error::too_many_fields); }
     if (!read_head(text.substr(0, end))) { return fail(error::bad_multipart); }
-    drop(end + 4);
+    drop(end + head_end.size());
     state_ = state::data;
     return event{event_kind::part, {}, {}};
 }

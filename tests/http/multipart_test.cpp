@@ -127,6 +127,20 @@ TEST_CASE("multipart: parts and their heads are limited", "[http][multipart]") {
           "error 400");
     CHECK(told_of("--XX\r\nX: " + std::string(200, 'a'), bounds) == "error 400");
     CHECK(told_of("--XX" + std::string(200, ' '), bounds) == "error 400");
+    // The last length that is taken, and the next one: a line of the head is as long as it is
+    // filled.
+    const std::string head = "\r\nContent-Disposition: form-data; name=a\r\nX: ";
+    const auto filled = [&](std::size_t size) {
+        return "--XX" + head + std::string(size - head.size(), 'a') + "\r\n\r\nx\r\n--XX--";
+    };
+    CHECK(told_of(filled(100), bounds) == "[a|-|text/plain]x/.");
+    CHECK(told_of(filled(101), bounds) == "error 400");
+    const auto blanks = [&](std::size_t size) {
+        return "--XX" + std::string(size, ' ') + "\r\nContent-Disposition: form-data; name=a" +
+               "\r\n\r\nx\r\n--XX--";
+    };
+    CHECK(told_of(blanks(100), bounds) == "[a|-|text/plain]x/.");
+    CHECK(told_of(blanks(101), bounds) == "error 400");
 }
 
 TEST_CASE("multipart: the boundary is that of a form", "[http][multipart]") {
