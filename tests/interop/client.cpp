@@ -28,9 +28,12 @@
 #include <heph/rt/error.hpp>
 #include <heph/rt/runtime.hpp>
 
+#include "letters.hpp"
+
 namespace {
 
 namespace http = heph::http;
+using heph::interop::letters;
 using outcome = std::expected<void, http::error>;
 
 struct orders {
@@ -41,12 +44,6 @@ struct orders {
     std::vector<std::pair<std::string, std::string>> headers;
     std::vector<std::string> urls;
 };
-
-std::string letters(std::uint64_t size) {
-    std::string text(size, '\0');
-    for (std::size_t i = 0; i < text.size(); ++i) { text[i] = static_cast<char>('a' + i % 26); }
-    return text;
-}
 
 heph::task<outcome> write_letters(http::body_writer& to, std::uint64_t size) {
     const std::string text = letters(size);

@@ -23,9 +23,12 @@
 #include <heph/rt/runtime.hpp>
 #include <heph/rt/timer.hpp>
 
+#include "letters.hpp"
+
 namespace {
 
 namespace http = heph::http;
+using heph::interop::letters;
 using outcome = std::expected<void, http::error>;
 
 // Runs every check that a page can make, and reports the outcome.
@@ -107,12 +110,6 @@ std::uint64_t number(const http::request& request, std::string_view name) {
     std::uint64_t value = 0;
     (void)std::from_chars(text.data(), text.data() + text.size(), value);
     return value;
-}
-
-std::string letters(std::size_t size) {
-    std::string text(size, '\0');
-    for (std::size_t i = 0; i < size; ++i) { text[i] = static_cast<char>('a' + i % 26); }
-    return text;
 }
 
 http::response bytes(http::request& request) {

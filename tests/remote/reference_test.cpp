@@ -64,27 +64,33 @@ struct three_nodes {
     remote::node c;
 };
 
+/// Sends a reference from "b" to the directory, and gives what "c" finds there.
+heph::task<counter_ref> hand_to_c(three_nodes& nodes, counter_ref counter) {
+    auto of_b = co_await nodes.b.find<directory_message>("a", "directory", plenty);
+    REQUIRE(of_b);
+    const introduce said("mine", std::move(counter));
+    const auto sent = co_await of_b->send(said);
+    REQUIRE(sent);
+    auto of_c = co_await nodes.c.find<directory_message>("a", "directory", plenty);
+    REQUIRE(of_c);
+    // What two nodes send has no order between them.
+    counter_ref found;
+    for (int tries = 0; tries < 1000 && !found; ++tries) {
+        auto answer = co_await of_c->rpc(plenty, std::string("mine"));
+        REQUIRE(answer);
+        found = *answer;
+        co_await rt::timer(1ms);
+    }
+    REQUIRE(found);
+    co_return found;
+}
+
 }  // namespace
 
 TEST_CASE("reference: one that is sent to a third node works there", "[remote][reference]") {
     run_nodes([](rt::worker worker) -> heph::task<> {
         three_nodes nodes(worker);
-        auto of_b = co_await nodes.b.find<directory_message>("a", "directory", plenty);
-        REQUIRE(of_b);
-        const introduce said("mine", nodes.b.share(nodes.counter));
-        const auto sent = co_await of_b->send(said);
-        REQUIRE(sent);
-        auto of_c = co_await nodes.c.find<directory_message>("a", "directory", plenty);
-        REQUIRE(of_c);
-        // What two nodes send has no order between them.
-        counter_ref found;
-        for (int tries = 0; tries < 1000 && !found; ++tries) {
-            auto answer = co_await of_c->rpc(plenty, std::string("mine"));
-            REQUIRE(answer);
-            found = *answer;
-            co_await rt::timer(1ms);
-        }
-        REQUIRE(found);
+        counter_ref found = co_await hand_to_c(nodes, nodes.b.share(nodes.counter));
         CHECK(found.node_name() == "b");
         CHECK_FALSE(nodes.c.is_linked("b"));
         const auto added = co_await found.send(add(5));
@@ -227,23 +233,9 @@ TEST_CASE("local reference: a group has members at several nodes", "[remote][ref
         auto at_a = co_await nodes.c.find<counter_message>("a", "counter", plenty);
         REQUIRE(at_a);
         // "c" reaches "b" by a reference that came over "a".
-        auto directory_of_b = co_await nodes.b.find<directory_message>("a", "directory", plenty);
         auto own = co_await nodes.b.find<counter_message>("b", "counter", plenty);
-        REQUIRE(directory_of_b);
         REQUIRE(own);
-        const introduce said("b", *own);
-        const auto sent = co_await directory_of_b->send(said);
-        CHECK(sent);
-        auto directory_of_c = co_await nodes.c.find<directory_message>("a", "directory", plenty);
-        REQUIRE(directory_of_c);
-        counter_ref at_b;
-        for (int tries = 0; tries < 1000 && !at_b; ++tries) {
-            auto answer = co_await directory_of_c->rpc(plenty, std::string("b"));
-            REQUIRE(answer);
-            at_b = *answer;
-            co_await rt::timer(1ms);
-        }
-        REQUIRE(at_b);
+        const counter_ref at_b = co_await hand_to_c(nodes, *own);
         heph::actor_group<add> group;
         group.add(local_ref(worker, *at_a).map<add>());
         group.add(local_ref(worker, at_b).map<add>());
