@@ -10,6 +10,7 @@
 
 #include <heph/inbox/assert.hpp>
 
+#include "ring_close.hpp"
 #include "worker_core.hpp"
 #include "worker_link.hpp"
 
@@ -163,7 +164,10 @@ void uring_driver::start(slot& operation) noexcept {
         case request_code::sync:
             io_uring_prep_fsync(&entry, descriptor, asked.flags != 0 ? IORING_FSYNC_DATASYNC : 0);
             break;
-        case request_code::close: io_uring_prep_close(&entry, descriptor); break;
+        case request_code::close:
+            about_to_close(descriptor);
+            io_uring_prep_close(&entry, descriptor);
+            break;
     }
     entry.user_data = operation.user_data();
 }
@@ -176,6 +180,7 @@ void uring_driver::cancel(slot& operation) noexcept {
 
 void uring_driver::close_descriptor(int descriptor) noexcept {
     io_uring_sqe& entry = next_submission();
+    about_to_close(descriptor);
     io_uring_prep_close(&entry, descriptor);
     entry.user_data = closing(descriptor);
     ++closes_;
