@@ -12,6 +12,12 @@ namespace {
 // So much is handed to the kernel at once; the send time-out counts for each.
 constexpr std::size_t send_bytes_max = 256 * 1024;
 
+// Copying less than this costs less than to send it apart from its head.
+constexpr std::size_t copied_body_bytes_max = 32 * 1024;
+
+// So much of a larger body leaves with its head.
+constexpr std::size_t first_body_bytes = 16 * 1024;
+
 // Memory for sending beyond this is given back when all is sent.
 constexpr std::size_t kept_bytes_max = 4 * 1024;
 
@@ -142,7 +148,9 @@ std::optional<task<connection::step>> connection::begin_answer() {
     response reply = route.found != nullptr
                          ? call(*route.found)
                          : router::answer_unmatched(work_->request.method(), route);
-    if (reply.is_streamed() || reply.is_upgrade()) { return finish(std::move(reply)); }
+    if (reply.is_streamed() || reply.is_upgrade() || reply.body().size() > copied_body_bytes_max) {
+        return finish(std::move(reply));
+    }
     write_head(reply);
     if (body_done_ && writer_.keeps_alive() && !has_gathered_enough()) { return std::nullopt; }
     return end_request();
@@ -209,6 +217,9 @@ task<connection::step> connection::finish(response reply) {
     if (writer_.expects_body()) {
         const step streamed = co_await stream_body(reply);
         if (streamed == step::close) { co_return step::close; }
+    } else if (const std::size_t left = writer_.left_out(); left != 0) {
+        const bool sent = co_await send_rest(reply.take_body(), left);
+        if (!sent) { co_return step::close; }
     }
     const step ended = co_await end_request();
     co_return ended;
@@ -219,7 +230,9 @@ void connection::write_head(response& reply) {
     const version version = work_->request.version();
     head_at_ = work_->out.size();
     const bool keep_alive = may_keep_alive(reply);
-    auto written = writer_.write(work_->out, reply, method, version, keep_alive);
+    const std::size_t copied =
+        reply.body().size() > copied_body_bytes_max ? first_body_bytes : copied_body_bytes_max;
+    auto written = writer_.write(work_->out, reply, method, version, keep_alive, copied);
     if (!written) {
         share_->log(log_level::error,
                     [] { return "http: a handler's response has a header that cannot be sent"; });
@@ -275,6 +288,19 @@ task<bool> connection::flush() {
     work_->out.clear();
     out_sent_ = 0;
     co_return false;
+}
+
+// Sends the last `size` bytes of a body behind what is gathered, without copying them.
+task<bool> connection::send_rest(std::shared_ptr<const std::string> body, std::size_t size) {
+    bool flushed = co_await flush();
+    while (flushed && size != 0) {
+        const std::string_view all(*body);
+        const std::string_view piece = all.substr(all.size() - size, send_bytes_max);
+        size -= piece.size();
+        io_.send(rt::buffer::of_shared(body, piece), bounds().send_timeout);
+        flushed = co_await flush();
+    }
+    co_return flushed;
 }
 
 task<bool> connection::secure(const server_security& security) {

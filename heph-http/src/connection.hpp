@@ -34,7 +34,8 @@ namespace heph::http::detail {
 ///     so that
 ///        the replies to pipelined requests leave in one write. Whatever waits for the client or
 ///        for a handler sends them first.
-///     2. `work_->out` is bounded: no request is read while it holds `gathered_bytes_max` or more.
+///     2. `work_->out` is bounded: no request is read while it holds `gathered_bytes_max` or more,
+///        and what is large of a body is sent from where it is.
 ///     3. `chunk_` holds one of the worker's shared buffers only while `input_` has bytes of it.
 ///     4. The head of a streamed response is held back until its producer writes something, so that
 ///        a failure before that can still be answered.
@@ -81,6 +82,7 @@ private:
     task<step> finish(response reply);
     task<step> end_request();
     task<bool> flush();
+    task<bool> send_rest(std::shared_ptr<const std::string> body, std::size_t size);
     task<void> linger(bool all_read);
     void begin_request();
     void write_head(response& reply);

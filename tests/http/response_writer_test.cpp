@@ -29,6 +29,29 @@ TEST_CASE("response writer: a text goes out with its length", "[http][writer]") 
           "HTTP/1.1 299 \r\nDate: D\r\nContent-Length: 0\r\n\r\n");
 }
 
+TEST_CASE("response writer: what is large of a body may be left out", "[http][writer]") {
+    response_writer writer;
+    const auto write_some = [&writer](std::size_t body_bytes_max, method asked) {
+        std::string out;
+        response answer = response::bytes("0123456789", "a/b");
+        answer.set_header("Date", "D");
+        REQUIRE(writer.write(out, answer, asked, version::http_1_1, true, body_bytes_max));
+        return out;
+    };
+    const std::string head =
+        "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nDate: D\r\n"
+        "Content-Length: 10\r\n\r\n";
+    CHECK(write_some(4, method::get) == head + "0123");
+    CHECK(writer.left_out() == 6);
+    CHECK_FALSE(writer.expects_body());
+    CHECK(write_some(0, method::get) == head);
+    CHECK(writer.left_out() == 10);
+    CHECK(write_some(4, method::head) == head);
+    CHECK(writer.left_out() == 0);
+    CHECK(write_some(10, method::get) == head + "0123456789");
+    CHECK(writer.left_out() == 0);
+}
+
 TEST_CASE("response writer: the date is set unless the handler did", "[http][writer]") {
     response_writer writer;
     std::string out;

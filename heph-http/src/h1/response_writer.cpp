@@ -53,10 +53,12 @@ bool is_sendable(const response& response, method method, version version) noexc
 }  // namespace
 
 std::expected<void, error> response_writer::write(std::string& out, const response& response,
-                                                  method method, version version, bool keep_alive) {
+                                                  method method, version version, bool keep_alive,
+                                                  std::size_t body_bytes_max) {
     const status status = response.status();
     const std::size_t before = out.size();
     framing_ = framing::none;
+    left_out_ = 0;
     if (!is_sendable(response, method, version)) { return std::unexpected(error::bad_response); }
     append_status_line(out, status);
     found_headers found;
@@ -102,7 +104,9 @@ std::expected<void, error> response_writer::write(std::string& out, const respon
     if (!has_body) {
         framing_ = framing::none;
     } else if (!streamed) {
-        out.append(response.body());
+        const std::string_view now = response.body().substr(0, body_bytes_max);
+        out.append(now);
+        left_out_ = response.body().size() - now.size();
     }
     return {};
 }

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,7 +38,13 @@ int main(int count, char** arguments) {
              [](http::request&) {
                  return http::response::bytes(std::string(10 * 1024, 'x'), "text/plain");
              })
-        .get("/1m", [](http::request&) {
+        .get("/1m",
+             [kept = std::make_shared<const std::string>(1024 * 1024, 'x')](http::request&) {
+                 http::response answer = http::response::bytes({}, "text/plain");
+                 answer.set_body(kept);
+                 return answer;
+             })
+        .get("/1mfresh", [](http::request&) {
             return http::response::bytes(std::string(1024 * 1024, 'x'), "text/plain");
         });
     return http::serve(std::move(routes), options);

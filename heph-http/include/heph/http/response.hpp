@@ -113,12 +113,29 @@ public:
     [[nodiscard]] bool closes_connection() const noexcept { return closes_; }
 
     /// Gives the body of a response that is not streamed.
-    [[nodiscard]] std::string_view body() const noexcept { return body_; }
+    [[nodiscard]] std::string_view body() const noexcept {
+        return shared_body_ ? std::string_view(*shared_body_) : std::string_view(body_);
+    }
     /// Replaces the body of a response that is not streamed.
-    void set_body(std::string body) noexcept { body_ = std::move(body); }
+    void set_body(std::string body) noexcept {
+        body_ = std::move(body);
+        shared_body_.reset();
+    }
+    /// Replaces the body by one that many responses share, such as a page that is kept ready: a
+    /// large one is sent from where it is. *Requires*: `body` is not null.
+    void set_body(std::shared_ptr<const std::string> body) noexcept {
+        body_.clear();
+        shared_body_ = std::move(body);
+    }
+    /// Takes the body out, for several to read it. *Errors*: throws `std::bad_alloc`.
+    [[nodiscard]] std::shared_ptr<const std::string> take_body() {
+        if (shared_body_) { return std::move(shared_body_); }
+        return std::make_shared<const std::string>(std::move(body_));
+    }
     /// Replaces the body by one that `producer` writes bit by bit.
     void set_stream(body_producer producer) noexcept {
         body_.clear();
+        shared_body_.reset();
         stream_length_.reset();
         producer_ = std::move(producer);
     }
@@ -138,6 +155,7 @@ public:
 private:
     http::headers headers_;
     std::string body_;
+    std::shared_ptr<const std::string> shared_body_;  // In place of `body_` when it is there.
     body_producer producer_;
     std::unique_ptr<upgrade_handler> upgrade_;  // Null but for 101.
     std::optional<std::uint64_t> stream_length_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <string>
@@ -23,14 +24,19 @@ namespace heph::http::h1 {
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
 class response_writer {
 public:
-    /// Appends the head, and the body unless it is streamed, to `out`.
+    /// Appends the head, and the body unless it is streamed, to `out`: of the body no more than
+    /// `body_bytes_max`, for it may be cheaper to send the rest from where it is.
     ///
     /// `keep_alive` tells whether the connection can be used further, as far as the server knows;
     /// `keeps_alive()` then tells whether it is.
     /// *Errors*: `bad_response`, and `out` is as before: a header that would break the framing, a
     /// framing header set by hand, a status that is not final, or one that would begin a tunnel.
     std::expected<void, error> write(std::string& out, const response& response, method method,
-                                     version version, bool keep_alive);
+                                     version version, bool keep_alive,
+                                     std::size_t body_bytes_max = unlimited);
+
+    /// Tells how many bytes at the end of the response's body `write` has left out.
+    [[nodiscard]] std::size_t left_out() const noexcept { return left_out_; }
 
     /// Appends a piece of a streamed body. *Errors*: `bad_response`: more than was announced; so
     /// do all further pieces, and the end, for the client must not take this body for a whole one.
@@ -53,7 +59,10 @@ private:
         broken,  // More than `length` was written.
     };
 
+    static constexpr auto unlimited = static_cast<std::size_t>(-1);
+
     std::uint64_t left_ = 0;
+    std::size_t left_out_ = 0;
     framing framing_ = framing::none;
     bool keeps_alive_ = true;
 };
