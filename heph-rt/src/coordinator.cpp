@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <exception>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -101,6 +102,15 @@ std::expected<void, error> coordinator::watch(const sigset_t* signals) {
     return {};
 }
 
+void coordinator::print_snapshot() noexcept {
+    try {
+        log(log_level::info,
+            "SIGUSR2:\n" + to_text(runtime_.snapshot(std::chrono::milliseconds(100))));
+    } catch (const std::exception& thrown) {
+        log(log_level::error, std::string("SIGUSR2: no snapshot: ") + thrown.what());
+    }
+}
+
 void coordinator::take_signals(int descriptor) {
     signalfd_siginfo info{};
     while (::read(descriptor, &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
@@ -112,6 +122,7 @@ void coordinator::take_signals(int descriptor) {
                                             " was lost: the inbox of its receiver is full");
             }
         }
+        if (*received == signal::user2) { print_snapshot(); }
         if (!asks_to_stop(*received)) { continue; }
         if (runtime_.stop_requested()) {
             hurry_ = true;

@@ -53,6 +53,7 @@ public:
 
 private:
     void take_signals(int descriptor);
+    void print_snapshot() noexcept;
     [[nodiscard]] int patience_ms() const noexcept;
 
     runtime_core& runtime_;

@@ -21,7 +21,7 @@ void scheduler::charge(schedulable& /*process*/, std::chrono::nanoseconds /*ran*
 
 namespace heph::rt::detail {
 
-static_assert(sizeof(process_header) <= 72, "every actor has one");
+static_assert(sizeof(process_header) <= 80, "every actor has one");
 
 namespace {
 

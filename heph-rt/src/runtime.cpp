@@ -35,7 +35,8 @@ struct runtime::state {
         : settings(std::move(chosen)),
           core(detail::runtime_core::make(
               settings.threads,
-              std::make_shared<detail::blocking_pool>(settings.name, settings.blocking_threads))) {
+              std::make_shared<detail::blocking_pool>(settings.name, settings.blocking_threads),
+              settings.time, settings.when_idle)) {
         core->sync().configure(settings.name, settings.handle_signals, settings.cpu_affinity);
     }
     ~state() {
@@ -141,6 +142,12 @@ std::optional<error> check(const runtime_settings& settings) {
     }
     if (settings.long_poll < 0s) {
         return error(invalid, "the time of a long poll must not be negative; 0 is for never");
+    }
+    if (settings.when_idle == idle_time::advances && settings.time != nullptr &&
+        !settings.time->can_advance()) {
+        return error(invalid,
+                     "a clock that advances while the workers are idle needs a function "
+                     "advance_to_next(), as heph::testing::virtual_clock has");
     }
     if (settings.name.empty()) { return error(invalid, "the runtime's name must not be empty"); }
     if (settings.stop_grace.count() < 0) {

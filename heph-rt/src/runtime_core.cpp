@@ -14,8 +14,11 @@
 
 namespace heph::rt::detail {
 
-runtime_core::runtime_core(std::size_t workers, std::shared_ptr<blocking_pool> blocking)
+runtime_core::runtime_core(std::size_t workers, std::shared_ptr<blocking_pool> blocking,
+                           std::shared_ptr<time_source> time, idle_time when_idle)
     : blocking_(std::move(blocking)),
+      time_(std::move(time)),
+      time_advances_(time_ != nullptr && when_idle == idle_time::advances),
       busy_(workers),
       drop_barrier_(static_cast<std::ptrdiff_t>(workers)),
       coordinator_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -31,8 +34,11 @@ runtime_core::runtime_core(std::size_t workers, std::shared_ptr<blocking_pool> b
 runtime_core::~runtime_core() { ::close(coordinator_); }
 
 std::shared_ptr<runtime_core> runtime_core::make(std::size_t workers,
-                                                 std::shared_ptr<blocking_pool> blocking) {
-    std::shared_ptr<runtime_core> made(new runtime_core(workers, std::move(blocking)));
+                                                 std::shared_ptr<blocking_pool> blocking,
+                                                 std::shared_ptr<time_source> time,
+                                                 idle_time when_idle) {
+    std::shared_ptr<runtime_core> made(
+        new runtime_core(workers, std::move(blocking), std::move(time), when_idle));
     made->self_ = made;
     return made;
 }
@@ -74,15 +80,14 @@ void runtime_core::add_shared(process_header& process) noexcept {
     drop_reference(process);
 }
 
+void runtime_core::unlist_shared(process_header& process) noexcept {
+    const std::lock_guard lock(registry_);
+    (process.live_previous != nullptr ? process.live_previous->live_next : shared_live_) =
+        process.live_next;
+    if (process.live_next != nullptr) { process.live_next->live_previous = process.live_previous; }
+}
+
 void runtime_core::remove_shared(process_header& process) noexcept {
-    {
-        const std::lock_guard lock(registry_);
-        (process.live_previous != nullptr ? process.live_previous->live_next : shared_live_) =
-            process.live_next;
-        if (process.live_next != nullptr) {
-            process.live_next->live_previous = process.live_previous;
-        }
-    }
     drop_reference(process);
     drop_reason();
 }
@@ -110,6 +115,7 @@ void runtime_core::drop_unpolled() noexcept {
         // Never polled, they have no wakers: they are where `add_shared` put them.
         while (process_header* each = link->take_shared({})) {
             each->state.fetch_or(process_header::finished, std::memory_order_acq_rel);
+            unlist_shared(*each);
             each->vtable->drop_future(*each);
             remove_shared(*each);
         }
@@ -150,6 +156,25 @@ void runtime_core::drop_now() noexcept {
     notify_coordinator();
 }
 
+bool runtime_core::advance_time_if_idle() noexcept {
+    const std::lock_guard lock(advancing_);
+    // One that has just said that it sleeps may yet find work; it takes it after it said that it is
+    // awake. So if none has stirred between two looks at all of them, none had anything to do.
+    std::uint32_t naps_before = 0;
+    for (const auto& link : links_) {
+        naps_before += link->naps();
+        if (!link->sleeping() || link->alarm_rang() || link->has_remote() || link->has_shared()) {
+            return false;
+        }
+    }
+    std::uint32_t naps_after = 0;
+    for (const auto& link : links_) {
+        if (!link->sleeping()) { return false; }
+        naps_after += link->naps();
+    }
+    return naps_before == naps_after && time_->advance_to_next();
+}
+
 void runtime_core::notify_all() noexcept {
     // The workers look at the flags after they set themselves sleeping; see `worker_link`.
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -187,6 +212,8 @@ runtime_metrics runtime_core::metrics() const {
     now.workers.reserve(links_.size());
     for (const auto& link : links_) {
         now.workers.push_back(link->counters().read());
+        // Uptime is real time: they cannot be compared.
+        if (time_ != nullptr) { now.workers.back().next_timer.reset(); }
         now.shared_ready += link->shared_count();
     }
     return now;
@@ -197,6 +224,7 @@ runtime_metrics runtime_core::metrics() const {
 void add_shared(const std::shared_ptr<runtime_core>& runtime, process_header& process) noexcept {
     runtime->add_shared(process);
 }
+clock::time_point now_of(const runtime_core& runtime) noexcept { return runtime.now(); }
 void request_stop(runtime_core& runtime) noexcept { runtime.request_stop(); }
 bool stop_requested(const runtime_core& runtime) noexcept { return runtime.stop_requested(); }
 runtime_metrics metrics_of(const runtime_core& runtime) { return runtime.metrics(); }

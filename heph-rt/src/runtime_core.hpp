@@ -10,6 +10,8 @@
 
 #include <heph/rt/detail/process.hpp>
 #include <heph/rt/metrics.hpp>
+#include <heph/rt/snapshot.hpp>
+#include <heph/rt/time_source.hpp>
 
 #include "sync_threads.hpp"
 #include "worker_link.hpp"
@@ -17,6 +19,9 @@
 namespace heph::rt::detail {
 
 class blocking_pool;
+
+// Longer, nobody waits for a snapshot; what is added to the clock must not overflow.
+inline constexpr std::chrono::milliseconds snapshot_patience_max = std::chrono::hours(1);
 
 /// What the workers of a runtime share. Every process and every handle keeps it alive: handles own
 /// it, headers of processes are counted, and while there are any the core owns itself.
@@ -32,8 +37,10 @@ class blocking_pool;
 /// *Thread safety*: safe.
 class runtime_core {
 public:
-    [[nodiscard]] static std::shared_ptr<runtime_core> make(
-        std::size_t workers, std::shared_ptr<blocking_pool> blocking);
+    [[nodiscard]] static std::shared_ptr<runtime_core> make(std::size_t workers,
+                                                            std::shared_ptr<blocking_pool> blocking,
+                                                            std::shared_ptr<time_source> time,
+                                                            idle_time when_idle);
 
     /// Counts a header of a thread-safe process, or all of those of a worker, or who made the core.
     void add_header() noexcept { headers_.fetch_add(1, std::memory_order_relaxed); }
@@ -50,7 +57,9 @@ public:
 
     /// Takes a thread-safe process in, or drops it when the runtime is finished.
     void add_shared(process_header& process) noexcept;
-    /// Forgets a thread-safe process that is finished, and drops the registry's reference.
+    /// Takes a thread-safe process that is finished out of the registry, before its future goes.
+    void unlist_shared(process_header& process) noexcept;
+    /// Forgets it then, and drops the registry's reference.
     void remove_shared(process_header& process) noexcept;
     /// Takes the thread-safe processes that are at home with `link` out of the registry.
     [[nodiscard]] process_header* take_shared_of(const worker_link& link) noexcept;
@@ -67,6 +76,20 @@ public:
     [[nodiscard]] bool finished() const noexcept {
         return finished_.load(std::memory_order_acquire);
     }
+
+    /// Gives the clock that takes the place of the system's, or null.
+    [[nodiscard]] time_source* time() const noexcept { return time_.get(); }
+    [[nodiscard]] clock::time_point now() const noexcept {
+        return time_ == nullptr ? std::chrono::steady_clock::now() : time_->now();
+    }
+    [[nodiscard]] bool time_advances() const noexcept { return time_advances_; }
+    /// Moves the clock to the next timer, if every worker sleeps, none has been woken and none has
+    /// work in its queues. Gives whether it did. Called by a worker that has said that it sleeps:
+    /// the last one to do so sees all of them.
+    bool advance_time_if_idle() noexcept;
+
+    /// Asks the workers what they run, and waits for their answers, at most for `patience`.
+    [[nodiscard]] runtime_snapshot snapshot(std::chrono::milliseconds patience);
 
     void request_stop() noexcept;
     [[nodiscard]] bool stop_requested() const noexcept {
@@ -100,14 +123,19 @@ public:
     runtime_core& operator=(const runtime_core&) = delete;
 
 private:
-    runtime_core(std::size_t workers, std::shared_ptr<blocking_pool> blocking);
+    runtime_core(std::size_t workers, std::shared_ptr<blocking_pool> blocking,
+                 std::shared_ptr<time_source> time, idle_time when_idle);
 
     void notify_all() noexcept;
+    void add_shared_to(runtime_snapshot& into);
 
     std::atomic<std::size_t> headers_{1};  // The first one is that of who made the core.
     std::shared_ptr<runtime_core> self_;
     std::vector<std::unique_ptr<worker_link>> links_;
     std::shared_ptr<blocking_pool> blocking_;
+    std::shared_ptr<time_source> time_;
+    bool time_advances_;
+    std::mutex advancing_;  // So that two workers do not move the clock twice.
     std::atomic<std::size_t> busy_;
     std::atomic<std::size_t> next_home_{0};
     std::atomic<bool> stop_requested_{false};

@@ -1,5 +1,6 @@
 #include "worker_core.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <ctime>
 #include <exception>
@@ -16,6 +17,7 @@
 
 #include "driver_choice.hpp"
 #include "runtime_core.hpp"
+#include "snapshot_request.hpp"
 
 namespace heph::rt::detail {
 
@@ -48,6 +50,17 @@ std::chrono::steady_clock::time_point coarse_now() noexcept {
                                                  std::chrono::nanoseconds(now.tv_nsec));
 }
 
+// For so long I/O is waited for before a clock that advances does so.
+constexpr std::chrono::milliseconds patience_of_time{1};
+
+// Wakers for the alarms of clocks: they hold the runtime core, and with it the link.
+
+void clone_alarm(void* data) noexcept { static_cast<worker_link*>(data)->runtime().add_header(); }
+void ring_alarm(void* data) noexcept { static_cast<worker_link*>(data)->ring_alarm(); }
+void drop_alarm(void* data) noexcept { static_cast<worker_link*>(data)->runtime().drop_header(); }
+
+constexpr waker_vtable alarm_waker{&clone_alarm, &ring_alarm, &drop_alarm};
+
 // Adds a process to a list of names for people.
 void add_name(std::string& names, const process_header& process) noexcept {
     try {
@@ -65,6 +78,8 @@ process_header* current_process() noexcept {
     return this_thread_worker != nullptr ? this_thread_worker->polled_process() : nullptr;
 }
 
+clock::time_point now_of(const worker_core& worker) noexcept { return worker.now(); }
+
 std::size_t worker_index(const worker_core& worker) noexcept { return worker.index(); }
 
 const std::shared_ptr<runtime_core>& runtime_of(worker_core& worker) noexcept {
@@ -77,10 +92,7 @@ void add_local(worker_core& worker, process_header& process) noexcept {
 
 worker_core::worker_core(std::shared_ptr<runtime_core> runtime, worker_link& link,
                          std::size_t index)
-    : runtime_(std::move(runtime)),
-      link_(link),
-      index_(index),
-      started_(std::chrono::steady_clock::now()) {}
+    : runtime_(std::move(runtime)), link_(link), index_(index), started_(runtime_->now()) {}
 
 worker_core::~worker_core() = default;
 
@@ -107,8 +119,11 @@ std::expected<void, error> worker_core::set_up(const worker_settings& settings) 
     return {};
 }
 
+clock::time_point worker_core::now() const noexcept { return runtime_->now(); }
+
 std::uint64_t worker_core::now_ms() const noexcept {
-    const auto elapsed = std::chrono::steady_clock::now() - started_;
+    // A clock of the program's may go back: the wheel's time does not.
+    const auto elapsed = std::max(now() - started_, clock::duration::zero());
     return static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(elapsed).count());
 }
@@ -169,6 +184,8 @@ void worker_core::shut_down() noexcept {
         link_.set_ring_descriptor(-1);
     }
     link_.counters().end();
+    for (const auto& request : link_.take_requests()) { request->answer(index_, {}); }
+    alarm_.reset();
     scheduler_.reset();
     this_thread_worker = nullptr;  // Whatever the driver destroys, it finds none.
     this_thread_link = nullptr;
@@ -201,6 +218,11 @@ void worker_core::take_remote_work() noexcept {
         driver_->slots().take_dropped([this](slot& each) { driver_->abandon(each); });
     }
     if (!stop_announced_ && runtime_->stop_requested()) { announce_stop(); }
+    if (link_.asked() && !dropping_) [[unlikely]] {
+        try {
+            answer_requests();
+        } catch (const std::bad_alloc&) {}  // Who asked learns that there was no answer.
+    }
 }
 
 void worker_core::announce_stop() noexcept {
@@ -214,6 +236,7 @@ void worker_core::announce_stop() noexcept {
 }
 
 void worker_core::expire_timers() noexcept {
+    if (link_.alarm_rang()) { link_.silence_alarm(); }
     if (timers_.size() == 0) { return; }
     timers_.advance(now_ms(), [](timer_node& node) {
         node.owner = nullptr;
@@ -304,6 +327,7 @@ void worker_core::close_window() noexcept {
                              meter_.since_begin(now) >= settings_.long_poll;
     const auto took = meter_.close(
         now, [this, may_be_long, &names](process_header& process, std::chrono::nanoseconds ran) {
+            process.ran(ran);
             if (scheduler_ == nullptr) {
                 fair_queue::charge(process, ran);
             } else {
@@ -347,6 +371,7 @@ void worker_core::run_shared(process_header& process) {
     ran_shared_ += ran;
     link_.counters().run_time.add(ran.count());
     ran_this_turn_ += ran;
+    process.ran(ran);
     fair_queue::charge(process, ran);
     if (settings_.long_poll > std::chrono::nanoseconds::zero() && ran >= settings_.long_poll) {
         std::string names;
@@ -377,6 +402,7 @@ void worker_core::requeue_shared(process_header& process) noexcept {
 
 void worker_core::finish_shared(process_header& process) noexcept {
     process.state.fetch_or(process_header::finished, std::memory_order_acq_rel);
+    runtime_->unlist_shared(process);
     polled_ = &process;
     process.vtable->drop_future(process);
     polled_ = nullptr;
@@ -409,7 +435,7 @@ void worker_core::drop_local(process_header& process) noexcept {
 bool worker_core::anything_for_us() const noexcept {
     return link_.has_remote() || runtime_->any_shared_work() || driver_->slots().any_dropped() ||
            runtime_->finished() || runtime_->dropping() ||
-           (!stop_announced_ && runtime_->stop_requested());
+           (!stop_announced_ && runtime_->stop_requested()) || link_.alarm_rang() || link_.asked();
 }
 
 bool worker_core::look_for_work(int looks) noexcept {
@@ -460,13 +486,54 @@ bool worker_core::found_without_sleep(std::optional<std::chrono::milliseconds> t
     return false;
 }
 
-void worker_core::wait_for_work() noexcept {
-    std::optional<std::chrono::milliseconds> timeout;
-    if (const auto expiry = timers_.next_expiry()) {
-        const std::uint64_t now = now_ms();
-        // The clock is rounded down: one millisecond more, rather than turns without effect.
-        timeout = std::chrono::milliseconds(*expiry > now ? *expiry - now : 0);
+// Gives how long the driver may wait; nothing for as long as it takes.
+std::optional<std::chrono::milliseconds> worker_core::time_to_wait() noexcept {
+    const auto expiry = timers_.next_expiry();
+    if (!expiry) {
+        alarm_.reset();
+        return std::nullopt;
     }
+    if (runtime_->time() != nullptr) {
+        return arm_alarm(*expiry) ? std::nullopt : std::optional(std::chrono::milliseconds(0));
+    }
+    const std::uint64_t now = now_ms();
+    // The clock is rounded down: one millisecond more, rather than turns without effect.
+    return std::chrono::milliseconds(*expiry > now ? *expiry - now : 0);
+}
+
+// Lets a clock of the program's wake this worker. Gives whether it is to wait for that.
+bool worker_core::arm_alarm(std::uint64_t expiry) noexcept {
+    try {
+        if (alarm_ == nullptr || alarm_for_ != expiry) {
+            alarm_.reset();
+            alarm_ = runtime_->time()->alarm_at(heph::detail::later(
+                started_, heph::detail::to_clock(
+                              std::chrono::milliseconds(static_cast<std::int64_t>(expiry)))));
+            alarm_for_ = expiry;
+        }
+        runtime_->add_header();  // The waker's.
+        const waker rings(&link_, &alarm_waker);
+        if (!alarm_->poll(rings)) { return true; }
+    } catch (const std::bad_alloc&) {}  // It looks again and again.
+    alarm_.reset();
+    return false;
+}
+
+void worker_core::wait_in_driver(std::optional<std::chrono::milliseconds> timeout) noexcept {
+    // With a time-out, which is zero then, a timer is due: the clock must not run away from it.
+    while (!timeout && runtime_->time_advances() && link_.sleeping()) {
+        // What the kernel is about to complete comes before the time that passes.
+        if (driver_->slots().in_flight() != 0 || runtime_->worker_count() > 1) {
+            driver_->wait(patience_of_time);
+            if (any_ready() || !link_.sleeping()) { return; }
+        }
+        if (!runtime_->advance_time_if_idle()) { break; }
+    }
+    if (link_.sleeping()) { driver_->wait(timeout); }
+}
+
+void worker_core::wait_for_work() noexcept {
+    const std::optional<std::chrono::milliseconds> timeout = time_to_wait();
     if (found_without_sleep(timeout)) { return; }
     if (!meter_.empty()) { close_window(); }
     const auto idle_since = std::chrono::steady_clock::now();
@@ -478,7 +545,7 @@ void worker_core::wait_for_work() noexcept {
         return;
     }
     link_.counters().sleeps.add(1);
-    driver_->wait(timeout);
+    wait_in_driver(timeout);
     link_.set_awake();
     if (link_.woken_at() > idle_since) {
         spin_.sent_after(link_.woken_at() - idle_since);

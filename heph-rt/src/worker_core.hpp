@@ -13,6 +13,7 @@
 #include <heph/rt/error.hpp>
 #include <heph/rt/scheduler.hpp>
 #include <heph/rt/stopping.hpp>
+#include <heph/rt/time_source.hpp>
 
 #include "driver.hpp"
 #include "fair_queue.hpp"
@@ -96,11 +97,14 @@ public:
     [[nodiscard]] worker_link& link() noexcept { return link_; }
     [[nodiscard]] std::size_t index() const noexcept { return index_; }
 
+    /// Gives the time on the runtime's clock.
+    [[nodiscard]] clock::time_point now() const noexcept;
     /// Gives milliseconds since the worker was made, rounded down.
     [[nodiscard]] std::uint64_t now_ms() const noexcept;
-    [[nodiscard]] std::chrono::steady_clock::time_point started() const noexcept {
-        return started_;
-    }
+    [[nodiscard]] clock::time_point started() const noexcept { return started_; }
+
+    /// Answers who asks for a snapshot.
+    void answer_requests();
 
     void link_stop_node(stop_node& node) noexcept;
     void unlink_stop_node(stop_node& node) noexcept;
@@ -128,6 +132,9 @@ private:
     void expire_timers() noexcept;
     void announce_stop() noexcept;
     void wait_for_work() noexcept;
+    void wait_in_driver(std::optional<std::chrono::milliseconds> timeout) noexcept;
+    [[nodiscard]] std::optional<std::chrono::milliseconds> time_to_wait() noexcept;
+    [[nodiscard]] bool arm_alarm(std::uint64_t expiry) noexcept;
     [[nodiscard]] bool anything_for_us() const noexcept;
     [[nodiscard]] bool look_for_work(int looks) noexcept;
     [[nodiscard]] bool found_without_sleep(
@@ -138,9 +145,11 @@ private:
     std::shared_ptr<runtime_core> runtime_;
     worker_link& link_;
     std::size_t index_;
-    std::chrono::steady_clock::time_point started_;
+    clock::time_point started_;  // On the runtime's clock.
     std::unique_ptr<detail::driver> driver_;
     timing_wheel timers_;
+    std::unique_ptr<time_source::alarm> alarm_;  // For `alarm_for_`, by a clock of the program's.
+    std::uint64_t alarm_for_ = 0;
     fair_queue ready_;
     std::unique_ptr<scheduler> scheduler_;  // In its place, if there is one.
     poll_meter meter_;

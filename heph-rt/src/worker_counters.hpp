@@ -31,6 +31,10 @@ struct worker_counters {
 
     /// Gives all of it. *Thread safety*: safe.
     [[nodiscard]] worker_metrics read() const;
+    /// Tells whether the worker runs. *Thread safety*: safe.
+    [[nodiscard]] bool is_running() const noexcept {
+        return running.load(std::memory_order_acquire);
+    }
     /// Begins and ends the worker's life. The worker's.
     void begin() noexcept;
     void end() noexcept { running.store(false, std::memory_order_release); }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "runtime_core.hpp"
+#include "snapshot_request.hpp"
 #include "worker_core.hpp"
 
 namespace heph::rt::detail {
@@ -64,6 +65,21 @@ void worker_link::rouse() noexcept {
     const std::uint64_t one = 1;
     // It can only fail when the counter is full, and then the worker is woken anyway.
     [[maybe_unused]] const auto written = ::write(event_, &one, sizeof(one));
+}
+
+void worker_link::ask(std::shared_ptr<snapshot_request> request) {
+    {
+        const std::lock_guard lock(mutex_);
+        requests_.push_back(std::move(request));
+        asked_.store(true, std::memory_order_seq_cst);  // See Sleeping.
+    }
+    notify();
+}
+
+std::vector<std::shared_ptr<snapshot_request>> worker_link::take_requests() noexcept {
+    const std::lock_guard lock(mutex_);
+    asked_.store(false, std::memory_order_seq_cst);
+    return std::exchange(requests_, {});
 }
 
 process_header* worker_link::take_remote() noexcept {

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
+#include <vector>
 
 #include <heph/rt/detail/biased_count.hpp>
 #include <heph/rt/detail/process.hpp>
@@ -15,6 +17,7 @@
 namespace heph::rt::detail {
 
 class runtime_core;
+class snapshot_request;
 
 /// How other threads reach a worker: what they queue for it, and how they wake it.
 ///
@@ -68,8 +71,36 @@ public:
         return remote_.load(std::memory_order_seq_cst) != nullptr;
     }
 
+    /// Says that the time has come that the worker waits for, by a clock of the program's, and
+    /// wakes it.
+    void ring_alarm() noexcept {
+        alarm_rang_.store(true, std::memory_order_seq_cst);  // See Sleeping.
+        notify();
+    }
+    [[nodiscard]] bool alarm_rang() const noexcept {
+        return alarm_rang_.load(std::memory_order_seq_cst);
+    }
+    /// The worker's, before it looks at the clock.
+    void silence_alarm() noexcept { alarm_rang_.store(false, std::memory_order_seq_cst); }
+
+    /// Tells whether the worker said that it waits, and was not woken since.
+    [[nodiscard]] bool sleeping() const noexcept {
+        return sleeping_.load(std::memory_order_seq_cst);
+    }
+    /// Gives how often the worker has said that it waits: while it is the same number, and the
+    /// worker is `sleeping`, it has done nothing in between.
+    [[nodiscard]] std::uint32_t naps() const noexcept {
+        return naps_.load(std::memory_order_seq_cst);
+    }
+    /// Hands the worker a question, and wakes it.
+    void ask(std::shared_ptr<snapshot_request> request);
+    [[nodiscard]] bool asked() const noexcept { return asked_.load(std::memory_order_seq_cst); }
+    /// Gives what `ask` handed over. The worker's.
+    [[nodiscard]] std::vector<std::shared_ptr<snapshot_request>> take_requests() noexcept;
+
     /// Says that the worker is about to wait. The worker's.
     void set_sleeping() noexcept {
+        naps_.store(naps_.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
         sleeping_.store(true, std::memory_order_seq_cst);
         std::atomic_thread_fence(std::memory_order_seq_cst);  // Before the flags are read.
     }
@@ -107,11 +138,15 @@ private:
     // looks at that has nothing to do; and what only the worker writes, all the time.
     alignas(64) std::atomic<process_header*> remote_{nullptr};  // Newest first.
     std::atomic<bool> sleeping_{false};
+    std::atomic<bool> alarm_rang_{false};
+    std::atomic<bool> asked_{false};
+    std::atomic<std::uint32_t> naps_{0};
     alignas(64) std::atomic<std::size_t> shared_count_{0};
     alignas(64) worker_counters counters_;
     biased_count headers_;
     alignas(64) std::mutex mutex_;  // Guards what follows.
     fair_queue shared_;
+    std::vector<std::shared_ptr<snapshot_request>> requests_;
 };
 
 /// The link of the worker that this thread is, or null.

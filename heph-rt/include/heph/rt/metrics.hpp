@@ -23,7 +23,8 @@ struct worker_metrics {
     std::size_t processes = 0;            ///< Local ones that are not finished.
     std::size_t ready = 0;                ///< Local ones that wait to be polled.
     std::size_t timers = 0;               ///< That are armed.
-    std::optional<std::chrono::milliseconds> next_timer;  ///< From then on; nothing without timers.
+    std::optional<std::chrono::milliseconds> next_timer;  ///< From then on; nothing without timers,
+                                                          ///< or by a clock of the program's.
 };
 
 /// What a runtime has done and has to do.

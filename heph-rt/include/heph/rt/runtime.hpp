@@ -16,6 +16,7 @@
 #include <heph/rt/error.hpp>
 #include <heph/rt/scheduler.hpp>
 #include <heph/rt/signal.hpp>
+#include <heph/rt/time_source.hpp>
 #include <heph/rt/worker.hpp>
 
 namespace heph::rt {
@@ -35,7 +36,9 @@ struct runtime_settings {
     std::chrono::nanoseconds run_time_max = std::chrono::milliseconds(1);  ///< Of a turn, to 10 s.
     std::chrono::nanoseconds long_poll = std::chrono::milliseconds(100);  ///< To warn of; 0: never.
     std::chrono::nanoseconds spin_max = std::chrono::microseconds(50);  ///< Before sleep, to 10 ms.
-    scheduler_factory make_scheduler = {};  ///< Makes each worker's scheduler, if given.
+    scheduler_factory make_scheduler = {};           ///< Makes each worker's scheduler, if given.
+    std::shared_ptr<detail::time_source> time = {};  ///< In the place of the system's clock.
+    idle_time when_idle = idle_time::stands;         ///< For such a clock.
     /// SIGINT, SIGTERM and SIGQUIT ask for a stop; on workers, SIGPIPE is blocked.
     bool handle_signals = true;
 };
@@ -179,6 +182,26 @@ public:
     /// each worker's thread. An empty one is for the usual, fair order.
     setup& scheduler(scheduler_factory make) {
         settings_.make_scheduler = std::move(make);
+        return *this;
+    }
+
+    /// Replaces the clock of all timers, deadlines and intervals, and what `rt::clock::now()` gives
+    /// on workers: by a `heph::testing::virtual_clock`, so that a test of time-outs takes no time.
+    ///
+    ///     heph::testing::virtual_clock time;
+    ///     auto runtime = setup{}.clock(time, idle_time::advances).build();
+    ///
+    /// With `idle_time::advances` the clock goes on to the next timer whenever every worker is
+    /// idle; where there is I/O under way, or several workers, after a millisecond of real time for
+    /// the kernel. What runs on other threads (`spawn_blocking`, the program's own) or in other
+    /// processes does not hold the clock up. The grace of a stop, long polls and metrics go by real
+    /// time.
+    ///
+    /// The clock is any copyable `heph::timed_runtime` that may be used by several threads at once.
+    template <timed_runtime Clock>
+    setup& clock(Clock source, idle_time when_idle = idle_time::stands) {
+        settings_.time = std::make_shared<detail::time_source_of<Clock>>(std::move(source));
+        settings_.when_idle = when_idle;
         return *this;
     }
 

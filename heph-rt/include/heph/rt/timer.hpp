@@ -10,11 +10,9 @@
 #include <heph/core/timing.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/rt/detail/timer_node.hpp>
+#include <heph/rt/time_source.hpp>
 
 namespace heph::rt {
-
-/// The clock of all timers: monotonic, not affected by changes of the wall clock.
-using clock = std::chrono::steady_clock;
 
 /// Completes after a duration, or at a point in time.
 ///

@@ -36,6 +36,7 @@
 //        kernel operations and timers that belong to that worker.
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -83,6 +84,12 @@ struct process_header : schedulable {
         pins.store(place, std::memory_order_relaxed);
     }
 
+    /// Notes that it ran for so long.
+    void ran(std::chrono::nanoseconds time) noexcept {
+        run_time.store(run_time.load(std::memory_order_relaxed) + time.count(),
+                       std::memory_order_relaxed);
+    }
+
     bool shared = false;                 // Thread-safe: may be polled by any worker, if not pinned.
     std::uint8_t local = 0;              // Of a local process; see above.
     std::atomic<std::uint8_t> state{0};  // See above.
@@ -98,6 +105,7 @@ struct process_header : schedulable {
     const process_vtable* vtable;
     process_header* live_next = nullptr;
     process_header* live_previous = nullptr;
+    std::atomic<std::int64_t> run_time{0};  // In ns. Only who runs it changes it; see `ran`.
 };
 
 /// Lists how wakers reach processes. The waker's data is the header.

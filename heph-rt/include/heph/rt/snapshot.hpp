@@ -1,0 +1,45 @@
+#pragma once
+
+// What a runtime runs at a moment: its actors, and what its workers count.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <heph/rt/metrics.hpp>
+#include <heph/rt/scheduler.hpp>
+
+namespace heph::rt {
+
+/// Says what a process does at the moment.
+enum class process_state : std::uint8_t {
+    waiting,  ///< For a message, a timer, I/O or another future.
+    ready,    ///< Waits for its turn.
+    running,  ///< Is being polled.
+};
+
+/// One actor, or another future that a runtime runs.
+struct process_snapshot {
+    std::string name;  ///< That of the actor; empty without one.
+    process_state state = process_state::waiting;
+    rt::priority priority = rt::priority::normal;
+    std::optional<std::size_t> worker;    ///< The worker it belongs to; none if thread-safe.
+    std::chrono::nanoseconds run_time{};  ///< In polls so far; quick ones are measured together.
+};
+
+/// A runtime at a moment. Workers are asked one by one: not all is of the same instant.
+struct runtime_snapshot {
+    runtime_metrics metrics;
+    std::vector<process_snapshot> processes;  ///< Those of the workers, then thread-safe ones.
+    std::vector<std::size_t> silent;          ///< Workers that did not answer: a poll takes long.
+};
+
+/// Writes it for people, a line for each worker and process, at most `processes_max` of the latter:
+/// those that ran longest.
+[[nodiscard]] std::string to_text(const runtime_snapshot& snapshot,
+                                  std::size_t processes_max = 1000);
+
+}  // namespace heph::rt
