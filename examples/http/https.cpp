@@ -70,8 +70,9 @@ int main(int count, char** arguments) {
         return rt::report(
             rt::error(server.error(), options.address + ": " + server.error().message()));
     }
-    runtime->receive_signals(
+    const auto received = runtime->receive_signals(
         runtime->spawn(heph::no_supervisor{}, heph::actor_fn(reload_on_hangup), *context, from));
+    if (!received) { return rt::report(received); }
     runtime->run_on_workers([&](rt::worker& worker) {
         server->start(worker);
         worker.spawn_future(rt::systemd::keep_watchdog(*notify));

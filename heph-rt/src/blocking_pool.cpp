@@ -30,8 +30,10 @@ void set_up_thread(const std::string& name) noexcept {
 
 }  // namespace
 
-blocking_pool::blocking_pool(std::string name, std::size_t threads_max)
-    : name_(name.substr(0, 13) + "-b"), threads_max_(threads_max) {}
+blocking_pool::blocking_pool(std::string name, std::size_t threads_max, bool workers_are_pinned)
+    : name_(name.substr(0, 13) + "-b"),
+      threads_max_(threads_max),
+      cpus_(thread_cpus::of_this_thread(workers_are_pinned)) {}
 
 blocking_pool::~blocking_pool() { stop(); }
 
@@ -84,6 +86,7 @@ void blocking_pool::drop(blocking_job& job) noexcept {
 
 void blocking_pool::run() noexcept {
     set_up_thread(name_);
+    cpus_.apply();
     std::unique_lock lock(mutex_);
     for (;;) {
         ++idle_;

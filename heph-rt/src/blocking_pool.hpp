@@ -10,6 +10,8 @@
 
 #include <heph/rt/blocking.hpp>
 
+#include "thread_cpus.hpp"
+
 namespace heph::rt::detail {
 
 /// A limited number of threads for functions that block. They start when there is more to do than
@@ -18,8 +20,9 @@ namespace heph::rt::detail {
 /// *Thread safety*: safe, but for `stop`.
 class blocking_pool {
 public:
-    /// Makes a pool without threads. `name` is for the threads: `NAME-b`.
-    blocking_pool(std::string name, std::size_t threads_max);
+    /// Makes a pool without threads. `name` is for the threads: `NAME-b`. They may use the CPUs
+    /// that the calling thread may, also when pinned workers start them.
+    blocking_pool(std::string name, std::size_t threads_max, bool workers_are_pinned);
     ~blocking_pool();
     blocking_pool(const blocking_pool&) = delete;
     blocking_pool& operator=(const blocking_pool&) = delete;
@@ -39,6 +42,7 @@ private:
 
     std::string name_;
     std::size_t threads_max_;
+    thread_cpus cpus_;
     std::mutex mutex_;  // Guards what follows.
     std::condition_variable work_or_end_;
     std::condition_variable thread_ended_;

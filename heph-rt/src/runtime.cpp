@@ -35,7 +35,8 @@ struct runtime::state {
         : settings(std::move(chosen)),
           core(detail::runtime_core::make(
               settings.threads,
-              std::make_shared<detail::blocking_pool>(settings.name, settings.blocking_threads),
+              std::make_shared<detail::blocking_pool>(settings.name, settings.blocking_threads,
+                                                      settings.cpu_affinity),
               settings.time, settings.when_idle)) {
         core->sync().configure(settings.name, settings.handle_signals, settings.cpu_affinity);
     }
@@ -50,6 +51,7 @@ struct runtime::state {
     std::shared_ptr<detail::runtime_core> core;
     std::vector<std::function<void(worker&)>> set_up_functions;
     std::vector<actor_ref<signal>> signal_receivers;
+    std::atomic<bool> started{false};
 };
 
 namespace {
@@ -265,8 +267,14 @@ void runtime::run_on_workers(std::function<void(worker&)> function) {
     state_->set_up_functions.push_back(std::move(function));
 }
 
-void runtime::receive_signals(actor_ref<signal> receiver) {
+std::expected<void, error> runtime::receive_signals(actor_ref<signal> receiver) {
+    if (state_->started.load(std::memory_order_relaxed)) {
+        return std::unexpected(error(std::make_error_code(std::errc::operation_not_permitted),
+                                     "the receivers of signals have to be named before the runtime "
+                                     "is started: call receive_signals() before start()"));
+    }
     state_->signal_receivers.push_back(std::move(receiver));
+    return {};
 }
 
 driver_kind runtime::driver() const noexcept {
@@ -277,6 +285,7 @@ driver_kind runtime::driver() const noexcept {
 shared_runtime runtime::shared() const { return shared_runtime(state_->core); }
 
 std::expected<void, error> runtime::start() {
+    state_->started.store(true, std::memory_order_relaxed);
     std::optional<detail::blocked_signals> signals;
     if (state_->settings.handle_signals) { signals.emplace(); }
     start_state start(state_->settings.threads, to_worker_settings(state_->settings));

@@ -24,10 +24,7 @@ void sync_threads::configure(const std::string& runtime_name, bool handles_signa
                              bool pins_workers) {
     default_name_ = runtime_name.substr(0, 13) + "-s";
     handles_signals_ = handles_signals;
-    if (!pins_workers) { return; }
-    cpu_set_t now;
-    CPU_ZERO(&now);
-    if (::sched_getaffinity(0, sizeof(now), &now) == 0) { cpus_ = now; }
+    cpus_ = thread_cpus::of_this_thread(pins_workers);
 }
 
 std::expected<void, std::error_code> sync_threads::start(std::string name, std::size_t stack_size,
@@ -58,8 +55,7 @@ void sync_threads::enter() const noexcept {
         sigaddset(&pipe, SIGPIPE);
         (void)pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
     }
-    // A worker that starts it may be pinned.
-    if (cpus_) { (void)::sched_setaffinity(0, sizeof(*cpus_), &*cpus_); }
+    cpus_.apply();
 }
 
 void sync_threads::leave(std::list<sync_entry>::iterator place) noexcept {

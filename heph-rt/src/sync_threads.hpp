@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sched.h>
-
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -16,6 +14,8 @@
 
 #include <heph/core/detail/os_thread.hpp>
 #include <heph/rt/detail/sync_process.hpp>
+
+#include "thread_cpus.hpp"
 
 namespace heph::rt::detail {
 
@@ -61,7 +61,7 @@ private:
 
     std::string default_name_;
     bool handles_signals_ = false;
-    std::optional<cpu_set_t> cpus_;  // Of a program whose workers are pinned.
+    thread_cpus cpus_;
 
     std::mutex mutex_;  // Guards what follows.
     std::condition_variable one_ended_;

@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <array>
 #include <atomic>
@@ -183,4 +184,25 @@ TEST_CASE("spawn_blocking: other processes run meanwhile", "[rt][blocking]") {
         }(closed));
     });
     CHECK(ran == 1);
+}
+
+TEST_CASE(
+    "spawn_blocking: a function may use every CPU of the process, also when its worker is pinned",
+    "[rt][blocking]") {
+    cpu_set_t expected;
+    CPU_ZERO(&expected);
+    REQUIRE(pthread_getaffinity_np(pthread_self(), sizeof(expected), &expected) == 0);
+    auto on_worker = std::make_shared<cpu_set_t>();
+    auto in_pool = std::make_shared<cpu_set_t>();
+    run_task(quiet_setup().cpu_affinity(), [on_worker, in_pool] {
+        return [](std::shared_ptr<cpu_set_t> pinned, std::shared_ptr<cpu_set_t> free) -> task<> {
+            (void)pthread_getaffinity_np(pthread_self(), sizeof(*pinned), pinned.get());
+            auto asking = spawn_blocking([free] {
+                (void)pthread_getaffinity_np(pthread_self(), sizeof(*free), free.get());
+            });
+            co_await asking;
+        }(on_worker, in_pool);
+    });
+    CHECK(CPU_COUNT(on_worker.get()) == 1);
+    CHECK(CPU_EQUAL(in_pool.get(), &expected));
 }

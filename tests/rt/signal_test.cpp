@@ -67,8 +67,8 @@ TEST_CASE("signal: an actor receives them, and SIGTERM stops the runtime", "[rt]
     std::atomic<bool> stopped{false};
     auto runtime = signal_setup().threads(2).build();
     REQUIRE(runtime);
-    runtime->receive_signals(
-        runtime->spawn(heph::no_supervisor{}, heph::actor_fn(note_signals), &noted));
+    REQUIRE(runtime->receive_signals(
+        runtime->spawn(heph::no_supervisor{}, heph::actor_fn(note_signals), &noted)));
     runtime->run_on_workers([&](worker& worker) {
         if (worker.index() != 0) { return; }
         worker.spawn_future(set_at_stop(&stopped));
@@ -78,6 +78,18 @@ TEST_CASE("signal: an actor receives them, and SIGTERM stops the runtime", "[rt]
     CHECK(stopped);
     CHECK(noted.all == std::vector<signal_name>{signal_name::hangup, signal_name::user1,
                                                 signal_name::user2, signal_name::terminate});
+}
+
+TEST_CASE("signal: who asks for them after the start is refused, and learns why", "[rt][signal]") {
+    noted_signals noted;
+    auto runtime = signal_setup().build();
+    REQUIRE(runtime);
+    CHECK(runtime->start());
+    const auto late = runtime->receive_signals(
+        runtime->spawn(heph::no_supervisor{}, heph::actor_fn(note_signals), &noted));
+    REQUIRE_FALSE(late);
+    CHECK(late.error().code() == std::errc::operation_not_permitted);
+    CHECK(late.error().message().find("before start()") != std::string::npos);
 }
 
 TEST_CASE("signal: a second one drops what does not stop", "[rt][signal]") {

@@ -72,7 +72,8 @@ public:
 
     /// Sends the process signals to `receiver` as well: SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1
     /// and SIGUSR2. An actor that holds messages up loses signals beyond its inbox's size.
-    void receive_signals(actor_ref<signal> receiver);
+    /// *Errors*: `operation_not_permitted` once `start` was called: nobody would send them.
+    [[nodiscard]] std::expected<void, error> receive_signals(actor_ref<signal> receiver);
 
     /// Gives what was chosen: `io_uring` or `epoll`.
     [[nodiscard]] driver_kind driver() const noexcept;
