@@ -73,9 +73,15 @@ void wake_process(void* data) noexcept {
 
 void drop_process(void* data) noexcept { drop_reference(*static_cast<process_header*>(data)); }
 
+void wake_and_drop_process(void* data) noexcept {
+    wake_process(data);
+    drop_process(data);
+}
+
 }  // namespace
 
-constexpr waker_vtable process_waker{&clone_process, &wake_process, &drop_process};
+constexpr waker_vtable process_waker{&clone_process, &wake_process, &drop_process,
+                                     &wake_and_drop_process};
 
 void add_reference(process_header& process) noexcept {
     if (counts_here(process)) {

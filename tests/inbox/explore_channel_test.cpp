@@ -95,6 +95,50 @@ TEST_CASE("explore: senders that send at once, and a receiver that looks again a
     });
 }
 
+TEST_CASE("explore: a receive that changes its waker, is dropped, and waits again",
+          "[inbox][explore]") {
+    (void)explore(5000, preemptions(3), [](program& made) {
+        auto all = std::make_shared<world<>>(2, 1);
+        made.thread([=] {
+            check(all->tx[0]->try_emplace(0).has_value(), "refused");
+            all->tx[0].reset();
+        });
+        made.thread([=] {
+            {
+                auto receiving = all->rx->recv();
+                auto got = receiving.poll(all->run[0].get());
+                if (!got.is_ready()) { got = receiving.poll(all->run[1].get()); }
+                if (got.is_ready()) {
+                    check(got.value().has_value(), "over too early");
+                    all->receive(*got.value());
+                }
+            }
+            all->receive_all(all->run[2]);
+        });
+        made.afterwards([=] { check(all->received.size() == 1, "a message was lost"); });
+    });
+}
+
+TEST_CASE("explore: a receiver that waits and goes while a sender comes and another one goes",
+          "[inbox][explore]") {
+    (void)explore(5000, preemptions(3), [](program& made) {
+        auto all = std::make_shared<world<>>(2, 1, true);
+        made.thread([=] { all->tx[0].reset(); });
+        made.thread([=] {
+            {
+                auto receiving = all->rx->recv();
+                (void)receiving.poll(all->run[0].get());
+                all->tx[1].emplace(all->boss->new_sender());
+                if (!receiving.poll(all->run[1].get()).is_ready()) {
+                    all->tx[1].reset();
+                    check(!all->run[2].block_on(receiving).value().has_value(), "a message");
+                }
+            }
+            all->rx.reset();
+        });
+    });
+}
+
 TEST_CASE("explore: one sender that waits for room", "[inbox][explore]") {
     (void)explore(5000, preemptions(2), one_waiting_sender<explored::sound>);
 }

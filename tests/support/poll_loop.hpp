@@ -121,14 +121,26 @@ private:
     static void wake(void* data) noexcept {
         auto* one = static_cast<process*>(data);
         if (one->queued || one->finished) { return; }
-        one->queued = true;
         ++one->references;
-        one->next = nullptr;
-        poll_loop& loop = *one->loop;
-        (loop.first_ != nullptr ? loop.last_->next : loop.first_) = one;
-        loop.last_ = one;
+        push(*one);
     }
-    static constexpr waker_vtable waker_functions{&clone, &wake, &drop};
+    // The queue takes over the waker's reference.
+    static void wake_and_drop(void* data) noexcept {
+        auto* one = static_cast<process*>(data);
+        if (one->queued || one->finished) {
+            drop(data);
+            return;
+        }
+        push(*one);
+    }
+    static void push(process& woken) noexcept {
+        woken.queued = true;
+        woken.next = nullptr;
+        poll_loop& loop = *woken.loop;
+        (loop.first_ != nullptr ? loop.last_->next : loop.first_) = &woken;
+        loop.last_ = &woken;
+    }
+    static constexpr waker_vtable waker_functions{&clone, &wake, &drop, &wake_and_drop};
 
     process* first_ = nullptr;  // Of the queue.
     process* last_ = nullptr;

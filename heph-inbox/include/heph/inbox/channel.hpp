@@ -52,6 +52,14 @@
 //        woken for it, and unset before a new sender is given to anybody. So `try_recv` need not
 //        read the count of senders, which is in a cache line that senders write all the time, to
 //        know that there are some. It is a hint: after a yes the count decides.
+//    12. Only the receiver writes its waker, and only while it is at the position of `head`, so
+//    that
+//        nobody has claimed that position, and neither `parked` nor `taking` is set. Whoever clears
+//        `parked` has the reference that is in the waker, and reads it once:
+//          - a sender that claims the position, before it publishes its message. Until then the
+//            receiver is at that position, which `head` has passed;
+//          - a sender that was the last one, while `taking` is set;
+//          - the receiver, to put another one there or to stop waiting.
 //
 // States of a slot, as kept in its sequence number
 //     free for p       2p       --sender: claim (moves head)-->  still 2p, owned by that sender
@@ -61,11 +69,12 @@
 //     another one, taken before; its own stays at 2p + 1 without a message until a later release.
 //     Numbers wrap at 2^32, and are compared by their distance, which stays below 2^30.
 //
-// The word `head`
-//     parked: set by a receiver that waits, after it left its waker. Cleared by whoever claims the
-//         next position, who then wakes. So a wake costs senders nothing but a look at a bit that
-//         they read anyway, and each wait has one wake. When a sender was faster, the bit stays set
-//         beyond the position that was waited for: one spurious wake, if anyone waits at all.
+// The word `head`: the position of the next message, and three bits
+//     parked: set by a receiver that waits for the message of that position, after it left its
+//         waker. Cleared by whoever claims the position, who then wakes. So a wake costs senders
+//         nothing but a look at a bit that they read anyway, and each wait has one wake.
+//     taking: set while the last sender takes the waker to say that it has gone. A receiver that
+//         wants to wait meanwhile wakes itself instead.
 //     closed: set once, when receiver and manager are gone. No claim succeeds after it.
 //
 // Costs: a send is one contended read-modify-write (`head`) and one store; a receive is one store.

@@ -6,15 +6,23 @@
 
 namespace heph {
 
+namespace inbox::detail {
+class kept_waker;
+}  // namespace inbox::detail
+
 /// Lists the operations behind a `waker`. `data` is whatever the waker was made with.
 ///
 /// `clone` adds one reference, `drop` gives one back, `wake` asks for a poll and keeps the
 /// reference. None of them may throw, and none of them may run user code: a waker is called from
-/// the middle of other people's critical sections. All three are called from any thread.
+/// the middle of other people's critical sections. All of them are called from any thread.
+///
+/// `wake_and_drop` does both at once, which spares an executor that queues references the count of
+/// one more and one less. It may be left out.
 struct waker_vtable {
     void (*clone)(void* data) noexcept;
     void (*wake)(void* data) noexcept;
     void (*drop)(void* data) noexcept;
+    void (*wake_and_drop)(void* data) noexcept = nullptr;
 };
 
 /// Asks a task to be polled again. Two words, type-erased, reference counted by what is behind it.
@@ -58,8 +66,19 @@ public:
     }
 
     /// Asks for one more poll of the task behind it. Never polls from inside the call.
-    void wake() const noexcept {
+    void wake() const& noexcept {
         if (vtable_ != nullptr) { vtable_->wake(data_); }
+    }
+    /// Does so, and gives its reference back, for less than the two cost one by one.
+    void wake() && noexcept {
+        const waker_vtable* functions = std::exchange(vtable_, nullptr);
+        if (functions == nullptr) { return; }
+        if (functions->wake_and_drop != nullptr) {
+            functions->wake_and_drop(data_);
+        } else {
+            functions->wake(data_);
+            functions->drop(data_);
+        }
     }
 
     /// Tells whether both wake the same task, so that one of them need not be kept.
@@ -71,6 +90,8 @@ public:
     [[nodiscard]] constexpr explicit operator bool() const noexcept { return vtable_ != nullptr; }
 
 private:
+    friend class inbox::detail::kept_waker;
+
     void* data_ = nullptr;
     const waker_vtable* vtable_ = nullptr;
 };

@@ -29,6 +29,31 @@ struct last_word {
     void (*drop)(const last_word& self) noexcept;  // Null when nobody has to free it.
 };
 
+/// Holds a waker, and the reference that goes with it, for whoever has the right to take it. Taking
+/// changes nothing here, so that it is safe beside a look at what would be woken.
+///
+/// It does not know whether it holds one: its owner does.
+class kept_waker {
+public:
+    /// Holds a copy. *Requires*: it holds none, or that one was taken.
+    void keep(const waker& who) noexcept {
+        if (who.vtable_ != nullptr) { who.vtable_->clone(who.data_); }
+        data_ = who.data_;
+        vtable_ = who.vtable_;
+    }
+    /// Gives the waker. *Requires*: it holds one; whoever holds it now does not take it again.
+    [[nodiscard]] waker take() const noexcept { return {data_, vtable_}; }
+    void drop() const noexcept { const waker dropped = take(); }
+
+    [[nodiscard]] bool will_wake(const waker& who) const noexcept {
+        return data_ == who.data_ && vtable_ == who.vtable_;
+    }
+
+private:
+    void* data_ = nullptr;
+    const waker_vtable* vtable_ = nullptr;
+};
+
 /// The head of a channel's allocation; the cells with the messages follow it.
 ///
 /// It is one cache line. Senders write it (`head_`) with each message; the receiver's fast path
@@ -61,29 +86,38 @@ public:
 
     // ---- The receiver ----
 
-    /// Keeps the waker of the receiver and marks it as waiting for the message at `position`.
-    /// Tells whether a sender has already claimed that slot, so that no wake will come.
+    /// Keeps the waker of the receiver and marks it as waiting for the message at `position`
+    /// (invariant 12). Tells whether no wake is sure to come, because a sender has claimed that
+    /// position already, or is just about to wake the receiver.
     [[nodiscard]] bool park_receiver(std::uint64_t position, const waker& who) noexcept {
-        {
-            std::lock_guard lock(lock_);
-            Environment::writes(&receiver_);
-            receiver_ = who;
-        }
+        // Acquire, pairs with the release in `change_head`.
         std::uint64_t head = head_.load(std::memory_order_acquire);
-        if ((head & parked_bit) == 0) {
-            // Release, pairs with the acquire in `try_claim`. Its acquire pairs with the release
-            // there, so that what a sender did before is seen.
-            head = head_.fetch_or(parked_bit, std::memory_order_acq_rel);
+        for (;;) {
+            if ((head >> position_shift) != position || (head & taking_bit) != 0) { return true; }
+            if ((head & parked_bit) != 0) {
+                Environment::reads(&receiver_);
+                if (receiver_.will_wake(who)) { return false; }
+                if (!change_head(head, head & ~parked_bit)) { continue; }
+                receiver_.drop();
+                head &= ~parked_bit;
+            }
+            Environment::writes(&receiver_);
+            receiver_.keep(who);
+            if (change_head(head, head | parked_bit)) { return false; }
+            receiver_.drop();
         }
-        return (head >> position_shift) != position;
     }
 
-    /// Drops the receiver's waker. Nothing else refers to what it would wake.
+    /// Drops the receiver's waker, unless a sender has taken it.
     void forget_receiver() noexcept {
-        waker dropped;
-        std::lock_guard lock(lock_);
-        Environment::writes(&receiver_);
-        std::swap(dropped, receiver_);
+        // Relaxed: the bit is set by the receiver only, which is the caller.
+        std::uint64_t head = head_.load(std::memory_order_relaxed);
+        while ((head & parked_bit) != 0) {
+            if (!change_head(head, head & ~parked_bit)) { continue; }
+            Environment::reads(&receiver_);
+            receiver_.drop();
+            return;
+        }
     }
 
     /// Keeps a position while there is no receiver.
@@ -189,7 +223,8 @@ protected:
 
     static constexpr std::uint64_t parked_bit = 1;
     static constexpr std::uint64_t closed_bit = 2;
-    static constexpr unsigned position_shift = 2;
+    static constexpr std::uint64_t taking_bit = 4;
+    static constexpr unsigned position_shift = 3;
 
     static constexpr std::uint64_t word_mark = std::uint64_t{1} << 63U;
 
@@ -235,17 +270,40 @@ protected:
             std::lock_guard lock(lock_);
             if (!senders_.empty()) { first = std::move(senders_.front()->who); }
         }
-        first.wake();
+        std::move(first).wake();
     }
 
+    /// Gives what `head_` is after a claim of so many positions.
+    [[nodiscard]] static constexpr std::uint64_t advanced(std::uint64_t head,
+                                                          std::uint64_t count) noexcept {
+        return (head & ~parked_bit) + (count << position_shift);
+    }
+
+    // Release and acquire, pairs with itself: whoever clears a bit, or finds it cleared, sees what
+    // was done before.
+    [[nodiscard]] bool change_head(std::uint64_t& head, std::uint64_t to) noexcept {
+        return head_.compare_exchange_weak(head, to, std::memory_order_acq_rel,
+                                           std::memory_order_acquire);
+    }
+
+    /// Takes the waker of the receiver. *Requires*: the caller has claimed the position that it
+    /// waits for, and has not published its message yet (invariant 12).
+    [[nodiscard]] waker take_receiver() const noexcept {
+        Environment::reads(&receiver_);
+        return receiver_.take();
+    }
+
+    /// Wakes the receiver, if it waits, for another reason than a message.
     void wake_receiver() noexcept {
-        waker woken;
-        {
-            std::lock_guard lock(lock_);
-            Environment::writes(&receiver_);
-            std::swap(woken, receiver_);
-        }
-        woken.wake();
+        std::uint64_t head = head_.load(std::memory_order_relaxed);
+        // Changed also when nobody waits: a receiver that parks afterwards sees the reason.
+        while (!change_head(head,
+                            (head & parked_bit) != 0 ? (head & ~parked_bit) | taking_bit : head)) {}
+        if ((head & parked_bit) == 0) { return; }
+        waker woken = take_receiver();
+        // Release, pairs with the acquire in `park_receiver`, which may write the waker now.
+        head_.fetch_and(~taking_bit, std::memory_order_acq_rel);
+        std::move(woken).wake();
     }
 
     // Wakes everyone who is in a list now, and takes them out. Its futures look for themselves what
@@ -268,7 +326,7 @@ protected:
                     senders_wait_.store(false, std::memory_order_relaxed);
                 }
             }
-            woken.wake();
+            std::move(woken).wake();
         }
     }
 
@@ -282,7 +340,7 @@ protected:
     // One sender, the receiver, and a hold on the memory for each side.
     atomic<std::uint64_t> references_ = one_sender | receiver_bit | (2 * one_hold);
     std::uint64_t saved_position_ = 0;
-    waker receiver_;                  // Guarded by `lock_`.
+    kept_waker receiver_;             // Invariant 12.
     wait_list senders_;               // Guarded by `lock_`.
     wait_list joins_;                 // Guarded by `lock_`.
     atomic<std::uint64_t> head_ = 0;  // Position of the next message, and two bits.

@@ -92,7 +92,7 @@ public:
             if (distance == 0) {
                 // Release and acquire, pairs with `park_receiver`: whoever clears the bit sees the
                 // waker that was registered before it was set.
-                if (this->head_.compare_exchange_weak(head, (position + 1) << core::position_shift,
+                if (this->head_.compare_exchange_weak(head, core::advanced(head, 1),
                                                       std::memory_order_acq_rel,
                                                       std::memory_order_relaxed)) {
                     return {claim_result::claimed, (head & core::parked_bit) != 0, 1, position,
@@ -119,9 +119,9 @@ public:
             if (distance == 0) {
                 const std::size_t count = free_from(position, least, most);
                 // As in `try_claim`.
-                if (this->head_.compare_exchange_weak(
-                        head, (position + count) << core::position_shift, std::memory_order_acq_rel,
-                        std::memory_order_relaxed)) {
+                if (this->head_.compare_exchange_weak(head, core::advanced(head, count),
+                                                      std::memory_order_acq_rel,
+                                                      std::memory_order_relaxed)) {
                     return {claim_result::claimed, (head & core::parked_bit) != 0,
                             static_cast<std::uint32_t>(count), position,
                             &cell_at(position & this->mask())};
@@ -139,8 +139,13 @@ public:
     void put(const claim& claimed, From&& message) noexcept {
         cell& its = *static_cast<cell*>(claimed.cell);
         build(its, std::forward<From>(message));
+        if (!claimed.wake_receiver) {
+            publish(its, claimed.position);
+            return;
+        }
+        waker woken = this->take_receiver();  // Invariant 12: before the message can be seen.
         publish(its, claimed.position);
-        if (claimed.wake_receiver) [[unlikely]] { this->wake_receiver(); }
+        std::move(woken).wake();
     }
 
     /// Builds messages in claimed slots from what `next()` gives, and hands them over all at once.
@@ -149,11 +154,12 @@ public:
         for (std::uint32_t i = 0; i < claimed.count; ++i) {
             build(cell_at((claimed.position + i) & this->mask()), next());
         }
+        waker woken = claimed.wake_receiver ? this->take_receiver() : waker();  // Invariant 12.
         // The first one last: until then the receiver sees none of them (invariant 10).
         for (std::uint32_t i = claimed.count; i-- > 0;) {
             publish(cell_at((claimed.position + i) & this->mask()), claimed.position + i);
         }
-        if (claimed.wake_receiver) { this->wake_receiver(); }
+        std::move(woken).wake();
     }
 
     // ---- Senders: waiting for room ----
@@ -181,7 +187,7 @@ public:
             }
             if (node.linked()) { next = unlink_sender(node); }
         }
-        next.wake();
+        std::move(next).wake();
         return got;
     }
 
@@ -192,7 +198,7 @@ public:
             std::lock_guard lock(this->lock_);
             if (node.linked()) { next = unlink_sender(node); }
         }
-        next.wake();
+        std::move(next).wake();
     }
 
     // ---- The receiver ----
