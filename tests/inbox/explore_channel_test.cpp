@@ -121,7 +121,7 @@ TEST_CASE("explore: a receive that changes its waker, is dropped, and waits agai
 
 TEST_CASE("explore: a receiver that waits and goes while a sender comes and another one goes",
           "[inbox][explore]") {
-    (void)explore(5000, preemptions(3), [](program& made) {
+    (void)explore(3000, preemptions(3), [](program& made) {
         auto all = std::make_shared<world<>>(2, 1, true);
         made.thread([=] { all->tx[0].reset(); });
         made.thread([=] {

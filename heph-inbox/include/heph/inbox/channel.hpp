@@ -101,8 +101,25 @@ namespace heph::inbox {
 
 namespace detail {
 
-/// Lets the factories make the handles.
+/// Lets the factories make the handles, and heph's libraries look into them.
 struct access {
+    /// Makes a send of a message where it is.
+    template <typename T, typename Layout>
+    static send_future<T, Layout> send(const sender<T, Layout>& by, T&& message) noexcept {
+        return send_future<T, Layout>(*by.state_, std::move(message));
+    }
+    /// Polls a send, for who makes another result of it.
+    template <typename T, typename Layout>
+    [[gnu::always_inline]] static send_step step(send_future<T, Layout>& sending,
+                                                 const waker& who) noexcept {
+        return sending.step(who);
+    }
+    /// Gives the message back. *Requires*: the last step was `disconnected`.
+    template <typename T, typename Layout>
+    static T take(send_future<T, Layout>& sending) noexcept {
+        return sending.take();
+    }
+
     /// Makes a sender that leads nowhere: what is left when one is moved from.
     template <typename T, typename Layout = layout::compact>
     static sender<T, Layout> no_sender() noexcept {

@@ -34,24 +34,13 @@ public:
         return *this;
     }
     ~manager() {
-        if (state_ != nullptr && state_->drop_manager()) {
-            state_->close(state_->saved_position());
-            if (state_->drop_hold()) { state_->free(); }
-        }
+        if (state_ != nullptr) { go(nullptr); }
     }
 
     /// Goes, and leaves a word that observers can read. The word is dropped with the channel, or at
     /// once when a receiver goes on without the manager. See `observer::word`.
     void leave(const last_word& word) && noexcept {
-        detail::channel_state<T, Layout>& state = *std::exchange(state_, nullptr);
-        if (!state.drop_manager()) {
-            if (word.drop != nullptr) { word.drop(word); }
-            return;
-        }
-        const std::uint64_t position = state.saved_position();
-        state.leave_word(word);
-        state.close(position);
-        if (state.drop_hold()) { state.free(); }
+        if (!go(&word) && word.drop != nullptr) { word.drop(word); }
     }
 
     /// Tells whether anyone can still send, or ask an observer.
@@ -85,6 +74,20 @@ private:
 
     // Takes over a manager that was counted already.
     explicit manager(detail::channel_state<T, Layout>& state) noexcept : state_(&state) {}
+
+    // Tells whether the word was left.
+    bool go(const last_word* word) noexcept {
+        detail::channel_state<T, Layout>& state = *std::exchange(state_, nullptr);
+        if (state.manager_is_alone()) {
+            state.close_alone(state.saved_position());
+            return false;
+        }
+        if (!state.drop_manager()) { return false; }
+        const std::uint64_t position = state.saved_position();
+        if (word != nullptr) { state.leave_word(*word); }
+        state.close(position);
+        return true;
+    }
 
     detail::channel_state<T, Layout>* state_;
 };

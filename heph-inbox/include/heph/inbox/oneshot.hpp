@@ -4,20 +4,29 @@
 //
 // State: one word of bits, all of which begin unset.
 //     value          the value is there. Set by the sender, cleared by the receiver that took it.
-//     sender_gone    the sender will not touch anything but its own waker's bit any more.
+//     sender_gone    the sender has done all but its last step.
 //     receiver_gone  likewise, the receiver.
-//     receiver_waits the receiver's waker is there, and the sender may wake it.
-//     sender_waits   the sender's waker is there, and the receiver may wake it.
+//     receiver_waits the receiver's waker is there.
+//     sender_waits   the sender's waker is there.
+// Besides, two words that are written once:
 //     sender_left, receiver_left
-//                    that side has done its last access. Who sets the second one frees the memory.
+//                    that side, which was the first one to go, does not touch the memory any more.
 //
 // Invariants
-//     1. The value is built before `value` is set. Once it is set, only the receiver touches the
-//        value, unless `receiver_gone` was set before: then the sender has it back.
-//     2. A side writes its waker only while its bit is unset, and clears that bit first. When the
-//        other side was faster, the waker is left alone: the other side may just be waking it.
-//     3. Each read-modify-write of the word releases what its side did before and acquires what the
-//        other side did: `fetch_or` and `fetch_and` with acq_rel pair with each other.
+//     1. The value is built before `value` is set, together with `sender_gone`. Once they are set,
+//        only the receiver touches the value, unless `receiver_gone` was set before: then the
+//        sender has it back.
+//     2. A side writes its waker only while its bit is unset, and sets the bit only while the other
+//        side is not gone. The side that goes first owns the other one's waker from then on, when
+//        its bit is set: it takes it out, says that it has left, and then wakes. So a side that
+//        finds the other one gone leaves its own waker alone.
+//     3. Who goes second, which its own step on the word tells, waits until the first one has left,
+//        a few instructions later, and frees the memory. It writes the word without a
+//        read-modify-write, as nobody else does any more; the same holds for a receiver that finds
+//        the sender gone. So an answer that is waited for takes two of them: to wait, and to send.
+//     4. Each read-modify-write of the word releases what its side did before and acquires what the
+//        other side did: they pair with each other. The store to `…_left` releases, and pairs with
+//        the acquire of who waits for it.
 
 #include <atomic>
 #include <chrono>
@@ -32,7 +41,9 @@
 #include <heph/inbox/assert.hpp>
 #include <heph/inbox/detail/cell.hpp>
 #include <heph/inbox/detail/environment.hpp>
+#include <heph/inbox/detail/kept_waker.hpp>
 #include <heph/inbox/detail/parker.hpp>
+#include <heph/inbox/detail/spin_lock.hpp>
 #include <heph/inbox/errors.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/inbox/fwd.hpp>
@@ -44,56 +55,96 @@ namespace detail {
 /// The part of a one-shot channel that does not depend on its type.
 template <typename Environment>
 class oneshot_core {
-public:
-    static constexpr std::uint32_t value_bit = 1;
-    static constexpr std::uint32_t sender_gone = 2;
-    static constexpr std::uint32_t receiver_gone = 4;
-    static constexpr std::uint32_t receiver_waits = 8;
-    static constexpr std::uint32_t sender_waits = 16;
-    static constexpr std::uint32_t sender_left = 32;
-    static constexpr std::uint32_t receiver_left = 64;
+    template <typename V>
+    using atomic = typename Environment::template atomic<V>;
 
-    [[nodiscard]] std::uint32_t load() const noexcept {
-        // Acquire, pairs with the release in `set`.
+public:
+    static constexpr std::uint8_t value_bit = 1;
+    static constexpr std::uint8_t sender_gone = 2;
+    static constexpr std::uint8_t receiver_gone = 4;
+    static constexpr std::uint8_t receiver_waits = 8;
+    static constexpr std::uint8_t sender_waits = 16;
+
+    /// One side: its waker, and whether it has left.
+    struct end {
+        kept_waker waker;
+        atomic<std::uint8_t> left = 0;
+    };
+
+    [[nodiscard]] std::uint8_t load() const noexcept {
+        // Acquire, pairs with the release in `set` and in `change`.
         return state_.load(std::memory_order_acquire);
     }
-    std::uint32_t set(std::uint32_t bits) noexcept {
-        return state_.fetch_or(bits, std::memory_order_acq_rel);  // Invariant 3.
+    std::uint8_t set(std::uint8_t bits) noexcept {
+        return state_.fetch_or(bits, std::memory_order_acq_rel);  // Invariant 4.
     }
-    std::uint32_t clear(std::uint32_t bits) noexcept {
-        return state_.fetch_and(~bits, std::memory_order_acq_rel);  // Invariant 3.
-    }
+    /// Writes the word. *Requires*: the other side is gone (invariant 3).
+    void write(std::uint8_t bits) noexcept { state_.store(bits, std::memory_order_relaxed); }
 
-    /// Leaves a waker, unless one of the `done` bits is or becomes set. Tells whether one is.
-    [[nodiscard]] bool done_or_wait(waker& mine, std::uint32_t waits, std::uint32_t done,
+    /// Leaves a waker, unless the `done` bit is or becomes set. Tells whether it is.
+    [[nodiscard]] bool done_or_wait(end& mine, std::uint8_t waits, std::uint8_t done,
                                     const waker& who) noexcept {
-        std::uint32_t now = load();
-        if ((now & done) != 0) { return true; }
-        if ((now & waits) != 0) {
-            Environment::reads(&mine);
-            if (mine.will_wake(who)) { return false; }
-            now = clear(waits);
-            if ((now & done) != 0) { return true; }  // Invariant 2.
-        }
-        Environment::writes(&mine);
-        mine = who;
-        return (set(waits) & done) != 0;
-    }
-
-    /// Takes a waker back, unless the other side may be waking it.
-    void stop_waiting(waker& mine, std::uint32_t waits, std::uint32_t done) noexcept {
-        const std::uint32_t before = clear(waits);
-        if ((before & waits) != 0 && (before & done) == 0) {
-            Environment::writes(&mine);
-            mine = waker();
+        std::uint8_t now = load();
+        for (;;) {
+            if ((now & done) != 0) { return true; }
+            if ((now & waits) != 0) {
+                Environment::reads(&mine.waker);
+                if (mine.waker.will_wake(who)) { return false; }
+                if (!change(now, without(now, waits))) { continue; }
+                mine.waker.drop();
+                now = without(now, waits);
+            }
+            Environment::writes(&mine.waker);
+            mine.waker.keep(who);
+            if (change(now, now | waits)) { return false; }
+            mine.waker.drop();
         }
     }
 
-    waker sender_waker;
-    waker receiver_waker;
+    /// Takes a waker back, unless the other side has it.
+    void stop_waiting(end& mine, std::uint8_t waits, std::uint8_t done) noexcept {
+        std::uint8_t now = load();
+        while ((now & waits) != 0 && (now & done) == 0) {
+            if (!change(now, without(now, waits))) { continue; }
+            Environment::reads(&mine.waker);
+            mine.waker.drop();
+            return;
+        }
+    }
+
+    /// Does the last step of the side that goes first: wakes the other one, if that waits.
+    static void leave(end& mine, const end& other, bool waits) noexcept {
+        if (!waits) {
+            mine.left.store(1, std::memory_order_release);
+            return;
+        }
+        Environment::reads(&other.waker);
+        waker woken = other.waker.take();
+        mine.left.store(1, std::memory_order_release);  // From here on the memory may be gone.
+        std::move(woken).wake();
+    }
+
+    /// Waits for that step of the other side.
+    static void wait_until_left(const end& other) noexcept {
+        backoff<Environment> waiting;
+        // Acquire, pairs with the release in `leave`.
+        while (other.left.load(std::memory_order_acquire) == 0) { waiting.wait(); }
+    }
+
+    end sender;
+    end receiver;
 
 private:
-    typename Environment::template atomic<std::uint32_t> state_ = 0;
+    static constexpr std::uint8_t without(std::uint8_t now, std::uint8_t bits) noexcept {
+        return static_cast<std::uint8_t>(now & ~bits);
+    }
+    [[nodiscard]] bool change(std::uint8_t& now, int to) noexcept {
+        return state_.compare_exchange_strong(now, static_cast<std::uint8_t>(to),
+                                              std::memory_order_acq_rel,
+                                              std::memory_order_acquire);  // Invariant 4.
+    }
+
+    atomic<std::uint8_t> state_ = 0;
 };
 
 /// A one-shot channel with room for its value.
@@ -118,28 +169,41 @@ public:
         return taken;
     }
 
-    /// Ends the sender's part, after it set `sender_gone` and, with a value, `value_bit`.
-    void leave_sender(std::uint32_t before) noexcept {
-        if ((before & core::receiver_waits) != 0) {
-            Environment::reads(&this->receiver_waker);
-            this->receiver_waker.wake();
+    /// Ends the sender's part without a value.
+    void leave_sender() noexcept {
+        const std::uint8_t now = this->load();
+        const std::uint8_t before =
+            (now & core::receiver_gone) != 0 ? now : this->set(core::sender_gone);
+        if ((before & core::receiver_gone) != 0) {
+            free_after(this->receiver);
+            return;
         }
-        if ((this->set(core::sender_left) & core::receiver_left) != 0) { free(); }
+        if ((before & core::sender_waits) != 0) { this->sender.waker.drop(); }
+        core::leave(this->sender, this->receiver, (before & core::receiver_waits) != 0);
     }
 
     /// Ends the receiver's part.
     void leave_receiver() noexcept {
-        this->stop_waiting(this->receiver_waker, core::receiver_waits, core::sender_gone);
-        const std::uint32_t before = this->set(core::receiver_gone);
-        if ((before & core::value_bit) != 0) {
-            Environment::writes(&value_);
-            std::destroy_at(&value_);
+        const std::uint8_t now = this->load();
+        const std::uint8_t before =
+            (now & core::sender_gone) != 0 ? now : this->set(core::receiver_gone);
+        if ((before & core::sender_gone) != 0) {
+            if ((before & core::value_bit) != 0) {
+                Environment::writes(&value_);
+                std::destroy_at(&value_);
+            }
+            free_after(this->sender);
+            return;
         }
-        if ((before & core::sender_waits) != 0) {
-            Environment::reads(&this->sender_waker);
-            this->sender_waker.wake();
-        }
-        if ((this->set(core::receiver_left) & core::sender_left) != 0) { free(); }
+        if ((before & core::receiver_waits) != 0) { this->receiver.waker.drop(); }
+        core::leave(this->receiver, this->sender, (before & core::sender_waits) != 0);
+    }
+
+    /// Frees the memory once the side that went first has left.
+    void free_after(const typename core::end& first) noexcept {
+        core::wait_until_left(first);
+        this->~oneshot_state();
+        Environment::deallocate(this, sizeof(oneshot_state), alignment);
     }
 
 private:
@@ -150,11 +214,6 @@ private:
     oneshot_state(const oneshot_state&) = delete;
     oneshot_state& operator=(const oneshot_state&) = delete;
     ~oneshot_state() {}  // NOLINT(modernize-use-equals-default): who owns the value destroys it.
-
-    void free() noexcept {
-        this->~oneshot_state();
-        Environment::deallocate(this, sizeof(oneshot_state), alignment);
-    }
 
     union {
         T value_;
@@ -178,11 +237,11 @@ public:
     }
     oneshot_closed_future& operator=(oneshot_closed_future&&) = delete;
     ~oneshot_closed_future() {
-        if (waits_) { state_->stop_waiting(state_->sender_waker, core::sender_waits, gone); }
+        if (waits_) { state_->stop_waiting(state_->sender, core::sender_waits, gone); }
     }
 
     polled<void> poll(const waker& who) noexcept {
-        waits_ = !state_->done_or_wait(state_->sender_waker, core::sender_waits, gone, who);
+        waits_ = !state_->done_or_wait(state_->sender, core::sender_waits, gone, who);
         if (waits_) { return pending; }
         return ready;
     }
@@ -215,25 +274,26 @@ public:
         return *this;
     }
     ~oneshot_sender() {
-        if (state_ != nullptr) { state_->leave_sender(state_->set(core::sender_gone)); }
+        if (state_ != nullptr) { state_->leave_sender(); }
     }
 
     /// Sends the value; this uses up the sender.
     /// *Errors*: the value comes back when the receiver is gone.
     [[nodiscard]] std::expected<void, T> try_send(T value) && noexcept {
         auto& state = *std::exchange(state_, nullptr);
-        if ((state.load() & core::receiver_gone) != 0) {
-            state.leave_sender(state.set(core::sender_gone));
+        if ((state.load() & core::receiver_gone) != 0) [[unlikely]] {
+            state.free_after(state.receiver);
             return std::expected<void, T>(std::unexpect, std::move(value));
         }
         state.put(std::move(value));
-        const std::uint32_t before = state.set(core::value_bit | core::sender_gone);
-        if ((before & core::receiver_gone) != 0) {
+        const std::uint8_t before = state.set(core::value_bit | core::sender_gone);
+        if ((before & core::receiver_gone) != 0) [[unlikely]] {
             std::expected<void, T> back(std::unexpect, state.take());  // Invariant 1.
-            state.leave_sender(before);
+            state.free_after(state.receiver);
             return back;
         }
-        state.leave_sender(before);
+        if ((before & core::sender_waits) != 0) [[unlikely]] { state.sender.waker.drop(); }
+        core::leave(state.sender, state.receiver, (before & core::receiver_waits) != 0);
         return {};
     }
 
@@ -332,8 +392,8 @@ public:
     /// *Errors*: `empty` while the sender is there; `disconnected` when it is gone and there is no
     /// value, or it was received before.
     [[nodiscard]] std::expected<T, recv_error> try_recv() noexcept {
-        const std::uint32_t now = state_->load();
-        if ((now & core::value_bit) != 0) { return take(); }
+        const std::uint8_t now = state_->load();
+        if ((now & core::value_bit) != 0) { return take(now); }
         return std::unexpected((now & core::sender_gone) != 0 ? recv_error::disconnected
                                                               : recv_error::empty);
     }
@@ -372,14 +432,15 @@ public:
     /// Makes a new sender for another value, in the same memory.
     /// *Errors*: `in_use` while the old sender is there, or its value was not received.
     [[nodiscard]] std::expected<oneshot_sender<T, Environment>, reset_error> try_reset() noexcept {
-        const std::uint32_t now = state_->load();
-        if ((now & core::sender_left) == 0 || (now & core::value_bit) != 0) {
+        const std::uint8_t now = state_->load();
+        // Acquire, pairs with the release in `leave`.
+        if ((now & core::sender_gone) == 0 || (now & core::value_bit) != 0 ||
+            state_->sender.left.load(std::memory_order_acquire) == 0) {
             return std::unexpected(reset_error::in_use);
         }
-        state_->sender_waker = waker();
-        state_->receiver_waker = waker();
-        state_->clear(core::sender_gone | core::sender_left | core::receiver_waits |
-                      core::sender_waits);
+        // Nobody else has it: its wakers were taken, or dropped.
+        state_->sender.left.store(0, std::memory_order_relaxed);
+        state_->write(0);
         return oneshot_sender<T, Environment>(*state_);
     }
 
@@ -398,24 +459,23 @@ private:
     explicit oneshot_receiver(detail::oneshot_state<T, Environment>& state) noexcept
         : state_(&state) {}
 
-    T take() noexcept {
-        state_->clear(core::value_bit);
+    // *Requires*: the value is there, so the sender is gone.
+    T take(std::uint8_t now) noexcept {
+        state_->write(static_cast<std::uint8_t>(now & ~core::value_bit));
         return state_->take();
     }
 
     polled<std::optional<T>> poll(const waker& who) noexcept {
-        if (!state_->done_or_wait(state_->receiver_waker, core::receiver_waits, core::sender_gone,
-                                  who)) {
+        if (!state_->done_or_wait(state_->receiver, core::receiver_waits, core::sender_gone, who)) {
             return pending;
         }
-        if ((state_->load() & core::value_bit) == 0) {
-            return polled<std::optional<T>>(std::nullopt);
-        }
-        return polled<std::optional<T>>(std::in_place, take());
+        const std::uint8_t now = state_->load();
+        if ((now & core::value_bit) == 0) { return polled<std::optional<T>>(std::nullopt); }
+        return polled<std::optional<T>>(std::in_place, take(now));
     }
 
     void stop_waiting() noexcept {
-        state_->stop_waiting(state_->receiver_waker, core::receiver_waits, core::sender_gone);
+        state_->stop_waiting(state_->receiver, core::receiver_waits, core::sender_gone);
     }
 
     detail::oneshot_state<T, Environment>* state_;

@@ -28,12 +28,16 @@ public:
 protected:
     explicit receive_future_base(receiver<T, Layout>& from) noexcept : from_(&from) {}
     ~receive_future_base() {
-        if (waits_) { from_->state_->forget_receiver(); }
+        if (waits_) [[unlikely]] { from_->stop_waiting(); }
     }
 
     // Asks for a message, and leaves the waker when there is none yet.
     [[nodiscard]] readiness poll_ready(const waker& who) noexcept {
-        const auto now = from_->poll_ready(who);
+        if (from_->state_->has_message(from_->place_)) {
+            waits_ = false;  // Who claimed its position has taken the waker.
+            return readiness::message;
+        }
+        const auto now = from_->wait_ready(who);
         waits_ = now == readiness::nothing_yet;
         return now;
     }
@@ -57,9 +61,11 @@ public:
 
     polled<value_type> poll(const waker& who) noexcept {
         const auto now = this->poll_ready(who);
+        if (now == detail::readiness::message) {
+            return this->from_->template take<polled<value_type>>(std::in_place, std::in_place);
+        }
         if (now == detail::readiness::nothing_yet) { return pending; }
-        if (now == detail::readiness::disconnected) { return polled<value_type>(std::nullopt); }
-        return this->from_->template take<polled<value_type>>(std::in_place, std::in_place);
+        return polled<value_type>(std::nullopt);
     }
 
 private:

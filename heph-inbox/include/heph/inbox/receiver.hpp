@@ -204,8 +204,9 @@ private:
         return taken;
     }
 
-    [[nodiscard]] detail::readiness poll_ready(const waker& who) noexcept {
-        if (state_->has_message(place_)) { return detail::readiness::message; }
+    // Leaves the waker, when there still is no message. Apart from the fast path, which has no
+    // calls to keep registers for.
+    [[nodiscard, gnu::noinline]] detail::readiness wait_ready(const waker& who) noexcept {
         if (state_->park_receiver(place_.position, who)) {
             // Invariant 5: a sender is half-way through sending this very message.
             for (detail::backoff<environment> waiting; !waiting.exhausted(); waiting.wait()) {
@@ -220,13 +221,16 @@ private:
                                            : detail::readiness::disconnected;
     }
 
+    [[gnu::noinline]] void stop_waiting() noexcept { state_->forget_receiver(); }
+
     void leave() noexcept {
         state_->forget_receiver();
-        state_->save_position(place_.position);
-        if (state_->drop_receiver()) {
-            state_->close(place_.position);
-            if (state_->drop_hold()) { state_->free(); }
+        if (state_->receiver_is_alone()) {
+            state_->close_alone(place_.position);
+            return;
         }
+        state_->save_position(place_.position);
+        if (state_->drop_receiver()) { state_->close(place_.position); }
     }
 
     detail::channel_state<T, Layout>* state_;

@@ -3,8 +3,9 @@
 // Sends that wait for room.
 
 #include <cstddef>
+#include <cstdint>
 #include <expected>
-#include <optional>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -14,6 +15,13 @@
 #include <heph/inbox/fwd.hpp>
 
 namespace heph::inbox {
+
+namespace detail {
+
+/// What a poll of a send comes to.
+enum class send_step : std::uint8_t { waits, sent, disconnected };
+
+}  // namespace detail
 
 /// Sends a message once there is room for it. Made by `sender::send`.
 ///
@@ -25,61 +33,105 @@ namespace heph::inbox {
 /// *Lifetime*: the sender must outlive it.
 template <typename T, typename Layout>
 class [[nodiscard]] send_future {
+    // The message is there in the first two, the node in the second one.
+    enum class stage : std::uint8_t { unsent, waiting, done };
+
 public:
     using value_type = std::expected<void, send_error<T>>;
 
     /// Moves a future that was not polled yet.
-    send_future(send_future&& other) noexcept
-        : state_(other.state_), message_(std::move(other.message_)) {
-        HEPH_ASSERT(!other.waited_);
+    send_future(send_future&& other) noexcept : state_(other.state_), stage_(other.stage_) {
+        HEPH_ASSERT(stage_ != stage::waiting);
+        if (stage_ == stage::unsent) { std::construct_at(&message_, std::move(other.message_)); }
     }
     send_future& operator=(send_future&&) = delete;
     ~send_future() {
-        if (waited_) { state_->forget_waiting_sender(node_); }
+        if (stage_ == stage::waiting) [[unlikely]] { stop_waiting(); }
+        if (stage_ == stage::unsent) { std::destroy_at(&message_); }
     }
 
     /// Sends, or takes or keeps a place in the queue.
     polled<value_type> poll(const waker& who) noexcept {
-        HEPH_ASSERT(message_.has_value());
-        detail::claim claimed{detail::claim_result::full, false, 0, 0};
-        if (!waited_ && !state_->senders_wait()) { claimed = state_->try_claim(); }
-        if (claimed.result == detail::claim_result::full) {
-            waited_ = true;
-            claimed = state_->claim_or_wait(node_, who);
-            if (claimed.result == detail::claim_result::full) { return pending; }
-            waited_ = false;
+        switch (step(who)) {
+            case detail::send_step::waits: return pending;
+            case detail::send_step::sent: return polled<value_type>(std::in_place);
+            case detail::send_step::disconnected: break;
         }
-        if (claimed.result == detail::claim_result::closed) {
-            return polled<value_type>(std::in_place, std::unexpect, send_failure::disconnected,
-                                      take());
-        }
-        state_->put(claimed, *std::move(message_));
-        message_.reset();
-        return polled<value_type>(std::in_place);
+        return polled<value_type>(std::in_place, std::unexpect, send_failure::disconnected, take());
     }
 
     /// Gives up, and gives the message back. *Requires*: the future gave no value yet.
     [[nodiscard]] T cancel() && noexcept {
-        if (std::exchange(waited_, false)) { state_->forget_waiting_sender(node_); }
+        if (stage_ == stage::waiting) { stop_waiting(); }
         return take();
     }
 
 private:
     friend class sender<T, Layout>;
+    friend struct detail::access;
 
     send_future(detail::channel_state<T, Layout>& state, T&& message) noexcept
         : state_(&state), message_(std::move(message)) {}
 
+    // Polls. After `disconnected` the message is still there.
+    [[gnu::always_inline]] detail::send_step step(const waker& who) noexcept {
+        HEPH_ASSERT(stage_ != stage::done);
+        if (stage_ == stage::unsent && !state_->senders_wait()) [[likely]] {
+            const detail::claim claimed = state_->try_claim();
+            if (claimed.result == detail::claim_result::claimed) [[likely]] {
+                put(claimed);
+                return detail::send_step::sent;
+            }
+            if (claimed.result == detail::claim_result::closed) {
+                return detail::send_step::disconnected;
+            }
+        }
+        return wait(who);
+    }
+
+    [[gnu::noinline]] detail::send_step wait(const waker& who) noexcept {
+        if (stage_ == stage::unsent) {
+            std::construct_at(&node_);
+            stage_ = stage::waiting;
+        }
+        const detail::claim claimed = state_->claim_or_wait(node_, who);
+        if (claimed.result == detail::claim_result::full) { return detail::send_step::waits; }
+        std::destroy_at(&node_);
+        stage_ = stage::unsent;
+        if (claimed.result == detail::claim_result::closed) {
+            return detail::send_step::disconnected;
+        }
+        put(claimed);
+        return detail::send_step::sent;
+    }
+
+    [[gnu::noinline]] void stop_waiting() noexcept {
+        state_->forget_waiting_sender(node_);
+        std::destroy_at(&node_);
+        stage_ = stage::unsent;
+    }
+
+    void put(const detail::claim& claimed) noexcept {
+        state_->put(claimed, std::move(message_));
+        std::destroy_at(&message_);
+        stage_ = stage::done;
+    }
+
     T take() noexcept {
-        T taken = *std::move(message_);
-        message_.reset();
+        T taken(std::move(message_));
+        std::destroy_at(&message_);
+        stage_ = stage::done;
         return taken;
     }
 
     detail::channel_state<T, Layout>* state_;
-    std::optional<T> message_;
-    detail::wait_node node_;
-    bool waited_ = false;  // Whether `node_` may be in the queue.
+    union {
+        T message_;
+    };
+    union {
+        detail::wait_node node_;
+    };
+    stage stage_ = stage::unsent;
 };
 
 /// Sends a span of messages, in order, as there is room for them. Made by `sender::send_many`.

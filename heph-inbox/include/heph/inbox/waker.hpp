@@ -70,7 +70,7 @@ public:
         if (vtable_ != nullptr) { vtable_->wake(data_); }
     }
     /// Does so, and gives its reference back, for less than the two cost one by one.
-    void wake() && noexcept {
+    [[gnu::always_inline]] void wake() && noexcept {
         const waker_vtable* functions = std::exchange(vtable_, nullptr);
         if (functions == nullptr) { return; }
         if (functions->wake_and_drop != nullptr) {

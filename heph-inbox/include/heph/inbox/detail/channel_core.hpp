@@ -12,6 +12,7 @@
 
 #include <heph/inbox/assert.hpp>
 #include <heph/inbox/detail/environment.hpp>
+#include <heph/inbox/detail/kept_waker.hpp>
 #include <heph/inbox/detail/spin_lock.hpp>
 #include <heph/inbox/detail/wait_list.hpp>
 #include <heph/inbox/waker.hpp>
@@ -27,31 +28,6 @@ inline constexpr std::size_t capacity_max = std::size_t{1} << 28U;
 /// What the last owner of the receiving side leaves behind, for who asks why it went.
 struct last_word {
     void (*drop)(const last_word& self) noexcept;  // Null when nobody has to free it.
-};
-
-/// Holds a waker, and the reference that goes with it, for whoever has the right to take it. Taking
-/// changes nothing here, so that it is safe beside a look at what would be woken.
-///
-/// It does not know whether it holds one: its owner does.
-class kept_waker {
-public:
-    /// Holds a copy. *Requires*: it holds none, or that one was taken.
-    void keep(const waker& who) noexcept {
-        if (who.vtable_ != nullptr) { who.vtable_->clone(who.data_); }
-        data_ = who.data_;
-        vtable_ = who.vtable_;
-    }
-    /// Gives the waker. *Requires*: it holds one; whoever holds it now does not take it again.
-    [[nodiscard]] waker take() const noexcept { return {data_, vtable_}; }
-    void drop() const noexcept { const waker dropped = take(); }
-
-    [[nodiscard]] bool will_wake(const waker& who) const noexcept {
-        return data_ == who.data_ && vtable_ == who.vtable_;
-    }
-
-private:
-    void* data_ = nullptr;
-    const waker_vtable* vtable_ = nullptr;
 };
 
 /// The head of a channel's allocation; the cells with the messages follow it.
@@ -194,7 +170,10 @@ public:
     }
 
     /// Counts the manager. *Requires*: no other thread has the channel yet.
-    void add_manager() noexcept { references_.fetch_or(manager_bit, std::memory_order_relaxed); }
+    void add_manager() noexcept {
+        references_.store(references_.load(std::memory_order_relaxed) | manager_bit,
+                          std::memory_order_relaxed);
+    }
 
     /// Counts a receiver, unless there is one.
     [[nodiscard]] bool try_add_receiver() noexcept {
@@ -202,6 +181,11 @@ public:
         const auto before = references_.fetch_or(receiver_bit, std::memory_order_acq_rel);
         return (before & receiver_bit) == 0;
     }
+
+    /// Tells whether the receiver, or the manager, is the only one that still uses the channel. It
+    /// then frees it, and needs no other step to do so.
+    [[nodiscard]] bool receiver_is_alone() const noexcept { return is_alone(receiver_bit); }
+    [[nodiscard]] bool manager_is_alone() const noexcept { return is_alone(manager_bit); }
 
     /// Takes away the receiver or the manager. Tells whether the other one is gone as well, so
     /// that the caller has to close the channel, and then to call `drop_hold`.
@@ -247,11 +231,31 @@ protected:
         return (now & senders_mask) == 0;
     }
 
-    /// Counts one sender less. Tells whether none is left.
-    [[nodiscard]] bool uncount_sender() noexcept {
+    /// What is left when one sender has gone.
+    enum class remaining : std::uint8_t {
+        senders,   ///< Others.
+        receiver,  ///< No other sender, but somebody who wants to know that.
+        holds,     ///< Nobody but who keeps the memory.
+        nothing,   ///< Nobody at all: the caller has to free it.
+    };
+
+    /// Counts one sender less.
+    [[nodiscard]] remaining uncount_sender() noexcept {
+        if (is_alone(one_sender)) { return remaining::nothing; }
         // Release, pairs with the acquire in `has_senders`. Acquire, for `drop_hold`.
         const auto before = references_.fetch_sub(one_sender, std::memory_order_acq_rel);
-        return (before & senders_mask) == one_sender;
+        if ((before & senders_mask) != one_sender) { return remaining::senders; }
+        return (before & (receiver_bit | manager_bit)) != 0 ? remaining::receiver : remaining::holds;
+    }
+
+    [[nodiscard]] bool is_alone(std::uint64_t mine) const noexcept {
+        // Acquire, pairs with the release of who has gone: what they did is seen.
+        return references_.load(std::memory_order_acquire) == (mine | one_hold);
+    }
+
+    /// Gives the position behind the last message that was, or is being, sent.
+    [[nodiscard]] std::uint64_t end_position() const noexcept {
+        return head_.load(std::memory_order_relaxed) >> position_shift;
     }
 
     /// Refuses all sends from now on, and tells everyone who waits. Gives the position behind the
@@ -259,8 +263,15 @@ protected:
     [[nodiscard]] std::uint64_t close_to_senders() noexcept {
         // Release, pairs with the acquire in `closed`.
         const std::uint64_t head = head_.fetch_or(closed_bit, std::memory_order_acq_rel);
-        wake_all(senders_);
-        wake_all(joins_);
+        bool somebody_waits = false;
+        {
+            std::lock_guard lock(lock_);
+            somebody_waits = !senders_.empty() || !joins_.empty();
+        }
+        if (somebody_waits) {
+            wake_all(senders_);
+            wake_all(joins_);
+        }
         return head >> position_shift;
     }
 

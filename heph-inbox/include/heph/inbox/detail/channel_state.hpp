@@ -81,7 +81,7 @@ public:
     // ---- Senders: the fast path ----
 
     /// Gets the next slot, if it is free (invariants 2 and 3).
-    [[nodiscard]] claim try_claim() noexcept {
+    [[nodiscard, gnu::always_inline]] claim try_claim() noexcept {
         const std::uint32_t mask = this->mask();
         std::uint64_t head = this->head_.load(std::memory_order_relaxed);
         for (;;) {
@@ -136,7 +136,7 @@ public:
 
     /// Moves a message into a claimed slot and hands it over.
     template <typename From>
-    void put(const claim& claimed, From&& message) noexcept {
+    [[gnu::always_inline]] void put(const claim& claimed, From&& message) noexcept {
         cell& its = *static_cast<cell*>(claimed.cell);
         build(its, std::forward<From>(message));
         if (!claimed.wake_receiver) {
@@ -249,7 +249,7 @@ public:
     }
 
     /// The other part (invariant 6).
-    void look_for_waiting_senders(cursor& place) noexcept {
+    [[gnu::noinline]] void look_for_waiting_senders(cursor& place) noexcept {
         environment::full_fence();  // Pairs with the one in `join_senders`.
         if (this->senders_wait()) {
             place.quiet = 0;
@@ -273,7 +273,8 @@ public:
         return (watch & watch_senders_gone) != 0;
     }
 
-    /// Closes the channel, and destroys what is in it, from `position` on.
+    /// Closes the channel, destroys what is in it, from `position` on, and gives up the hold of the
+    /// receiver and the manager, which are both gone.
     void close(std::uint64_t position) noexcept {
         const std::uint64_t end = this->close_to_senders();
         for (; position != end; ++position) {
@@ -282,6 +283,15 @@ public:
             while (!is_published(position, this->mask())) { waiting.wait(); }
             destroy(position, this->mask());
         }
+        if (this->drop_hold()) { free(); }
+    }
+
+    /// Does so for the only one who still uses the channel.
+    void close_alone(std::uint64_t position) noexcept {
+        for (const std::uint64_t end = this->end_position(); position != end; ++position) {
+            destroy(position, this->mask());
+        }
+        free();
     }
 
     // ---- References to senders ----
@@ -295,13 +305,10 @@ public:
 
     /// Counts one sender less. Tells whether the caller has to free the channel.
     [[nodiscard]] bool drop_sender() noexcept {
-        if (!this->uncount_sender()) { return false; }
-        {
-            std::lock_guard lock(this->lock_);
-            set_watch(this->watch_ | watch_senders_gone);
-        }
-        this->wake_receiver();
-        this->wake_all(this->joins_);
+        const auto now = this->uncount_sender();
+        if (now == core::remaining::senders) { return false; }
+        if (now == core::remaining::nothing) { return true; }
+        if (now == core::remaining::receiver) { tell_that_senders_are_gone(); }
         return this->drop_hold();
     }
 
@@ -409,6 +416,17 @@ private:
             // Relaxed: invariant 6 has fences, and `watch_senders_gone` is a hint.
             cell_at(i).watch.store(watch, std::memory_order_relaxed);
         }
+    }
+
+    void tell_that_senders_are_gone() noexcept {
+        bool somebody_joins = false;
+        {
+            std::lock_guard lock(this->lock_);
+            set_watch(this->watch_ | watch_senders_gone);
+            somebody_joins = !this->joins_.empty();
+        }
+        this->wake_receiver();
+        if (somebody_joins) { this->wake_all(this->joins_); }
     }
 
     // Invariant 6, the sender's part. *Requires*: `lock` is locked; it may be unlocked meanwhile.
