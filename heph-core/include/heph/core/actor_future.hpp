@@ -14,6 +14,7 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -185,9 +186,10 @@ template <typename Supervisor, typename NewActor, typename RT, typename... Args>
         new_actor.make(context<message_type, RT>(std::move(receiver), runtime), std::move(args)...);
     const auto finish = [&](actor_type&& actor) {
         return result_type(
-            future_type(std::move(supervisor), std::move(new_actor), std::move(runtime),
-                        std::move(options.name), std::move(inbox), std::move(actor)),
-            actor_ref<message_type>(std::move(sender)));
+            std::piecewise_construct,
+            std::forward_as_tuple(std::move(supervisor), std::move(new_actor), std::move(runtime),
+                                  std::move(options.name), std::move(inbox), std::move(actor)),
+            std::forward_as_tuple(std::move(sender)));
     };
     if constexpr (detail::is_expected<made_type>) {
         using error_type = typename made_type::error_type;

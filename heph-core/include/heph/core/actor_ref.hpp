@@ -34,23 +34,43 @@ public:
     /// Nothing, or why it was not sent: never because the inbox is full.
     using value_type = std::expected<void, send_error<M>>;
 
-    explicit send_future(direct_future direct)
-        : future_(std::in_place_index<0>, std::move(direct)) {}
-    explicit send_future(erased_future erased)
-        : future_(std::in_place_index<1>, std::move(erased)) {}
+    explicit send_future(const inbox::sender<M>& sender, M&& message) noexcept
+        : direct_(inbox::detail::access::send(sender, std::move(message))), is_direct_(true) {}
+    explicit send_future(erased_future erased) noexcept
+        : erased_(std::move(erased)), is_direct_(false) {}
+    send_future(send_future&& other) noexcept : is_direct_(other.is_direct_) {
+        if (is_direct_) {
+            std::construct_at(&direct_, std::move(other.direct_));
+        } else {
+            std::construct_at(&erased_, std::move(other.erased_));
+        }
+    }
+    send_future& operator=(send_future&&) = delete;
+    ~send_future() {
+        if (is_direct_) {
+            std::destroy_at(&direct_);
+        } else {
+            std::destroy_at(&erased_);
+        }
+    }
 
     polled<value_type> poll(const waker& waker) {
-        if (direct_future* direct = std::get_if<0>(&future_)) {
-            auto sent = direct->poll(waker);
-            if (!sent.is_ready()) { return pending; }
-            return polled<value_type>(std::in_place,
-                                      detail::to_send_result<M>(std::move(sent).value()));
-        }
-        return std::get<1>(future_).poll(waker);
+        if (!is_direct_) [[unlikely]] { return erased_.poll(waker); }
+        using step = inbox::detail::send_step;
+        const step now = inbox::detail::access::step(direct_, waker);
+        if (now == step::sent) [[likely]] { return polled<value_type>(std::in_place); }
+        if (now == step::waits) { return pending; }
+        return polled<value_type>(std::in_place, std::unexpect, send_failure::disconnected,
+                                  inbox::detail::access::take(direct_));
     }
 
 private:
-    std::variant<direct_future, erased_future> future_;
+    // Not a variant, which is slower to move and to destroy.
+    union {
+        direct_future direct_;
+        erased_future erased_;
+    };
+    bool is_direct_;
 };
 
 /// Waits until an actor is finished. Made by `actor_ref::join`. *Lifetime*: borrows the reference.
@@ -138,7 +158,7 @@ public:
     /// constructor; or use `emplace`. A braced temporary would be destroyed twice.
     [[nodiscard]] send_future<M> send(M message) const {
         if (target_) { return send_future<M>(target_->send(std::move(message))); }
-        return send_future<M>(sender_.send(std::move(message)));
+        return send_future<M>(sender_, std::move(message));
     }
 
     /// Makes the message in place and sends it, waiting while the inbox is full.
@@ -159,7 +179,9 @@ public:
         using response_type = typename call_type::response_type;
         auto [reply, receiver] = inbox::oneshot<detail::reply_t<response_type>>();
         return rpc_future<send_future<M>, response_type>(
-            emplace<call_type>(std::forward<Args>(request)..., std::move(reply)),
+            [&, &to = reply] {
+                return emplace<call_type>(std::forward<Args>(request)..., std::move(to));
+            },
             std::move(receiver));
     }
 

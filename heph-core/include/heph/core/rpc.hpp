@@ -269,8 +269,11 @@ class [[nodiscard]] rpc_future {
 public:
     using value_type = std::expected<Res, rpc_error>;
 
-    rpc_future(Send send, receiver reply)
-        : send_(std::move(send)), reply_(std::move(reply).recv_once()) {}
+    /// Waits for what `send()` begins: a request that is built here need not be moved again.
+    template <std::invocable MakeSend>
+        requires std::same_as<std::invoke_result_t<MakeSend>, Send>
+    rpc_future(MakeSend send, receiver reply)
+        : send_(send()), reply_(std::move(reply).recv_once()) {}
 
     polled<value_type> poll(const waker& waker) {
         if (!sent_) {
