@@ -59,7 +59,7 @@ explored::options preemptions(int most) {
 }  // namespace
 
 TEST_CASE("explore: a send and a receive that waits for it", "[inbox][explore]") {
-    (void)explore(5000, preemptions(3), [](program& made) {
+    (void)explore(5000, preemptions(4), [](program& made) {
         auto all = std::make_shared<world<>>(2, 1);
         made.thread([=] {
             check(all->tx[0]->try_emplace(0).has_value(), "refused");
@@ -97,7 +97,7 @@ TEST_CASE("explore: senders that send at once, and a receiver that looks again a
 
 TEST_CASE("explore: a receive that changes its waker, is dropped, and waits again",
           "[inbox][explore]") {
-    (void)explore(5000, preemptions(3), [](program& made) {
+    (void)explore(5000, preemptions(4), [](program& made) {
         auto all = std::make_shared<world<>>(2, 1);
         made.thread([=] {
             check(all->tx[0]->try_emplace(0).has_value(), "refused");
@@ -121,7 +121,7 @@ TEST_CASE("explore: a receive that changes its waker, is dropped, and waits agai
 
 TEST_CASE("explore: a receiver that waits and goes while a sender comes and another one goes",
           "[inbox][explore]") {
-    (void)explore(3000, preemptions(3), [](program& made) {
+    (void)explore(3000, preemptions(4), [](program& made) {
         auto all = std::make_shared<world<>>(2, 1, true);
         made.thread([=] { all->tx[0].reset(); });
         made.thread([=] {
@@ -140,7 +140,7 @@ TEST_CASE("explore: a receiver that waits and goes while a sender comes and anot
 }
 
 TEST_CASE("explore: one sender that waits for room", "[inbox][explore]") {
-    (void)explore(5000, preemptions(2), one_waiting_sender<explored::sound>);
+    (void)explore(3000, preemptions(2), one_waiting_sender<explored::sound>);
 }
 
 TEST_CASE("explore: two senders that wait for room", "[inbox][explore]") {
@@ -148,7 +148,7 @@ TEST_CASE("explore: two senders that wait for room", "[inbox][explore]") {
 }
 
 TEST_CASE("explore: a sender that waits for room, without a heavy fence", "[inbox][explore]") {
-    (void)explore(5000, preemptions(2), one_waiting_sender<without_heavy_fence>);
+    (void)explore(3000, preemptions(2), one_waiting_sender<without_heavy_fence>);
 }
 
 TEST_CASE("explore: a waiting send that is dropped passes its wake on", "[inbox][explore]") {
@@ -201,7 +201,7 @@ TEST_CASE("explore: a receiver that goes while one send waits and another does n
 
 TEST_CASE("explore: a receiver that is restarted misses no message and no wake",
           "[inbox][explore]") {
-    (void)explore(3000, preemptions(2), [](program& made) {
+    (void)explore(3000, preemptions(3), [](program& made) {
         auto all = std::make_shared<world<>>(1, 1, true);
         made.thread([=] {
             for (int i = 0; i < 2; ++i) { all->send(all->run[0], 0, i); }

@@ -63,7 +63,7 @@ public:
     using value_type = void;
     static constexpr bool is_sendable = sendable<Supervisor> && sendable<NewActor> && sendable<RT>;
 
-    actor_future(Supervisor supervisor, NewActor new_actor, RT runtime, std::string name,
+    actor_future(Supervisor supervisor, NewActor new_actor, RT runtime, std::string&& name,
                  inbox::manager<message_type> inbox, Actor actor)
         : cell_(std::move(supervisor), std::move(new_actor), std::move(runtime),
                 detail::short_name(std::move(name)), std::move(inbox)),

@@ -48,10 +48,11 @@
 //        when `head` is still p. They are published from the last to the first, so that the
 //        receiver, which looks at the first one, sees none of them or all of them; it is woken
 //        once.
-//    11. `watch_senders_gone` is set after the last sender has gone and before the receiver is
-//        woken for it, and unset before a new sender is given to anybody. So `try_recv` need not
-//        read the count of senders, which is in a cache line that senders write all the time, to
-//        know that there are some. It is a hint: after a yes the count decides.
+//    11. `senders_gone` is set after the last sender has gone and before the receiver is woken for
+//        it, and unset before a new sender is given to anybody. So `try_recv` need not read the
+//        count of senders, which is in a cache line that senders write all the time, to know that
+//        there are some. It is a hint, which may stay set for a while after a new sender came:
+//        after a yes the count decides.
 //    12. Only the receiver writes its waker, and only while it is at the position of `head`, so
 //    that
 //        nobody has claimed that position, and neither `parked` nor `taking` is set. Whoever clears

@@ -76,7 +76,7 @@ private:
     explicit manager(detail::channel_state<T, Layout>& state) noexcept : state_(&state) {}
 
     // Tells whether the word was left.
-    bool go(const last_word* word) noexcept {
+    [[gnu::noinline]] bool go(const last_word* word) noexcept {
         detail::channel_state<T, Layout>& state = *std::exchange(state_, nullptr);
         if (state.manager_is_alone()) {
             state.close_alone(state.saved_position());

@@ -50,7 +50,7 @@ namespace heph::detail {
 /// A name in one word, which is null when there is none.
 class short_name {
 public:
-    explicit short_name(std::string name)
+    explicit short_name(std::string&& name)
         : name_(name.empty() ? nullptr : std::make_unique<const std::string>(std::move(name))) {}
 
     [[nodiscard]] std::string_view view() const noexcept {

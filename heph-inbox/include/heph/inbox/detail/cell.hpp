@@ -47,7 +47,8 @@ struct cell {
                                                  : Layout::cell_alignment;
 
     alignas(alignment) atomic<std::uint32_t> sequence;
-    atomic<std::uint8_t> watch = 0;  // Bits for the receiver; see `channel_state`.
+    atomic<std::uint8_t> watch = 0;         // A bit for the receiver; see `channel_state`.
+    atomic<std::uint8_t> senders_gone = 0;  // Whether none was left.
     alignas(T) std::byte storage[sizeof(T)];
 };
 

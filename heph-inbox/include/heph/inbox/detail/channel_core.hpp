@@ -79,7 +79,11 @@ public:
             }
             Environment::writes(&receiver_);
             receiver_.keep(who);
-            if (change_head(head, head | parked_bit)) { return false; }
+            // Sequentially consistent, for `wake_receiver`.
+            if (head_.compare_exchange_weak(head, head | parked_bit, std::memory_order_seq_cst,
+                                            std::memory_order_acquire)) {
+                return false;
+            }
             receiver_.drop();
         }
     }
@@ -132,6 +136,10 @@ public:
     template <typename IsGone>
     [[nodiscard]] bool gone_or_wait(wait_node& node, const waker& who, IsGone is_gone) noexcept {
         std::lock_guard lock(lock_);
+        if (!node.linked()) {
+            // Pairs with `uncount_sender`: the last sender sees the bit, or is seen to be gone.
+            references_.fetch_or(joined_bit, std::memory_order_acq_rel);
+        }
         if (is_gone()) {
             if (node.linked()) { joins_.remove(node); }
             return true;
@@ -150,8 +158,9 @@ public:
     // ---- References: who is there, and who frees the memory (invariant 8) ----
 
     [[nodiscard]] bool has_senders() const noexcept {
-        // Acquire, pairs with the release in `drop_sender`: what they sent is seen.
-        return (references_.load(std::memory_order_acquire) & senders_mask) != 0;
+        // Acquire, pairs with the release in `uncount_sender`: what they sent is seen. Sequentially
+        // consistent, for `wake_receiver`.
+        return (references_.load(std::memory_order_seq_cst) & senders_mask) != 0;
     }
     [[nodiscard]] bool has_receiver() const noexcept {
         return (references_.load(std::memory_order_acquire) & receiver_bit) != 0;
@@ -160,7 +169,7 @@ public:
     /// Tells whether anybody but the receiving side uses the channel: a sender, or an observer.
     [[nodiscard]] bool is_watched() const noexcept {
         const auto now = references_.load(std::memory_order_relaxed);
-        return (now & ~(receiver_bit | manager_bit)) != one_hold;
+        return (now & ~(receiver_bit | manager_bit | joined_bit)) != one_hold;
     }
 
     /// Counts one more sender, made from a sender.
@@ -198,7 +207,8 @@ public:
     /// Ends one side's use of the memory. Tells whether the caller has to free the channel.
     [[nodiscard]] bool drop_hold() noexcept {
         // Release and acquire, pairs with itself: the last one sees what all others did.
-        return references_.fetch_sub(one_hold, std::memory_order_acq_rel) == one_hold;
+        const auto before = references_.fetch_sub(one_hold, std::memory_order_acq_rel);
+        return (before & ~joined_bit) == one_hold;
     }
 
 protected:
@@ -215,6 +225,7 @@ protected:
     static constexpr std::uint64_t one_sender = 1;
     static constexpr std::uint64_t senders_mask = 0xffff'ffff;
     static constexpr std::uint64_t one_hold = std::uint64_t{1} << 32U;
+    static constexpr std::uint64_t joined_bit = std::uint64_t{1} << 61U;  // `joins_` was used.
     static constexpr std::uint64_t receiver_bit = std::uint64_t{1} << 62U;
     static constexpr std::uint64_t manager_bit = std::uint64_t{1} << 63U;
 
@@ -234,7 +245,8 @@ protected:
     /// What is left when one sender has gone.
     enum class remaining : std::uint8_t {
         senders,   ///< Others.
-        receiver,  ///< No other sender, but somebody who wants to know that.
+        receiver,  ///< No other sender, but the receiver, or who makes one.
+        joined,    ///< The same, and maybe somebody who waits for just that.
         holds,     ///< Nobody but who keeps the memory.
         nothing,   ///< Nobody at all: the caller has to free it.
     };
@@ -242,10 +254,12 @@ protected:
     /// Counts one sender less.
     [[nodiscard]] remaining uncount_sender() noexcept {
         if (is_alone(one_sender)) { return remaining::nothing; }
-        // Release, pairs with the acquire in `has_senders`. Acquire, for `drop_hold`.
-        const auto before = references_.fetch_sub(one_sender, std::memory_order_acq_rel);
+        // Release, pairs with the acquire in `has_senders`. Acquire, for `drop_hold`. Sequentially
+        // consistent, for `wake_receiver`.
+        const auto before = references_.fetch_sub(one_sender, std::memory_order_seq_cst);
         if ((before & senders_mask) != one_sender) { return remaining::senders; }
-        return (before & (receiver_bit | manager_bit)) != 0 ? remaining::receiver : remaining::holds;
+        if ((before & (receiver_bit | manager_bit)) == 0) { return remaining::holds; }
+        return (before & joined_bit) != 0 ? remaining::joined : remaining::receiver;
     }
 
     [[nodiscard]] bool is_alone(std::uint64_t mine) const noexcept {
@@ -304,13 +318,16 @@ protected:
         return receiver_.take();
     }
 
-    /// Wakes the receiver, if it waits, for another reason than a message.
+    /// Wakes the receiver, if it waits, because the last sender has gone.
+    ///
+    /// Sequentially consistent, as are the steps of `uncount_sender`, `park_receiver` and
+    /// `has_senders`: when nobody waits here yet, the receiver looks whether there are senders
+    /// after the last one has gone.
     void wake_receiver() noexcept {
-        std::uint64_t head = head_.load(std::memory_order_relaxed);
-        // Changed also when nobody waits: a receiver that parks afterwards sees the reason.
-        while (!change_head(head,
-                            (head & parked_bit) != 0 ? (head & ~parked_bit) | taking_bit : head)) {}
-        if ((head & parked_bit) == 0) { return; }
+        std::uint64_t head = head_.load(std::memory_order_seq_cst);
+        do {
+            if ((head & parked_bit) == 0) { return; }
+        } while (!change_head(head, (head & ~parked_bit) | taking_bit));
         waker woken = take_receiver();
         // Release, pairs with the acquire in `park_receiver`, which may write the waker now.
         head_.fetch_and(~taking_bit, std::memory_order_acq_rel);

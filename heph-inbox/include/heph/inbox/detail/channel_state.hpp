@@ -67,7 +67,9 @@ public:
         if (const last_word* left = this->word(); left != nullptr && left->drop != nullptr) {
             left->drop(*left);
         }
-        for (std::size_t i = 0; i <= this->mask(); ++i) { std::destroy_at(&cell_at(i)); }
+        if constexpr (!std::is_trivially_destructible_v<cell>) {
+            for (std::size_t i = 0; i <= this->mask(); ++i) { std::destroy_at(&cell_at(i)); }
+        }
         const std::size_t size = bytes(std::size_t{this->mask()} + 1);
         this->~channel_state();
         environment::deallocate(this, size, alignment);
@@ -268,9 +270,8 @@ public:
     /// `has_senders` knows; a no may be late, for who does not wait.
     [[nodiscard]] bool senders_may_be_gone(const cursor& place) const noexcept {
         // Relaxed: `has_senders` acquires.
-        const auto watch =
-            cell_at(place.position & place.watch_mask).watch.load(std::memory_order_relaxed);
-        return (watch & watch_senders_gone) != 0;
+        return cell_at(place.position & place.watch_mask)
+                   .senders_gone.load(std::memory_order_relaxed) != 0;
     }
 
     /// Closes the channel, destroys what is in it, from `position` on, and gives up the hold of the
@@ -298,9 +299,7 @@ public:
 
     /// Counts one more sender, made by the receiver or the manager; it may be the only one.
     void add_sender() noexcept {
-        if (!this->count_sender()) { return; }
-        std::lock_guard lock(this->lock_);
-        set_watch(static_cast<std::uint8_t>(this->watch_ & ~watch_senders_gone));
+        if (this->count_sender()) { say_whether_senders_are_gone(false); }
     }
 
     /// Counts one sender less. Tells whether the caller has to free the channel.
@@ -308,7 +307,11 @@ public:
         const auto now = this->uncount_sender();
         if (now == core::remaining::senders) { return false; }
         if (now == core::remaining::nothing) { return true; }
-        if (now == core::remaining::receiver) { tell_that_senders_are_gone(); }
+        if (now != core::remaining::holds) {
+            say_whether_senders_are_gone(true);
+            this->wake_receiver();
+            if (now == core::remaining::joined) { this->wake_all(this->joins_); }
+        }
         return this->drop_hold();
     }
 
@@ -323,8 +326,7 @@ private:
     // write while the receiver does not.
     static constexpr std::uint32_t watched_cells = 8;
 
-    static constexpr std::uint8_t watch_closely = 1;       // Invariant 6.
-    static constexpr std::uint8_t watch_senders_gone = 2;  // No sender was left.
+    static constexpr std::uint8_t watch_closely = 1;  // Invariant 6.
 
     using core::core;
     ~channel_state() = default;
@@ -339,11 +341,14 @@ private:
 
     void make_cells() noexcept {
         const std::uint32_t slots = this->mask() + 1U;
-        for (std::uint32_t i = 0; i < slots; ++i) {
+        std::uint32_t i = 0;
+        for (; i < this->capacity_; ++i) {
+            ::new (static_cast<void*>(&cell_at(i))) cell(free_state(i));
+        }
+        for (; i < slots; ++i) {
             // A slot that no message may use in the first round looks as if its message of the
             // round before, which never was, had not been released yet.
-            const std::uint32_t state = i < this->capacity_ ? free_state(i) : full_state(i - slots);
-            ::new (static_cast<void*>(&cell_at(i))) cell(state);
+            ::new (static_cast<void*>(&cell_at(i))) cell(full_state(i - slots));
         }
         if (!environment::has_heavy_fence()) { set_watch(watch_closely); }
     }
@@ -413,20 +418,17 @@ private:
         this->watch_ = watch;
         const std::uint32_t mask = this->mask();
         for (std::uint32_t i = 0; i <= (mask < watched_cells ? mask : 0U); ++i) {
-            // Relaxed: invariant 6 has fences, and `watch_senders_gone` is a hint.
+            // Relaxed: invariant 6 has fences.
             cell_at(i).watch.store(watch, std::memory_order_relaxed);
         }
     }
 
-    void tell_that_senders_are_gone() noexcept {
-        bool somebody_joins = false;
-        {
-            std::lock_guard lock(this->lock_);
-            set_watch(this->watch_ | watch_senders_gone);
-            somebody_joins = !this->joins_.empty();
+    // Invariant 11.
+    void say_whether_senders_are_gone(bool gone) noexcept {
+        const std::uint32_t mask = this->mask();
+        for (std::uint32_t i = 0; i <= (mask < watched_cells ? mask : 0U); ++i) {
+            cell_at(i).senders_gone.store(gone ? 1 : 0, std::memory_order_relaxed);
         }
-        this->wake_receiver();
-        if (somebody_joins) { this->wake_all(this->joins_); }
     }
 
     // Invariant 6, the sender's part. *Requires*: `lock` is locked; it may be unlocked meanwhile.
