@@ -27,9 +27,8 @@ public:
     }
 
     /// Adds a future, whose value will be dropped. It is polled by the next `run`.
-    template <typename F>
-        requires future<F>
-    void spawn(F&& running) {
+    template <future F>
+    void spawn(F running) {
         process& added = *new process_of<F>(*this, std::move(running));
         link(added);
         wake(&added);

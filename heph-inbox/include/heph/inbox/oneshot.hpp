@@ -67,9 +67,11 @@ public:
 
     /// One side: its waker, and whether it has left.
     struct end {
-        kept_waker waker;
-        atomic<std::uint8_t> left = 0;
+        kept_waker& waker;
+        atomic<std::uint8_t>& left;
     };
+    [[nodiscard]] end sender() noexcept { return {sender_waker_, sender_left_}; }
+    [[nodiscard]] end receiver() noexcept { return {receiver_waker_, receiver_left_}; }
 
     [[nodiscard]] std::uint8_t load() const noexcept {
         // Acquire, pairs with the release in `set` and in `change`.
@@ -82,7 +84,7 @@ public:
     void write(std::uint8_t bits) noexcept { state_.store(bits, std::memory_order_relaxed); }
 
     /// Leaves a waker, unless the `done` bit is or becomes set. Tells whether it is.
-    [[nodiscard]] bool done_or_wait(end& mine, std::uint8_t waits, std::uint8_t done,
+    [[nodiscard]] bool done_or_wait(end mine, std::uint8_t waits, std::uint8_t done,
                                     const waker& who) noexcept {
         std::uint8_t now = load();
         for (;;) {
@@ -102,7 +104,7 @@ public:
     }
 
     /// Takes a waker back, unless the other side has it.
-    void stop_waiting(end& mine, std::uint8_t waits, std::uint8_t done) noexcept {
+    void stop_waiting(end mine, std::uint8_t waits, std::uint8_t done) noexcept {
         std::uint8_t now = load();
         while ((now & waits) != 0 && (now & done) == 0) {
             if (!change(now, without(now, waits))) { continue; }
@@ -113,7 +115,7 @@ public:
     }
 
     /// Does the last step of the side that goes first: wakes the other one, if that waits.
-    static void leave(end& mine, const end& other, bool waits) noexcept {
+    static void leave(end mine, end other, bool waits) noexcept {
         if (!waits) {
             mine.left.store(1, std::memory_order_release);
             return;
@@ -125,14 +127,11 @@ public:
     }
 
     /// Waits for that step of the other side.
-    static void wait_until_left(const end& other) noexcept {
+    static void wait_until_left(end other) noexcept {
         backoff<Environment> waiting;
         // Acquire, pairs with the release in `leave`.
         while (other.left.load(std::memory_order_acquire) == 0) { waiting.wait(); }
     }
-
-    end sender;
-    end receiver;
 
 private:
     static constexpr std::uint8_t without(std::uint8_t now, std::uint8_t bits) noexcept {
@@ -144,6 +143,10 @@ private:
                                               std::memory_order_acquire);  // Invariant 4.
     }
 
+    kept_waker sender_waker_;
+    kept_waker receiver_waker_;
+    atomic<std::uint8_t> sender_left_ = 0;
+    atomic<std::uint8_t> receiver_left_ = 0;
     atomic<std::uint8_t> state_ = 0;
 };
 
@@ -175,11 +178,11 @@ public:
         const std::uint8_t before =
             (now & core::receiver_gone) != 0 ? now : this->set(core::sender_gone);
         if ((before & core::receiver_gone) != 0) {
-            free_after(this->receiver);
+            free_after(this->receiver());
             return;
         }
-        if ((before & core::sender_waits) != 0) { this->sender.waker.drop(); }
-        core::leave(this->sender, this->receiver, (before & core::receiver_waits) != 0);
+        if ((before & core::sender_waits) != 0) { this->sender().waker.drop(); }
+        core::leave(this->sender(), this->receiver(), (before & core::receiver_waits) != 0);
     }
 
     /// Ends the receiver's part.
@@ -192,15 +195,15 @@ public:
                 Environment::writes(&value_);
                 std::destroy_at(&value_);
             }
-            free_after(this->sender);
+            free_after(this->sender());
             return;
         }
-        if ((before & core::receiver_waits) != 0) { this->receiver.waker.drop(); }
-        core::leave(this->receiver, this->sender, (before & core::sender_waits) != 0);
+        if ((before & core::receiver_waits) != 0) { this->receiver().waker.drop(); }
+        core::leave(this->receiver(), this->sender(), (before & core::sender_waits) != 0);
     }
 
     /// Frees the memory once the side that went first has left.
-    void free_after(const typename core::end& first) noexcept {
+    void free_after(typename core::end first) noexcept {
         core::wait_until_left(first);
         this->~oneshot_state();
         Environment::deallocate(this, sizeof(oneshot_state), alignment);
@@ -237,11 +240,11 @@ public:
     }
     oneshot_closed_future& operator=(oneshot_closed_future&&) = delete;
     ~oneshot_closed_future() {
-        if (waits_) { state_->stop_waiting(state_->sender, core::sender_waits, gone); }
+        if (waits_) { state_->stop_waiting(state_->sender(), core::sender_waits, gone); }
     }
 
     polled<void> poll(const waker& who) noexcept {
-        waits_ = !state_->done_or_wait(state_->sender, core::sender_waits, gone, who);
+        waits_ = !state_->done_or_wait(state_->sender(), core::sender_waits, gone, who);
         if (waits_) { return pending; }
         return ready;
     }
@@ -282,18 +285,18 @@ public:
     [[nodiscard]] std::expected<void, T> try_send(T value) && noexcept {
         auto& state = *std::exchange(state_, nullptr);
         if ((state.load() & core::receiver_gone) != 0) [[unlikely]] {
-            state.free_after(state.receiver);
+            state.free_after(state.receiver());
             return std::expected<void, T>(std::unexpect, std::move(value));
         }
         state.put(std::move(value));
         const std::uint8_t before = state.set(core::value_bit | core::sender_gone);
         if ((before & core::receiver_gone) != 0) [[unlikely]] {
             std::expected<void, T> back(std::unexpect, state.take());  // Invariant 1.
-            state.free_after(state.receiver);
+            state.free_after(state.receiver());
             return back;
         }
-        if ((before & core::sender_waits) != 0) [[unlikely]] { state.sender.waker.drop(); }
-        core::leave(state.sender, state.receiver, (before & core::receiver_waits) != 0);
+        if ((before & core::sender_waits) != 0) [[unlikely]] { state.sender().waker.drop(); }
+        core::leave(state.sender(), state.receiver(), (before & core::receiver_waits) != 0);
         return {};
     }
 
@@ -435,11 +438,11 @@ public:
         const std::uint8_t now = state_->load();
         // Acquire, pairs with the release in `leave`.
         if ((now & core::sender_gone) == 0 || (now & core::value_bit) != 0 ||
-            state_->sender.left.load(std::memory_order_acquire) == 0) {
+            state_->sender().left.load(std::memory_order_acquire) == 0) {
             return std::unexpected(reset_error::in_use);
         }
         // Nobody else has it: its wakers were taken, or dropped.
-        state_->sender.left.store(0, std::memory_order_relaxed);
+        state_->sender().left.store(0, std::memory_order_relaxed);
         state_->write(0);
         return oneshot_sender<T, Environment>(*state_);
     }
@@ -466,7 +469,8 @@ private:
     }
 
     polled<std::optional<T>> poll(const waker& who) noexcept {
-        if (!state_->done_or_wait(state_->receiver, core::receiver_waits, core::sender_gone, who)) {
+        if (!state_->done_or_wait(state_->receiver(), core::receiver_waits, core::sender_gone,
+                                  who)) {
             return pending;
         }
         const std::uint8_t now = state_->load();
@@ -475,7 +479,7 @@ private:
     }
 
     void stop_waiting() noexcept {
-        state_->stop_waiting(state_->receiver, core::receiver_waits, core::sender_gone);
+        state_->stop_waiting(state_->receiver(), core::receiver_waits, core::sender_gone);
     }
 
     detail::oneshot_state<T, Environment>* state_;
