@@ -319,6 +319,28 @@ TEST_CASE("explore: a batch is seen whole or not at all, also beside another sen
     });
 }
 
+TEST_CASE("explore: a batch that can be seen has taken the waker of who waited for it",
+          "[inbox][explore]") {
+    (void)explore(500, preemptions(4), [](program& made) {
+        auto all = std::make_shared<world<>>(2, 1);
+        made.thread([=] {
+            std::array<tracked, 2> batch{tracked(0), tracked(1)};
+            check(all->tx[0]->try_send_all(batch).has_value(), "refused");
+            all->tx[0].reset();
+        });
+        made.thread([=] {
+            {
+                auto receiving = all->rx->recv();
+                auto got = receiving.poll(all->run[0].get());
+                if (!got.is_ready()) { got = receiving.poll(all->run[0].get()); }
+                if (got.is_ready()) { all->receive(*got.value()); }
+            }
+            all->receive_all(all->run[1]);
+        });
+        made.afterwards([=] { check(all->received.size() == 2, "a message was lost"); });
+    });
+}
+
 TEST_CASE("explore: batches that are larger than the room there is go in pieces, in order",
           "[inbox][explore]") {
     (void)explore(3000, preemptions(2), [](program& made) {

@@ -265,6 +265,7 @@ public:
         for (block_t& one : blocks_) {
             if (one.memory != memory) { continue; }
             if (one.freed) { fail("memory was freed twice"); }
+            free_after_accesses(one);
             one.freed = true;  // It is given back at the end, so that every later use is seen.
             return;
         }
@@ -290,6 +291,15 @@ public:
 
 private:
     using block_t = explored::block;
+
+    // Who frees memory has to know that all others are done with it: as if it wrote everything.
+    void free_after_accesses(const block_t& freed) {
+        const auto* begin = static_cast<const std::byte*>(freed.memory);
+        for (const auto& known : data_) {
+            const auto* what = static_cast<const std::byte*>(known.first);
+            if (what >= begin && what < begin + freed.bytes) { access(what, true); }
+        }
+    }
 
     thread_state& mine() { return threads_[current_]; }
     [[nodiscard]] std::uint8_t current_byte() const { return static_cast<std::uint8_t>(current_); }

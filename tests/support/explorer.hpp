@@ -27,7 +27,8 @@
 //
 // What is a failure: a check that fails; all threads wait and none can go on (a lost wake); a step
 // count that has no end; a race; a message that is built over another one, destroyed twice, or left
-// alive; memory used after it was freed, freed twice, or not at all.
+// alive; memory used after it was freed, freed twice, not at all, or by who does not know that the
+// accesses of others are over.
 
 #include <array>
 #include <atomic>
