@@ -43,22 +43,22 @@
 //        observer. A side that is empty gives its hold back as the last thing it does.
 //     9. Wakers are woken, and messages moved or destroyed, outside the lock.
 //    10. Many messages are claimed by one move of `head`. The slots of positions p to q are all
-//    free
-//        when that of q is, because the receiver frees them in order, and nobody else claims them
-//        when `head` is still p. They are published from the last to the first, so that the
-//        receiver, which looks at the first one, sees none of them or all of them; it is woken
-//        once.
+//        free when that of q is, because the receiver frees them in order, and nobody else claims
+//        them when `head` is still p. They are published from the last to the first, so that the
+//        receiver, which looks at the first one, sees none of them or all of them. It is woken
+//        once, for all of them: the claim took its waker, and the wake comes after the last
+//        publish.
 //    11. `senders_gone` is set after the last sender has gone and before the receiver is woken for
 //        it, and unset before a new sender is given to anybody. So `try_recv` need not read the
 //        count of senders, which is in a cache line that senders write all the time, to know that
 //        there are some. It is a hint, which may stay set for a while after a new sender came:
 //        after a yes the count decides.
 //    12. Only the receiver writes its waker, and only while it is at the position of `head`, so
-//    that
-//        nobody has claimed that position, and neither `parked` nor `taking` is set. Whoever clears
-//        `parked` has the reference that is in the waker, and reads it once:
+//        that nobody has claimed that position, and while neither `parked` nor `taking` is set.
+//        Whoever clears `parked` has the reference that is in the waker, and reads it once:
 //          - a sender that claims the position, before it publishes its message. Until then the
-//            receiver is at that position, which `head` has passed;
+//            receiver is at that position, which `head` has passed, so that it stays away from the
+//            waker;
 //          - a sender that was the last one, while `taking` is set;
 //          - the receiver, to put another one there or to stop waiting.
 //

@@ -9,8 +9,7 @@
 //     receiver_waits the receiver's waker is there.
 //     sender_waits   the sender's waker is there.
 // Besides, two words that are written once:
-//     sender_left, receiver_left
-//                    that side, which was the first one to go, does not touch the memory any more.
+//     sender_left, receiver_left: that side, which went first, touches the memory no more.
 //
 // Invariants
 //     1. The value is built before `value` is set, together with `sender_gone`. Once they are set,
@@ -20,10 +19,11 @@
 //        side is not gone. The side that goes first owns the other one's waker from then on, when
 //        its bit is set: it takes it out, says that it has left, and then wakes. So a side that
 //        finds the other one gone leaves its own waker alone.
-//     3. Who goes second, which its own step on the word tells, waits until the first one has left,
-//        a few instructions later, and frees the memory. It writes the word without a
-//        read-modify-write, as nobody else does any more; the same holds for a receiver that finds
-//        the sender gone. So an answer that is waited for takes two of them: to wait, and to send.
+//     3. Who goes second, which its own step on the word tells, frees the memory once the first one
+//        has left: a few instructions later, or, when that one was descheduled just there, when it
+//        runs again. It writes the word without a read-modify-write, as nobody else does any more;
+//        the same holds for a receiver that finds the sender gone. So an answer that is waited for
+//        takes two of them: to wait, and to send.
 //     4. Each read-modify-write of the word releases what its side did before and acquires what the
 //        other side did: they pair with each other. The store to `…_left` releases, and pairs with
 //        the acquire of who waits for it.
@@ -432,8 +432,8 @@ public:
         return *std::move(received);
     }
 
-    /// Makes a new sender for another value, in the same memory.
-    /// *Errors*: `in_use` while the old sender is there, or its value was not received.
+    /// Makes a new sender for another value, in the same memory. *Errors*: `in_use` while the old
+    /// sender is there, or just about to go after it sent, or its value was not received.
     [[nodiscard]] std::expected<oneshot_sender<T, Environment>, reset_error> try_reset() noexcept {
         const std::uint8_t now = state_->load();
         // Acquire, pairs with the release in `leave`.
