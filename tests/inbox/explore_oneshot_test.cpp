@@ -109,6 +109,23 @@ TEST_CASE("explore: a one-shot receive changes its waker, is dropped, and waits 
     });
 }
 
+TEST_CASE("explore: a one-shot receive that owns its receiver goes while the value comes",
+          "[inbox][explore]") {
+    (void)explore(20, preemptions(5), [](program& made) {
+        auto both = std::make_shared<ends>();
+        made.thread([=] { both->send(1); });
+        made.thread([=] {
+            {
+                auto receiving = std::move(*both->rx).recv_once();
+                auto got = receiving.poll(both->run[0].get());
+                both->received = got.is_ready() && got.value();
+            }
+            both->rx.reset();
+        });
+        made.afterwards([=] { check(!both->came_back || !both->received, "two of it"); });
+    });
+}
+
 TEST_CASE("explore: a one-shot sender waits for the receiver to go", "[inbox][explore]") {
     (void)explore(50, preemptions(5), [](program& made) {
         auto both = std::make_shared<ends>();
