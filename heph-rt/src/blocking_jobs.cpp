@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <condition_variable>
+#include <csignal>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -78,6 +79,10 @@ bool blocking_jobs::start_thread() noexcept {
 }
 
 void blocking_jobs::work(const std::shared_ptr<state>& shared) noexcept {
+    // Signals are for the threads that ask for them; and what nobody reads any more is an error.
+    sigset_t all;
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, nullptr);
     std::unique_lock lock(shared->mutex);
     for (;;) {
         ++shared->idle;

@@ -66,6 +66,7 @@ void driver::abandon(slot& dropped) noexcept {
 }
 
 void driver::start_blocking(slot& operation) noexcept {
+    operation.on_thread = true;
     try {
         if (jobs_ == nullptr) { jobs_ = std::make_unique<blocking_jobs>(*link_); }
         if (jobs_->submit(operation)) { return; }
@@ -89,6 +90,7 @@ void driver::retire(slot& operation) noexcept {
     HEPH_ASSERT(operation.armed);
     operation.armed = false;
     operation.pausing = false;
+    operation.on_thread = false;
     slots_->count_in_flight(-1);
 }
 

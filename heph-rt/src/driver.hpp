@@ -88,6 +88,9 @@ public:
         begin(operation,
               {.code = request_code::sync, .descriptor = descriptor, .flags = data_only ? 1 : 0});
     }
+    void call(slot& operation) noexcept { begin_call(operation, request_code::call); }
+    /// Waits until the descriptor of a call is ready for it.
+    void await_readiness(slot& operation) noexcept { begin_call(operation, request_code::await); }
 
     /// Drops a slot: discards its result, or cancels it and leaves it to the last completion. Then
     /// closes what its owner left to be closed.
@@ -167,6 +170,9 @@ protected:
 
 private:
     void begin(slot& operation, const request& asked) noexcept;
+    void begin_call(slot& operation, request_code code) noexcept {
+        begin(operation, {.code = code, .descriptor = operation.call->descriptor()});
+    }
     void discard_result(slot& operation) noexcept;
     void complete_jobs() noexcept;
 

@@ -1,6 +1,7 @@
 #include "epoll_driver.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <heph/inbox/assert.hpp>
 
 #include "busy_descriptors.hpp"
+#include "retry.hpp"
 #include "worker_core.hpp"
 #include "worker_link.hpp"
 
@@ -34,27 +36,27 @@ constexpr int at_once_max = 32;
 
 constexpr std::uint32_t always_watched = EPOLLET | EPOLLRDHUP | EPOLLPRI;
 
-constexpr std::uint32_t direction_of(request_code code) noexcept {
-    switch (code) {
+std::uint32_t direction_of(const slot& operation) noexcept {
+    switch (operation.request.code) {
         case request_code::send:
         case request_code::connect:
         case request_code::write: return EPOLLOUT;
+        case request_code::call:
+        case request_code::await: return operation.call->reads() ? EPOLLIN : EPOLLOUT;
         default: return EPOLLIN;
-    }
-}
-
-// Calls until it is not interrupted. Gives a negative errno when it fails.
-template <typename Call>
-std::int32_t retry(Call call) noexcept {
-    for (;;) {
-        const auto result = call();
-        if (result >= 0) { return static_cast<std::int32_t>(result); }
-        if (errno != EINTR) { return -errno; }
     }
 }
 
 constexpr bool would_block(std::int32_t result) noexcept {
     return result == -EAGAIN || result == -EWOULDBLOCK;
+}
+
+// Gives 0 when a call's descriptor is ready for it, else -EAGAIN.
+std::int32_t is_ready(const slot& operation) noexcept {
+    const bool reads = direction_of(operation) == EPOLLIN;
+    pollfd asked{operation.request.descriptor, static_cast<short>(reads ? POLLIN : POLLOUT), 0};
+    const std::int32_t count = retry([&] { return ::poll(&asked, 1, 0); });
+    return count == 0 ? -EAGAIN : std::min(count, 0);
 }
 
 // A listener has no flag for a single call: it is the descriptor that must not block.
@@ -114,7 +116,7 @@ epoll_driver::watched* epoll_driver::find_or_make(int descriptor) noexcept {
 
 int epoll_driver::watch(slot& operation, watched& entry) noexcept {
     const int descriptor = operation.request.descriptor;
-    const std::uint32_t wanted = direction_of(operation.request.code);
+    const std::uint32_t wanted = direction_of(operation);
     if (entry.trusted != nullptr && (entry.events & wanted) != 0) { return 0; }
     epoll_event asked{};
     asked.data.u64 = static_cast<std::uint32_t>(descriptor);
@@ -154,33 +156,54 @@ bool epoll_driver::may_go_on_at_once() noexcept {
     return ++at_once_ <= at_once_max;
 }
 
+void epoll_driver::start_soon(slot& operation) noexcept {
+    if (may_go_on_at_once()) {
+        try_or_wait(operation);
+    } else {
+        ready_.push(operation);
+    }
+}
+
+// Pipes, terminals and the like say when they are ready; files are refused. What is ready now is
+// seen here: there may be no event for that.
+void epoll_driver::start_when_ready(slot& operation) noexcept {
+    if (is_ready(operation) == 0) {
+        start_blocking(operation);
+        return;
+    }
+    watched* const entry = find_or_make(operation.request.descriptor);
+    if (entry == nullptr || watch(operation, *entry) != 0) {
+        start_blocking(operation);
+    } else {
+        wait_for_readiness(operation, *entry);
+    }
+}
+
+void epoll_driver::start_call(slot& operation) noexcept {
+    switch (operation.call->how()) {
+        case io_call::waits::to_read:
+        case io_call::waits::to_write:
+        case io_call::waits::to_retry: start_soon(operation); return;
+        case io_call::waits::on_thread: start_blocking(operation); return;
+        case io_call::waits::to_read_on_thread:
+        case io_call::waits::to_write_on_thread: start_when_ready(operation); return;
+    }
+}
+
 void epoll_driver::start(slot& operation) noexcept {
     switch (operation.request.code) {
         case request_code::receive:
         case request_code::send:
         case request_code::connect:
-            if (may_go_on_at_once()) {
-                try_or_wait(operation);
-            } else {
-                ready_.push(operation);
-            }
-            return;
+        case request_code::await: start_soon(operation); return;
+        case request_code::call: start_call(operation); return;
         case request_code::receive_many:
         case request_code::accept_many: break;
         case request_code::open:
         case request_code::close:
         case request_code::sync: start_blocking(operation); return;
         case request_code::read:
-        case request_code::write: {
-            // Pipes, terminals and the like say when they are ready; files are refused.
-            watched* const entry = find_or_make(operation.request.descriptor);
-            if (entry == nullptr || watch(operation, *entry) != 0) {
-                start_blocking(operation);
-            } else {
-                wait_for_readiness(operation, *entry);
-            }
-            return;
-        }
+        case request_code::write: start_when_ready(operation); return;
     }
     watched* const entry = find_or_make(operation.request.descriptor);
     if (entry == nullptr) {
@@ -204,7 +227,7 @@ void epoll_driver::try_or_wait(slot& operation) noexcept {
         finish(operation, -ENOMEM);
         return;
     }
-    const bool reads = direction_of(operation.request.code) == EPOLLIN;
+    const bool reads = direction_of(operation) == EPOLLIN;
     // Behind others that wait, in order.
     const bool first = (reads ? entry->readers : entry->writers).empty();
     if (first && attempt(operation, *entry)) { return; }
@@ -212,7 +235,7 @@ void epoll_driver::try_or_wait(slot& operation) noexcept {
 }
 
 void epoll_driver::wait_for_readiness(slot& operation, watched& entry) noexcept {
-    const bool reads = direction_of(operation.request.code) == EPOLLIN;
+    const bool reads = direction_of(operation) == EPOLLIN;
     (reads ? entry.readers : entry.writers).push(operation);
     const bool lasting =
         operation.kind == slot_kind::receives || operation.kind == slot_kind::accepts;
@@ -303,6 +326,20 @@ bool epoll_driver::attempt(slot& operation, watched& entry) noexcept {
             if (operation.list != nullptr) { operation.list->remove(operation); }
             start_blocking(operation);
             return true;
+        case request_code::call:
+            if (operation.call->how() == io_call::waits::to_read_on_thread ||
+                operation.call->how() == io_call::waits::to_write_on_thread) {
+                if (operation.list != nullptr) { operation.list->remove(operation); }
+                start_blocking(operation);
+                return true;
+            }
+            result = operation.call->perform();
+            if (would_block(result) && operation.call->how() == io_call::waits::to_retry) {
+                try_later(operation);
+                return true;
+            }
+            break;
+        case request_code::await: result = is_ready(operation); break;
         case request_code::open:
         case request_code::sync:
         case request_code::close: HEPH_ASSERT(false); break;

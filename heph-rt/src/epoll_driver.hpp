@@ -79,6 +79,9 @@ private:
     [[nodiscard]] int watch(slot& operation, watched& entry) noexcept;
     [[nodiscard]] bool may_go_on_at_once() noexcept;
 
+    void start_soon(slot& operation) noexcept;
+    void start_when_ready(slot& operation) noexcept;
+    void start_call(slot& operation) noexcept;
     void try_or_wait(slot& operation) noexcept;
     void wait_for_readiness(slot& operation, watched& entry) noexcept;
     // These give false when the operation would block.

@@ -9,6 +9,7 @@
 #include <heph/rt/fs/file.hpp>
 
 #include "blocking_jobs.hpp"
+#include "retry.hpp"
 
 namespace heph::rt::detail {
 
@@ -16,16 +17,6 @@ namespace {
 
 // The kernel transfers no more in one call.
 constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30U;
-
-// Calls until it is not interrupted. Gives a negative errno when it fails.
-template <typename Call>
-std::int32_t retry(Call call) noexcept {
-    for (;;) {
-        const auto result = call();
-        if (result >= 0) { return static_cast<std::int32_t>(result); }
-        if (errno != EINTR) { return -errno; }
-    }
-}
 
 std::int32_t read_some(slot& operation) noexcept {
     const request& asked = operation.request;
@@ -66,6 +57,8 @@ std::int32_t perform(slot& operation) noexcept {
         case request_code::close:
             // Not again after an interruption: the descriptor is gone then, too.
             return ::close(asked.descriptor) == 0 ? 0 : -errno;
+        case request_code::call: return operation.call->perform();
+        case request_code::await:
         case request_code::receive:
         case request_code::receive_many:
         case request_code::send:

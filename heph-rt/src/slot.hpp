@@ -36,6 +36,7 @@
 
 #include <heph/inbox/waker.hpp>
 #include <heph/rt/buffer.hpp>
+#include <heph/rt/detail/io_call.hpp>
 #include <heph/rt/detail/pin.hpp>
 
 namespace heph::rt::detail {
@@ -64,6 +65,8 @@ enum class request_code : std::uint8_t {
     write,         // `data` from `from` on, to `offset`.
     sync,          // With `flags` not 0: the data only.
     close,
+    call,   // What `call` says.
+    await,  // Until the descriptor of `call` is ready for it.
 };
 
 struct request {
@@ -109,6 +112,7 @@ struct slot {
     heph::waker waker;
     pin holder;
     buffer data;
+    std::unique_ptr<io_call> call;
     std::unique_ptr<sockaddr_storage> address;
     chunk_queue chunks;
     std::vector<int> accepted;       // Oldest first.
@@ -127,6 +131,10 @@ struct slot {
     std::atomic<bool> unwanted{false};
     slot* busy_next = nullptr;  // See `hold_descriptor`.
     bool close_at_end = false;
+    bool on_thread = false;
+
+    // Of operations with two completions: the first one's result.
+    std::int32_t first_result = 0;
 
     [[nodiscard]] std::size_t accepted_waiting() const noexcept {
         return accepted.size() - accepted_taken;

@@ -55,6 +55,7 @@ void slot_pool::release(slot& freed) noexcept {
     freed.waker = waker();
     freed.holder = pin();
     freed.data = buffer();
+    freed.call.reset();
     freed.path.reset();
     freed.address.reset();
     freed.accepted.clear();

@@ -1,5 +1,6 @@
 #include "uring_driver.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 
 #include <heph/inbox/assert.hpp>
 
+#include "busy_descriptors.hpp"
 #include "ring_close.hpp"
 #include "worker_core.hpp"
 #include "worker_link.hpp"
@@ -32,6 +34,9 @@ constexpr std::uint64_t closing(int descriptor) noexcept {
 constexpr int descriptor_of(std::uint64_t user_data) noexcept {
     return static_cast<int>((user_data >> 32U) - 1);
 }
+
+// What nothing tells the end of is tried again so often.
+__kernel_timespec retry_period{0, 5'000'000};
 
 // That of a message to another ring: the descriptor to fall back to.
 constexpr std::uint64_t message = std::uint64_t{1} << 62U;
@@ -122,6 +127,10 @@ io_uring_sqe& uring_driver::next_submission() noexcept {
 }
 
 void uring_driver::start(slot& operation) noexcept {
+    if (operation.request.code == request_code::call && !operation.call->on_ring()) {
+        start_blocking(operation);
+        return;
+    }
     io_uring_sqe& entry = next_submission();
     const request& asked = operation.request;
     const int descriptor = asked.descriptor;
@@ -168,11 +177,24 @@ void uring_driver::start(slot& operation) noexcept {
             about_to_close(descriptor);
             io_uring_prep_close(&entry, descriptor);
             break;
+        case request_code::call: operation.call->submit(entry); break;
+        case request_code::await:
+            if (operation.call->how() == io_call::waits::to_retry) {
+                io_uring_prep_timeout(&entry, &retry_period, 0, 0);
+            } else {
+                io_uring_prep_poll_add(&entry, descriptor,
+                                       operation.call->reads() ? POLLIN : POLLOUT);
+            }
+            break;
     }
     entry.user_data = operation.user_data();
 }
 
 void uring_driver::cancel(slot& operation) noexcept {
+    if (operation.on_thread) {
+        operation.unwanted.store(true, std::memory_order_relaxed);
+        return;
+    }
     io_uring_sqe& entry = next_submission();
     io_uring_prep_cancel64(&entry, operation.user_data(), 0);
     entry.user_data = ignored;
@@ -184,6 +206,10 @@ void uring_driver::close_descriptor(int descriptor) noexcept {
     io_uring_prep_close(&entry, descriptor);
     entry.user_data = closing(descriptor);
     ++closes_;
+}
+
+void uring_driver::close_file(int descriptor) noexcept {
+    if (!close_when_let_go(descriptor)) { close_descriptor(descriptor); }
 }
 
 void uring_driver::watch_event() noexcept {
@@ -272,8 +298,12 @@ void uring_driver::reap() noexcept {
 void uring_driver::take(slot& operation, std::int32_t result, std::uint32_t flags) noexcept {
     const bool last = (flags & IORING_CQE_F_MORE) == 0;
     if (operation.kind == slot_kind::plain || operation.kind == slot_kind::opens) {
-        HEPH_ASSERT(last);
-        complete(operation, result);
+        if (!last) {
+            operation.first_result = result;  // A second one tells that the buffer is free.
+            return;
+        }
+        const bool second = (flags & IORING_CQE_F_NOTIF) != 0;
+        complete(operation, second ? operation.first_result : result);
         return;
     }
     const bool paused = result == -ECANCELED && operation.pausing;

@@ -33,6 +33,7 @@ public:
     }
 
     void close_descriptor(int descriptor) noexcept override;
+    void close_file(int descriptor) noexcept override;
     /// Makes no system call when there is nothing to submit and nothing to take.
     void turn() noexcept override;
     void wait(std::optional<std::chrono::milliseconds> timeout) noexcept override;

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <iterator>
 #include <string>
@@ -14,6 +13,7 @@
 #include <heph/rt/fs/file.hpp>
 
 #include "on_runtime.hpp"
+#include "temporary_folder.hpp"
 
 using heph::task;
 using heph::rt::buffer;
@@ -21,26 +21,9 @@ using heph::rt::errc;
 using heph::rt::fs::file;
 using heph::rt::fs::open_options;
 using heph::test::run_task;
+using heph::test::temporary_folder;
 
 namespace {
-
-// A folder of its own, removed at the end.
-class temporary_folder {
-public:
-    temporary_folder() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "heph-XXXXXX").string();
-        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-        path_ = pattern;
-    }
-    temporary_folder(const temporary_folder&) = delete;
-    temporary_folder& operator=(const temporary_folder&) = delete;
-    ~temporary_folder() { std::filesystem::remove_all(path_); }
-    [[nodiscard]] std::filesystem::path operator/(const char* name) const { return path_ / name; }
-    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
-private:
-    std::filesystem::path path_;
-};
 
 task<std::string> read_all(const file& from) {
     std::string text;
@@ -200,5 +183,93 @@ TEST_CASE("file: writing to a pipe that nobody reads is an error, not a signal",
             REQUIRE_FALSE(written);
             CHECK(written.error() == std::errc::broken_pipe);
         }(write_end);
+    });
+}
+
+TEST_CASE("file: several buffers are written, more than one call takes, and read back",
+          "[rt][file]") {
+    const temporary_folder folder;
+    run_task([path = folder / "file"]() -> task<> {
+        return [](std::filesystem::path p) -> task<> {
+            auto opened = co_await file::open(p, open_options().read().write().create());
+            REQUIRE(opened);
+            std::vector<buffer> parts;
+            std::string whole;
+            for (int i = 0; i < 2100; ++i) {
+                const std::string part(static_cast<std::size_t>(i % 5),
+                                       static_cast<char>('a' + i % 26));
+                parts.push_back(buffer::copy_of(part));
+                whole += part;
+            }
+            const auto written = co_await opened->write_vectored_at(std::move(parts), 3);
+            REQUIRE(written);
+            CHECK(written->size() == 2100);
+            std::vector<buffer> into;
+            into.push_back(buffer::with_capacity(10));
+            into.push_back(buffer());
+            into.push_back(buffer::with_capacity(100'000));
+            const auto read = co_await opened->read_vectored_at(std::move(into), 3);
+            REQUIRE(read);
+            CHECK(std::string((*read)[0].view()) + std::string((*read)[2].view()) == whole);
+            std::vector<buffer> none(2);
+            const auto no_room = co_await opened->read_vectored_at(std::move(none), 0);
+            REQUIRE_FALSE(no_room);
+            CHECK(no_room.error() == std::errc::invalid_argument);
+            std::vector<buffer> room;
+            room.push_back(buffer::with_capacity(10));
+            const auto end = co_await opened->read_vectored_at(std::move(room), 1'000'000);
+            REQUIRE(end);
+            CHECK((*end)[0].empty());
+        }(path);
+    });
+}
+
+TEST_CASE("file: space is reserved, holes are made, sizes change and advice is taken",
+          "[rt][file]") {
+    const temporary_folder folder;
+    run_task([path = folder / "file"]() -> task<> {
+        return [](std::filesystem::path p) -> task<> {
+            auto opened = co_await file::open(p, open_options().read().write().create());
+            REQUIRE(opened);
+            const auto kept = co_await opened->allocate(0, 1'000'000, true);
+            REQUIRE(kept);
+            CHECK(opened->size() == 0U);
+            const auto extended = co_await opened->allocate(0, 1'000'000);
+            REQUIRE(extended);
+            CHECK(opened->size() == 1'000'000U);
+            const auto before = co_await opened->get_metadata();
+            REQUIRE(before);
+            CHECK(before->allocated_bytes() >= 1'000'000);
+            const auto hole = co_await opened->punch_hole(0, 524'288);
+            REQUIRE(hole);
+            const auto after = co_await opened->get_metadata();
+            REQUIRE(after);
+            CHECK(after->allocated_bytes() < before->allocated_bytes());
+            CHECK(after->size() == 1'000'000);
+            const auto cut = co_await opened->resize(10);
+            REQUIRE(cut);
+            CHECK(opened->size() == 10U);
+            const auto advised =
+                co_await opened->advise(0, 0, heph::rt::fs::access_pattern::sequential);
+            CHECK(advised);
+            const auto senseless = co_await opened->resize(~std::uint64_t{0});
+            REQUIRE_FALSE(senseless);
+            CHECK(senseless.error() == std::errc::invalid_argument);
+        }(path);
+    });
+}
+
+TEST_CASE("file: a link is not followed when asked so, and a directory is none", "[rt][file]") {
+    const temporary_folder folder;
+    run_task([path = folder.path()]() -> task<> {
+        return [](std::filesystem::path p) -> task<> {
+            std::filesystem::create_symlink("anything", p / "link");
+            const auto link = co_await file::open(p / "link", open_options().no_follow());
+            REQUIRE_FALSE(link);
+            CHECK(link.error() == std::errc::too_many_symbolic_link_levels);
+            const auto new_one = co_await file::open(p / "synchronous",
+                                                     open_options().write().create().synchronous());
+            CHECK(new_one);
+        }(path);
     });
 }

@@ -44,6 +44,10 @@ int open_options::flags() const noexcept {
     if (create_new_) { flags |= O_EXCL; }
     if (truncate_) { flags |= O_TRUNC; }
     if (directory_) { flags |= O_DIRECTORY; }
+    if (direct_) { flags |= O_DIRECT; }
+    if (synchronous_) { flags |= O_SYNC; }
+    if (no_follow_) { flags |= O_NOFOLLOW; }
+    if (unnamed_) { flags |= O_TMPFILE; }
     return flags;
 }
 

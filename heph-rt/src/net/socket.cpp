@@ -14,16 +14,9 @@ namespace heph::rt::net {
 
 namespace {
 
+using detail::ask_endpoint;
 using detail::last_error;
 using detail::set_flag;
-
-template <typename Query>
-std::expected<endpoint, std::error_code> ask_address(int descriptor, Query query) {
-    detail::socket_address address{};
-    socklen_t size = sizeof(address);
-    if (query(descriptor, &address.any, &size) != 0) { return std::unexpected(last_error()); }
-    return detail::from_socket_address(address);
-}
 
 std::error_code prepare_to_listen(int descriptor, const endpoint& local,
                                   const listen_options& options) noexcept {
@@ -73,15 +66,15 @@ std::error_code tcp_stream::set_reset_on_close(bool enabled) noexcept {
 }
 
 std::expected<endpoint, std::error_code> tcp_stream::local_endpoint() const {
-    return ask_address(descriptor(), ::getsockname);
+    return ask_endpoint(descriptor(), ::getsockname);
 }
 
 std::expected<endpoint, std::error_code> tcp_stream::peer_endpoint() const {
-    return ask_address(descriptor(), ::getpeername);
+    return ask_endpoint(descriptor(), ::getpeername);
 }
 
 std::expected<endpoint, std::error_code> tcp_listener::local_endpoint() const {
-    return ask_address(descriptor(), ::getsockname);
+    return ask_endpoint(descriptor(), ::getsockname);
 }
 
 std::expected<tcp_listener, std::error_code> tcp_listener::bind(const endpoint& local,

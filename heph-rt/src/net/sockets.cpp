@@ -7,6 +7,8 @@
 
 #include <heph/rt/error.hpp>
 
+#include "address.hpp"
+
 namespace heph::rt::detail {
 
 std::error_code set_flag(int descriptor, int level, int option, bool enabled) noexcept {
@@ -28,13 +30,29 @@ bool is_listening(int descriptor, int family) noexcept {
     return fits && ask(SO_TYPE) == SOCK_STREAM && ask(SO_ACCEPTCONN) == 1;
 }
 
-polled<new_socket> poll_connect(connecting& state, const sockaddr& to, unsigned bytes,
+std::error_code shut_down(int descriptor, net::shutdown_how how) noexcept {
+    const int direction = how == net::shutdown_how::receive ? SHUT_RD
+                          : how == net::shutdown_how::send  ? SHUT_WR
+                                                            : SHUT_RDWR;
+    return ::shutdown(descriptor, direction) == 0 ? std::error_code() : last_error();
+}
+
+std::expected<net::endpoint, std::error_code> ask_endpoint(int descriptor,
+                                                           int (*query)(int, sockaddr*,
+                                                                        socklen_t*)) noexcept {
+    socket_address address{};
+    socklen_t size = sizeof(address);
+    if (query(descriptor, &address.any, &size) != 0) { return std::unexpected(last_error()); }
+    return from_socket_address(address);
+}
+
+polled<new_socket> poll_connect(connecting& state, int type, const sockaddr& to, unsigned bytes,
                                 const waker& waker) {
     if (!state.attempt.started()) {
         worker_core* worker = current_worker();
         if (worker == nullptr) { return new_socket(std::unexpect, errc::no_worker); }
-        state.socket = net::socket_handle(::socket(
-            to.sa_family, SOCK_STREAM | SOCK_CLOEXEC | worker->driver().socket_flags(), 0));
+        state.socket = net::socket_handle(
+            ::socket(to.sa_family, type | SOCK_CLOEXEC | worker->driver().socket_flags(), 0));
         if (!state.socket.is_open()) { return new_socket(std::unexpect, last_error()); }
         auto address = std::make_unique<sockaddr_storage>();
         std::memcpy(address.get(), &to, bytes);

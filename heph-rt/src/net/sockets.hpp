@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <heph/inbox/future.hpp>
+#include <heph/rt/net/endpoint.hpp>
 #include <heph/rt/net/stream.hpp>
 
 #include "../worker_core.hpp"
@@ -48,11 +49,18 @@ template <typename Stream>
     return outcome(std::in_place, std::move(*socket));
 }
 
+/// Ends one direction of a connection, or both.
+[[nodiscard]] std::error_code shut_down(int descriptor, net::shutdown_how how) noexcept;
+
+/// Asks `getsockname` or `getpeername` of a socket of TCP or UDP.
+[[nodiscard]] std::expected<net::endpoint, std::error_code> ask_endpoint(
+    int descriptor, int (*query)(int, sockaddr*, socklen_t*)) noexcept;
+
 /// Polls for the next connection of a listener.
 [[nodiscard]] polled<new_socket> poll_accept(watched_socket& listener, const waker& waker);
 
 /// Polls a connection attempt to an address of `bytes` bytes.
-[[nodiscard]] polled<new_socket> poll_connect(connecting& state, const sockaddr& to, unsigned bytes,
-                                              const waker& waker);
+[[nodiscard]] polled<new_socket> poll_connect(connecting& state, int type, const sockaddr& to,
+                                              unsigned bytes, const waker& waker);
 
 }  // namespace heph::rt::detail

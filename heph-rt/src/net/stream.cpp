@@ -1,7 +1,6 @@
 #include <heph/rt/net/stream.hpp>
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 
@@ -28,32 +27,23 @@ constexpr std::size_t starved_receive_bytes = 4096;
 
 }  // namespace
 
-socket_handle::~socket_handle() {
-    if (descriptor_ < 0) { return; }
-    if (worker_core* worker = current_worker()) {
-        worker->driver().close_descriptor(descriptor_);
-    } else {
-        ::close(descriptor_);
-    }
+std::error_code byte_stream::shutdown(shutdown_how how) noexcept {
+    return detail::shut_down(descriptor(), how);
 }
 
-std::error_code byte_stream::shutdown(shutdown_how how) noexcept {
-    const int direction = how == shutdown_how::receive ? SHUT_RD
-                          : how == shutdown_how::send  ? SHUT_WR
-                                                       : SHUT_RDWR;
-    return ::shutdown(descriptor(), direction) == 0 ? std::error_code() : system_error(errno);
+std::error_code byte_stream::may_receive(std::size_t room) const noexcept {
+    if (!is_open()) { return errc::closed; }
+    if (socket_.multishot.started()) { return errc::conflicting_operation; }
+    if (room == 0) { return std::make_error_code(std::errc::invalid_argument); }
+    return {};
 }
 
 polled<recv_future::value_type> recv_future::poll(const waker& waker) {
     if (!operation_.started()) {
         worker_core* worker = current_worker();
         if (worker == nullptr) { return value_type(std::unexpect, errc::no_worker); }
-        if (!stream_->is_open()) { return value_type(std::unexpect, errc::closed); }
-        if (stream_->socket_.multishot.started()) {
-            return value_type(std::unexpect, errc::conflicting_operation);
-        }
-        if (buffer_.spare() == 0) {
-            return value_type(std::unexpect, std::make_error_code(std::errc::invalid_argument));
+        if (const auto refused = stream_->may_receive(buffer_.spare())) {
+            return value_type(std::unexpect, refused);
         }
         slot& operation = acquire_slot(*worker, slot_kind::plain);
         operation.data = std::move(buffer_);

@@ -10,8 +10,8 @@ namespace heph::rt::net {
 polled<connect_future::value_type> connect_future::poll(const waker& waker) {
     detail::socket_address address{};
     const unsigned bytes = detail::to_socket_address(to_, address);
-    auto made =
-        detail::to_stream<tcp_stream>(detail::poll_connect(state_, address.any, bytes, waker));
+    auto made = detail::to_stream<tcp_stream>(
+        detail::poll_connect(state_, SOCK_STREAM, address.any, bytes, waker));
     if (!made.is_ready()) { return pending; }
     value_type connected = std::move(made).value();
     if (!connected) { return connected; }

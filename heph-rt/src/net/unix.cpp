@@ -1,86 +1,20 @@
 #include <heph/rt/net/unix.hpp>
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <cstddef>
-#include <cstring>
 
 #include <heph/rt/error.hpp>
 
+#include "message_call.hpp"
 #include "sockets.hpp"
+#include "unix_names.hpp"
 
 namespace heph::rt::net {
 
-namespace {
-
 using detail::last_error;
-
-// The zero byte behind a path, or before an abstract name, needs one more.
-constexpr std::size_t name_bytes_max = sizeof(sockaddr_un::sun_path) - 1;
-
-// Writes an address as the kernel wants it. Gives the bytes in use.
-unsigned to_sockaddr(const unix_address& from, sockaddr_un& to) noexcept {
-    to = {};
-    to.sun_family = AF_UNIX;
-    if (from.is_unnamed()) { return offsetof(sockaddr_un, sun_path); }
-    const std::size_t first = from.is_abstract() ? 1 : 0;
-    std::memcpy(to.sun_path + first, from.name().data(), from.name().size());
-    return static_cast<unsigned>(offsetof(sockaddr_un, sun_path) + 1 + from.name().size());
-}
-
-template <typename Query>
-std::expected<unix_address, std::error_code> ask_address(int descriptor, Query query) {
-    sockaddr_un address{};
-    socklen_t bytes = sizeof(address);
-    if (query(descriptor, reinterpret_cast<sockaddr*>(&address), &bytes) != 0) {
-        return std::unexpected(last_error());
-    }
-    if (bytes <= offsetof(sockaddr_un, sun_path)) { return unix_address(); }
-    const std::size_t used = bytes - offsetof(sockaddr_un, sun_path);
-    if (address.sun_path[0] == '\0') {
-        if (used == 1) { return unix_address(); }
-        return unix_address::abstract({address.sun_path + 1, used - 1});
-    }
-    return unix_address::path({address.sun_path, ::strnlen(address.sun_path, used)});
-}
-
-// Tells whether a path is a socket at which nobody listens.
-bool is_stale(const sockaddr_un& address, unsigned bytes) noexcept {
-    // A connection to another file is refused, too.
-    struct stat status{};
-    if (::lstat(address.sun_path, &status) != 0 || !S_ISSOCK(status.st_mode)) { return false; }
-    const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (probe < 0) { return false; }
-    const bool refused =
-        ::connect(probe, reinterpret_cast<const sockaddr*>(&address), bytes) != 0 &&
-        errno == ECONNREFUSED;
-    ::close(probe);
-    return refused;
-}
-
-std::error_code bind_to(int descriptor, const unix_address& local, bool replace_stale) noexcept {
-    sockaddr_un address{};
-    const unsigned bytes = to_sockaddr(local, address);
-    const auto bind_it = [&] {
-        return ::bind(descriptor, reinterpret_cast<const sockaddr*>(&address), bytes) == 0
-                   ? std::error_code()
-                   : last_error();
-    };
-    const std::error_code failed = bind_it();
-    if (failed != std::errc::address_in_use || !replace_stale || local.is_abstract() ||
-        !is_stale(address, bytes)) {
-        return failed;
-    }
-    if (::unlink(address.sun_path) != 0 && errno != ENOENT) { return last_error(); }
-    return bind_it();
-}
-
-}  // namespace
+using detail::name_bytes_max;
 
 std::expected<unix_address, std::error_code> unix_address::path(std::string_view path) {
     if (path.empty() || path.find('\0') != std::string_view::npos) {
@@ -110,9 +44,9 @@ polled<unix_connect_future::value_type> unix_connect_future::poll(const waker& w
         return value_type(std::unexpect, std::make_error_code(std::errc::invalid_argument));
     }
     sockaddr_un address{};
-    const unsigned bytes = to_sockaddr(to_, address);
-    return detail::to_stream<unix_stream>(
-        detail::poll_connect(state_, reinterpret_cast<const sockaddr&>(address), bytes, waker));
+    const unsigned bytes = detail::to_sockaddr(to_, address);
+    return detail::to_stream<unix_stream>(detail::poll_connect(
+        state_, SOCK_STREAM, reinterpret_cast<const sockaddr&>(address), bytes, waker));
 }
 
 std::expected<std::pair<unix_stream, unix_stream>, std::error_code> unix_stream::pair() {
@@ -123,21 +57,33 @@ std::expected<std::pair<unix_stream, unix_stream>, std::error_code> unix_stream:
     return std::pair(unix_stream(socket_handle(made[0])), unix_stream(socket_handle(made[1])));
 }
 
-std::expected<peer_credentials, std::error_code> unix_stream::credentials() const {
-    ucred known{};
-    socklen_t bytes = sizeof(known);
-    if (::getsockopt(descriptor(), SOL_SOCKET, SO_PEERCRED, &known, &bytes) != 0) {
-        return std::unexpected(last_error());
+io_future<buffer> unix_stream::send_with_descriptors(buffer bytes,
+                                                     std::vector<descriptor_handle> descriptors) {
+    if (is_open() && bytes.empty()) {
+        return io_future<buffer>(std::make_error_code(std::errc::invalid_argument));
     }
-    return peer_credentials(known.pid, known.uid, known.gid);
+    return detail::send_with_descriptors(descriptor(), std::move(bytes), std::move(descriptors),
+                                         true);
+}
+
+io_future<message_with_descriptors> unix_stream::recv_with_descriptors(buffer into,
+                                                                       std::size_t most) {
+    if (const auto refused = may_receive(into.spare())) {
+        return io_future<message_with_descriptors>(refused);
+    }
+    return detail::recv_with_descriptors(descriptor(), std::move(into), most, 0);
+}
+
+std::expected<peer_credentials, std::error_code> unix_stream::credentials() const {
+    return detail::ask_credentials(descriptor());
 }
 
 std::expected<unix_address, std::error_code> unix_stream::local_address() const {
-    return ask_address(descriptor(), ::getsockname);
+    return detail::ask_unix_address(descriptor(), ::getsockname);
 }
 
 std::expected<unix_address, std::error_code> unix_stream::peer_address() const {
-    return ask_address(descriptor(), ::getpeername);
+    return detail::ask_unix_address(descriptor(), ::getpeername);
 }
 
 polled<unix_accept_future::value_type> unix_accept_future::poll(const waker& waker) {
@@ -146,16 +92,9 @@ polled<unix_accept_future::value_type> unix_accept_future::poll(const waker& wak
 
 std::expected<unix_listener, std::error_code> unix_listener::bind(
     const unix_address& local, const unix_listen_options& options) {
-    if (local.is_unnamed()) {
-        return std::unexpected(std::make_error_code(std::errc::invalid_argument));
-    }
-    socket_handle socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!socket.is_open()) { return std::unexpected(last_error()); }
-    if (const auto failed = bind_to(socket.get(), local, options.replace_stale)) {
-        return std::unexpected(failed);
-    }
-    if (::listen(socket.get(), options.backlog) != 0) { return std::unexpected(last_error()); }
-    return unix_listener(std::move(socket));
+    auto socket = detail::listen_at(SOCK_STREAM, local, options);
+    if (!socket) { return std::unexpected(socket.error()); }
+    return unix_listener(std::move(*socket));
 }
 
 std::expected<unix_listener, std::error_code> unix_listener::adopt(socket_handle socket) {
@@ -166,7 +105,7 @@ std::expected<unix_listener, std::error_code> unix_listener::adopt(socket_handle
 }
 
 std::expected<unix_address, std::error_code> unix_listener::local_address() const {
-    return ask_address(descriptor(), ::getsockname);
+    return detail::ask_unix_address(descriptor(), ::getsockname);
 }
 
 }  // namespace heph::rt::net

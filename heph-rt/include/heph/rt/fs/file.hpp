@@ -8,10 +8,13 @@
 #include <filesystem>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <heph/inbox/future.hpp>
 #include <heph/rt/buffer.hpp>
 #include <heph/rt/detail/operation.hpp>
+#include <heph/rt/fs/metadata.hpp>
+#include <heph/rt/io_future.hpp>
 
 namespace heph::rt::fs {
 
@@ -35,6 +38,15 @@ public:
     open_options& truncate(bool on = true) noexcept { return set(truncate_, on); }
     /// Opens a directory, so that it can be synced.
     open_options& directory(bool on = true) noexcept { return set(directory_, on); }
+    /// Makes reads and writes pass by the page cache; addresses, sizes and offsets then have to be
+    /// multiples of the device's block.
+    open_options& direct(bool on = true) noexcept { return set(direct_, on); }
+    /// Makes each write durable by the time it is done.
+    open_options& synchronous(bool on = true) noexcept { return set(synchronous_, on); }
+    /// Fails with `too_many_symbolic_link_levels` when the path is a symbolic link itself.
+    open_options& no_follow(bool on = true) noexcept { return set(no_follow_, on); }
+    /// Creates a file without a name in the directory at the path; see `fs::create_unnamed`.
+    open_options& unnamed(bool on = true) noexcept { return set(unnamed_, on); }
     /// Sets the permission bits of a new file; 0644 by default.
     open_options& mode(unsigned bits) noexcept {
         mode_ = bits;
@@ -56,6 +68,10 @@ private:
     bool create_new_ = false;
     bool truncate_ = false;
     bool directory_ = false;
+    bool direct_ = false;
+    bool synchronous_ = false;
+    bool no_follow_ = false;
+    bool unnamed_ = false;
     unsigned mode_ = 0644;
 };
 
@@ -121,6 +137,16 @@ private:
     detail::operation operation_;
 };
 
+/// Says how a file will be read, so that the system can do better.
+enum class access_pattern : std::uint8_t {
+    normal,
+    sequential,
+    random,
+    needed_soon,  ///< Begins to read it.
+    not_needed,   ///< Drops it from the page cache.
+    once,
+};
+
 /// Owns an open file; closes it through the ring when destroyed on a worker.
 ///
 /// Its futures refer to it: it must outlive their first poll.
@@ -157,10 +183,31 @@ public:
     write_future append(buffer bytes) const noexcept {
         return {*this, std::move(bytes), current_position};
     }
+    /// Reads once, from `offset` bytes on, into the spare room of several buffers, one after the
+    /// other (the first 1,024). At the end of the file none has grown.
+    io_future<std::vector<buffer>> read_vectored_at(std::vector<buffer> into,
+                                                    std::uint64_t offset) const;
+    /// Writes all of several buffers from `offset` bytes on (`current_position` too), and gives
+    /// them back.
+    io_future<std::vector<buffer>> write_vectored_at(std::vector<buffer> bytes,
+                                                     std::uint64_t offset) const;
     /// Makes the data durable, and the metadata needed to read it back (fdatasync).
     sync_future sync_data() const noexcept { return {*this, true}; }
     /// Makes data and all metadata durable (fsync).
     sync_future sync_all() const noexcept { return {*this, false}; }
+
+    /// Asks what the system knows of the file.
+    io_future<metadata> get_metadata() const;
+    /// Cuts or extends the file to `size` bytes, off the worker.
+    io_future<void> resize(std::uint64_t size) const;
+    /// Reserves disk space, so that later writes to it do not fail for want of it. Extends the
+    /// file, unless `keep_size`. *Errors*: `no_space_on_device`, `operation_not_supported`.
+    io_future<void> allocate(std::uint64_t offset, std::uint64_t size,
+                             bool keep_size = false) const;
+    /// Gives disk space back: the bytes there read as zero then.
+    io_future<void> punch_hole(std::uint64_t offset, std::uint64_t size) const;
+    /// Says how a part will be read; `size` 0: up to the end. Runs on a thread.
+    io_future<void> advise(std::uint64_t offset, std::uint64_t size, access_pattern pattern) const;
 
     /// Gives the size in bytes. Does not wait.
     [[nodiscard]] std::expected<std::uint64_t, std::error_code> size() const noexcept;

@@ -6,10 +6,13 @@
 #include <expected>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <heph/inbox/future.hpp>
 #include <heph/rt/buffer.hpp>
+#include <heph/rt/descriptor.hpp>
 #include <heph/rt/detail/operation.hpp>
+#include <heph/rt/io_future.hpp>
 #include <heph/rt/net/chunk.hpp>
 
 namespace heph::rt::net {
@@ -19,28 +22,8 @@ class byte_stream;
 /// Which directions of a stream to shut down.
 enum class shutdown_how { receive, send, both };
 
-/// Owns a socket's descriptor; when destroyed on a worker, the worker closes it soon.
-class socket_handle {
-public:
-    socket_handle() noexcept = default;
-    explicit socket_handle(int descriptor) noexcept : descriptor_(descriptor) {}
-    socket_handle(socket_handle&& other) noexcept
-        : descriptor_(std::exchange(other.descriptor_, -1)) {}
-    socket_handle& operator=(socket_handle&& other) noexcept {
-        socket_handle old(std::move(*this));
-        descriptor_ = std::exchange(other.descriptor_, -1);
-        return *this;
-    }
-    ~socket_handle();
-
-    [[nodiscard]] int get() const noexcept { return descriptor_; }
-    [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
-    /// Gives the descriptor up; the caller closes it.
-    [[nodiscard]] int release() noexcept { return std::exchange(descriptor_, -1); }
-
-private:
-    int descriptor_ = -1;
-};
+/// Owns a socket's descriptor.
+using socket_handle = descriptor_handle;
 
 }  // namespace heph::rt::net
 
@@ -146,6 +129,21 @@ public:
     /// Sends all of the buffer's bytes.
     send_future send_all(buffer bytes) noexcept { return send_future(*this, std::move(bytes)); }
 
+    /// Receives exactly `count` bytes, at least one, into the buffer's spare room, and no more.
+    /// *Errors*: `errc::unexpected_end` when the stream ends before; `errc::invalid_argument` for
+    /// no bytes, or more than there is room for. *Cancellation*: what came is lost; see `recv`.
+    io_future<buffer> recv_n(buffer into, std::size_t count);
+    /// Receives once, into the spare room of several buffers, one after the other. At the end of
+    /// the stream none of them has grown. *Cancellation*: see `recv`.
+    io_future<std::vector<buffer>> recv_vectored(std::vector<buffer> into);
+    /// Sends all bytes of several buffers, in order, and gives them back.
+    io_future<std::vector<buffer>> send_all_vectored(std::vector<buffer> bytes);
+    /// Sends all of the buffer's bytes, from where they are if the kernel can (io_uring, 6.0, TCP);
+    /// else as `send_all` does. It completes only when the kernel is done with the bytes, which is
+    /// when the peer has them: for large buffers, from about 32 KiB. Dropped, it keeps the buffer
+    /// until then.
+    io_future<buffer> send_all_zero_copy(buffer bytes);
+
     /// Ends one direction, or both. Does not wait.
     std::error_code shutdown(shutdown_how how) noexcept;
 
@@ -158,6 +156,9 @@ protected:
     byte_stream(byte_stream&&) noexcept = default;
     byte_stream& operator=(byte_stream&&) noexcept = default;
     ~byte_stream() = default;
+
+    /// Tells what speaks against a receive into so many bytes of room, other than by `next()`.
+    [[nodiscard]] std::error_code may_receive(std::size_t room) const noexcept;
 
 private:
     friend class next_chunk_future;

@@ -8,8 +8,11 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <heph/inbox/future.hpp>
+#include <heph/rt/io_future.hpp>
+#include <heph/rt/net/descriptors.hpp>
 #include <heph/rt/net/stream.hpp>
 
 namespace heph::rt::net {
@@ -96,6 +99,16 @@ public:
     }
     /// Makes two streams that are connected to each other. Does not wait.
     [[nodiscard]] static std::expected<std::pair<unix_stream, unix_stream>, std::error_code> pair();
+
+    /// Sends all of the buffer's bytes, at least one, and copies of descriptors with the first.
+    /// They are closed here then; to keep one, send a `duplicate` of it. *Errors*: as `send_all`;
+    /// `invalid_argument` without bytes or with more than `descriptors_max`.
+    io_future<buffer> send_with_descriptors(buffer bytes,
+                                            std::vector<descriptor_handle> descriptors);
+    /// Receives once into the buffer's spare room, and at most `most` descriptors. A receive does
+    /// not go beyond the bytes that descriptors came with. Those that arrive while another kind of
+    /// receive is used are lost. Excludes `next()`, as `recv` does.
+    io_future<message_with_descriptors> recv_with_descriptors(buffer into, std::size_t most);
 
     [[nodiscard]] std::expected<peer_credentials, std::error_code> credentials() const;
     [[nodiscard]] std::expected<unix_address, std::error_code> local_address() const;

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+
+#include <heph/rt/fs/file.hpp>
+#include <heph/rt/io_future.hpp>
+#include <heph/rt/net/stream.hpp>
+
+namespace heph::rt::net {
+
+/// Sends `count` bytes of a file from `offset` on, or what there is of them. Gives how many were
+/// sent: fewer than asked for if the file ends before. With epoll the kernel takes them straight
+/// from the file (sendfile), on a thread; with io_uring they go through one buffer of 128 KiB at
+/// most.
+///
+/// No other send on the stream may be under way.
+/// *Errors*: those of reading the file and of sending; `is_a_directory`, `errc::closed`.
+/// *Cancellation*: a part may have been sent; the file's position is not changed.
+/// *Lifetime*: stream and file outlive the future.
+[[nodiscard]] io_future<std::uint64_t> send_file(const byte_stream& stream, const fs::file& file,
+                                                 std::uint64_t offset, std::uint64_t count);
+
+}  // namespace heph::rt::net

@@ -1,0 +1,51 @@
+#include "child_process.hpp"
+
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "retry.hpp"
+
+namespace heph::rt::detail {
+
+namespace {
+
+exit_status status_of(const siginfo_t& ended) noexcept {
+    return exit_status(ended.si_code != CLD_EXITED, ended.si_status);
+}
+
+}  // namespace
+
+std::error_code child_process::signal(int number) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (status_) { return std::make_error_code(std::errc::no_such_process); }
+    if (::pidfd_send_signal(descriptor_.get(), number, nullptr, 0) == 0) { return {}; }
+    return {errno, std::system_category()};
+}
+
+std::expected<std::optional<exit_status>, std::error_code> child_process::collect() noexcept {
+    const std::lock_guard lock(mutex_);
+    if (status_) { return status_; }
+    siginfo_t ended{};
+    const std::int32_t result = retry([&] {
+        return ::waitid(P_PIDFD, static_cast<id_t>(descriptor_.get()), &ended, WEXITED | WNOHANG);
+    });
+    if (result < 0) { return std::unexpected(std::error_code(-result, std::system_category())); }
+    if (ended.si_pid != 0) { status_ = status_of(ended); }
+    return status_;
+}
+
+child_process::~child_process() {
+    auto ended = collect();
+    if (!ended || *ended) { return; }
+    if (kill_on_drop_.load(std::memory_order_relaxed)) {
+        (void)signal(SIGKILL);
+        ended = collect();
+        if (!ended || *ended) { return; }
+    }
+    reap_in_background(std::move(descriptor_));
+}
+
+}  // namespace heph::rt::detail

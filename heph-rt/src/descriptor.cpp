@@ -1,0 +1,27 @@
+#include <heph/rt/descriptor.hpp>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "worker_core.hpp"
+
+namespace heph::rt {
+
+descriptor_handle::~descriptor_handle() {
+    if (descriptor_ < 0) { return; }
+    if (detail::worker_core* worker = detail::current_worker()) {
+        worker->driver().close_descriptor(descriptor_);
+    } else {
+        ::close(descriptor_);
+    }
+}
+
+std::expected<descriptor_handle, std::error_code> duplicate(int descriptor) noexcept {
+    const int made = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+    if (made < 0) { return std::unexpected(std::error_code(errno, std::system_category())); }
+    return descriptor_handle(made);
+}
+
+}  // namespace heph::rt

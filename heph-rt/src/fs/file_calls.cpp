@@ -1,0 +1,215 @@
+// What open files do besides plain reads, writes and syncs.
+
+#include <fcntl.h>
+#include <liburing.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <heph/rt/error.hpp>
+#include <heph/rt/fs/file.hpp>
+
+#include "../buffer_parts.hpp"
+#include "../readiness_call.hpp"
+#include "../retry.hpp"
+#include "metadata_call.hpp"
+
+namespace heph::rt::fs {
+
+namespace {
+
+using detail::buffer_parts;
+using detail::io_call;
+using detail::parts_max;
+using detail::retry;
+using buffers = std::vector<buffer>;
+
+class vectored_read_call final : public io_call {
+public:
+    vectored_read_call(int descriptor, buffers into, std::uint64_t offset)
+        : io_call(descriptor, waits::on_thread, true), bytes(std::move(into)), offset_(offset) {}
+
+    [[nodiscard]] std::int32_t perform() noexcept override {
+        const auto parts = bytes.to_fill(parts_max);
+        return retry([&] {
+            return ::preadv2(descriptor(), parts.data(), static_cast<int>(parts.size()),
+                             static_cast<off_t>(offset_), 0);
+        });
+    }
+    void submit(io_uring_sqe& entry) noexcept override {
+        const auto parts = bytes.to_fill(parts_max);
+        io_uring_prep_readv(&entry, descriptor(), parts.data(), static_cast<unsigned>(parts.size()),
+                            offset_);
+    }
+
+    buffer_parts bytes;
+
+private:
+    std::uint64_t offset_;
+};
+
+class vectored_write_call final : public io_call {
+public:
+    vectored_write_call(int descriptor, buffers from, std::uint64_t offset)
+        : io_call(descriptor, waits::on_thread, true), bytes(std::move(from)), offset_(offset) {}
+
+    [[nodiscard]] std::int32_t perform() noexcept override {
+        const auto parts = bytes.to_send(parts_max);
+        return retry([&] {
+            return ::pwritev2(descriptor(), parts.data(), static_cast<int>(parts.size()),
+                              static_cast<off_t>(offset_), 0);
+        });
+    }
+    void submit(io_uring_sqe& entry) noexcept override {
+        const auto parts = bytes.to_send(parts_max);
+        io_uring_prep_writev(&entry, descriptor(), parts.data(),
+                             static_cast<unsigned>(parts.size()), offset_);
+    }
+    [[nodiscard]] bool again(std::int32_t& result) noexcept override {
+        if (result < 0) { return false; }
+        const auto written = static_cast<std::size_t>(result);
+        if (offset_ != file::current_position) { offset_ += written; }
+        const std::size_t before = bytes.index();
+        const bool more = bytes.note_sent(written);
+        // Without progress it would go on for ever.
+        if (more && written == 0 && bytes.index() == before) {
+            result = -ENOSPC;
+            return false;
+        }
+        return more;
+    }
+
+    buffer_parts bytes;
+
+private:
+    std::uint64_t offset_;
+};
+
+template <typename Call>
+std::expected<buffers, std::error_code> take_buffers(io_call& call, std::int32_t result) {
+    auto& done = static_cast<Call&>(call);
+    if constexpr (std::is_same_v<Call, vectored_read_call>) {
+        done.bytes.commit(static_cast<std::size_t>(result));
+    }
+    return done.bytes.template take<buffers>();
+}
+
+/// An operation on an open file with two numbers; each kind is a pair of functions.
+class range_call final : public io_call {
+public:
+    struct functions {
+        int (*perform)(const range_call& call) noexcept;                       // -1 and errno.
+        void (*submit)(io_uring_sqe& entry, const range_call& call) noexcept;  // Or null.
+    };
+    range_call(const functions& how, int descriptor, std::uint64_t offset, std::uint64_t size,
+               int mode) noexcept
+        : io_call(descriptor, waits::on_thread, how.submit != nullptr),
+          offset(static_cast<off_t>(offset)),
+          size(static_cast<off_t>(size)),
+          mode(mode),
+          how_(how) {}
+
+    [[nodiscard]] std::int32_t perform() noexcept override {
+        return retry([this] { return how_.perform(*this); });
+    }
+    void submit(io_uring_sqe& entry) noexcept override { how_.submit(entry, *this); }
+
+    const off_t offset;
+    const off_t size;
+    const int mode;
+
+private:
+    functions how_;
+};
+
+constexpr range_call::functions allocate_functions{
+    [](const range_call& call) noexcept {
+        return ::fallocate(call.descriptor(), call.mode, call.offset, call.size);
+    },
+    [](io_uring_sqe& entry, const range_call& call) noexcept {
+        io_uring_prep_fallocate(&entry, call.descriptor(), call.mode, call.offset, call.size);
+    }};
+
+constexpr range_call::functions advise_functions{
+    [](const range_call& call) noexcept {
+        const int failed = ::posix_fadvise(call.descriptor(), call.offset, call.size, call.mode);
+        errno = failed;
+        return failed == 0 ? 0 : -1;
+    },
+    nullptr};
+
+// The ring has it from 6.9 on.
+constexpr range_call::functions resize_functions{
+    [](const range_call& call) noexcept { return ::ftruncate(call.descriptor(), call.size); },
+    nullptr};
+
+io_future<void> start(const range_call::functions& how, int descriptor, std::uint64_t offset,
+                      std::uint64_t size, int mode) {
+    constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
+    if (descriptor < 0) { return io_future<void>(make_error_code(errc::closed)); }
+    if (offset > most || size > most) {
+        return io_future<void>(std::make_error_code(std::errc::invalid_argument));
+    }
+    return {std::make_unique<range_call>(how, descriptor, offset, size, mode),
+            &detail::take_nothing};
+}
+
+int to_advice(access_pattern pattern) noexcept {
+    switch (pattern) {
+        case access_pattern::normal: return POSIX_FADV_NORMAL;
+        case access_pattern::sequential: return POSIX_FADV_SEQUENTIAL;
+        case access_pattern::random: return POSIX_FADV_RANDOM;
+        case access_pattern::needed_soon: return POSIX_FADV_WILLNEED;
+        case access_pattern::not_needed: return POSIX_FADV_DONTNEED;
+        case access_pattern::once: return POSIX_FADV_NOREUSE;
+    }
+    return POSIX_FADV_NORMAL;
+}
+
+}  // namespace
+
+io_future<buffers> file::read_vectored_at(buffers into, std::uint64_t offset) const {
+    if (!is_open()) { return io_future<buffers>(make_error_code(errc::closed)); }
+    std::size_t room = 0;
+    for (const buffer& each : into) { room += each.spare(); }
+    if (room == 0) { return io_future<buffers>(std::make_error_code(std::errc::invalid_argument)); }
+    return {std::make_unique<vectored_read_call>(descriptor_, std::move(into), offset),
+            &take_buffers<vectored_read_call>};
+}
+
+io_future<buffers> file::write_vectored_at(buffers bytes, std::uint64_t offset) const {
+    if (!is_open()) { return io_future<buffers>(make_error_code(errc::closed)); }
+    return {std::make_unique<vectored_write_call>(descriptor_, std::move(bytes), offset),
+            &take_buffers<vectored_write_call>};
+}
+
+io_future<metadata> file::get_metadata() const {
+    if (!is_open()) { return io_future<metadata>(make_error_code(errc::closed)); }
+    return {std::make_unique<detail::metadata_call>(descriptor_), &detail::take_metadata};
+}
+
+io_future<void> file::resize(std::uint64_t size) const {
+    return start(resize_functions, descriptor_, 0, size, 0);
+}
+
+io_future<void> file::allocate(std::uint64_t offset, std::uint64_t size, bool keep_size) const {
+    return start(allocate_functions, descriptor_, offset, size,
+                 keep_size ? FALLOC_FL_KEEP_SIZE : 0);
+}
+
+io_future<void> file::punch_hole(std::uint64_t offset, std::uint64_t size) const {
+    return start(allocate_functions, descriptor_, offset, size,
+                 FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
+}
+
+io_future<void> file::advise(std::uint64_t offset, std::uint64_t size,
+                             access_pattern pattern) const {
+    return start(advise_functions, descriptor_, offset, size, to_advice(pattern));
+}
+
+}  // namespace heph::rt::fs

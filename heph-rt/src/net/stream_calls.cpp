@@ -1,0 +1,159 @@
+// What byte streams do besides the plain receive and send: exact counts, several buffers at once,
+// and sending without a copy.
+
+#include <liburing.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <heph/rt/error.hpp>
+#include <heph/rt/net/stream.hpp>
+
+#include "../retry.hpp"
+#include "message_call.hpp"
+
+namespace heph::rt::net {
+
+namespace {
+
+using detail::io_call;
+using detail::receive_message_call;
+using detail::send_message_call;
+
+// The kernel takes a length of 32 bits.
+constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30U;
+
+/// Receives until there are as many bytes as were asked for.
+class receive_exactly_call final : public io_call {
+public:
+    receive_exactly_call(int descriptor, buffer into, std::size_t count) noexcept
+        : io_call(descriptor, waits::to_read, true), into_(std::move(into)), left_(count) {}
+
+    [[nodiscard]] std::int32_t perform() noexcept override {
+        return detail::retry([this] {
+            return ::recv(descriptor(), into_.spare_bytes().data(), next_bytes(), MSG_DONTWAIT);
+        });
+    }
+    void submit(io_uring_sqe& entry) noexcept override {
+        io_uring_prep_recv(&entry, descriptor(), into_.spare_bytes().data(), next_bytes(),
+                           MSG_WAITALL);
+    }
+    [[nodiscard]] bool again(std::int32_t& result) noexcept override {
+        if (result <= 0) { return false; }
+        into_.commit(static_cast<std::size_t>(result));
+        left_ -= static_cast<std::size_t>(result);
+        return left_ != 0;
+    }
+
+    [[nodiscard]] bool is_complete() const noexcept { return left_ == 0; }
+    [[nodiscard]] buffer& received() noexcept { return into_; }
+
+private:
+    [[nodiscard]] std::size_t next_bytes() const noexcept {
+        return std::min(left_, transfer_bytes_max);
+    }
+
+    buffer into_;
+    std::size_t left_;
+};
+
+std::expected<buffer, std::error_code> take_exactly(io_call& call, std::int32_t /*result*/) {
+    auto& received = static_cast<receive_exactly_call&>(call);
+    if (!received.is_complete()) { return std::unexpected(make_error_code(errc::unexpected_end)); }
+    return std::move(received.received());
+}
+
+/// Sends everything, out of the buffer itself as long as kernel and socket allow that.
+class send_zero_copy_call final : public io_call {
+public:
+    send_zero_copy_call(int descriptor, buffer bytes) noexcept
+        : io_call(descriptor, waits::to_write, true), bytes_(std::move(bytes)) {}
+
+    [[nodiscard]] std::int32_t perform() noexcept override {
+        return detail::retry([this] {
+            return ::send(descriptor(), from(), next_bytes(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        });
+    }
+    void submit(io_uring_sqe& entry) noexcept override {
+        constexpr int flags = MSG_NOSIGNAL | MSG_WAITALL;
+        if (zero_copy_) {
+            io_uring_prep_send_zc(&entry, descriptor(), from(), next_bytes(), flags, 0);
+        } else {
+            io_uring_prep_send(&entry, descriptor(), from(), next_bytes(), flags);
+        }
+    }
+    [[nodiscard]] bool again(std::int32_t& result) noexcept override {
+        if (zero_copy_ && is_refusal(result)) {
+            zero_copy_ = false;
+            return true;
+        }
+        if (result < 0) { return false; }
+        sent_ += static_cast<std::size_t>(result);
+        return sent_ < bytes_.size();
+    }
+
+    [[nodiscard]] buffer& sent() noexcept { return bytes_; }
+
+private:
+    // A kernel before 6.0, a socket of another kind, or no memory to be pinned any more.
+    [[nodiscard]] static bool is_refusal(std::int32_t result) noexcept {
+        return result == -EINVAL || result == -EOPNOTSUPP || result == -ENOMEM ||
+               result == -ENOBUFS;
+    }
+    [[nodiscard]] const std::byte* from() const noexcept { return bytes_.data() + sent_; }
+    [[nodiscard]] std::size_t next_bytes() const noexcept {
+        return std::min(bytes_.size() - sent_, transfer_bytes_max);
+    }
+
+    buffer bytes_;
+    std::size_t sent_ = 0;
+    bool zero_copy_ = true;
+};
+
+std::expected<buffer, std::error_code> take_zero_copy(io_call& call, std::int32_t /*result*/) {
+    return std::move(static_cast<send_zero_copy_call&>(call).sent());
+}
+
+std::expected<std::vector<buffer>, std::error_code> take_scattered(io_call& call,
+                                                                   std::int32_t result) {
+    auto& received = static_cast<receive_message_call&>(call);
+    received.commit(static_cast<std::size_t>(result));
+    return received.bytes.take<std::vector<buffer>>();
+}
+
+}  // namespace
+
+io_future<buffer> byte_stream::recv_n(buffer into, std::size_t count) {
+    const bool fits = count <= into.spare();
+    if (const auto refused = may_receive(fits ? count : 0)) { return io_future<buffer>(refused); }
+    return {std::make_unique<receive_exactly_call>(descriptor(), std::move(into), count),
+            &take_exactly};
+}
+
+io_future<std::vector<buffer>> byte_stream::recv_vectored(std::vector<buffer> into) {
+    std::size_t room = 0;
+    for (const buffer& each : into) { room += each.spare(); }
+    if (const auto refused = may_receive(room)) { return io_future<std::vector<buffer>>(refused); }
+    return {std::make_unique<receive_message_call>(descriptor(), std::move(into), 0, false),
+            &take_scattered};
+}
+
+io_future<std::vector<buffer>> byte_stream::send_all_vectored(std::vector<buffer> bytes) {
+    using result = io_future<std::vector<buffer>>;
+    if (!is_open()) { return result(make_error_code(errc::closed)); }
+    auto call = std::make_unique<send_message_call>(descriptor(), std::move(bytes));
+    call->send_all();
+    return {std::move(call), &detail::take_sent<std::vector<buffer>>};
+}
+
+io_future<buffer> byte_stream::send_all_zero_copy(buffer bytes) {
+    if (!is_open()) { return io_future<buffer>(make_error_code(errc::closed)); }
+    return {std::make_unique<send_zero_copy_call>(descriptor(), std::move(bytes)), &take_zero_copy};
+}
+
+}  // namespace heph::rt::net

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <system_error>
+
+#include <heph/rt/detail/io_call.hpp>
+
+namespace heph::rt::detail {
+
+/// Waits until there is something to be read from a descriptor, and does not read it.
+class readable_call : public io_call {
+public:
+    explicit readable_call(int descriptor) noexcept : io_call(descriptor, waits::to_read, true) {}
+
+    [[nodiscard]] std::int32_t perform() noexcept override;
+    void submit(io_uring_sqe& entry) noexcept override;
+};
+
+/// Takes nothing. Of `io_future`.
+[[nodiscard]] inline std::expected<void, std::error_code> take_nothing(io_call& /*call*/,
+                                                                       std::int32_t /*result*/) {
+    return {};
+}
+
+}  // namespace heph::rt::detail

@@ -1,0 +1,207 @@
+// The README of heph-rt, what it says of sockets, files, pipes and processes. What stands between
+// `// [name]` and `// [/name]` is in the README, word for word; the first test compares.
+
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <heph/core/join.hpp>
+#include <heph/rt/command.hpp>
+#include <heph/rt/fs/directory.hpp>
+#include <heph/rt/fs/paths.hpp>
+#include <heph/rt/fs/watcher.hpp>
+#include <heph/rt/net/send_file.hpp>
+#include <heph/rt/net/socket_options.hpp>
+#include <heph/rt/net/udp.hpp>
+#include <heph/rt/net/unix_messages.hpp>
+#include <heph/rt/pipe.hpp>
+#include <heph/rt/timer.hpp>
+
+#include "on_runtime.hpp"
+#include "temporary_folder.hpp"
+
+using namespace std::chrono_literals;
+using heph::rt::buffer;
+using heph::test::run_task;
+using heph::test::temporary_folder;
+namespace fs = heph::rt::fs;
+namespace net = heph::rt::net;
+using outcome = std::expected<void, std::error_code>;
+
+namespace {
+
+// Gives the indented lines of each marked part, without the indentation.
+std::vector<std::string> snippets_of(const std::filesystem::path& source) {
+    std::vector<std::string> found;
+    std::ifstream lines(source);
+    std::string line;
+    std::size_t indentation = std::string::npos;
+    while (std::getline(lines, line)) {
+        const std::size_t first = line.find_first_not_of(' ');
+        const std::string_view text =
+            first == std::string::npos ? std::string_view() : std::string_view(line).substr(first);
+        if (text.starts_with("// [/")) {
+            indentation = std::string::npos;
+        } else if (text.starts_with("// [") && text.ends_with("]")) {
+            indentation = first;
+            found.emplace_back();
+        } else if (indentation != std::string::npos) {
+            found.back() += (line.size() > indentation ? line.substr(indentation) : "") + '\n';
+        }
+    }
+    return found;
+}
+
+heph::task<outcome> tells_time(net::udp_socket* server) {
+    // [udp]
+    auto asked = co_await server->recv_from(buffer::with_capacity(512));
+    if (!asked) { co_return std::unexpected(asked.error()); }
+    if (asked->is_truncated()) { co_return outcome(); }  // longer than any sound question
+    auto sent = co_await server->send_to(buffer::copy_of("noon"), asked->from());
+    // [/udp]
+    CHECK(sent);
+    co_return outcome();
+}
+
+heph::task<outcome> hands_over(net::unix_stream* helper, int listener) {
+    // [descriptors]
+    auto copy = heph::rt::duplicate(listener);  // this process goes on using its own
+    if (!copy) { co_return std::unexpected(copy.error()); }
+    std::vector<heph::rt::descriptor_handle> passed;
+    passed.push_back(std::move(*copy));
+    auto sent =
+        co_await helper->send_with_descriptors(buffer::copy_of("listen"), std::move(passed));
+    // [/descriptors]
+    CHECK(sent);
+    co_return outcome();
+}
+
+heph::task<outcome> serves_file(net::unix_stream* stream, fs::path path) {
+    // [send-file]
+    auto file = co_await fs::file::open(path);
+    if (!file) { co_return std::unexpected(file.error()); }
+    auto known = co_await file->get_metadata();
+    if (!known) { co_return std::unexpected(known.error()); }
+    auto sent = co_await net::send_file(*stream, *file, 0, known->size());
+    // [/send-file]
+    REQUIRE(sent);
+    CHECK(*sent == known->size());
+    co_return outcome();
+}
+
+heph::task<outcome> sorts(std::string* sorted) {
+    // [command]
+    using heph::rt::stdio;
+    heph::rt::command sort("sort");
+    sort.argument("-n").input(stdio::pipe()).output(stdio::pipe());
+    auto child = co_await sort.spawn();
+    if (!child) { co_return std::unexpected(child.error()); }  // there is no such program, ...
+
+    auto written = co_await child->input().write_all(buffer::copy_of("10\n9\n"));
+    if (!written) { co_return std::unexpected(written.error()); }
+    child->close_input();
+    auto first = co_await child->output().read(buffer::with_capacity(4096));
+    auto ended = co_await heph::rt::deadline(10s, child->wait());
+    if (!ended) { (void)child->kill(); }  // and so does dropping it
+    // [/command]
+    REQUIRE(first);
+    *sorted = std::string(first->view());
+    CHECK((ended && *ended && (*ended)->success()));
+    co_return outcome();
+}
+
+heph::task<outcome> lists(fs::path folder, std::size_t* files) {
+    // [directory]
+    auto here = co_await fs::directory::open(folder);
+    if (!here) { co_return std::unexpected(here.error()); }
+    for (;;) {
+        auto batch = co_await here->next();
+        if (!batch) { co_return std::unexpected(batch.error()); }
+        if (batch->empty()) { break; }
+        for (const auto& entry : *batch) {
+            if (entry.type() == fs::file_type::regular) { ++*files; }
+        }
+    }
+    // [/directory]
+    co_return outcome();
+}
+
+heph::task<outcome> watches(fs::path folder) {
+    // [watcher]
+    auto changes = fs::watcher::make();
+    if (!changes) { co_return std::unexpected(changes.error()); }
+    auto watched = changes->add(folder, fs::change::written | fs::change::moved_here);
+    if (!watched) { co_return std::unexpected(watched.error()); }
+    auto replaced = co_await fs::replace_file(folder / "settings", buffer::copy_of("depth = 3\n"));
+    auto event = co_await changes->next();
+    const bool missed_some = event && event->has(fs::change::overflow);  // look at everything again
+    // [/watcher]
+    CHECK(replaced);
+    REQUIRE(event);
+    CHECK_FALSE(missed_some);
+    co_return outcome();
+}
+
+}  // namespace
+
+TEST_CASE("readme: each piece of code about I/O is in the README as it is here", "[rt][readme]") {
+    const std::filesystem::path root = HEPH_SOURCE_DIR;
+    std::ifstream readme(root / "heph-rt/README.md");
+    const std::string text(std::istreambuf_iterator<char>(readme), {});
+    const auto snippets = snippets_of(root / "tests/rt/readme_io_test.cpp");
+    CHECK(snippets.size() == 6);
+    for (const std::string& each : snippets) {
+        INFO(each);
+        CHECK(text.find("```cpp\n" + each + "```\n") != std::string::npos);
+    }
+}
+
+TEST_CASE("readme: a datagram is answered, and a file and descriptors are sent", "[rt][readme]") {
+    const temporary_folder folder;
+    std::ofstream(folder / "page") << "some text";
+    run_task([path = folder / "page"]() -> heph::task<> {
+        return [](fs::path page) -> heph::task<> {
+            auto server = net::udp_socket::bind(net::endpoint::loopback(0));
+            auto client = net::udp_socket::bind(net::endpoint::loopback(0));
+            REQUIRE((server && client));
+            const auto at = server->local_endpoint();
+            REQUIRE(at);
+            const auto asked = co_await client->send_to(buffer::copy_of("time?"), *at);
+            CHECK(asked);
+            const auto told = co_await tells_time(&*server);
+            CHECK(told);
+            const auto answer = co_await client->recv(buffer::with_capacity(10));
+            REQUIRE(answer);
+            CHECK(answer->bytes().view() == "noon");
+            auto pair = net::unix_stream::pair();
+            REQUIRE(pair);
+            const auto handed = co_await hands_over(&pair->first, 0);
+            CHECK(handed);
+            const auto served = co_await serves_file(&pair->first, page);
+            CHECK(served);
+        }(path);
+    });
+}
+
+TEST_CASE("readme: a child sorts, a folder is listed and watched", "[rt][readme]") {
+    const temporary_folder folder;
+    std::string sorted;
+    std::size_t files = 0;
+    run_task([&, path = folder.path()]() -> heph::task<> {
+        return [](fs::path in, std::string* lines, std::size_t* count) -> heph::task<> {
+            const auto done = co_await sorts(lines);
+            CHECK(done);
+            const auto seen = co_await watches(in);
+            CHECK(seen);
+            const auto listed = co_await lists(in, count);
+            CHECK(listed);
+        }(path, &sorted, &files);
+    });
+    CHECK(sorted == "9\n10\n");
+    CHECK(files == 1);
+}
