@@ -106,12 +106,12 @@ public:
         int (*perform)(const range_call& call) noexcept;                       // -1 and errno.
         void (*submit)(io_uring_sqe& entry, const range_call& call) noexcept;  // Or null.
     };
-    range_call(const functions& how, int descriptor, std::uint64_t offset, std::uint64_t size,
-               int mode) noexcept
+    range_call(const functions& how, int descriptor, std::uint64_t from, std::uint64_t bytes,
+               int how_exactly) noexcept
         : io_call(descriptor, waits::on_thread, how.submit != nullptr),
-          offset(static_cast<off_t>(offset)),
-          size(static_cast<off_t>(size)),
-          mode(mode),
+          offset(static_cast<off_t>(from)),
+          size(static_cast<off_t>(bytes)),
+          mode(how_exactly),
           how_(how) {}
 
     [[nodiscard]] std::int32_t perform() noexcept override {
