@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -186,7 +186,7 @@ private:
         if (failed == 0) { failed = request.start(*plan_, id); }
         if (failed != 0) { return failed; }
         // Until it is waited for, nobody else gets its id.
-        descriptor_handle process(::pidfd_open(id, 0));
+        descriptor_handle process(static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
         if (!process.is_open()) {
             failed = errno;
             ::kill(id, SIGKILL);

@@ -329,6 +329,8 @@ bool epoll_driver::attempt(slot& operation, watched& entry) noexcept {
         case request_code::call:
             if (operation.call->how() == io_call::waits::to_read_on_thread ||
                 operation.call->how() == io_call::waits::to_write_on_thread) {
+                // The event may be an old one.
+                if (is_ready(operation) != 0) { return false; }
                 if (operation.list != nullptr) { operation.list->remove(operation); }
                 start_blocking(operation);
                 return true;

@@ -189,10 +189,6 @@ TEST_CASE("pipe: a terminal is read line by line, and waiting for it can be give
     REQUIRE(::openpty(&user, &terminal, nullptr, nullptr, nullptr) == 0);
     run_task([&]() -> task<> {
         return [](byte_reader from, byte_writer keys) -> task<> {
-            auto into = buffer::with_capacity(100);
-            auto waiting = deadline(2ms, from.read(std::move(into)));
-            const auto nothing = co_await waiting;
-            CHECK_FALSE(nothing);
             auto typed = buffer::copy_of("a line\n");
             const auto written = co_await keys.write_all(std::move(typed));
             REQUIRE(written);
@@ -202,6 +198,10 @@ TEST_CASE("pipe: a terminal is read line by line, and waiting for it can be give
             REQUIRE(line);
             REQUIRE(*line);
             CHECK((*line)->view() == "a line\n");
+            auto into = buffer::with_capacity(100);
+            auto waiting = deadline(2ms, from.read(std::move(into)));
+            const auto nothing = co_await waiting;
+            CHECK_FALSE(nothing);
         }(byte_reader(descriptor_handle(terminal)), byte_writer(descriptor_handle(user)));
     });
 }
