@@ -1,7 +1,6 @@
 #include "epoll_driver.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include <heph/inbox/assert.hpp>
 
 #include "busy_descriptors.hpp"
+#include "readiness_call.hpp"
 #include "retry.hpp"
 #include "worker_core.hpp"
 #include "worker_link.hpp"
@@ -51,12 +51,8 @@ constexpr bool would_block(std::int32_t result) noexcept {
     return result == -EAGAIN || result == -EWOULDBLOCK;
 }
 
-// Gives 0 when a call's descriptor is ready for it, else -EAGAIN.
-std::int32_t is_ready(const slot& operation) noexcept {
-    const bool reads = direction_of(operation) == EPOLLIN;
-    pollfd asked{operation.request.descriptor, static_cast<short>(reads ? POLLIN : POLLOUT), 0};
-    const std::int32_t count = retry([&] { return ::poll(&asked, 1, 0); });
-    return count == 0 ? -EAGAIN : std::min(count, 0);
+std::int32_t readiness_of(const slot& operation) noexcept {
+    return is_ready(operation.request.descriptor, direction_of(operation) == EPOLLIN);
 }
 
 // A listener has no flag for a single call: it is the descriptor that must not block.
@@ -167,7 +163,7 @@ void epoll_driver::start_soon(slot& operation) noexcept {
 // Pipes, terminals and the like say when they are ready; files are refused. What is ready now is
 // seen here: there may be no event for that.
 void epoll_driver::start_when_ready(slot& operation) noexcept {
-    if (is_ready(operation) == 0) {
+    if (readiness_of(operation) == 0) {
         start_blocking(operation);
         return;
     }
@@ -321,19 +317,11 @@ bool epoll_driver::attempt(slot& operation, watched& entry) noexcept {
             if (result == -EINPROGRESS || result == -EALREADY || result == -EINTR) { return false; }
             break;
         case request_code::read:
-        case request_code::write:
-            // It is ready: another may be quicker, though, and then it blocks.
-            if (operation.list != nullptr) { operation.list->remove(operation); }
-            start_blocking(operation);
-            return true;
+        case request_code::write: return attempt_on_thread(operation);
         case request_code::call:
             if (operation.call->how() == io_call::waits::to_read_on_thread ||
                 operation.call->how() == io_call::waits::to_write_on_thread) {
-                // The event may be an old one.
-                if (is_ready(operation) != 0) { return false; }
-                if (operation.list != nullptr) { operation.list->remove(operation); }
-                start_blocking(operation);
-                return true;
+                return attempt_on_thread(operation);
             }
             result = operation.call->perform();
             if (would_block(result) && operation.call->how() == io_call::waits::to_retry) {
@@ -341,13 +329,22 @@ bool epoll_driver::attempt(slot& operation, watched& entry) noexcept {
                 return true;
             }
             break;
-        case request_code::await: result = is_ready(operation); break;
+        case request_code::await: result = readiness_of(operation); break;
         case request_code::open:
         case request_code::sync:
         case request_code::close: HEPH_ASSERT(false); break;
     }
     if (would_block(result)) { return false; }
     finish(operation, result);
+    return true;
+}
+
+// The event may be an old one, or told to several that wait; a thread would be held up by what is
+// not there, and swallow what comes for another.
+bool epoll_driver::attempt_on_thread(slot& operation) noexcept {
+    if (readiness_of(operation) != 0) { return false; }
+    if (operation.list != nullptr) { operation.list->remove(operation); }
+    start_blocking(operation);
     return true;
 }
 

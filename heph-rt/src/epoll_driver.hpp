@@ -86,6 +86,7 @@ private:
     void wait_for_readiness(slot& operation, watched& entry) noexcept;
     // These give false when the operation would block.
     bool attempt(slot& operation, watched& entry) noexcept;
+    bool attempt_on_thread(slot& operation) noexcept;
     bool attempt_receive_many(slot& operation, watched& entry) noexcept;
     bool attempt_accept_many(slot& operation, watched& entry) noexcept;
     void finish(slot& operation, std::int32_t result) noexcept;

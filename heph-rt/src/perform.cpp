@@ -9,6 +9,7 @@
 #include <heph/rt/fs/file.hpp>
 
 #include "blocking_jobs.hpp"
+#include "readiness_call.hpp"
 #include "retry.hpp"
 
 namespace heph::rt::detail {
@@ -41,6 +42,18 @@ std::int32_t write_some(slot& operation) noexcept {
     });
 }
 
+// Another thread may have been quicker to read what there was: then it is waited for anew, and not
+// here, where nothing could end the wait.
+std::int32_t perform_call(io_call& call) noexcept {
+    const bool to_read = call.how() == io_call::waits::to_read_on_thread;
+    if (to_read || call.how() == io_call::waits::to_write_on_thread) {
+        if (const std::int32_t not_ready = is_ready(call.descriptor(), to_read)) {
+            return not_ready;
+        }
+    }
+    return call.perform();
+}
+
 }  // namespace
 
 std::int32_t perform(slot& operation) noexcept {
@@ -57,7 +70,7 @@ std::int32_t perform(slot& operation) noexcept {
         case request_code::close:
             // Not again after an interruption: the descriptor is gone then, too.
             return ::close(asked.descriptor) == 0 ? 0 : -errno;
-        case request_code::call: return operation.call->perform();
+        case request_code::call: return perform_call(*operation.call);
         case request_code::await:
         case request_code::receive:
         case request_code::receive_many:

@@ -8,6 +8,10 @@
 
 namespace heph::rt::detail {
 
+/// Gives 0 when a descriptor can be read from, or written to, without waiting; else -EAGAIN.
+/// Regular files always can, and what fails at once counts, too.
+[[nodiscard]] std::int32_t is_ready(int descriptor, bool to_read) noexcept;
+
 /// Waits until there is something to be read from a descriptor, and does not read it.
 class readable_call : public io_call {
 public:

@@ -182,27 +182,63 @@ TEST_CASE(
     CHECK(line == "from a file, and back");
 }
 
-TEST_CASE("pipe: a terminal is read line by line, and waiting for it can be given up",
-          "[rt][pipe]") {
+namespace {
+
+// Waits for a line that does not come, and gives it up.
+task<bool> gives_up(const byte_reader* from) {
+    auto room = buffer::with_capacity(100);
+    auto waiting = deadline(2ms, from->read(std::move(room)));
+    const auto line = co_await waiting;
+    co_return !line;
+}
+
+task<std::string> line_of(const byte_reader* from) {
+    auto room = buffer::with_capacity(100);
+    auto reading = deadline(20s, from->read(std::move(room)));
+    auto line = co_await reading;
+    co_return line && *line ? std::string((*line)->view()) : "nothing";
+}
+
+std::pair<byte_reader, byte_writer> terminal_ends() {
     int terminal = -1;
     int user = -1;
     REQUIRE(::openpty(&user, &terminal, nullptr, nullptr, nullptr) == 0);
-    run_task([&]() -> task<> {
-        return [](byte_reader from, byte_writer keys) -> task<> {
-            auto typed = buffer::copy_of("a line\n");
-            const auto written = co_await keys.write_all(std::move(typed));
-            REQUIRE(written);
-            auto room = buffer::with_capacity(100);
-            auto reading = deadline(20s, from.read(std::move(room)));
-            auto line = co_await reading;
-            REQUIRE(line);
-            REQUIRE(*line);
-            CHECK((*line)->view() == "a line\n");
-            auto into = buffer::with_capacity(100);
-            auto waiting = deadline(2ms, from.read(std::move(into)));
-            const auto nothing = co_await waiting;
-            CHECK_FALSE(nothing);
-        }(byte_reader(descriptor_handle(terminal)), byte_writer(descriptor_handle(user)));
+    return {byte_reader(descriptor_handle(terminal)), byte_writer(descriptor_handle(user))};
+}
+
+}  // namespace
+
+TEST_CASE("pipe: a terminal is read line by line, and a read given up takes nobody's line",
+          "[rt][pipe]") {
+    run_task([]() -> task<> {
+        auto [from, keys] = terminal_ends();
+        for (int i = 0; i < 20; ++i) {
+            const bool early = co_await gives_up(&from);
+            CHECK(early);
+            co_await write_text(byte_writer::borrow(keys.descriptor()), "a line\n");
+            const auto line = co_await line_of(&from);
+            REQUIRE(line == "a line\n");
+        }
+    });
+}
+
+TEST_CASE("pipe: several reads that wait for a terminal each get a line", "[rt][pipe]") {
+    run_task([]() -> task<> {
+        auto [from, keys] = terminal_ends();
+        for (int i = 0; i < 20; ++i) {
+            auto both = heph::join(line_of(&from), line_of(&from), [](byte_writer to) -> task<> {
+                co_await write_text(byte_writer::borrow(to.descriptor()), "one\n");
+                co_await heph::rt::timer(1ms);
+                co_await write_text(byte_writer::borrow(to.descriptor()), "two\n");
+            }(byte_writer::borrow(keys.descriptor())));
+            auto lines = co_await both;
+            const std::string& first = std::get<0>(lines);
+            const std::string& second = std::get<1>(lines);
+            const bool each_has_one =
+                (first == "one\n" && second == "two\n") || (first == "two\n" && second == "one\n");
+            CAPTURE(first, second);
+            REQUIRE(each_has_one);
+        }
     });
 }
 
