@@ -181,6 +181,8 @@ private:
         spawn_request request;
         int failed = request.set_attributes(plan_->flags);
         if (failed == 0) { failed = request.set_descriptors(*plan_); }
+        // Of numbers alone, which are beyond what the process may have open.
+        if (failed == EBADF) { failed = EMFILE; }
         if (failed == 0) { failed = request.set_directory(plan_->directory); }
         int id = -1;
         if (failed == 0) { failed = request.start(*plan_, id); }

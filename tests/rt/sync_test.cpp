@@ -103,7 +103,8 @@ std::size_t threads_before() {
 
 void wait_for_threads(std::size_t expected) {
     for (int i = 0; i < 1'000'000 && threads_now() > expected; ++i) { std::this_thread::yield(); }
-    CHECK(threads_now() == expected);
+    CHECK(threads_now() <=
+          expected);  // One that reaps an earlier test's children may end meanwhile.
 }
 
 void squares(sync_context<square> ctx) {
