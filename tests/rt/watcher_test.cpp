@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -85,11 +86,13 @@ TEST_CASE("watcher: what happens while it is awaited wakes it, and a dropped wai
           "[rt][fs]") {
     const temporary_folder folder;
     run_on_worker(quiet_setup(), [path = folder.path()](heph::rt::worker& here) {
-        here.spawn_future([](std::filesystem::path in) -> task<> {
-            co_await heph::rt::timer(20ms);
+        // One worker runs both: when one sees it, the other has begun to wait.
+        auto waits = std::make_shared<bool>(false);
+        here.spawn_future([](std::filesystem::path in, std::shared_ptr<bool> go) -> task<> {
+            while (!*go) { co_await heph::rt::timer(1ms); }
             std::ofstream(in / "late") << "";
-        }(path));
-        here.spawn_future([](std::filesystem::path in) -> task<> {
+        }(path, waits));
+        here.spawn_future([](std::filesystem::path in, std::shared_ptr<bool> go) -> task<> {
             watcher changes = make();
             REQUIRE(changes.add(in, change::created));
             for (int round = 0; round < 5; ++round) {
@@ -97,9 +100,10 @@ TEST_CASE("watcher: what happens while it is awaited wakes it, and a dropped wai
                 const auto nothing = co_await bounded;
                 if (nothing) { FAIL("too early"); }
             }
+            *go = true;
             const auto created = co_await next(&changes);
             CHECK(created.name() == "late");
-        }(path));
+        }(path, waits));
     });
 }
 
