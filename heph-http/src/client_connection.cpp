@@ -3,12 +3,11 @@
 #include <heph/core/either.hpp>
 #include <heph/rt/timer.hpp>
 
+#include "connection_io.hpp"
+
 namespace heph::http::detail {
 
 namespace {
-
-// Sent in pieces, so that a slow server is told from one that takes nothing.
-constexpr std::size_t send_bytes_max = 256 * 1024;
 
 std::error_code timed_out() noexcept { return std::make_error_code(std::errc::timed_out); }
 

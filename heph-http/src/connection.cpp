@@ -9,9 +9,6 @@ namespace heph::http::detail {
 
 namespace {
 
-// So much is handed to the kernel at once; the send time-out counts for each.
-constexpr std::size_t send_bytes_max = 256 * 1024;
-
 // Copying less than this costs less than to send it apart from its head.
 constexpr std::size_t copied_body_bytes_max = 32 * 1024;
 

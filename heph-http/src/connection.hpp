@@ -66,6 +66,12 @@ private:
     // The request's body and the streamed response, in connection_body.cpp.
     task<std::expected<std::string_view, error>> next() override;
     task<std::expected<void, error>> write(std::string_view piece) override;
+    task<std::expected<void, error>> write_file(const rt::fs::file& from, std::uint64_t offset,
+                                                std::uint64_t size) override;
+    task<std::expected<void, error>> send_file(const rt::fs::file* from, std::uint64_t offset,
+                                               std::uint64_t size);
+    task<std::expected<void, error>> send_file_pieces(const rt::fs::file* from,
+                                                      std::uint64_t offset, std::uint64_t size);
     task<std::expected<void, error>> receive_body_bytes();
     task<step> skip_body();
     task<step> stream_body(response& reply);

@@ -4,7 +4,10 @@
 #include <string>
 #include <utility>
 
+#include <heph/rt/net/send_file.hpp>
+
 #include "connection.hpp"
+#include "file_pieces.hpp"
 #include "first_poll.hpp"
 
 namespace heph::http::detail {
@@ -89,6 +92,93 @@ task<std::expected<void, error>> connection::write(std::string_view piece) {
     const bool flushed = co_await flush();
     if (!flushed) { co_return std::unexpected(error::connection_lost); }
     co_return std::expected<void, error>();
+}
+
+namespace {
+
+// What is given up in the middle of a piece must not be gone on with.
+class cut_if_dropped {
+public:
+    explicit cut_if_dropped(connection_io& io) noexcept : io_(&io) {}
+    cut_if_dropped(const cut_if_dropped&) = delete;
+    cut_if_dropped& operator=(const cut_if_dropped&) = delete;
+    ~cut_if_dropped() {
+        if (io_ != nullptr) { io_->give_up_sending(); }
+    }
+    void piece_is_whole() noexcept { io_ = nullptr; }
+
+private:
+    connection_io* io_;
+};
+
+}  // namespace
+
+task<std::expected<void, error>> connection::write_file(const rt::fs::file& from,
+                                                        std::uint64_t offset, std::uint64_t size) {
+    using outcome = std::expected<void, error>;
+    if (size == 0) {
+        const outcome begun = co_await write({});
+        co_return begun;
+    }
+    holds_head_ = false;
+    const outcome begun = writer_.begin_piece(work_->out, size);
+    if (!begun) { co_return begun; }
+    const bool flushed = co_await flush();
+    if (!flushed) { co_return outcome(std::unexpect, error::connection_lost); }
+    cut_if_dropped guard(io_);
+    const bool secured = io_.stream().is_secured();
+    task<outcome> sending =
+        secured ? send_file_pieces(&from, offset, size) : send_file(&from, offset, size);
+    const outcome sent = co_await std::move(sending);
+    if (!sent && sent.error() == error::handler_failed) {
+        share_->log(log_level::error, [] {
+            return "http: a file that is being sent cannot be read, or has become shorter";
+        });
+    }
+    if (!sent) { co_return sent; }
+    guard.piece_is_whole();
+    writer_.end_piece(work_->out);
+    co_return outcome();
+}
+
+// The kernel takes the bytes from the file.
+task<std::expected<void, error>> connection::send_file(const rt::fs::file* from,
+                                                       std::uint64_t offset, std::uint64_t size) {
+    using outcome = std::expected<void, error>;
+    while (size != 0) {
+        const std::uint64_t now = std::min<std::uint64_t>(size, send_bytes_max);
+        auto sending = io_.bounded_send(rt::net::send_file(io_.socket(), *from, offset, now),
+                                        bounds().send_timeout);
+        const auto sent = co_await sending;
+        if (!sent || (!*sent && sent->error() != std::errc::io_error)) {
+            co_return outcome(std::unexpect, error::connection_lost);
+        }
+        // The file has become shorter, or cannot be read.
+        if (!*sent || **sent != now) { co_return outcome(std::unexpect, error::handler_failed); }
+        offset += now;
+        size -= now;
+    }
+    co_return outcome();
+}
+
+// A secured connection has to see the bytes.
+task<std::expected<void, error>> connection::send_file_pieces(const rt::fs::file* from,
+                                                              std::uint64_t offset,
+                                                              std::uint64_t size) {
+    using outcome = std::expected<void, error>;
+    while (size != 0) {
+        const auto now = static_cast<std::size_t>(std::min<std::uint64_t>(size, file_piece_bytes));
+        auto reading = read_file_piece(from, io_.take_spare(), offset, now);
+        auto piece = co_await std::move(reading);
+        if (!piece) { co_return outcome(std::unexpect, piece.error()); }
+        io_.send(std::move(*piece), bounds().send_timeout);
+        const bool sent = co_await io_.sent();
+        if (!sent) { co_return outcome(std::unexpect, error::connection_lost); }
+        offset += now;
+        size -= now;
+    }
+    io_.trim_spare(0);
+    co_return outcome();
 }
 
 // Runs the producer of a streamed body to its end.

@@ -18,6 +18,9 @@
 
 namespace heph::http::detail {
 
+/// So much is handed to the kernel at once; the send time-out counts for each.
+inline constexpr std::size_t send_bytes_max = 256 * 1024;
+
 /// Why nothing was received or sent.
 enum class io_failure : std::uint8_t { timed_out, stopping, lost };
 
@@ -74,14 +77,14 @@ public:
     };
     receive_future receive(bool heeds_stop) noexcept { return {*this, heeds_stop}; }
 
-    /// Waits for the end of a step such as a handshake, within `set_receive_deadline`.
+    /// Waits for the end of a step such as a handshake, within a deadline.
     /// *Errors*: the step's, `std::errc::timed_out`; `operation_canceled` by an orderly stop.
     template <future Step>
     class [[nodiscard]] bounded_future {
     public:
         using value_type = std::expected<typename Step::value_type, std::error_code>;
-        bounded_future(connection_io& io, Step step, bool heeds_stop) noexcept
-            : io_(&io), step_(std::move(step)), heeds_stop_(heeds_stop) {}
+        bounded_future(connection_io& io, patience& limit, Step step, bool heeds_stop) noexcept
+            : io_(&io), limit_(&limit), step_(std::move(step)), heeds_stop_(heeds_stop) {}
         polled<value_type> poll(const waker& waker) {
             auto taken = step_.poll(waker);
             if (taken.is_ready()) { return value_type(std::move(taken).value()); }
@@ -89,7 +92,7 @@ public:
                 return value_type(std::unexpect,
                                   std::make_error_code(std::errc::operation_canceled));
             }
-            if (io_->receive_patience_.passed(waker)) {
+            if (limit_->passed(waker)) {
                 return value_type(std::unexpect, std::make_error_code(std::errc::timed_out));
             }
             return pending;
@@ -97,18 +100,28 @@ public:
 
     private:
         connection_io* io_;
+        patience* limit_;
         Step step_;
         bool heeds_stop_;
     };
+    /// Within `set_receive_deadline`.
     template <future Step>
     bounded_future<Step> bounded(Step step, bool heeds_stop) noexcept {
-        return {*this, std::move(step), heeds_stop};
+        return {*this, receive_patience_, std::move(step), heeds_stop};
+    }
+    /// For a step that sends: within `limit` from now. *Requires*: not `sending()`.
+    template <future Step>
+    bounded_future<Step> bounded_send(Step step, std::chrono::milliseconds limit) {
+        send_patience_.set(limit);
+        return {*this, send_patience_, std::move(step), false};
     }
 
     /// Begins to send bytes, to be taken by the kernel within `limit`. *Requires*: not `sending()`.
     void send(rt::buffer bytes, std::chrono::milliseconds limit);
     [[nodiscard]] bool sending() const noexcept { return sending_.has_value(); }
     [[nodiscard]] bool send_failed() const noexcept { return send_failed_; }
+    /// Sends nothing any more: what was sent last is cut.
+    void give_up_sending() noexcept { send_failed_ = true; }
     /// Gives an empty buffer with the memory of an earlier one that was sent.
     [[nodiscard]] rt::buffer take_spare() noexcept { return std::move(spare_); }
     /// Lets a buffer's memory be used for sending.

@@ -11,9 +11,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// So much is handed to the kernel at once; the send time-out counts for each.
-constexpr std::size_t send_bytes_max = 256 * 1024;
-
 // A wait without a limit is cut into these.
 constexpr auto receive_patience = std::chrono::milliseconds(1h);
 

@@ -1,15 +1,21 @@
 // Serving over https: hostile and unlucky clients, reload, stop.
 
 #include <chrono>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
+
+#include <heph/http/static_files.hpp>
 
 #include "http/raw_client.hpp"
 #include "https_setting.hpp"
+#include "rt/temporary_folder.hpp"
 
 using namespace heph_tests;
 using namespace std::chrono_literals;
+using heph::test::temporary_folder;
 using http::test::captured_log;
 using http::test::get_request;
 using http::test::raw_client;
@@ -138,4 +144,20 @@ TEST_CASE("https server: streams flow both ways, and their ends are announced", 
         with.client());
     CHECK(received == 3'000'000);
     CHECK(streamed == "200 piece 0\npiece 1\npiece 2\n");
+}
+
+TEST_CASE("https server: large bodies and files come whole", "[https]") {
+    const temporary_folder folder;
+    std::string text;
+    for (int i = 0; text.size() < 1'500'000; ++i) { text += std::to_string(i) + ' '; }
+    std::ofstream(folder / "large") << text;
+    http::router routes;
+    routes.get("/files/{path...}", http::static_files(folder.path()));
+    routes.get("/text", [&text](http::request&) { return http::response::text(text); });
+    const https_setting with;
+    test_server server(std::move(routes), with.server());
+    const auto got = fetch_all({https_url(server, "/files/large"), https_url(server, "/text"),
+                                https_url(server, "/files/large")},
+                               with.client());
+    CHECK(got == std::vector<std::string>(3, "200 " + text));
 }

@@ -11,6 +11,7 @@
 #include <heph/rt/buffer.hpp>
 
 #include "../conditional_answers.hpp"
+#include "../file_pieces.hpp"
 
 namespace heph::http::detail {
 
@@ -18,8 +19,8 @@ namespace {
 
 using outcome = std::expected<void, error>;
 
-// So much of a file is in memory at a time; what is smaller leaves in one piece with its head.
-constexpr std::size_t piece_bytes = 64 * 1024;
+// What is smaller leaves in one piece with its head.
+constexpr std::size_t small_bytes_max = 64 * 1024;
 
 /// Text, and the bytes of a file behind it.
 struct part {
@@ -40,44 +41,15 @@ struct file_body {
     }
 };
 
-// Reads up to `size` bytes; fewer are an error, as so many were announced.
-task<std::expected<rt::buffer, error>> read(const rt::fs::file* file, rt::buffer into,
-                                            std::uint64_t offset, std::size_t size) {
-    using result = std::expected<rt::buffer, error>;
-    into.clear();
-    if (into.capacity() < size) { into.reserve(size); }
-    while (into.size() < size) {
-        const std::size_t before = into.size();
-        auto reading = file->read_at(std::move(into), offset + before);
-        auto done = co_await reading;
-        if (!done || done->size() == before) {
-            co_return result(std::unexpect, error::handler_failed);
-        }
-        into = std::move(*done);
-    }
-    // The buffer may have had more room than was asked for.
-    into.truncate(size);
-    co_return result(std::move(into));
-}
-
 task<outcome> send(file_body* body, body_writer* to) {
-    rt::buffer bytes;
     for (const part& each : body->parts) {
         if (!each.before.empty()) {
             const outcome written = co_await to->write(each.before);
             if (!written) { co_return written; }
         }
-        for (std::uint64_t sent = 0; sent < each.size;) {
-            const auto size =
-                static_cast<std::size_t>(std::min<std::uint64_t>(piece_bytes, each.size - sent));
-            auto reading = read(&body->file, std::move(bytes), each.offset + sent, size);
-            auto got = co_await std::move(reading);
-            if (!got) { co_return outcome(std::unexpect, got.error()); }
-            bytes = std::move(*got);
-            const outcome written = co_await to->write(bytes.view());
-            if (!written) { co_return written; }
-            sent += size;
-        }
+        if (each.size == 0) { continue; }
+        const outcome written = co_await to->write_file(body->file, each.offset, each.size);
+        if (!written) { co_return written; }
     }
     co_return outcome();
 }
@@ -85,11 +57,11 @@ task<outcome> send(file_body* body, body_writer* to) {
 // Gives a small body at once, and a large one as it is asked for.
 task<response> with_body(response answer, file_body body, bool with_content) {
     const bool small = body.parts.size() == 1 && body.parts.front().before.empty() &&
-                       body.parts.front().size <= piece_bytes;
+                       body.parts.front().size <= small_bytes_max;
     if (small && with_content) {
         const part all = body.parts.front();
-        auto reading =
-            read(&body.file, rt::buffer(), all.offset, static_cast<std::size_t>(all.size));
+        auto reading = read_file_piece(&body.file, rt::buffer(), all.offset,
+                                       static_cast<std::size_t>(all.size));
         auto got = co_await std::move(reading);
         if (!got) { co_return response::problem(got.error()); }
         answer.set_body(std::string(got->view()));

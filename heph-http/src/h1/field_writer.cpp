@@ -44,10 +44,16 @@ bool append_field(std::string& out, std::string_view name, std::string_view valu
 
 void append_chunk(std::string& out, std::string_view piece) {
     if (piece.empty()) { return; }
-    append_number(out, piece.size(), 16);
-    out.append("\r\n");
+    begin_chunk(out, piece.size());
     out.append(piece);
+    end_chunk(out);
+}
+
+void begin_chunk(std::string& out, std::uint64_t size) {
+    append_number(out, size, 16);
     out.append("\r\n");
 }
+
+void end_chunk(std::string& out) { out.append("\r\n"); }
 
 }  // namespace heph::http::h1

@@ -113,18 +113,26 @@ std::expected<void, error> response_writer::write(std::string& out, const respon
 
 std::expected<void, error> response_writer::write_piece(std::string& out, std::string_view piece) {
     if (piece.empty() || framing_ == framing::none) { return {}; }
-    if (framing_ == framing::chunked) {
-        append_chunk(out, piece);
-        return {};
-    }
+    const auto begun = begin_piece(out, piece.size());
+    if (!begun) { return begun; }
+    out.append(piece);
+    end_piece(out);
+    return {};
+}
+
+std::expected<void, error> response_writer::begin_piece(std::string& out, std::uint64_t size) {
+    if (framing_ == framing::chunked) { begin_chunk(out, size); }
     if (framing_ == framing::length) {
-        if (piece.size() > left_) { framing_ = framing::broken; }
-        left_ -= piece.size();
+        if (size > left_) { framing_ = framing::broken; }
+        left_ -= size;
     }
     // It stays broken: what fits in later would stand in the place of what did not.
     if (framing_ == framing::broken) { return std::unexpected(error::bad_response); }
-    out.append(piece);
     return {};
+}
+
+void response_writer::end_piece(std::string& out) {
+    if (framing_ == framing::chunked) { end_chunk(out); }
 }
 
 std::expected<void, error> response_writer::write_end(std::string& out) {

@@ -1,6 +1,6 @@
 // What tests/bench/http/compare and tests/bench/http/reach load.
 //
-// Usage: heph_http_bench [--http ADDRESS:PORT] [--threads N]
+// Usage: heph_http_bench [--http ADDRESS:PORT] [--threads N] [--files FOLDER]
 
 #include <cstdlib>
 #include <iostream>
@@ -11,11 +11,13 @@
 
 #include <heph/http/router.hpp>
 #include <heph/http/server.hpp>
+#include <heph/http/static_files.hpp>
 
 namespace http = heph::http;
 
 int main(int count, char** arguments) {
     http::server_options options;
+    std::string files;
     for (int i = 1; i + 1 < count; i += 2) {
         const std::string_view name = arguments[i];
         const std::string value = arguments[i + 1];
@@ -23,8 +25,11 @@ int main(int count, char** arguments) {
             options.address = value;
         } else if (name == "--threads") {
             options.threads = std::strtoul(value.c_str(), nullptr, 10);
+        } else if (name == "--files") {
+            files = value;
         } else {
-            std::cerr << "usage: heph_http_bench [--http ADDRESS:PORT] [--threads N]\n";
+            std::cerr
+                << "usage: heph_http_bench [--http ADDRESS:PORT] [--threads N] [--files FOLDER]\n";
             return 2;
         }
     }
@@ -38,14 +43,11 @@ int main(int count, char** arguments) {
              [](http::request&) {
                  return http::response::bytes(std::string(10 * 1024, 'x'), "text/plain");
              })
-        .get("/1m",
-             [kept = std::make_shared<const std::string>(1024 * 1024, 'x')](http::request&) {
-                 http::response answer = http::response::bytes({}, "text/plain");
-                 answer.set_body(kept);
-                 return answer;
-             })
-        .get("/1mfresh", [](http::request&) {
-            return http::response::bytes(std::string(1024 * 1024, 'x'), "text/plain");
+        .get("/1m", [kept = std::make_shared<const std::string>(1024 * 1024, 'x')](http::request&) {
+            http::response answer = http::response::bytes({}, "text/plain");
+            answer.set_body(kept);
+            return answer;
         });
+    if (!files.empty()) { routes.get("/files/{path...}", http::static_files(files)); }
     return http::serve(std::move(routes), options);
 }

@@ -16,6 +16,10 @@
 #include <heph/http/status.hpp>
 #include <heph/http/upgrade.hpp>
 
+namespace heph::rt::fs {
+class file;
+}  // namespace heph::rt::fs
+
 namespace heph::http {
 
 /// What the producer of a streamed body writes to.
@@ -28,6 +32,16 @@ public:
     /// *Errors*: `connection_lost`; the producer should return then.
     /// *Lifetime*: `piece` must stay valid until it completes.
     virtual task<std::expected<void, error>> write(std::string_view piece) = 0;
+
+    /// Sends `size` bytes of a file, from `offset` on: from the file to a socket without passing
+    /// through the program where that is possible, and piece by piece of 64 KiB elsewhere.
+    /// Otherwise as `write`.
+    ///
+    /// *Errors*: `connection_lost`; `handler_failed`: the file cannot be read, or has fewer bytes.
+    /// *Cancellation*: the connection is cut when it is dropped.
+    /// *Lifetime*: `from` must stay until it completes.
+    virtual task<std::expected<void, error>> write_file(const rt::fs::file& from,
+                                                        std::uint64_t offset, std::uint64_t size);
 
 protected:
     ~body_writer() = default;

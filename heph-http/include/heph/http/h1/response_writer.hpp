@@ -42,6 +42,12 @@ public:
     /// do all further pieces, and the end, for the client must not take this body for a whole one.
     std::expected<void, error> write_piece(std::string& out, std::string_view piece);
 
+    /// Appends what goes before a piece of `size` bytes that is sent apart. *Errors*: as those of
+    /// `write_piece`. *Requires*: `size` is not 0.
+    std::expected<void, error> begin_piece(std::string& out, std::uint64_t size);
+    /// Appends what goes behind such a piece.
+    void end_piece(std::string& out);
+
     /// Appends what ends a streamed body. *Errors*: `bad_response`: less than was announced.
     std::expected<void, error> write_end(std::string& out);
 
