@@ -110,7 +110,51 @@ client_response::client_response(client_response&&) noexcept = default;
 client_response& client_response::operator=(client_response&&) noexcept = default;
 client_response::~client_response() = default;
 
+// The bytes of an answer without a body, and of a part, are no content that could be decoded.
+void client_response::decode(const decoding_limits& within) {
+    if (head_.framing() == response_framing::none || head_.framing() == response_framing::tunnel ||
+        head_.status() == status::partial_content) {
+        return;
+    }
+    content_decoder decoder(head_.headers(), within);
+    if (decoder.is_identity()) { return; }
+    decompressed_ = decoder.is_good();
+    decoder_.emplace(std::move(decoder));
+    if (!decompressed_) { return; }
+    (void)head_.headers().remove("Content-Encoding");
+    (void)head_.headers().remove("Content-Length");
+}
+
+std::error_code client_response::fail(std::error_code why) noexcept {
+    failure_ = why;
+    lease_.reset();
+    return why;
+}
+
 task<std::expected<std::string_view, std::error_code>> client_response::next() {
+    using result = std::expected<std::string_view, std::error_code>;
+    while (decoder_) {
+        const h1::event event = decoder_->next(encoded_);
+        if (event.kind == h1::event_kind::body) { co_return result(event.data); }
+        if (event.kind == h1::event_kind::error) {
+            co_return result(std::unexpect, fail(make_error_code(event.failure)));
+        }
+        const auto piece = co_await next_received();
+        if (!piece) { co_return piece; }
+        encoded_ = *piece;
+        if (!piece->empty()) { continue; }
+        const h1::event end = decoder_->end_of_input();
+        if (end.kind == h1::event_kind::error) {
+            co_return result(std::unexpect, fail(make_error_code(end.failure)));
+        }
+        decoder_.reset();
+    }
+    auto piece = co_await next_received();
+    co_return piece;
+}
+
+// Gives the next bytes as the server sent them.
+task<std::expected<std::string_view, std::error_code>> client_response::next_received() {
     using result = std::expected<std::string_view, std::error_code>;
     if (failure_) { co_return result(std::unexpect, failure_); }
     if (!lease_) { co_return result(std::string_view()); }
@@ -138,9 +182,7 @@ task<std::expected<std::string, std::error_code>> client_response::read_body(
         if (!piece) { co_return result(std::unexpect, piece.error()); }
         if (piece->empty()) { co_return result(std::move(body)); }
         if (piece->size() > bytes_max - body.size()) {
-            failure_ = make_error_code(error::body_too_large);
-            lease_.reset();
-            co_return result(std::unexpect, failure_);
+            co_return result(std::unexpect, fail(make_error_code(error::body_too_large)));
         }
         body += *piece;
     }
@@ -153,16 +195,21 @@ task<std::expected<client_response, std::error_code>> client::send(client_reques
     if (!pool_->options().user_agent.empty() && !request.headers().contains("User-Agent")) {
         request.set_header("User-Agent", pool_->options().user_agent);
     }
-    return follow(pool_, std::make_shared<client_request>(std::move(request)));
+    // Who asks for a coding, or for a part of what may be encoded, is given what there is.
+    const bool decodes = pool_->options().decompress &&
+                         !request.headers().contains("Accept-Encoding") &&
+                         !request.headers().contains("Range");
+    if (decodes) { request.set_header("Accept-Encoding", "gzip, deflate"); }
+    return follow(pool_, std::make_shared<client_request>(std::move(request)), decodes);
 }
 
 // Sends a request, and again wherever the answers point to.
 task<client::answer> client::follow(std::shared_ptr<client_pool> pool,
-                                    std::shared_ptr<client_request> request) {
+                                    std::shared_ptr<client_request> request, bool decodes) {
     auto to = url::parse(request->url());
     if (!to) { co_return answer(std::unexpect, make_error_code(to.error())); }
     for (unsigned redirects = 0;; ++redirects) {
-        answer got = co_await ask(pool, request, *to);
+        answer got = co_await ask(pool, request, *to, decodes);
         if (!got || redirects == pool->options().redirects_max || !is_redirect(got->status())) {
             co_return got;
         }
@@ -182,7 +229,8 @@ task<client::answer> client::follow(std::shared_ptr<client_pool> pool,
 
 // Sends a request to one place; once more, when a kept connection turns out to have ended.
 task<client::answer> client::ask(const std::shared_ptr<client_pool>& pool,
-                                 const std::shared_ptr<client_request>& request, const url& to) {
+                                 const std::shared_ptr<client_request>& request, const url& to,
+                                 bool decodes) {
     if (to.scheme != "http" && !pool->options().tls) {
         co_return answer(std::unexpect, make_error_code(error::unsupported_scheme));
     }
@@ -215,6 +263,7 @@ task<client::answer> client::ask(const std::shared_ptr<client_pool>& pool,
         }
         client_response made(std::move(lease), connection.take_head(), to,
                              options.limits.body_bytes_max);
+        if (decodes) { made.decode(options.decoding); }
         if (made.head().content_length() == std::uint64_t{0}) {
             // There is nothing to wait for: the connection is free already.
             const auto end = co_await made.next();

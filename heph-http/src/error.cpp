@@ -92,6 +92,15 @@ description describe(error value) noexcept {
                     "There are more fields in the form than this server takes."};
         case error::bad_multipart:
             return {status::bad_request, "The form is not multipart/form-data as RFC 7578 has it."};
+        case error::unknown_content_encoding:
+            return {status::unsupported_media_type,
+                    "The Content-Encoding names a coding that is not known here, or too many."};
+        case error::bad_content_encoding:
+            return {status::bad_request,
+                    "The body is broken, cut off, or not what its Content-Encoding says."};
+        case error::decompression_bomb:
+            return {status::content_too_large,
+                    "The body is compressed further than honest content is."};
         case error::head_timed_out:
             return {status::request_timeout, "The request's head took too long to arrive."};
         case error::body_timed_out:
@@ -135,7 +144,9 @@ status status_of(error value) noexcept { return describe(value).status; }
 
 bool should_close(error value) noexcept {
     return value != error::handler_failed && value != error::bad_response &&
-           value != error::too_many_fields && value != error::bad_multipart;
+           value != error::too_many_fields && value != error::bad_multipart &&
+           value != error::unknown_content_encoding && value != error::bad_content_encoding &&
+           value != error::decompression_bomb;
 }
 
 std::string_view message(error value) noexcept { return describe(value).message; }

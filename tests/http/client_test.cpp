@@ -13,41 +13,26 @@
 #include <heph/http/client.hpp>
 #include <heph/http/server.hpp>
 
-#include "rt/on_runtime.hpp"
+#include "client_run.hpp"
 #include "scripted_server.hpp"
 #include "test_routes.hpp"
 #include "test_server.hpp"
 
 namespace http = heph::http;
 using heph::task;
+using http::test::fetch;
+using http::test::fetch_all;
+using http::test::outcome;
 using http::test::scripted_server;
 using http::test::scripted_step;
 using http::test::test_server;
+using http::test::text_of;
+using http::test::with_client;
 using namespace std::chrono_literals;
 
 namespace {
 
 constexpr auto ok_reply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-/// Runs one task with a client, on a runtime of its own.
-void with_client(std::function<task<>(http::client)> use, http::client_options options = {}) {
-    heph::test::run_on_worker(heph::test::quiet_setup(), [&](heph::rt::worker& worker) {
-        worker.spawn_future(use(http::client(worker, options)));
-    });
-}
-
-/// What came of a request, as one text: status and body, or the error.
-task<std::string> outcome(std::expected<http::client_response, std::error_code> got) {
-    if (!got) { co_return got.error().message(); }
-    const auto body = co_await got->read_body();
-    if (!body) { co_return std::to_string(code(got->status())) + " " + body.error().message(); }
-    co_return std::to_string(code(got->status())) + " " + *body;
-}
-
-task<std::string> fetch(http::client client, std::string url) {
-    auto got = co_await client.get(url);
-    co_return co_await outcome(std::move(got));
-}
 
 /// Gives up after a while.
 task<std::string> fetch_within(std::chrono::milliseconds after, http::client client,
@@ -63,24 +48,6 @@ task<std::expected<void, http::error>> write_without_end(http::body_writer& to,
         if (!written) { co_return written; }
     }
 }
-
-/// Fetches several URLs in turn and gives what came of each.
-std::vector<std::string> fetch_all(const std::vector<std::string>& urls,
-                                   http::client_options options = {}) {
-    std::vector<std::string> all;
-    with_client(
-        [&](http::client client) -> task<> {
-            return [](http::client with, std::vector<std::string> from,
-                      std::vector<std::string>* to) -> task<> {
-                for (const std::string& url : from) { to->push_back(co_await fetch(with, url)); }
-            }(std::move(client), urls, &all);
-        },
-        std::move(options));
-    return all;
-}
-
-std::string text_of(http::error value) { return std::string(message(value)); }
-std::string text_of(std::errc value) { return std::make_error_code(value).message(); }
 
 }  // namespace
 

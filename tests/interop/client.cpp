@@ -7,6 +7,7 @@
 //   --stream N        sends N letters, chunked
 //   --redirects N     follows N redirects
 //   --header A:B      sends a header
+//   --decompress yes  asks for compressed bodies, and decompresses them
 //
 // Asks for the URLs one after the other over one client, and prints of each answer a line "STATUS
 // SIZE CHECKSUM" (FNV-1a, 32 bits), or "error MESSAGE".
@@ -41,6 +42,7 @@ struct orders {
     std::optional<std::uint64_t> body;
     std::optional<std::uint64_t> stream;
     unsigned redirects = 0;
+    bool decompress = false;
     std::vector<std::pair<std::string, std::string>> headers;
     std::vector<std::string> urls;
 };
@@ -83,6 +85,7 @@ heph::task<std::expected<std::string, std::error_code>> ask(http::client& client
 heph::task<> ask_all(heph::rt::worker worker, const orders& given, bool& failed) {
     http::client_options options;
     options.redirects_max = given.redirects;
+    options.decompress = given.decompress;
     http::client client(worker, options);
     for (const std::string& url : given.urls) {
         const auto line = co_await ask(client, given, url);
@@ -111,6 +114,8 @@ std::optional<orders> read(int count, char** arguments) {
             given.stream = std::strtoull(value.c_str(), nullptr, 10);
         } else if (option == "--redirects") {
             given.redirects = static_cast<unsigned>(std::strtoul(value.c_str(), nullptr, 10));
+        } else if (option == "--decompress") {
+            given.decompress = value == "yes";
         } else if (option == "--header" && value.find(':') != std::string::npos) {
             const std::size_t colon = value.find(':');
             given.headers.emplace_back(value.substr(0, colon), value.substr(colon + 1));
@@ -128,7 +133,7 @@ int main(int count, char** arguments) {
     const auto given = read(count, arguments);
     if (!given) {
         std::cerr << "usage: heph_interop_client [--method NAME] [--body N | --stream N] "
-                     "[--redirects N] [--header A:B] URL...\n";
+                     "[--redirects N] [--header A:B] [--decompress yes] URL...\n";
         return 2;
     }
     auto runtime = heph::rt::setup{}.name("interop").threads(1).build();

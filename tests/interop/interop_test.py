@@ -499,6 +499,7 @@ class ClientOfNginx(Client):
                 root {files};
                 ssi on; ssi_types *;
                 location /plain/ {{ ssi off; alias {files}/; }}
+                location /zipped/ {{ ssi off; gzip on; gzip_types *; gzip_min_length 1; alias {files}/; }}
                 location /hop {{ return 302 /plain/1000; }}
                 location /teapot {{ return 418 "short and stout"; }}
             }}""")
@@ -513,6 +514,13 @@ class ClientOfNginx(Client):
 
     def test_chunked_by_server_side_includes(self):
         self.assertEqual(self.ask(f"{self.url}/300000"), [self.expect(200, letters(300_000))])
+
+    def test_compressed(self):
+        urls = [f"{self.url}/zipped/{size}" for size in (0, 1, 1000, 300_000)]
+        expected = [self.expect(200, letters(size)) for size in (0, 1, 1000, 300_000)]
+        self.assertEqual(self.ask("--decompress", "yes", *urls), expected)
+        small = self.ask("--header", "Accept-Encoding:gzip", f"{self.url}/zipped/300000")
+        self.assertLess(small[0][1], 10_000)
 
     def test_head_redirect_range_and_errors(self):
         self.assertEqual(self.ask("--method", "HEAD", f"{self.url}/plain/1000"),

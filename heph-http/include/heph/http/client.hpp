@@ -24,6 +24,7 @@
 
 #include <heph/core/task.hpp>
 #include <heph/http/client_request.hpp>
+#include <heph/http/content_decoder.hpp>
 #include <heph/http/error.hpp>
 #include <heph/http/limits.hpp>
 #include <heph/http/response_head.hpp>
@@ -67,6 +68,11 @@ struct client_options {
     unsigned redirects_max = 0;
     /// What `User-Agent` says, unless the request says something else; empty leaves it out.
     std::string user_agent = "heph-http";
+    /// Asks for compressed bodies (`Accept-Encoding: gzip, deflate`), and gives them decompressed;
+    /// not for requests that have an `Accept-Encoding` or a `Range` of their own.
+    bool decompress = false;
+    /// What a compressed body may grow to.
+    decoding_limits decoding = {};
     /// Finds addresses; `rt::net::resolve` does by default. Numeric addresses and `localhost` are
     /// taken as they are.
     resolver resolve = {};
@@ -90,14 +96,18 @@ public:
     [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept {
         return head_.headers().get(name);
     }
-    /// Gives version, reason and framing.
+    /// Gives version, reason and framing, which is that of the bytes on their way.
     [[nodiscard]] const response_head& head() const noexcept { return head_; }
+    /// Tells whether the body came compressed and is given decompressed. `Content-Encoding` and
+    /// `Content-Length`, which tell about other bytes then, are not among the headers.
+    [[nodiscard]] bool is_decompressed() const noexcept { return decompressed_; }
     /// Gives the URL that answered: the last one, when redirects were followed.
     [[nodiscard]] const http::url& url() const noexcept { return url_; }
 
     /// Gives the next piece of the body; an empty one is its end, given each time from then on.
     /// *Errors*: `std::errc::timed_out` when the server pauses too long, `error::connection_lost`
-    /// when the connection ends too early, what is wrong with the framing; each time from then on.
+    /// when the connection ends too early, what is wrong with the framing, what `content_decoder`
+    /// finds wrong with compressed bytes; each time from then on.
     /// *Cancellation*: loses nothing. *Lifetime*: valid until the next call, or the answer's end.
     task<std::expected<std::string_view, std::error_code>> next();
 
@@ -116,8 +126,15 @@ private:
     client_response(std::unique_ptr<detail::client_lease> lease, response_head head, http::url url,
                     std::uint64_t body_bytes_max) noexcept;
 
+    task<std::expected<std::string_view, std::error_code>> next_received();
+    void decode(const decoding_limits& within);
+    std::error_code fail(std::error_code why) noexcept;
+
     std::unique_ptr<detail::client_lease> lease_;  // Null once the body has ended.
     response_head head_;
+    std::optional<content_decoder> decoder_;
+    std::string_view encoded_;  // What was received and is not decoded yet.
+    bool decompressed_ = false;
     http::url url_;
     std::uint64_t body_bytes_max_;
     std::error_code failure_;
@@ -157,9 +174,10 @@ private:
     using answer = std::expected<client_response, std::error_code>;
 
     static task<answer> follow(std::shared_ptr<detail::client_pool> pool,
-                               std::shared_ptr<client_request> request);
+                               std::shared_ptr<client_request> request, bool decodes);
     static task<answer> ask(const std::shared_ptr<detail::client_pool>& pool,
-                            const std::shared_ptr<client_request>& request, const url& to);
+                            const std::shared_ptr<client_request>& request, const url& to,
+                            bool decodes);
 
     std::shared_ptr<detail::client_pool> pool_;
 };

@@ -48,6 +48,9 @@ enum class error : std::uint8_t {
     // What the body says.
     too_many_fields,
     bad_multipart,
+    unknown_content_encoding,
+    bad_content_encoding,
+    decompression_bomb,
     // The connection.
     head_timed_out,
     body_timed_out,
