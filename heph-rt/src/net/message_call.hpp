@@ -15,6 +15,7 @@
 #include <heph/rt/buffer.hpp>
 #include <heph/rt/descriptor.hpp>
 #include <heph/rt/detail/io_call.hpp>
+#include <heph/rt/error.hpp>
 #include <heph/rt/io_future.hpp>
 #include <heph/rt/net/datagram.hpp>
 #include <heph/rt/net/descriptors.hpp>
@@ -114,6 +115,16 @@ template <typename Bytes>
     const auto size = static_cast<std::size_t>(result);
     call.commit(size);
     return net::message<Bytes>(call.bytes.take<Bytes>(), size, call.is_truncated());
+}
+
+/// Receives one message of a socket that keeps them apart; its sender's address goes to the call.
+template <typename Result, typename Bytes>
+[[nodiscard]] io_future<Result> receive_message(int descriptor, Bytes into, bool wants_address,
+                                                typename io_future<Result>::taker take) {
+    if (descriptor < 0) { return io_future<Result>(make_error_code(errc::closed)); }
+    auto call = std::make_unique<receive_message_call>(descriptor, std::move(into), MSG_TRUNC,
+                                                       wants_address);
+    return io_future<Result>(std::move(call), take);
 }
 
 // Takers of `io_future`.

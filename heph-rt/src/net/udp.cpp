@@ -20,6 +20,7 @@ namespace {
 
 using detail::io_call;
 using detail::last_error;
+using detail::receive_message;
 using detail::receive_message_call;
 using detail::send_message_call;
 using detail::set_flag;
@@ -46,15 +47,6 @@ std::expected<datagram<endpoint, Bytes>, std::error_code> take_datagram(io_call&
     socket_address from{};
     std::memcpy(&from, &received.address, sizeof(from));
     return datagram<endpoint, Bytes>(std::move(arrived), detail::from_socket_address(from));
-}
-
-template <typename Result, typename Bytes>
-io_future<Result> receive_message(int descriptor, Bytes into, bool wants_address,
-                                  typename io_future<Result>::taker take) {
-    if (descriptor < 0) { return io_future<Result>(make_error_code(errc::closed)); }
-    auto call = std::make_unique<receive_message_call>(descriptor, std::move(into), MSG_TRUNC,
-                                                       wants_address);
-    return io_future<Result>(std::move(call), take);
 }
 
 template <typename Value>

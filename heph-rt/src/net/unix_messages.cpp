@@ -19,6 +19,7 @@ namespace {
 
 using detail::io_call;
 using detail::last_error;
+using detail::receive_message;
 using detail::receive_message_call;
 using detail::send_message_call;
 
@@ -29,15 +30,6 @@ std::expected<std::pair<Socket, Socket>, std::error_code> make_pair_of(int type)
         return std::unexpected(last_error());
     }
     return std::pair(Socket(descriptor_handle(made[0])), Socket(descriptor_handle(made[1])));
-}
-
-template <typename Result, typename Bytes>
-io_future<Result> receive_message(int descriptor, Bytes into, bool wants_address,
-                                  typename io_future<Result>::taker take) {
-    if (descriptor < 0) { return io_future<Result>(make_error_code(errc::closed)); }
-    auto call = std::make_unique<receive_message_call>(descriptor, std::move(into), MSG_TRUNC,
-                                                       wants_address);
-    return io_future<Result>(std::move(call), take);
 }
 
 std::expected<datagram<unix_address>, std::error_code> take_datagram(io_call& call,
