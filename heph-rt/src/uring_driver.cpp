@@ -12,7 +12,7 @@
 #include <heph/inbox/assert.hpp>
 
 #include "busy_descriptors.hpp"
-#include "ring_close.hpp"
+#include "tsan_hooks.hpp"
 #include "worker_core.hpp"
 #include "worker_link.hpp"
 
@@ -76,7 +76,13 @@ int set_up(unsigned entries, io_uring& ring) noexcept {
         failed = io_uring_queue_init_params(entries, &ring, &parameters);
         if (failed != -EINVAL) { break; }
     }
+    if (failed == 0) { ring_was_mapped(); }
     return failed;
+}
+
+void tear_down(io_uring& ring) noexcept {
+    about_to_unmap_ring();
+    io_uring_queue_exit(&ring);
 }
 
 }  // namespace
@@ -84,7 +90,7 @@ int set_up(unsigned entries, io_uring& ring) noexcept {
 int probe_io_uring(unsigned entries) noexcept {
     io_uring ring{};
     const int failed = set_up(entries, ring);
-    if (failed == 0) { io_uring_queue_exit(&ring); }
+    if (failed == 0) { tear_down(ring); }
     return -failed;
 }
 
@@ -106,7 +112,7 @@ std::expected<std::unique_ptr<driver>, int> uring_driver::make(worker_link& link
 uring_driver::~uring_driver() {
     if (initialised_) {
         io_uring_submit(&ring_);
-        io_uring_queue_exit(&ring_);
+        tear_down(ring_);
     }
     give_up_slots();
 }
