@@ -369,6 +369,12 @@ TEST_CASE("command: out of descriptors a start fails, and works again later", "[
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
     run_task([before]() -> task<> {
         return [](rlimit limits) -> task<> {
+            // First with descriptors: the sanitizers look at an object by a pipe, when they meet
+            // one of its type for the first time.
+            command first("/bin/true");
+            first.output(stdio::pipe());
+            const auto warm = co_await status_of(std::move(first));
+            REQUIRE(warm.success());
             // Whatever is closed meanwhile is above them.
             rlimit none = limits;
             none.rlim_cur = 3;
