@@ -99,6 +99,34 @@ TEST_CASE("oneshot: closed is woken when the receiver goes", "[inbox][oneshot]")
     CHECK(closed.poll(woken.get()).is_ready());
 }
 
+TEST_CASE("oneshot: a wait for the receiver to go may outlive the sending of the value",
+          "[inbox][oneshot][regression]") {
+    // Who sends gives the waker back, and a wait that still has it must not do so again, nor look
+    // at memory that the receiver may have freed.
+    for (const bool receiver_stays : {true, false}) {
+        wake_counter woken;
+        auto [tx, made] = oneshot<int>();
+        std::optional rx(std::move(made));
+        {
+            auto closed = tx.closed();
+            REQUIRE_FALSE(closed.poll(woken.get()).is_ready());
+            CHECK(woken.references() == 1);
+            REQUIRE(std::move(tx).try_send(1));
+            CHECK(woken.references() == 0);
+            if (!receiver_stays) { rx.reset(); }
+            CHECK(closed.poll(woken.get()).is_ready());
+        }
+        {
+            auto [moved, other] = oneshot<int>();
+            auto closed = moved.closed();
+            REQUIRE_FALSE(closed.poll(woken.get()).is_ready());
+            auto kept = std::move(moved);
+            CHECK(closed.poll(woken.get()).is_ready());
+        }
+        CHECK(woken.references() == 0);
+    }
+}
+
 TEST_CASE("oneshot: try_reset makes a new sender when the old one is done", "[inbox][oneshot]") {
     auto [tx, rx] = oneshot<int>();
     CHECK(rx.try_reset().error() == reset_error::in_use);

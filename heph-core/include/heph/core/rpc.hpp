@@ -167,7 +167,8 @@ public:
     /// Tells whether nobody waits for an answer (any more).
     [[nodiscard]] bool is_cancelled() const noexcept { return !open_ || !reply_.is_connected(); }
 
-    /// Completes when the caller gives up. *Requires*: not answered. *Lifetime*: borrows this.
+    /// Completes when the caller gives up, or is answered. *Requires*: not answered yet.
+    /// *Lifetime*: borrows this.
     [[nodiscard]] auto closed() {
         HEPH_ASSERT(open_);
         return reply_.closed();

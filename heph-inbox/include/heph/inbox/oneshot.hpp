@@ -225,26 +225,32 @@ private:
 
 }  // namespace detail
 
-/// Is ready when the receiver is gone. Made by `oneshot_sender::closed`.
+/// Is ready when the receiver is gone. Made by `oneshot_sender::closed`. It is ready as well once
+/// the sender has sent or was moved from.
 ///
 /// *Cancellation*: leaves nothing behind.
-/// *Lifetime*: the sender must outlive it, unsent and unmoved.
+/// *Lifetime*: the sender must outlive it, and stay where it is.
 template <typename T, typename Environment>
 class [[nodiscard]] oneshot_closed_future {
 public:
     using value_type = void;
 
     /// Moves a future that was not polled yet.
-    oneshot_closed_future(oneshot_closed_future&& other) noexcept : state_(other.state_) {
+    oneshot_closed_future(oneshot_closed_future&& other) noexcept : of_(other.of_) {
         HEPH_ASSERT(!other.waits_);
     }
     oneshot_closed_future& operator=(oneshot_closed_future&&) = delete;
     ~oneshot_closed_future() {
-        if (waits_) { state_->stop_waiting(state_->sender(), core::sender_waits, gone); }
+        // A sender that has sent has given the waker back.
+        if (auto* state = of_->state_; waits_ && state != nullptr) {
+            state->stop_waiting(state->sender(), core::sender_waits, gone);
+        }
     }
 
     polled<void> poll(const waker& who) noexcept {
-        waits_ = !state_->done_or_wait(state_->sender(), core::sender_waits, gone, who);
+        auto* state = of_->state_;
+        waits_ = state != nullptr &&
+                 !state->done_or_wait(state->sender(), core::sender_waits, gone, who);
         if (waits_) { return pending; }
         return ready;
     }
@@ -254,10 +260,9 @@ private:
     using core = detail::oneshot_core<Environment>;
     static constexpr auto gone = core::receiver_gone;
 
-    explicit oneshot_closed_future(detail::oneshot_state<T, Environment>& state) noexcept
-        : state_(&state) {}
+    explicit oneshot_closed_future(const oneshot_sender<T, Environment>& of) noexcept : of_(&of) {}
 
-    detail::oneshot_state<T, Environment>* state_;
+    const oneshot_sender<T, Environment>* of_;
     bool waits_ = false;
 };
 
@@ -290,11 +295,7 @@ public:
         }
         state.put(std::move(value));
         const std::uint8_t before = state.set(core::value_bit | core::sender_gone);
-        if ((before & core::receiver_gone) != 0) [[unlikely]] {
-            std::expected<void, T> back(std::unexpect, state.take());  // Invariant 1.
-            state.free_after(state.receiver());
-            return back;
-        }
+        if ((before & core::receiver_gone) != 0) [[unlikely]] { return take_back(state); }
         if ((before & core::sender_waits) != 0) [[unlikely]] { state.sender().waker.drop(); }
         core::leave(state.sender(), state.receiver(), (before & core::receiver_waits) != 0);
         return {};
@@ -307,17 +308,26 @@ public:
 
     /// Is ready when the receiver is gone, so that nobody wants the value any more.
     [[nodiscard]] oneshot_closed_future<T, Environment> closed() noexcept {
-        return oneshot_closed_future<T, Environment>(*state_);
+        return oneshot_closed_future<T, Environment>(*this);
     }
 
 private:
     friend class oneshot_receiver<T, Environment>;
+    friend class oneshot_closed_future<T, Environment>;
     template <typename U, typename E>
     friend std::pair<oneshot_sender<U, E>, oneshot_receiver<U, E>> oneshot();
     using core = detail::oneshot_core<Environment>;
 
     explicit oneshot_sender(detail::oneshot_state<T, Environment>& state) noexcept
         : state_(&state) {}
+
+    // Invariant 1: of a receiver that went meanwhile.
+    [[gnu::noinline]] static std::expected<void, T> take_back(
+        detail::oneshot_state<T, Environment>& state) noexcept {
+        T value = state.take();
+        state.free_after(state.receiver());
+        return std::expected<void, T>(std::unexpect, std::move(value));
+    }
 
     detail::oneshot_state<T, Environment>* state_;
 };
