@@ -141,13 +141,11 @@ public:
     [[gnu::always_inline]] void put(const claim& claimed, From&& message) noexcept {
         cell& its = *static_cast<cell*>(claimed.cell);
         build(its, std::forward<From>(message));
-        if (!claimed.wake_receiver) {
+        if (claimed.wake_receiver) [[unlikely]] {
+            publish_and_wake(its, claimed.position);
+        } else {
             publish(its, claimed.position);
-            return;
         }
-        waker woken = this->take_receiver();  // Invariant 12: before the message can be seen.
-        publish(its, claimed.position);
-        std::move(woken).wake();
     }
 
     /// Builds messages in claimed slots from what `next()` gives, and hands them over all at once.
@@ -398,6 +396,13 @@ private:
     static void publish(cell& its, std::uint64_t position) noexcept {
         // Release, pairs with the acquire in `is_published`.
         its.sequence.store(full_state(position), std::memory_order_release);
+    }
+
+    // Apart, so that a send without a wake stays small enough to be part of its caller.
+    [[gnu::noinline]] void publish_and_wake(cell& its, std::uint64_t position) noexcept {
+        waker woken = this->take_receiver();  // Invariant 12: before the message can be seen.
+        publish(its, position);
+        std::move(woken).wake();
     }
 
     [[nodiscard]] bool is_published(std::uint64_t position, std::uint32_t mask) const noexcept {
