@@ -168,7 +168,7 @@ std::expected<server, std::error_code> server::over(router routes,
     }
     while (state->listeners.size() < state->workers) {
         const std::size_t next = state->listeners.size() % state->descriptors.size();
-        auto copy = rt::detail::duplicate(state->descriptors[next]);
+        auto copy = rt::duplicate(state->descriptors[next]);
         if (!copy) { return std::unexpected(copy.error()); }
         auto adopted = rt::net::tcp_listener::adopt(std::move(*copy));
         if (!adopted) { return std::unexpected(adopted.error()); }

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <csignal>
 
-#include "retry.hpp"
+#include "system_call.hpp"
 
 namespace heph::rt::detail {
 
@@ -24,7 +24,7 @@ std::error_code child_process::signal(int number) noexcept {
     if (status_) { return std::make_error_code(std::errc::no_such_process); }
     // Not by the C library's function: that of Debian 12 has no declaration for C++.
     if (::syscall(SYS_pidfd_send_signal, descriptor_.get(), number, nullptr, 0) == 0) { return {}; }
-    return {errno, std::system_category()};
+    return last_error();
 }
 
 std::expected<std::optional<exit_status>, std::error_code> child_process::collect() noexcept {

@@ -17,7 +17,7 @@
 
 #include "child_process.hpp"
 #include "readiness_call.hpp"
-#include "retry.hpp"
+#include "system_call.hpp"
 #include "worker_core.hpp"
 
 namespace heph::rt {
@@ -59,10 +59,9 @@ namespace {
 using detail::child_process;
 using detail::io_call;
 using detail::spawn_plan;
+using detail::system_error;
 
 constexpr int number_max = 255;
-
-std::error_code system_error(int number) noexcept { return {number, std::system_category()}; }
 
 bool has_zero(const std::string& text) noexcept { return text.find('\0') != std::string::npos; }
 

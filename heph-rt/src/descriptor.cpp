@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "system_call.hpp"
 #include "worker_core.hpp"
 
 namespace heph::rt {
@@ -20,7 +21,7 @@ descriptor_handle::~descriptor_handle() {
 
 std::expected<descriptor_handle, std::error_code> duplicate(int descriptor) noexcept {
     const int made = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
-    if (made < 0) { return std::unexpected(std::error_code(errno, std::system_category())); }
+    if (made < 0) { return std::unexpected(detail::last_error()); }
     return descriptor_handle(made);
 }
 

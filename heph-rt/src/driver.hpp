@@ -159,8 +159,6 @@ protected:
     static constexpr std::uint32_t chunks_max = 16;
     // So many untaken connections pause an accept; the others wait in the listener's backlog.
     static constexpr std::size_t accepted_max = 64;
-    // The kernel takes a length of 32 bits; what is longer takes several operations.
-    static constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30U;
 
     worker_link* link_;
     driver_settings settings_;

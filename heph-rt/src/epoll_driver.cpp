@@ -15,7 +15,7 @@
 
 #include "busy_descriptors.hpp"
 #include "readiness_call.hpp"
-#include "retry.hpp"
+#include "system_call.hpp"
 #include "worker_core.hpp"
 #include "worker_link.hpp"
 
@@ -53,14 +53,6 @@ constexpr bool would_block(std::int32_t result) noexcept {
 
 std::int32_t readiness_of(const slot& operation) noexcept {
     return is_ready(operation.request.descriptor, direction_of(operation) == EPOLLIN);
-}
-
-// A listener has no flag for a single call: it is the descriptor that must not block.
-void make_non_blocking(int descriptor) noexcept {
-    const int flags = ::fcntl(descriptor, F_GETFL);
-    if (flags >= 0 && (flags & O_NONBLOCK) == 0) {
-        (void)::fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
-    }
 }
 
 }  // namespace

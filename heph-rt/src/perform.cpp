@@ -10,14 +10,11 @@
 
 #include "blocking_jobs.hpp"
 #include "readiness_call.hpp"
-#include "retry.hpp"
+#include "system_call.hpp"
 
 namespace heph::rt::detail {
 
 namespace {
-
-// The kernel transfers no more in one call.
-constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30U;
 
 std::int32_t read_some(slot& operation) noexcept {
     const request& asked = operation.request;

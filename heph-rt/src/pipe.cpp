@@ -11,7 +11,7 @@
 
 #include <heph/rt/error.hpp>
 
-#include "retry.hpp"
+#include "system_call.hpp"
 #include "worker_core.hpp"
 
 namespace heph::rt {
@@ -19,9 +19,8 @@ namespace heph::rt {
 namespace {
 
 using detail::io_call;
+using detail::transfer_bytes_max;
 
-// The kernel takes a length of 32 bits.
-constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30U;
 // For the ring: from where the descriptor stands.
 constexpr std::uint64_t current_position = ~std::uint64_t{0};
 
@@ -149,7 +148,7 @@ std::expected<std::pair<byte_reader, byte_writer>, std::error_code> make_pipe() 
     const bool by_readiness = worker != nullptr && worker->driver().kind() == driver_kind::epoll;
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC | (by_readiness ? O_NONBLOCK : 0)) != 0) {
-        return std::unexpected(std::error_code(errno, std::system_category()));
+        return std::unexpected(detail::last_error());
     }
     return std::pair(byte_reader(descriptor_handle(ends[0])),
                      byte_writer(descriptor_handle(ends[1])));

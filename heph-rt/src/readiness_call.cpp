@@ -1,12 +1,13 @@
 #include "readiness_call.hpp"
 
+#include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
 
-#include "retry.hpp"
+#include "system_call.hpp"
 
 namespace heph::rt::detail {
 
@@ -14,6 +15,13 @@ std::int32_t is_ready(int descriptor, bool to_read) noexcept {
     pollfd asked{descriptor, static_cast<short>(to_read ? POLLIN : POLLOUT), 0};
     const std::int32_t count = retry([&] { return ::poll(&asked, 1, 0); });
     return count == 0 ? -EAGAIN : std::min(count, 0);
+}
+
+void make_non_blocking(int descriptor) noexcept {
+    const int flags = ::fcntl(descriptor, F_GETFL);
+    if (flags >= 0 && (flags & O_NONBLOCK) == 0) {
+        (void)::fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
+    }
 }
 
 std::int32_t readable_call::perform() noexcept { return is_ready(descriptor(), true); }

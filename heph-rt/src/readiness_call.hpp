@@ -12,6 +12,9 @@ namespace heph::rt::detail {
 /// Regular files always can, and what fails at once counts, too.
 [[nodiscard]] std::int32_t is_ready(int descriptor, bool to_read) noexcept;
 
+/// Lets calls on a descriptor not block, where they have no flag that says so for one of them.
+void make_non_blocking(int descriptor) noexcept;
+
 /// Waits until there is something to be read from a descriptor, and does not read it.
 class readable_call : public io_call {
 public:

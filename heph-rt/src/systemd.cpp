@@ -17,15 +17,18 @@
 #include <heph/rt/stopping.hpp>
 #include <heph/rt/timer.hpp>
 
+#include "system_call.hpp"
+
 namespace heph::rt::systemd {
 
 namespace {
+
+using detail::last_error;
 
 constexpr int first_descriptor = 3;  // SD_LISTEN_FDS_START.
 constexpr int descriptors_max = 4096;
 
 std::error_code invalid() noexcept { return std::make_error_code(std::errc::invalid_argument); }
-std::error_code last_error() noexcept { return {errno, std::system_category()}; }
 
 std::string_view variable(const char* name) noexcept {
     const char* value = std::getenv(name);

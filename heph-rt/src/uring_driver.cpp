@@ -12,6 +12,7 @@
 #include <heph/inbox/assert.hpp>
 
 #include "busy_descriptors.hpp"
+#include "system_call.hpp"
 #include "tsan_hooks.hpp"
 #include "worker_core.hpp"
 #include "worker_link.hpp"

@@ -13,6 +13,7 @@
 #include <heph/http/client.hpp>
 #include <heph/http/tls.hpp>
 
+#include "http/client_run.hpp"
 #include "http/test_routes.hpp"
 #include "http/test_server.hpp"
 #include "rt/on_runtime.hpp"
@@ -22,6 +23,9 @@ namespace heph_tests {
 
 namespace http = heph::http;
 using heph::task;
+using http::test::fetch;
+using http::test::fetch_all;
+using http::test::with_client;
 
 /// Certificates and contexts of a service at 127.0.0.1 and `localhost`.
 struct https_setting {
@@ -44,6 +48,7 @@ struct https_setting {
     [[nodiscard]] http::client_options client() const { return client(trust_in(ca)); }
     [[nodiscard]] static http::client_options client(const tls::client_config& config) {
         http::client_options options;
+        options.limits.body_bytes_max = 100'000'000;
         auto made = http::make_client_tls(config);
         REQUIRE(made);
         options.tls = http::secured_by(*made);
@@ -53,36 +58,6 @@ struct https_setting {
 
 inline std::string https_url(const http::test::test_server& server, std::string_view path) {
     return "https://127.0.0.1:" + std::to_string(server.port()) + std::string(path);
-}
-
-/// Runs one task with a client, on a runtime of its own.
-inline void with_client(std::function<task<>(http::client)> use, http::client_options options) {
-    heph::test::run_on_worker(heph::test::quiet_setup(), [&](heph::rt::worker& worker) {
-        worker.spawn_future(use(http::client(worker, options)));
-    });
-}
-
-/// What came of a request, as one text: status and body, or the error.
-inline task<std::string> fetch(http::client client, std::string url) {
-    auto got = co_await client.get(url);
-    if (!got) { co_return got.error().message(); }
-    const auto body = co_await got->read_body(100'000'000);
-    if (!body) { co_return body.error().message(); }
-    co_return std::to_string(code(got->status())) + " " + *body;
-}
-
-inline std::vector<std::string> fetch_all(const std::vector<std::string>& urls,
-                                          http::client_options options) {
-    std::vector<std::string> all;
-    with_client(
-        [&](http::client client) -> task<> {
-            return [](http::client with, std::vector<std::string> from,
-                      std::vector<std::string>* to) -> task<> {
-                for (const std::string& url : from) { to->push_back(co_await fetch(with, url)); }
-            }(std::move(client), urls, &all);
-        },
-        std::move(options));
-    return all;
 }
 
 inline std::string text_of(std::error_code code) { return code.message(); }

@@ -3,8 +3,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <iterator>
 #include <vector>
 
 #include <heph/core/yield.hpp>
@@ -12,19 +10,16 @@
 #include <heph/rt/timer.hpp>
 
 #include "on_runtime.hpp"
+#include "open_descriptors.hpp"
 
 using heph::task;
 using heph::rt::net::endpoint;
 using heph::rt::net::tcp_listener;
 using heph::rt::net::tcp_stream;
+using heph::test::open_descriptors;
 using heph::test::run_task;
 
 namespace {
-
-std::size_t open_descriptors() {
-    return static_cast<std::size_t>(
-        std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
-}
 
 task<tcp_stream> connect(endpoint to) {
     auto connected = co_await tcp_stream::connect(to);

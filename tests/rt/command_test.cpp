@@ -9,7 +9,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <thread>
 #include <utility>
@@ -20,6 +19,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "on_runtime.hpp"
+#include "open_descriptors.hpp"
 #include "temporary_folder.hpp"
 
 using namespace std::chrono_literals;
@@ -32,6 +32,7 @@ using heph::rt::deadline;
 using heph::rt::descriptor_handle;
 using heph::rt::exit_status;
 using heph::rt::stdio;
+using heph::test::open_descriptors;
 using heph::test::run_task;
 using heph::test::temporary_folder;
 
@@ -76,10 +77,6 @@ task<exit_status> status_of(command what) {
     const auto ended = co_await process.wait();
     REQUIRE(ended);
     co_return *ended;
-}
-
-std::ptrdiff_t open_descriptors() {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
 }
 
 // Waits until a process is gone, and not a zombie either.

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <filesystem>
-#include <iterator>
 #include <string>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include <heph/rt/fs/file.hpp>
 
 #include "on_runtime.hpp"
+#include "open_descriptors.hpp"
 #include "temporary_folder.hpp"
 
 using heph::task;
@@ -20,6 +20,7 @@ using heph::rt::buffer;
 using heph::rt::errc;
 using heph::rt::fs::file;
 using heph::rt::fs::open_options;
+using heph::test::open_descriptors;
 using heph::test::run_task;
 using heph::test::temporary_folder;
 
@@ -153,10 +154,7 @@ TEST_CASE("file: what is closed as the runtime ends is closed, not cancelled wit
     const ::mqd_t queue = ::mq_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600, nullptr);
     REQUIRE(queue >= 0);
     REQUIRE(::mq_unlink(name.c_str()) == 0);
-    const auto descriptors = [] {
-        return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
-    };
-    const auto before = descriptors();
+    const auto before = open_descriptors();
     for (int round = 0; round < 100; ++round) {
         run_task([queue]() -> task<> {
             return [](int source) -> task<> {
@@ -168,7 +166,7 @@ TEST_CASE("file: what is closed as the runtime ends is closed, not cancelled wit
             }(queue);
         });
     }
-    CHECK(descriptors() == before);
+    CHECK(open_descriptors() == before);
     CHECK(::mq_close(queue) == 0);
 }
 

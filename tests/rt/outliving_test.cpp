@@ -1,8 +1,6 @@
 // Streams and chunks that outlive the worker they belong to.
 
 #include <chrono>
-#include <filesystem>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <thread>
@@ -14,6 +12,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "on_runtime.hpp"
+#include "open_descriptors.hpp"
 
 using namespace std::chrono_literals;
 using heph::task;
@@ -23,6 +22,7 @@ using heph::rt::net::chunk;
 using heph::rt::net::endpoint;
 using heph::rt::net::tcp_listener;
 using heph::rt::net::tcp_stream;
+using heph::test::open_descriptors;
 using heph::test::run_task;
 
 namespace {
@@ -33,11 +33,6 @@ struct left_over {
     std::optional<tcp_stream> stream;      // With bytes that arrived and were not taken.
     std::optional<chunk> held;
 };
-
-std::size_t open_descriptors() {
-    return static_cast<std::size_t>(
-        std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
-}
 
 task<> send_text(tcp_stream& stream, std::string text) {
     auto bytes = buffer::copy_of(text);

@@ -1,6 +1,4 @@
 #include <atomic>
-#include <filesystem>
-#include <iterator>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -12,11 +10,13 @@
 #include <heph/rt/timer.hpp>
 
 #include "on_runtime.hpp"
+#include "open_descriptors.hpp"
 
 using namespace std::chrono_literals;
 using heph::task;
 using heph::rt::setup;
 using heph::rt::worker;
+using heph::test::open_descriptors;
 using heph::test::quiet_setup;
 using heph::test::run_on_worker;
 
@@ -318,14 +318,11 @@ TEST_CASE("runtime: what is spawned on a runtime that has ended is dropped", "[r
 }
 
 TEST_CASE("runtime: starting and ending it many times leaks no descriptors", "[rt][runtime]") {
-    const auto descriptors = [] {
-        return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
-    };
-    const auto before = descriptors();
+    const auto before = open_descriptors();
     for (int i = 0; i < 50; ++i) {
         run_on_worker(quiet_setup(), [](worker& worker) {
             worker.spawn_future([]() -> task<> { co_await heph::rt::timer(0ms); }());
         });
     }
-    CHECK(descriptors() == before);
+    CHECK(open_descriptors() == before);
 }

@@ -268,7 +268,7 @@ TEST_CASE("server: while a successor takes over, no connection is refused or los
           "[rt][net][server]") {
     auto listeners = listen(1);
     const endpoint address = listeners.front().local_endpoint().value();
-    auto copy = heph::rt::detail::duplicate(listeners.front().descriptor());
+    auto copy = heph::rt::duplicate(listeners.front().descriptor());
     REQUIRE(copy);
     auto inherited = tcp_listener::adopt(std::move(*copy));
     REQUIRE(inherited);

@@ -3,8 +3,6 @@
 
 #include <array>
 #include <cstdlib>
-#include <filesystem>
-#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +13,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "on_runtime.hpp"
+#include "open_descriptors.hpp"
 #include "temporary_folder.hpp"
 
 using namespace std::chrono_literals;
@@ -29,6 +28,7 @@ using heph::rt::net::unix_listen_options;
 using heph::rt::net::unix_seqpacket;
 using heph::rt::net::unix_seqpacket_listener;
 using heph::rt::net::unix_stream;
+using heph::test::open_descriptors;
 using heph::test::quiet_setup;
 using heph::test::run_on_worker;
 using heph::test::run_task;
@@ -40,10 +40,6 @@ unix_address abstract_name(const std::string& name) {
     auto made = unix_address::abstract("heph-" + name + std::to_string(::getpid()));
     REQUIRE(made);
     return std::move(*made);
-}
-
-std::ptrdiff_t open_descriptors() {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
 }
 
 std::pair<unix_datagram, unix_datagram> datagram_pair() {

@@ -12,7 +12,7 @@
 
 #include <heph/rt/error.hpp>
 
-#include "../retry.hpp"
+#include "../system_call.hpp"
 
 namespace heph::rt::fs {
 
@@ -89,8 +89,7 @@ io_future<std::vector<directory_entry>> directory::next() const {
 }
 
 std::error_code directory::rewind() noexcept {
-    return ::lseek(descriptor(), 0, SEEK_SET) == 0 ? std::error_code()
-                                                   : std::error_code(errno, std::system_category());
+    return ::lseek(descriptor(), 0, SEEK_SET) == 0 ? std::error_code() : detail::last_error();
 }
 
 }  // namespace heph::rt::fs

@@ -11,6 +11,7 @@
 #include <heph/rt/error.hpp>
 
 #include "../busy_descriptors.hpp"
+#include "../system_call.hpp"
 #include "../worker_core.hpp"
 
 namespace heph::rt::fs {
@@ -22,9 +23,8 @@ using detail::current_worker;
 using detail::slot;
 using detail::slot_kind;
 using detail::slot_state;
+using detail::system_error;
 using detail::worker_core;
-
-std::error_code system_error(int number) noexcept { return {number, std::system_category()}; }
 
 // Tells whether a started operation is completed; else keeps the waker.
 bool is_completed(slot& operation, const waker& waker) noexcept {

@@ -16,7 +16,7 @@
 
 #include "../buffer_parts.hpp"
 #include "../readiness_call.hpp"
-#include "../retry.hpp"
+#include "../system_call.hpp"
 #include "metadata_call.hpp"
 
 namespace heph::rt::fs {

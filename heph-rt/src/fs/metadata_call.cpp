@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-#include "../retry.hpp"
+#include "../system_call.hpp"
 
 namespace heph::rt::detail {
 

@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "../readiness_call.hpp"
-#include "../retry.hpp"
+#include "../system_call.hpp"
 #include "metadata_call.hpp"
 
 namespace heph::rt::fs {

@@ -11,13 +11,13 @@
 #include <heph/rt/error.hpp>
 
 #include "../readiness_call.hpp"
-#include "../retry.hpp"
+#include "../system_call.hpp"
 
 namespace heph::rt::fs {
 
 namespace {
 
-std::error_code system_error(int number) noexcept { return {number, std::system_category()}; }
+using detail::system_error;
 
 struct names {
     change ours;

@@ -14,7 +14,7 @@
 
 #include <heph/rt/fs/paths.hpp>
 
-#include "../retry.hpp"
+#include "../system_call.hpp"
 
 namespace heph::rt::fs {
 

@@ -9,7 +9,7 @@
 
 #include <heph/rt/error.hpp>
 
-#include "../retry.hpp"
+#include "../system_call.hpp"
 
 namespace heph::rt::detail {
 

@@ -1,6 +1,5 @@
 #include <heph/rt/net/send_file.hpp>
 
-#include <fcntl.h>
 #include <liburing.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -14,7 +13,8 @@
 #include <heph/rt/descriptor.hpp>
 #include <heph/rt/error.hpp>
 
-#include "../retry.hpp"
+#include "../readiness_call.hpp"
+#include "../system_call.hpp"
 #include "../worker_core.hpp"
 
 namespace heph::rt::net {
@@ -43,6 +43,7 @@ public:
         auto file = duplicate(file_);
         if (!file) { return file.error(); }
         own_socket_ = std::move(*socket);
+        detail::make_non_blocking(own_socket_.get());
         own_file_ = std::move(*file);
         return {};
     }
@@ -50,11 +51,6 @@ public:
     [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
 
     [[nodiscard]] std::int32_t perform() noexcept override {
-        const int flags = ::fcntl(own_socket_.get(), F_GETFL);
-        if (flags < 0) { return -errno; }
-        if ((flags & O_NONBLOCK) == 0) {
-            (void)::fcntl(own_socket_.get(), F_SETFL, flags | O_NONBLOCK);
-        }
         const std::uint64_t enough = sent_ + turn_bytes;
         while (left_ != 0 && sent_ < enough) {
             auto position = static_cast<off_t>(offset_);

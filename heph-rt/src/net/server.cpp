@@ -1,6 +1,5 @@
 #include <heph/rt/net/server.hpp>
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -29,12 +28,6 @@ void log_connection_failure(const std::exception_ptr& failure) noexcept {
     } catch (...) {
         log(log_level::error, "net: a connection failed with something that is no std::exception");
     }
-}
-
-std::expected<net::socket_handle, std::error_code> duplicate(int descriptor) {
-    const int copy = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0) { return std::unexpected(std::error_code(errno, std::system_category())); }
-    return net::socket_handle(copy);
 }
 
 std::vector<net::socket_handle> take_waiting(int descriptor) {

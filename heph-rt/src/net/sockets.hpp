@@ -13,14 +13,10 @@
 #include <heph/rt/net/endpoint.hpp>
 #include <heph/rt/net/stream.hpp>
 
+#include "../system_call.hpp"
 #include "../worker_core.hpp"
 
 namespace heph::rt::detail {
-
-[[nodiscard]] inline std::error_code system_error(int number) noexcept {
-    return {number, std::system_category()};
-}
-[[nodiscard]] inline std::error_code last_error() noexcept { return system_error(errno); }
 
 /// Tells whether an operation is completed; else keeps the waker.
 [[nodiscard]] inline bool is_completed(slot& operation, const waker& waker) noexcept {

@@ -14,7 +14,7 @@
 #include <heph/rt/error.hpp>
 #include <heph/rt/net/stream.hpp>
 
-#include "../retry.hpp"
+#include "../system_call.hpp"
 #include "message_call.hpp"
 
 namespace heph::rt::net {
@@ -24,9 +24,7 @@ namespace {
 using detail::io_call;
 using detail::receive_message_call;
 using detail::send_message_call;
-
-// The kernel takes a length of 32 bits.
-constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30U;
+using detail::transfer_bytes_max;
 
 /// Receives until there are as many bytes as were asked for.
 class receive_exactly_call final : public io_call {

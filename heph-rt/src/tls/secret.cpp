@@ -12,6 +12,8 @@
 #include <heph/rt/tls/error.hpp>
 #include <heph/rt/tls/secret.hpp>
 
+#include "../system_call.hpp"
+
 namespace heph::rt::tls {
 
 std::expected<secret, std::error_code> secret::copy_of(std::span<const std::byte> bytes) {
@@ -77,15 +79,13 @@ std::unexpected<error> refuse(const std::filesystem::path& path, std::error_code
     return std::unexpected(error(code, path.string() + ": " + code.message()));
 }
 
-std::error_code last_system_error() { return {errno, std::system_category()}; }
-
 }  // namespace
 
 std::expected<secret, error> load_secret(const std::filesystem::path& path) {
     const open_file file(path);
-    if (file.get() < 0) { return refuse(path, last_system_error()); }
+    if (file.get() < 0) { return refuse(path, detail::last_error()); }
     struct stat status = {};
-    if (::fstat(file.get(), &status) != 0) { return refuse(path, last_system_error()); }
+    if (::fstat(file.get(), &status) != 0) { return refuse(path, detail::last_error()); }
     if (!S_ISREG(status.st_mode)) { return refuse(path, errc::secret_not_a_file); }
     if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) { return refuse(path, errc::secret_exposed); }
 
@@ -95,7 +95,7 @@ std::expected<secret, error> load_secret(const std::filesystem::path& path) {
         const ssize_t got =
             ::read(file.get(), content.bytes.data() + size, content.bytes.size() - size);
         if (got < 0 && errno == EINTR) { continue; }
-        if (got < 0) { return refuse(path, last_system_error()); }
+        if (got < 0) { return refuse(path, detail::last_error()); }
         if (got == 0) { break; }
         size += static_cast<std::size_t>(got);
     }

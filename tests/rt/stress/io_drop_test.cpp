@@ -31,6 +31,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "../on_runtime.hpp"
+#include "../open_descriptors.hpp"
 #include "../temporary_folder.hpp"
 #include "support/random_drop.hpp"
 
@@ -48,6 +49,7 @@ using heph::rt::net::unix_datagram;
 using heph::rt::net::unix_seqpacket;
 using heph::rt::net::unix_stream;
 using heph::test::drop_after;
+using heph::test::open_descriptors;
 using heph::test::pick;
 using heph::test::random_engine;
 using heph::test::temporary_folder;
@@ -293,10 +295,6 @@ tally run_seed(std::uint32_t seed, int rounds, const std::filesystem::path& fold
         here.spawn_future(drive(here, surroundings{folder, &counts}, seed, rounds));
     });
     return counts;
-}
-
-std::ptrdiff_t open_descriptors() {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
 }
 
 // Waits, within reason, for what ends by itself: children without a parent that cares, and the

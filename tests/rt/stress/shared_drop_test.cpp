@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <filesystem>
-#include <iterator>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -20,6 +18,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "../on_runtime.hpp"
+#include "../open_descriptors.hpp"
 #include "support/random_drop.hpp"
 
 using namespace std::chrono_literals;
@@ -31,6 +30,7 @@ using heph::rt::net::endpoint;
 using heph::rt::net::tcp_listener;
 using heph::rt::net::tcp_stream;
 using heph::test::drop_after;
+using heph::test::open_descriptors;
 using heph::test::pick;
 using heph::test::random_engine;
 
@@ -117,11 +117,6 @@ task<> drive(endpoint to, shared_runtime everywhere, world* all, std::uint32_t s
         if (i % 30 == 29) { co_await heph::rt::timer(1ms); }
     }
     everywhere.request_stop();  // In the midst of what the last ones do.
-}
-
-std::size_t open_descriptors() {
-    return static_cast<std::size_t>(
-        std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
 }
 
 }  // namespace

@@ -37,16 +37,13 @@ public:
     using value_type = void;
 
     forwarded_call(Call call, const remote_ref<M>& to)
-        : call_(std::move(call)), asking_(ask(call_, to)) {
-        closed_.emplace(call_.closed());
-    }
+        : call_(std::move(call)), asking_(ask(call_, to)), closed_(call_.closed()) {}
     forwarded_call(const forwarded_call&) = delete;
     forwarded_call& operator=(const forwarded_call&) = delete;
 
     polled<void> poll(const waker& waker) {
         auto answered = asking_.poll(waker);
-        if (!answered.is_ready()) { return closed_->poll(waker).is_ready() ? ready : pending; }
-        closed_.reset();  // Nothing may wait for the caller to go once it is answered.
+        if (!answered.is_ready()) { return closed_.poll(waker).is_ready() ? ready : pending; }
         if (answered.value()) {
             if constexpr (std::is_void_v<response>) {
                 (void)call_.respond();
@@ -70,7 +67,7 @@ private:
 
     Call call_;
     rpc_future<response> asking_;
-    std::optional<decltype(std::declval<Call&>().closed())> closed_;
+    decltype(std::declval<Call&>().closed()) closed_;
 };
 
 /// Polls something once: whether it is done is what it gives. Borrows it.

@@ -24,6 +24,7 @@
 #include <heph/core/either.hpp>
 #include <heph/core/task.hpp>
 #include <heph/inbox/future.hpp>
+#include <heph/rt/descriptor.hpp>
 #include <heph/rt/net/successor.hpp>
 #include <heph/rt/net/tcp.hpp>
 #include <heph/rt/net/unix.hpp>
@@ -118,9 +119,6 @@ private:
     Listener* listener_;
 };
 
-/// Gives a descriptor of the same socket. *Errors*: the system's.
-[[nodiscard]] std::expected<net::socket_handle, std::error_code> duplicate(int descriptor);
-
 /// Takes the connections that wait for a listening socket. Does not wait.
 [[nodiscard]] std::vector<net::socket_handle> take_waiting(int descriptor);
 
@@ -131,7 +129,7 @@ private:
 template <typename Listener>
 task<std::vector<net::socket_handle>> end_listening(Listener listener) {
     std::vector<net::socket_handle> waiting;
-    const auto copy = duplicate(listener.descriptor());
+    const auto copy = rt::duplicate(listener.descriptor());
     { const Listener ended = std::move(listener); }
     // Its accept is given up at the end of this turn.
     co_await timer(std::chrono::milliseconds(1));
@@ -226,7 +224,7 @@ public:
             made->listeners.push_back(std::make_shared<Listener>(std::move(each)));
         }
         for (std::size_t i = 0; made->listeners.size() < made->workers; ++i) {
-            auto copy = detail::duplicate(made->descriptors[i % made->descriptors.size()]);
+            auto copy = rt::duplicate(made->descriptors[i % made->descriptors.size()]);
             if (!copy) { return std::unexpected(copy.error()); }
             auto adopted = Listener::adopt(std::move(*copy));
             if (!adopted) { return std::unexpected(adopted.error()); }
