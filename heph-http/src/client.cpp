@@ -161,6 +161,7 @@ task<std::expected<std::string_view, std::error_code>> client_response::next_rec
     auto piece = co_await lease_->connection()->next_piece();
     if (!piece) { failure_ = piece.error(); }
     // The connection goes back before the last answer is given: the next request may use it.
+    if (piece && piece->empty()) { lease_->connection()->give_trailers(head_); }
     if (!piece || piece->empty()) { lease_.reset(); }
     co_return piece;
 }

@@ -18,6 +18,9 @@ task<std::error_code> client_connection::exchange(std::shared_ptr<client_request
     parser_.begin(request->method());
     peer_refused_ = false;
     silent_ = true;
+    trailers_.clear();
+    const std::shared_ptr<client_request> asked = request;
+    on_interim_ = asked->interim_handler() ? &asked->interim_handler() : nullptr;
     request_ = std::move(request);
     sending_.emplace(send_request(to));
     task<std::error_code> receiving = receive_head();
@@ -58,7 +61,7 @@ task<std::error_code> client_connection::send_request(const url& to) {
     const auto produced = co_await request_->producer()(*this);
     if (!produced) { co_return make_error_code(produced.error()); }
     std::string last;
-    const auto ended = writer_.write_end(last);
+    const auto ended = writer_.write_end(last, trailers_);
     if (!ended) { co_return make_error_code(ended.error()); }
     if (!last.empty()) { sent = co_await send_bytes(last); }
     co_return sent;
@@ -112,6 +115,7 @@ task<std::error_code> client_connection::receive_head() {
             default:
                 // What comes before the final one only tells that it is on its way.
                 if (code(head_.status()) < 200 && head_.framing() != response_framing::tunnel) {
+                    if (on_interim_ != nullptr) { (*on_interim_)(head_); }
                     continue;
                 }
                 tunnel_ = head_.framing() == response_framing::tunnel;

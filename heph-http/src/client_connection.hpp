@@ -56,6 +56,8 @@ public:
     /// Gives the head of the response, once: the connection may be another request's before the
     /// caller is done with it.
     [[nodiscard]] response_head take_head() noexcept { return std::move(head_); }
+    /// Adds what came behind the body to a head that was taken.
+    void give_trailers(response_head& to) noexcept { to.take_trailers(head_); }
     /// Tells whether the last exchange failed before a byte of a response came.
     [[nodiscard]] bool was_silent() const noexcept { return silent_; }
     /// Tells whether another request may be sent once the body was read.
@@ -78,6 +80,9 @@ private:
     };
 
     task<std::expected<void, error>> write(std::string_view piece) override;
+    std::expected<void, error> add_trailer(std::string_view name, std::string_view value) override {
+        return h1::request_writer::add_trailer(trailers_, name, value);
+    }
 
     task<std::error_code> send_request(const url& to);
     task<std::error_code> receive_body();
@@ -97,7 +102,9 @@ private:
     h1::response_parser parser_;
     h1::request_writer writer_;
     response_head head_;
+    std::string trailers_;                          // To be sent behind a streamed body.
     std::shared_ptr<client_request> request_;       // While it may still be sent.
+    interim_handler* on_interim_ = nullptr;         // The request's, until the final head is there.
     std::optional<task<std::error_code>> sending_;  // Refers to the request.
     bool reusable_ = true;
     bool silent_ = true;   // Nothing has come since the last request.

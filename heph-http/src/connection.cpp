@@ -107,10 +107,12 @@ void connection::begin_request() {
     body_failure_.reset();
     body_done_ = false;
     owes_continue_ = head.expects_continue();
+    answered_ = false;
     work_->request.params().clear();
     work_->request.set_stream(io_.socket());
     work_->request.set_secure(io_.stream().is_secured());
     work_->request.set_body(*this, bounds().body_bytes_max);
+    work_->request.set_interim_sender(*this);
     const bool empty = head.framing() == body_framing::none ||
                        (head.framing() == body_framing::length && parser_.remaining() == 0);
     if (empty) {
@@ -226,6 +228,8 @@ void connection::write_head(response& reply) {
     const method method = work_->request.method();
     const version version = work_->request.version();
     head_at_ = work_->out.size();
+    answered_ = true;
+    work_->trailers.clear();
     const bool keep_alive = may_keep_alive(reply);
     const std::size_t copied =
         reply.body().size() > copied_body_bytes_max ? first_body_bytes : copied_body_bytes_max;

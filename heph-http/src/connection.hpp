@@ -41,7 +41,7 @@ namespace heph::http::detail {
 ///        a failure before that can still be answered.
 ///     5. A wait may be dropped anywhere: what is being sent belongs to `io_`.
 /// *Lifetime*: `share` outlives it. It does not move.
-class connection final : body_reader, body_writer {
+class connection final : body_reader, body_writer, interim_sender {
 public:
     connection(rt::net::tcp_stream stream, worker_share& share);
     connection(const connection&) = delete;
@@ -72,6 +72,9 @@ private:
                                                std::uint64_t size);
     task<std::expected<void, error>> send_file_pieces(const rt::fs::file* from,
                                                       std::uint64_t offset, std::uint64_t size);
+    std::expected<void, error> add_trailer(std::string_view name, std::string_view value) override;
+    task<std::expected<void, error>> send_interim(http::status status,
+                                                  const http::headers& fields) override;
     task<std::expected<void, error>> receive_body_bytes();
     task<step> skip_body();
     task<step> stream_body(response& reply);
@@ -126,6 +129,7 @@ private:
     std::optional<error> body_failure_;
     bool body_done_ = true;
     bool owes_continue_ = false;
+    bool answered_ = false;       // The head of the response was written.
     bool holds_head_ = false;     // What is in `work_->out` from `head_at_` on waits.
     bool head_deadline_ = false;  // The time for a head is running.
     bool asked_before_ = false;   // There was a request.

@@ -181,6 +181,21 @@ task<std::expected<void, error>> connection::send_file_pieces(const rt::fs::file
     co_return outcome();
 }
 
+std::expected<void, error> connection::add_trailer(std::string_view name, std::string_view value) {
+    return h1::response_writer::add_trailer(work_->trailers, name, value);
+}
+
+task<std::expected<void, error>> connection::send_interim(http::status status,
+                                                          const http::headers& fields) {
+    if (answered_) { co_return std::unexpected(error::bad_response); }
+    const auto written =
+        h1::response_writer::write_interim(work_->out, status, fields, work_->request.version());
+    if (!written || !has_output()) { co_return written; }
+    const bool flushed = co_await flush();
+    if (!flushed) { co_return std::unexpected(error::connection_lost); }
+    co_return std::expected<void, error>();
+}
+
 // Runs the producer of a streamed body to its end.
 task<std::expected<void, error>> connection::produce(response& reply) {
     using outcome = std::expected<void, error>;
@@ -207,7 +222,7 @@ task<connection::step> connection::stream_body(response& reply) {
     holds_head_ = true;
     std::expected<void, error> produced = co_await produce(reply);
     const bool held = std::exchange(holds_head_, false);
-    if (produced) { produced = writer_.write_end(work_->out); }
+    if (produced) { produced = writer_.write_end(work_->out, work_->trailers); }
     if (produced) { co_return step::go_on; }
     if (produced.error() == error::bad_response) {
         share_->log(log_level::error, [] {

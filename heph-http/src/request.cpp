@@ -52,6 +52,13 @@ std::optional<rt::net::endpoint> request::peer() const {
     return *found;
 }
 
+task<std::expected<void, error>> request::send_interim(http::status status,
+                                                       const http::headers& fields) {
+    if (interim_sender_ == nullptr) { co_return std::expected<void, error>(); }
+    const auto sent = co_await interim_sender_->send_interim(status, fields);
+    co_return sent;
+}
+
 task<std::expected<std::string, error>> request::read_body() { return read_body(body_bytes_max_); }
 
 task<std::expected<std::string, error>> request::read_body(std::uint64_t bytes_max) {

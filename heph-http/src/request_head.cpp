@@ -20,6 +20,7 @@ std::optional<std::uint64_t> request_head::content_length() const noexcept {
 
 void request_head::clear() noexcept {
     headers_.clear();
+    trailers_.clear();
     target_ = path_ = query_ = authority_ = slice();
     content_length_ = 0;
     method_ = http::method::get;
@@ -34,6 +35,8 @@ void request_head::reset() noexcept {
     clear();
     headers_.text_.reset();
     headers_.fields_.reset();
+    trailers_.text_.reset();
+    trailers_.fields_.reset();
 }
 
 }  // namespace heph::http

@@ -10,6 +10,7 @@ std::optional<std::uint64_t> response_head::content_length() const noexcept {
 
 void response_head::clear() noexcept {
     headers_.clear();
+    trailers_.clear();
     content_length_ = 0;
     reason_at_ = reason_size_ = 0;
     status_ = http::status::ok;

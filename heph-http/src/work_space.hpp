@@ -14,8 +14,9 @@ namespace heph::http::detail {
 /// What a connection needs while it has something to do, and not while it waits for a request.
 struct work_space {
     http::request request;
-    std::string out;   // What is to be sent.
-    rt::buffer spare;  // Memory for sending, empty.
+    std::string out;       // What is to be sent.
+    std::string trailers;  // What is to be sent behind a streamed body.
+    rt::buffer spare;      // Memory for sending, empty.
 };
 
 /// Keeps the work spaces of one worker's idle connections for its busy ones.

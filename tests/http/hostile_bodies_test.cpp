@@ -218,14 +218,25 @@ TEST_CASE("hostile bodies: extensions cannot cost far more than the body", "[htt
 }
 
 TEST_CASE("hostile bodies: trailers are checked, and change nothing", "[http][hostile]") {
-    for (const char* trailers :
-         {"X: y", "X:", "X:y", "X: \t y \t", "X: \xff", "Content-Length: 5",
-          "Transfer-Encoding: chunked", "Host: evil", "Connection: close", "Expect: later",
-          "Authorization: x\r\nContent-Type: y", "Vary: *\r\nContent-Type: text/plain"}) {
+    for (const auto& [trailers, given] : {std::pair{"X: y", "~X=y\n"},
+                                          {"X:", "~X=\n"},
+                                          {"X:y", "~X=y\n"},
+                                          {"X: \t y \t", "~X=y\n"},
+                                          {"X: \xff", "~X=\xff\n"},
+                                          {"X:  \t ", "~X=\n"},
+                                          {"X: a : b\r\nX: c", "~X=a : b\n~X=c\n"},
+                                          {"Content-Length: 5", ""},
+                                          {"content-length: 5\r\nA: b\r\nHOST: c", "~A=b\n"},
+                                          {"Transfer-Encoding: chunked", ""},
+                                          {"Host: evil", ""},
+                                          {"Connection: close", ""},
+                                          {"Expect: later", ""},
+                                          {"Authorization: x\r\nContent-Type: y", ""},
+                                          {"Vary: *\r\nContent-Type: text/plain", ""}}) {
         CAPTURE(trailers);
         CHECK(heard(begin + "1\r\na\r\n0\r\n" + std::string(trailers) +
                     "\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n") ==
-              heard_begin + "body a\nend\nGET /2 HTTP/1.1 keep-alive\n Host=a\nend\n");
+              heard_begin + "body a\nend\n" + given + "GET /2 HTTP/1.1 keep-alive\n Host=a\nend\n");
     }
     for (const char* trailers : {"X",           "X y",        "X y: z",
                                  "X : y",       "X\t: y",     ": y",
@@ -241,12 +252,19 @@ TEST_CASE("hostile bodies: trailers are checked, and change nothing", "[http][ho
     }
     http::limits small;
     small.trailer_bytes_max = 10;
-    CHECK(heard(begin + "0\r\nX: 56\r\n\r\n", small).ends_with("\nend\n"));
-    CHECK(heard(begin + "0\r\nX: 56789\r\n\r\n", small).ends_with("\nend\n"));
+    CHECK(heard(begin + "0\r\nX: 56\r\n\r\n", small).ends_with("\nend\n~X=56\n"));
+    CHECK(heard(begin + "0\r\nX: 56789\r\n\r\n", small).ends_with("\nend\n~X=56789\n"));
     CHECK(last_line(heard(begin + "0\r\nX: 567890\r\n\r\n", small)) ==
           refusal(error::trailers_too_large));
     CHECK(last_line(heard(begin + "0\r\nA:\r\nB:\r\nC:\r\n\r\n", small)) ==
           refusal(error::trailers_too_large));
+    // What is left out does not count; what is given does.
+    http::limits few;
+    few.headers_max = 3;
+    CHECK(heard(begin + "0\r\nA:\r\nAge: 1\r\nB:\r\nC:\r\n\r\n", few)
+              .ends_with("\nend\n~A=\n~B=\n~C=\n"));
+    CHECK(last_line(heard(begin + "0\r\nA:\r\nB:\r\nC:\r\nD:\r\n\r\n", few)) ==
+          refusal(error::too_many_headers));
 }
 
 TEST_CASE("hostile bodies: sizes are legal in any spelling up to 16 digits", "[http][hostile]") {
@@ -300,11 +318,12 @@ TEST_CASE("hostile bodies: the decoder takes what another reading of the grammar
         const std::optional<decoded> expected = decode(body);
         const http::limits limits;
         http::h1::chunked_decoder decoder;
+        http::headers trailers;
         std::string_view input = body;
         std::string got;
         http::h1::event event(http::h1::event_kind::need_input);
         for (;;) {
-            event = decoder.next(input, limits);
+            event = decoder.next(input, limits, trailers);
             if (event.kind != http::h1::event_kind::body) { break; }
             got += event.data;
         }

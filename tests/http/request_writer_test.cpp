@@ -81,8 +81,8 @@ TEST_CASE("request writer: what would break the message is refused", "[http][req
     for (const char* target : {"", "/a b", "/a\r\nX: y", "/a\x7f", "/\xc3\xa4"}) {
         CHECK(written(client_request(method::get, ""), target) == "refused");
     }
-    for (const char* name : {"", "a b", "a:", "Content-Length", "transfer-encoding", "Connection",
-                             "Keep-Alive", "Trailer"}) {
+    for (const char* name :
+         {"", "a b", "a:", "Content-Length", "transfer-encoding", "Connection", "Keep-Alive"}) {
         CAPTURE(name);
         CHECK(written(client_request(method::get, "").set_header(name, "1")) == "refused");
     }
@@ -92,4 +92,30 @@ TEST_CASE("request writer: what would break the message is refused", "[http][req
     twice.headers().append("Host", "a");
     twice.headers().append("Host", "b");
     CHECK(written(twice) == "refused");
+}
+
+TEST_CASE("request writer: trailers stand behind chunks, and only there",
+          "[http][request_writer]") {
+    std::string lines;
+    REQUIRE(request_writer::add_trailer(lines, "Digest", " abc "));
+    for (const char* name : {"Content-Length", "host", "Authorization", "a b", ""}) {
+        CHECK_FALSE(request_writer::add_trailer(lines, name, "1"));
+    }
+    CHECK_FALSE(request_writer::add_trailer(lines, "X", "a\r\nb: c"));
+    CHECK(lines == "Digest: abc\r\n");
+
+    request_writer writer;
+    std::string out;
+    REQUIRE(writer.write(out, streamed().set_header("Trailer", "Digest"), "/", "a"));
+    CHECK(out ==
+          "POST / HTTP/1.1\r\nHost: a\r\nTrailer: Digest\r\nTransfer-Encoding: chunked\r\n\r\n");
+    out.clear();
+    REQUIRE(writer.write_end(out, lines));
+    CHECK(out == "0\r\nDigest: abc\r\n\r\n");
+    out.clear();
+    REQUIRE(writer.write(out, streamed(0).set_header("Trailer", "Digest"), "/", "a"));
+    REQUIRE(writer.write_end(out, lines));
+    CHECK(out == "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    CHECK(written(client_request(method::get, "").set_header("Trailer", "a\r\nb: c")) ==
+          "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 }

@@ -61,7 +61,12 @@ private:
                 if (head_.keep_alive()) { text_ += " keep-alive"; }
                 text_ += "\n";
                 return true;
-            case h1::event_kind::end: text_ += "end\n"; return true;
+            case h1::event_kind::end:
+                text_ += "end\n";
+                for (const http::header field : head_.trailers()) {
+                    text_ += "~" + std::string(field.name) + "=" + std::string(field.value) + "\n";
+                }
+                return true;
             case h1::event_kind::error:
                 if (!failed_) { text_ += "error " + std::string(message(event.failure)) + "\n"; }
                 failed_ = true;

@@ -160,6 +160,75 @@ TEST_CASE("response writer: headers that would break the framing are refused", "
     CHECK(out == "before");
 }
 
+TEST_CASE("response writer: trailers stand behind chunks, and only there", "[http][writer]") {
+    std::string lines;
+    REQUIRE(response_writer::add_trailer(lines, "Digest", " abc "));
+    for (const char* name : {"Content-Length", "trailer", "Set-Cookie", "Vary", "a b", ""}) {
+        CHECK_FALSE(response_writer::add_trailer(lines, name, "1"));
+    }
+    CHECK_FALSE(response_writer::add_trailer(lines, "X", "a\nb: c"));
+    REQUIRE(response_writer::add_trailer(lines, "Sum", ""));
+    CHECK(lines == "Digest: abc\r\nSum: \r\n");
+
+    response_writer writer;
+    std::string out = write(writer, streamed().set_header("Trailer", "Digest"));
+    CHECK(out ==
+          "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTrailer: Digest\r\nDate: D\r\n"
+          "Transfer-Encoding: chunked\r\n\r\n");
+    out.clear();
+    CHECK(writer.write_end(out, lines).has_value());
+    CHECK(out == "0\r\nDigest: abc\r\nSum: \r\n\r\n");
+    out.clear();
+    // Neither a known length, nor HTTP/1.0, nor a body that is not streamed has a place for them.
+    CHECK(write(writer, streamed().set_content_length(0).set_header("Trailer", "Digest")) ==
+          "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: D\r\n"
+          "Content-Length: 0\r\n\r\n");
+    CHECK(writer.write_end(out, lines).has_value());
+    CHECK(
+        write(writer, streamed().set_header("Trailer", "Digest"), method::get, version::http_1_0) ==
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: D\r\n"
+        "Connection: close\r\n\r\n");
+    CHECK(writer.write_end(out, lines).has_value());
+    CHECK(write(writer, response().set_header("trailer", "Digest")) ==
+          "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 0\r\n\r\n");
+    CHECK(out.empty());
+}
+
+TEST_CASE("response writer: interim responses are heads alone, and none for HTTP/1.0",
+          "[http][writer]") {
+    http::headers hints;
+    hints.append("Link", "</a.css>; rel=preload");
+    hints.append("Link", "</b.js>; rel=preload");
+    std::string out = "before ";
+    CHECK(response_writer::write_interim(out, http::status::early_hints, hints, version::http_1_1));
+    CHECK(out ==
+          "before HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n"
+          "Link: </b.js>; rel=preload\r\n\r\n");
+    out.clear();
+    CHECK(
+        response_writer::write_interim(out, static_cast<http::status>(199), {}, version::http_1_1));
+    CHECK(out == "HTTP/1.1 199 \r\n\r\n");
+    out = "before";
+    CHECK(response_writer::write_interim(out, http::status::early_hints, hints, version::http_1_0));
+    for (const int status : {0, 99, 100, 101, 200, 404}) {
+        for (const version spoken : {version::http_1_0, version::http_1_1}) {
+            CHECK(response_writer::write_interim(out, static_cast<http::status>(status), {}, spoken)
+                      .error() == error::bad_response);
+        }
+    }
+    for (const auto& [name, value] : {std::pair{"X", "a\r\nb: c"},
+                                      {"Content-Length", "5"},
+                                      {"Transfer-Encoding", "chunked"},
+                                      {"Connection", "close"},
+                                      {"Upgrade", "x"}}) {
+        http::headers bad;
+        bad.append(name, value);
+        CHECK(response_writer::write_interim(out, http::status::early_hints, bad, version::http_1_1)
+                  .error() == error::bad_response);
+    }
+    CHECK(out == "before");
+}
+
 TEST_CASE("response: a problem is JSON whatever its detail", "[http][response]") {
     CHECK(response::problem(http::status::not_found).body() ==
           "{\"status\":404,\"title\":\"Not Found\"}\n");

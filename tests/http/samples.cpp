@@ -253,7 +253,7 @@ std::span<const good_sample> good_samples() {
          "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
          "1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
          "POST / HTTP/1.1 keep-alive chunked\n Host=a\n Transfer-Encoding=chunked\nbody a\nend\n"
-         "GET /2 HTTP/1.1 keep-alive\n Host=a\nend\n"},
+         "~X=y\n~Z=\nGET /2 HTTP/1.1 keep-alive\n Host=a\nend\n"},
         {"pipelining",
          "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: "
          "2\r\n\r\n"

@@ -44,7 +44,12 @@ private:
         }
         if (!body_.empty()) { text_ += "body " + std::exchange(body_, {}) + "\n"; }
         if (event.kind == h1::event_kind::head) { write_head(); }
-        if (event.kind == h1::event_kind::end) { text_ += "end\n"; }
+        if (event.kind == h1::event_kind::end) {
+            text_ += "end\n";
+            for (const header field : head_.trailers()) {
+                text_ += "~" + std::string(field.name) + "=" + std::string(field.value) + "\n";
+            }
+        }
         if (event.kind == h1::event_kind::error) {
             text_ += "error " + std::string(message(event.failure)) + "\n";
             failed_ = true;

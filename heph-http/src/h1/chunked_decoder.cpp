@@ -1,11 +1,12 @@
 #include <heph/http/h1/chunked_decoder.hpp>
 
 #include "../chars.hpp"
+#include "field_writer.hpp"
 #include "known_length.hpp"
 
 namespace heph::http::h1 {
 
-event chunked_decoder::next(std::string_view& input, const limits& limits) noexcept {
+event chunked_decoder::next(std::string_view& input, const limits& limits, headers& trailers) {
     while (!input.empty() && state_ != state::done) {
         if (state_ == state::data) { return take_data(input); }
         const char c = input.front();
@@ -23,7 +24,7 @@ event chunked_decoder::next(std::string_view& input, const limits& limits) noexc
             if (++line_ > 2 && line_ - 2 > limits.trailer_bytes_max) {
                 return event(error::trailers_too_large);
             }
-            good = take_trailer(c);
+            good = take_trailer(c, limits, trailers, failure);
         }
         if (!good) { return event(failure); }
     }
@@ -128,20 +129,56 @@ bool chunked_decoder::take_data_end(char c) noexcept {
     return c == '\n' && go(state::size_begin);
 }
 
-bool chunked_decoder::take_trailer(char c) noexcept {
+bool chunked_decoder::take_trailer(char c, const limits& limits, headers& trailers,
+                                   error& failure) {
+    const auto here = [&trailers] { return static_cast<std::uint32_t>(trailers.text_.size()); };
     switch (state_) {
         case state::trailer_begin:
             if (c == '\r') { return go(state::last_lf); }
-            return detail::is_char(c, detail::token_char) && go(state::trailer_name);
+            name_at_ = here();
+            state_ = state::trailer_name;
+            break;
         case state::trailer_name:
-            if (c == ':') { return go(state::trailer_value); }
-            return detail::is_char(c, detail::token_char);
+            if (c == ':') {
+                value_at_ = here();
+                return go(state::trailer_value);
+            }
+            break;
         case state::trailer_value:
-            if (c == '\r') { return go(state::trailer_lf); }
-            return detail::is_text_char(c);
+            if (c == '\r') { return end_trailer(limits, trailers, failure); }
+            if (!detail::is_text_char(c)) { return false; }
+            trailers.text_.push_back(c);
+            return true;
         case state::trailer_lf: return c == '\n' && go(state::trailer_begin);
         default: return c == '\n' && go(state::done);
     }
+    if (!detail::is_char(c, detail::token_char)) { return false; }
+    trailers.text_.push_back(c);
+    return true;
+}
+
+// All of a trailer is there: it becomes a field, or is forgotten.
+bool chunked_decoder::end_trailer(const limits& limits, headers& trailers, error& failure) {
+    state_ = state::trailer_lf;
+    const char* const text = trailers.text_.data();
+    const std::string_view name(text + name_at_, value_at_ - name_at_);
+    if (!may_be_trailer(name)) {
+        trailers.text_.truncate(name_at_);
+        return true;
+    }
+    if (trailers.size() >= limits.headers_max) {
+        failure = error::too_many_headers;
+        return false;
+    }
+    const std::string_view value =
+        detail::trim({text + value_at_, trailers.text_.size() - value_at_});
+    headers::field added{};
+    added.name_at = name_at_;
+    added.name_size = value_at_ - name_at_;
+    added.value_at = static_cast<std::uint32_t>(value.data() - text);
+    added.value_size = static_cast<std::uint32_t>(value.size());
+    trailers.fields_.push_back(added);
+    return true;
 }
 
 }  // namespace heph::http::h1

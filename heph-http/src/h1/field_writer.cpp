@@ -1,5 +1,6 @@
 #include "field_writer.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -13,7 +14,6 @@ namespace {
 
 bool is_set_by_writer(std::string_view name) noexcept {
     switch (name.size()) {
-        case 7: return equal_ignoring_case(name, "trailer");
         case 10:
             return equal_ignoring_case(name, "connection") ||
                    equal_ignoring_case(name, "keep-alive");
@@ -40,6 +40,58 @@ bool append_field(std::string& out, std::string_view name, std::string_view valu
     out.append(trimmed);
     out.append("\r\n");
     return true;
+}
+
+bool may_be_trailer(std::string_view name) noexcept {
+    constexpr std::array<std::string_view, 37> others{"Age",
+                                                      "Authorization",
+                                                      "Cache-Control",
+                                                      "Connection",
+                                                      "Content-Encoding",
+                                                      "Content-Length",
+                                                      "Content-Range",
+                                                      "Content-Type",
+                                                      "Cookie",
+                                                      "Date",
+                                                      "Expect",
+                                                      "Expires",
+                                                      "Host",
+                                                      "If-Match",
+                                                      "If-Modified-Since",
+                                                      "If-None-Match",
+                                                      "If-Range",
+                                                      "If-Unmodified-Since",
+                                                      "Keep-Alive",
+                                                      "Location",
+                                                      "Max-Forwards",
+                                                      "Pragma",
+                                                      "Proxy-Authenticate",
+                                                      "Proxy-Authorization",
+                                                      "Proxy-Connection",
+                                                      "Range",
+                                                      "Retry-After",
+                                                      "Set-Cookie",
+                                                      "TE",
+                                                      "Trailer",
+                                                      "Transfer-Encoding",
+                                                      "Upgrade",
+                                                      "Vary",
+                                                      "Via",
+                                                      "WWW-Authenticate",
+                                                      "Warning",
+                                                      "X-Forwarded-For"};
+    return std::ranges::none_of(
+        others, [name](std::string_view other) { return equal_ignoring_case(name, other); });
+}
+
+bool append_trailer(std::string& out, std::string_view name, std::string_view value) {
+    return may_be_trailer(name) && append_field(out, name, value);
+}
+
+void append_last_chunk(std::string& out, std::string_view trailers) {
+    out.append("0\r\n");
+    out.append(trailers);
+    out.append("\r\n");
 }
 
 void append_chunk(std::string& out, std::string_view piece) {

@@ -14,6 +14,14 @@ void append_number(std::string& out, std::uint64_t value, int base = 10);
 /// framing.
 [[nodiscard]] bool append_field(std::string& out, std::string_view name, std::string_view value);
 
+/// Tells whether a field may stand behind a body: not what frames, routes, or modifies the message,
+/// authenticates it, or says how it is read (RFC 9110, 6.5.1).
+[[nodiscard]] bool may_be_trailer(std::string_view name) noexcept;
+
+/// Appends a line of a trailer section. Gives false, and appends nothing, as `append_field` does,
+/// and for a field that may not stand there.
+[[nodiscard]] bool append_trailer(std::string& out, std::string_view name, std::string_view value);
+
 /// Appends a piece of a body as a chunk. An empty one, which would end the body, is left out.
 void append_chunk(std::string& out, std::string_view piece);
 
@@ -21,7 +29,7 @@ void append_chunk(std::string& out, std::string_view piece);
 void begin_chunk(std::string& out, std::uint64_t size);
 void end_chunk(std::string& out);
 
-/// What ends a chunked body.
-inline constexpr std::string_view last_chunk = "0\r\n\r\n";
+/// Appends what ends a chunked body, with the lines of its trailer section.
+void append_last_chunk(std::string& out, std::string_view trailers);
 
 }  // namespace heph::http::h1

@@ -33,7 +33,7 @@ event request_parser::next(std::string_view& input, request_head& head) {
             return next_head(input, head);
         case state::head: return next_head(input, head);
         case state::length_body: return next_in_length(input);
-        case state::chunked_body: return next_in_chunks(input);
+        case state::chunked_body: return next_in_chunks(input, head);
         case state::message_end: state_ = state::idle; return event(event_kind::end);
         case state::failed: break;
     }
@@ -88,8 +88,8 @@ event request_parser::next_in_length(std::string_view& input) noexcept {
     return event(piece);
 }
 
-event request_parser::next_in_chunks(std::string_view& input) noexcept {
-    const event found = chunks_.next(input, *limits_);
+event request_parser::next_in_chunks(std::string_view& input, request_head& head) {
+    const event found = chunks_.next(input, *limits_, head.trailers_);
     if (found.kind == event_kind::end) { state_ = state::idle; }
     if (found.kind == event_kind::error) { return fail(found.failure); }
     return found;

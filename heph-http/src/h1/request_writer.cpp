@@ -21,12 +21,15 @@ bool expects_content(method method) noexcept {
 }
 
 bool append_fields(std::string& out, const client_request& request, std::string_view host) {
+    const bool chunked = request.is_streamed() && !request.stream_length();
     // First, as RFC 9110, 7.2, has it, so that a server may look no further.
     const auto own = request.headers().get("Host");
     if (request.headers().count("Host") > 1) { return false; }
     if (!append_field(out, "Host", own.value_or(host))) { return false; }
-    return std::ranges::all_of(request.headers(), [&out](const header& field) {
+    return std::ranges::all_of(request.headers(), [&out, chunked](const header& field) {
+        // `Trailer` announces what has a place behind chunks only.
         return equal_ignoring_case(field.name, "host") ||
+               (!chunked && equal_ignoring_case(field.name, "trailer")) ||
                append_field(out, field.name, field.value);
     });
 }
@@ -80,14 +83,20 @@ std::expected<void, error> request_writer::write_piece(std::string& out, std::st
     return {};
 }
 
-std::expected<void, error> request_writer::write_end(std::string& out) {
+std::expected<void, error> request_writer::write_end(std::string& out, std::string_view trailers) {
     const framing ended = std::exchange(framing_, framing::none);
-    if (ended == framing::chunked) { out.append(last_chunk); }
+    if (ended == framing::chunked) { append_last_chunk(out, trailers); }
     const bool cut_short = ended == framing::length && left_ != 0;
     if (cut_short || ended == framing::broken) {
         return std::unexpected(error::bad_outgoing_request);
     }
     return {};
+}
+
+std::expected<void, error> request_writer::add_trailer(std::string& lines, std::string_view name,
+                                                       std::string_view value) {
+    if (append_trailer(lines, name, value)) { return {}; }
+    return std::unexpected(error::bad_outgoing_request);
 }
 
 }  // namespace heph::http::h1

@@ -105,7 +105,7 @@ event response_parser::next(std::string_view& input, response_head& head) {
             return next_head(input, head);
         case state::head: return next_head(input, head);
         case state::length_body: return next_in_length(input);
-        case state::chunked_body: return next_in_chunks(input);
+        case state::chunked_body: return next_in_chunks(input, head);
         case state::open_body: {
             if (input.empty()) { return event(event_kind::need_input); }
             const std::string_view piece = input;
@@ -235,8 +235,8 @@ event response_parser::next_in_length(std::string_view& input) noexcept {
     return event(piece);
 }
 
-event response_parser::next_in_chunks(std::string_view& input) noexcept {
-    const event found = chunks_.next(input, *limits_);
+event response_parser::next_in_chunks(std::string_view& input, response_head& head) {
+    const event found = chunks_.next(input, *limits_, head.trailers_);
     if (found.kind == event_kind::end) { state_ = state::idle; }
     if (found.kind == event_kind::error) { return fail(found.failure); }
     return found;

@@ -29,8 +29,10 @@ struct found_headers {
     bool upgrade = false;
 };
 
-bool append_headers(std::string& out, const headers& headers, found_headers& found) {
+bool append_headers(std::string& out, const headers& headers, bool chunked, found_headers& found) {
     for (const header field : headers) {
+        // It announces what has a place behind chunks only.
+        if (!chunked && equal_ignoring_case(field.name, "trailer")) { continue; }
         if (!append_field(out, field.name, field.value)) { return false; }
         found.date = found.date || equal_ignoring_case(field.name, "date");
         found.upgrade = found.upgrade || equal_ignoring_case(field.name, "upgrade");
@@ -60,9 +62,14 @@ std::expected<void, error> response_writer::write(std::string& out, const respon
     framing_ = framing::none;
     left_out_ = 0;
     if (!is_sendable(response, method, version)) { return std::unexpected(error::bad_response); }
+    // A 205 has no content, and yet a framing that says so (RFC 9110, 15.3.6).
+    const bool resets = status == status::reset_content;
+    const bool streamed = response.is_streamed() && !resets;
+    const bool chunked = streamed && !response.stream_length() && !is_bodiless(status) &&
+                         version == version::http_1_1;
     append_status_line(out, status);
     found_headers found;
-    if (!append_headers(out, response.headers(), found)) {
+    if (!append_headers(out, response.headers(), chunked, found)) {
         out.resize(before);
         return std::unexpected(error::bad_response);
     }
@@ -74,12 +81,9 @@ std::expected<void, error> response_writer::write(std::string& out, const respon
 
     // What follows a 101 is no HTTP, and ends by itself.
     keeps_alive_ = response.is_upgrade() || (keep_alive && !response.closes_connection());
-    // A 205 has no content, and yet a framing that says so (RFC 9110, 15.3.6).
-    const bool resets = status == status::reset_content;
-    const bool streamed = response.is_streamed() && !resets;
     const bool has_body = !is_bodiless(status) && !resets && method != method::head;
     if (streamed && !response.stream_length() && !is_bodiless(status)) {
-        if (version == version::http_1_1) {
+        if (chunked) {
             out.append("Transfer-Encoding: chunked\r\n");
             framing_ = framing::chunked;
         } else {
@@ -135,11 +139,33 @@ void response_writer::end_piece(std::string& out) {
     if (framing_ == framing::chunked) { end_chunk(out); }
 }
 
-std::expected<void, error> response_writer::write_end(std::string& out) {
+std::expected<void, error> response_writer::write_end(std::string& out, std::string_view trailers) {
     const framing ended = std::exchange(framing_, framing::none);
-    if (ended == framing::chunked) { out.append(last_chunk); }
+    if (ended == framing::chunked) { append_last_chunk(out, trailers); }
     const bool cut_short = ended == framing::length && left_ != 0;
     if (cut_short || ended == framing::broken) { return std::unexpected(error::bad_response); }
+    return {};
+}
+
+std::expected<void, error> response_writer::add_trailer(std::string& lines, std::string_view name,
+                                                        std::string_view value) {
+    if (append_trailer(lines, name, value)) { return {}; }
+    return std::unexpected(error::bad_response);
+}
+
+std::expected<void, error> response_writer::write_interim(std::string& out, status status,
+                                                          const headers& fields, version version) {
+    const std::size_t before = out.size();
+    // 100 and 101 say something about the connection: they are the server's own.
+    bool good = code(status) >= 102 && code(status) <= 199;
+    found_headers found;
+    if (good) {
+        append_status_line(out, status);
+        good = append_headers(out, fields, false, found) && !found.upgrade;
+        out.append("\r\n");
+    }
+    if (!good || version != version::http_1_1) { out.resize(before); }
+    if (!good) { return std::unexpected(error::bad_response); }
     return {};
 }
 

@@ -42,6 +42,9 @@ public:
         const outcome written = co_await to_->write(out);
         co_return written;
     }
+    outcome add_trailer(std::string_view name, std::string_view value) override {
+        return to_->add_trailer(name, value);
+    }
     task<outcome> end() {
         std::string out;
         gzip_.end({}, out);

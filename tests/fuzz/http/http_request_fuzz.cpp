@@ -45,7 +45,10 @@ private:
                 in_body_ = true;
                 heard_ += event.data;
                 return;
-            case h1::event_kind::end: heard_ += "\nend\n"; break;
+            case h1::event_kind::end:
+                heard_ += "\nend\n";
+                note_trailers();
+                break;
             default:
                 heard_ += "error " + std::to_string(static_cast<int>(event.failure));
                 failed_ = true;
@@ -63,6 +66,17 @@ private:
         for (const http::header field : head_.headers()) {
             require(http::is_token(field.name));
             require(http::is_field_value(field.value));
+            heard_ += field.name;
+            heard_ += field.value;
+        }
+    }
+
+    void note_trailers() {
+        require(head_.trailers().size() <= limits_.headers_max);
+        for (const http::header field : head_.trailers()) {
+            require(http::is_token(field.name));
+            require(http::is_field_value(field.value));
+            require(!http::equal_ignoring_case(field.name, "content-length"));
             heard_ += field.name;
             heard_ += field.value;
         }

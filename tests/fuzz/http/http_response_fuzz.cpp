@@ -59,6 +59,7 @@ private:
             case h1::event_kind::end:
                 if (const auto length = head_.content_length()) { require(received_ == *length); }
                 heard_ += "\nend\n";
+                note_trailers();
                 return;
             case h1::event_kind::need_input: return;
             case h1::event_kind::error:
@@ -76,6 +77,17 @@ private:
         for (const http::header field : head_.headers()) {
             require(http::is_token(field.name));
             require(http::is_field_value(field.value));
+            heard_ += field.name;
+            heard_ += field.value;
+        }
+    }
+
+    void note_trailers() {
+        require(head_.trailers().size() <= limits_.headers_max);
+        for (const http::header field : head_.trailers()) {
+            require(http::is_token(field.name));
+            require(http::is_field_value(field.value));
+            require(!http::equal_ignoring_case(field.name, "content-length"));
             heard_ += field.name;
             heard_ += field.value;
         }

@@ -101,6 +101,9 @@ public:
     /// Tells whether the body came compressed and is given decompressed. `Content-Encoding` and
     /// `Content-Length`, which tell about other bytes then, are not among the headers.
     [[nodiscard]] bool is_decompressed() const noexcept { return decompressed_; }
+    /// Gives the fields behind a chunked body, once it was read to its end; see
+    /// `response_head::trailers`.
+    [[nodiscard]] const http::headers& trailers() const noexcept { return head_.trailers(); }
     /// Gives the URL that answered: the last one, when redirects were followed.
     [[nodiscard]] const http::url& url() const noexcept { return url_; }
 

@@ -10,8 +10,12 @@
 #include <heph/http/headers.hpp>
 #include <heph/http/method.hpp>
 #include <heph/http/response.hpp>
+#include <heph/http/response_head.hpp>
 
 namespace heph::http {
+
+/// What is told of the interim responses to a request. *Lifetime*: the head is valid for the call.
+using interim_handler = std::function<void(const response_head&)>;
 
 /// A request for a client to send. `Host`, the framing and `Connection` are set by the client.
 ///
@@ -60,6 +64,14 @@ public:
         return *this;
     }
 
+    /// Lets `handler` be told of each interim response (1xx) that comes before the answer, such as
+    /// a 103 (Early Hints). They are passed over otherwise. What it throws ends the request.
+    client_request& on_interim(http::interim_handler handler) & {
+        interim_ = std::move(handler);
+        return *this;
+    }
+
+    [[nodiscard]] http::interim_handler& interim_handler() noexcept { return interim_; }
     [[nodiscard]] std::string_view body() const noexcept { return body_; }
     /// Tells whether a body was set, though it may be empty.
     [[nodiscard]] bool has_body() const noexcept { return has_body_; }
@@ -84,6 +96,7 @@ private:
     http::headers headers_;
     std::string body_;
     body_producer producer_;
+    http::interim_handler interim_;
     std::optional<std::uint64_t> stream_length_;
     http::method method_;
     bool has_body_ = false;

@@ -13,6 +13,7 @@
 namespace heph::http {
 
 namespace h1 {
+class chunked_decoder;
 class head_lines;
 class head_reader;
 class field_reader;
@@ -85,6 +86,7 @@ public:
     void clear() noexcept;
 
 private:
+    friend class h1::chunked_decoder;
     friend class h1::head_lines;
     friend class h1::head_reader;
     friend class h1::field_reader;

@@ -36,6 +36,16 @@ protected:
     ~body_reader() = default;
 };
 
+/// What interim responses are sent by.
+class interim_sender {
+public:
+    virtual task<std::expected<void, error>> send_interim(http::status status,
+                                                          const http::headers& fields) = 0;
+
+protected:
+    ~interim_sender() = default;
+};
+
 /// Holds the parameters that a router took from a path, percent-decoded.
 class path_params {
 public:
@@ -110,6 +120,19 @@ public:
     task<std::expected<std::string, error>> read_body();
     task<std::expected<std::string, error>> read_body(std::uint64_t bytes_max);
 
+    /// Gives the fields behind a chunked body, once it was read to its end; see
+    /// `request_head::trailers`.
+    [[nodiscard]] const http::headers& trailers() const noexcept { return head_.trailers(); }
+
+    /// Sends an interim response ahead of the answer, at once: a 103 (Early Hints, RFC 8297) whose
+    /// `Link` fields let a browser fetch what the page will need, or a 102 (Processing). Nothing is
+    /// sent to a client that speaks HTTP/1.0.
+    ///
+    /// *Errors*: `bad_response`: a status that is not 102 to 199, a header that would break the
+    /// framing, or a response that has begun already; `connection_lost`. *Cancellation*: it may
+    /// still be sent. *Lifetime*: `fields` must stay valid until it completes.
+    task<std::expected<void, error>> send_interim(http::status status, const http::headers& fields);
+
     /// Gives the whole head, with what the server made of it.
     [[nodiscard]] request_head& head() noexcept { return head_; }
     [[nodiscard]] const request_head& head() const noexcept { return head_; }
@@ -117,6 +140,9 @@ public:
     [[nodiscard]] path_params& params() noexcept { return params_; }
     /// Says over which connection it came. *Lifetime*: `stream` must outlive the request.
     void set_stream(const rt::net::tcp_stream& stream) noexcept { stream_ = &stream; }
+    /// Says who sends interim responses; nobody does for a request that a test made.
+    /// *Lifetime*: `sender` must outlive the request.
+    void set_interim_sender(interim_sender& sender) noexcept { interim_sender_ = &sender; }
     /// Says whether that connection is secured.
     void set_secure(bool secure) noexcept { secure_ = secure; }
     /// Says where the body comes from, and how much of it `read_body()` takes.
@@ -130,6 +156,7 @@ private:
     request_head head_;
     path_params params_;
     body_reader* body_;
+    interim_sender* interim_sender_ = nullptr;
     const rt::net::tcp_stream* stream_ = nullptr;
     std::uint64_t body_bytes_max_ = limits().body_bytes_max;
     bool secure_ = false;

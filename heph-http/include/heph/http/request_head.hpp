@@ -40,6 +40,10 @@ public:
 
     [[nodiscard]] const http::headers& headers() const noexcept { return headers_; }
     [[nodiscard]] http::headers& headers() noexcept { return headers_; }
+    /// Gives the fields behind a chunked body (RFC 9112, 7.1.2), once it was read to its end. They
+    /// are no headers: anybody on the way may have dropped them, and none that would change how the
+    /// message is understood is among them.
+    [[nodiscard]] const http::headers& trailers() const noexcept { return trailers_; }
 
     [[nodiscard]] body_framing framing() const noexcept { return framing_; }
     /// Gives the `Content-Length`, when there is one.
@@ -67,6 +71,7 @@ private:
     }
 
     http::headers headers_;
+    http::headers trailers_;
     slice target_;
     slice path_;
     slice query_;

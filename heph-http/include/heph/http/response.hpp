@@ -43,6 +43,17 @@ public:
     virtual task<std::expected<void, error>> write_file(const rt::fs::file& from,
                                                         std::uint64_t offset, std::uint64_t size);
 
+    /// Adds a field to those that are sent behind the body (trailers, RFC 9110, 6.5), such as
+    /// a digest of it; a header `Trailer` should announce their names. A body that is not chunked
+    /// has no place for them, and whoever is on the way may drop them.
+    ///
+    /// *Errors*: what would break the message, or may not stand there, such as `Content-Length`.
+    virtual std::expected<void, error> add_trailer(std::string_view name, std::string_view value) {
+        (void)name;
+        (void)value;
+        return {};
+    }
+
 protected:
     ~body_writer() = default;
 };

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include <heph/http/headers.hpp>
 #include <heph/http/status.hpp>
@@ -39,12 +40,19 @@ public:
 
     [[nodiscard]] const http::headers& headers() const noexcept { return headers_; }
     [[nodiscard]] http::headers& headers() noexcept { return headers_; }
+    /// Gives the fields behind a chunked body (RFC 9112, 7.1.2), once it was read to its end. They
+    /// are no headers: anybody on the way may have dropped them, and none that would change how the
+    /// message is understood is among them.
+    [[nodiscard]] const http::headers& trailers() const noexcept { return trailers_; }
 
     [[nodiscard]] response_framing framing() const noexcept { return framing_; }
     /// Gives the length of the body that follows, when it is known.
     [[nodiscard]] std::optional<std::uint64_t> content_length() const noexcept;
     /// Tells whether the connection can be used again once the body has ended.
     [[nodiscard]] bool keep_alive() const noexcept { return keep_alive_; }
+
+    /// Takes the trailers of another head: of the same message, for which it was parsed further.
+    void take_trailers(response_head& from) noexcept { trailers_ = std::move(from.trailers_); }
 
     /// Forgets everything and keeps the memory.
     void clear() noexcept;
@@ -53,6 +61,7 @@ private:
     friend class h1::response_parser;
 
     http::headers headers_;
+    http::headers trailers_;
     std::uint64_t content_length_ = 0;
     std::uint32_t reason_at_ = 0;
     std::uint32_t reason_size_ = 0;

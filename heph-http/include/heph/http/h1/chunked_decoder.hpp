@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <heph/http/h1/event.hpp>
+#include <heph/http/headers.hpp>
 #include <heph/http/limits.hpp>
 
 namespace heph::http::h1 {
@@ -12,9 +13,9 @@ namespace heph::http::h1 {
 /// Takes a chunked body apart (RFC 9112, 7.1), bytes in, pieces out.
 ///
 /// It takes exactly the grammar: at most 16 digits of size, CR LF after sizes, data and trailers,
-/// nothing but extensions behind a size. Extensions and trailers are checked and left out. All
-/// extensions of a body together may take 64 times `limits::chunk_extension_bytes_max`, and a byte
-/// more for each byte of the body.
+/// nothing but extensions behind a size. Extensions are checked and left out. All extensions of a
+/// body together may take 64 times `limits::chunk_extension_bytes_max`, and a byte more for each
+/// byte of the body.
 class chunked_decoder {
 public:
     /// Begins a new body.
@@ -22,7 +23,11 @@ public:
 
     /// Uses up the front of `input` until there is something to tell: a piece of the body, its end,
     /// or what is wrong with it.
-    event next(std::string_view& input, const limits& limits) noexcept;
+    ///
+    /// Trailer fields are added to `trailers`, the same object for all of a body, but for those
+    /// that have no place in a trailer section, such as `Content-Length` and `Authorization` (RFC
+    /// 9110, 6.5.1): these are left out. *Errors*: throws `std::bad_alloc`.
+    event next(std::string_view& input, const limits& limits, headers& trailers);
 
 private:
     enum class state : std::uint8_t {
@@ -55,7 +60,8 @@ private:
     bool end_size(const limits& limits, error& failure) noexcept;
     [[nodiscard]] bool may_end_extension() const noexcept;
     bool take_data_end(char c) noexcept;
-    bool take_trailer(char c) noexcept;
+    bool take_trailer(char c, const limits& limits, headers& trailers, error& failure);
+    bool end_trailer(const limits& limits, headers& trailers, error& failure);
     bool go(state next) noexcept {
         state_ = next;
         return true;
@@ -65,6 +71,8 @@ private:
     std::uint64_t total_ = 0;       // Of all chunks so far.
     std::uint64_t extensions_ = 0;  // Bytes of all extensions so far.
     std::size_t line_ = 0;  // Digits of the size, then bytes of the extension, or of all trailers.
+    std::uint32_t name_at_ = 0;   // Where the current trailer begins in the text of the trailers.
+    std::uint32_t value_at_ = 0;  // And its value.
     state state_ = state::size_begin;
 };
 

@@ -36,7 +36,8 @@ public:
     /// Uses up the front of `input` until there is something to tell.
     ///
     /// *Requires*: `head` is the same object, unchanged, from the first byte of a request up to its
-    /// `head` event; from then on it is the caller's until the next request begins.
+    /// `head` event; from then on it is the caller's until the next request begins, but for its
+    /// `trailers`, which are complete with the `end` event.
     event next(std::string_view& input, request_head& head);
 
     /// Tells whether the parser is between two requests and has not seen a byte of the next. Empty
@@ -65,7 +66,7 @@ private:
     std::optional<error> pass_empty_lines(std::string_view& input) noexcept;
     event next_head(std::string_view& input, request_head& head);
     event next_in_length(std::string_view& input) noexcept;
-    event next_in_chunks(std::string_view& input) noexcept;
+    event next_in_chunks(std::string_view& input, request_head& head);
     event fail(error what) noexcept;
     event begin_body(request_head& head) noexcept;
 

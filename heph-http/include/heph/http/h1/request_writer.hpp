@@ -28,8 +28,15 @@ public:
     /// Appends a piece of a streamed body. *Errors*: `bad_request`: more than was announced.
     std::expected<void, error> write_piece(std::string& out, std::string_view piece);
 
-    /// Appends what ends a streamed body. *Errors*: `bad_request`: less than was announced.
-    std::expected<void, error> write_end(std::string& out);
+    /// Appends what ends a streamed body, with the lines of its trailer section, which are left out
+    /// unless it is chunked. *Errors*: `bad_request`: less than was announced.
+    std::expected<void, error> write_end(std::string& out, std::string_view trailers = {});
+
+    /// Appends a line to those of a trailer section.
+    /// *Errors*: `bad_outgoing_request`, and `lines` is as before: what would break the message, or
+    /// may not stand behind a body (RFC 9110, 6.5.1).
+    static std::expected<void, error> add_trailer(std::string& lines, std::string_view name,
+                                                  std::string_view value);
 
     /// Tells whether a streamed body is to follow.
     [[nodiscard]] bool expects_body() const noexcept { return framing_ != framing::none; }

@@ -37,7 +37,7 @@ public:
     /// tunnel's.
     ///
     /// *Requires*: `begin` was called. `head` is the same object, unchanged, from the first byte of
-    /// a head up to its `head` event.
+    /// a head up to its `head` event. The `trailers` of a body go to the one that is given then.
     event next(std::string_view& input, response_head& head);
 
     /// Tells what the end of the connection means now: `end` for a body that goes on until then,
@@ -64,7 +64,7 @@ private:
 
     event next_head(std::string_view& input, response_head& head);
     event next_in_length(std::string_view& input) noexcept;
-    event next_in_chunks(std::string_view& input) noexcept;
+    event next_in_chunks(std::string_view& input, response_head& head);
     event begin_body(response_head& head) noexcept;
     event fail(error what) noexcept;
     std::expected<void, error> read(response_head& head);

@@ -19,7 +19,8 @@ namespace heph::http::h1 {
 ///
 /// It sets `Date`, `Content-Length` or `Transfer-Encoding`, and `Connection`; it leaves the body
 /// out for HEAD and where the status has none (204, 205, 304); for HTTP/1.0 it ends a body of
-/// unknown length by the end of the connection (RFC 9112, 6.3).
+/// unknown length by the end of the connection (RFC 9112, 6.3). A `Trailer` header is sent where
+/// trailers can follow: with a chunked body.
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
 class response_writer {
@@ -48,8 +49,22 @@ public:
     /// Appends what goes behind such a piece.
     void end_piece(std::string& out);
 
-    /// Appends what ends a streamed body. *Errors*: `bad_response`: less than was announced.
-    std::expected<void, error> write_end(std::string& out);
+    /// Appends what ends a streamed body, with the lines of its trailer section, which are left out
+    /// unless it is chunked. *Errors*: `bad_response`: less than was announced.
+    std::expected<void, error> write_end(std::string& out, std::string_view trailers = {});
+
+    /// Appends a line to those of a trailer section.
+    /// *Errors*: `bad_response`, and `lines` is as before: what would break the message, or may not
+    /// stand behind a body (RFC 9110, 6.5.1).
+    static std::expected<void, error> add_trailer(std::string& lines, std::string_view name,
+                                                  std::string_view value);
+
+    /// Appends an interim response, such as a 103 (Early Hints), of which any number may come
+    /// before `write`. For HTTP/1.0, which knows none, it appends nothing (RFC 9110, 15.2).
+    /// *Errors*: `bad_response`, and `out` is as before: a status that is not 102 to 199, or a
+    /// header that would break the framing.
+    static std::expected<void, error> write_interim(std::string& out, status status,
+                                                    const headers& fields, version version);
 
     /// Tells whether a streamed body is to follow.
     [[nodiscard]] bool expects_body() const noexcept { return framing_ != framing::none; }
