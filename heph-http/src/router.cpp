@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <stdexcept>
@@ -6,6 +8,8 @@
 #include <vector>
 
 #include <heph/http/router.hpp>
+
+#include "chars.hpp"
 
 namespace heph::http {
 
@@ -22,9 +26,11 @@ struct text_hash {
 struct route_node {
     std::unordered_map<std::string, std::unique_ptr<route_node>, text_hash, std::equal_to<>>
         literal;
-    std::unique_ptr<route_node> parameter;
+    std::vector<std::unique_ptr<route_node>> parameters;  // One for each type, in their order.
     std::unique_ptr<route_node> rest;
     std::string name;  // Of the parameter, in the nodes that stand for one.
+    param_type type = param_type::text;
+    bool refuses_types = false;  // Of the root: a wrong type is answered with 400.
     std::vector<std::pair<method, handler>> handlers;
     method_set allowed;
 };
@@ -33,6 +39,8 @@ struct route_node {
 
 namespace {
 
+using detail::param_type;
+using detail::pattern_segment;
 using detail::route_node;
 
 [[noreturn]] void refuse(std::string_view pattern, std::string_view why) {
@@ -40,53 +48,61 @@ using detail::route_node;
                                 std::string(why));
 }
 
-bool is_name(std::string_view text) noexcept {
-    if (text.empty()) { return false; }
-    for (const char c : text) {
-        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        if (!letter && !(c >= '0' && c <= '9')) { return false; }
+// How a parameter stands in a pattern.
+std::string parameter_text(const route_node& node) {
+    const std::string_view type = name_of(node.type);
+    return '{' + node.name + (type.empty() ? "" : ":") + std::string(type) + '}';
+}
+
+template <typename Number>
+bool is_number(std::string_view text) noexcept {
+    Number value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [at, failure] = std::from_chars(text.data(), end, value);
+    return failure == std::errc() && at == end;
+}
+
+// RFC 9562, 4: 8, 4, 4, 4 and 12 hexadecimal digits.
+bool is_uuid(std::string_view text) noexcept {
+    constexpr std::string_view form = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    if (text.size() != form.size()) { return false; }
+    for (std::size_t i = 0; i < form.size(); ++i) {
+        const bool good = form[i] == '-' ? text[i] == '-' : detail::hex_digit(text[i]) >= 0;
+        if (!good) { return false; }
     }
     return true;
 }
 
-// One segment of a pattern.
-struct pattern_segment {
-    enum class kind { literal, parameter, rest } kind = kind::literal;
-    std::string_view text;
-};
+bool is_of_type(param_type type, std::string_view text) noexcept {
+    switch (type) {
+        case param_type::unsigned_integer: return is_number<std::uint64_t>(text);
+        case param_type::integer: return is_number<std::int64_t>(text);
+        case param_type::uuid: return is_uuid(text);
+        case param_type::text: break;
+    }
+    return true;
+}
 
-pattern_segment read_segment(std::string_view pattern, std::string_view segment) {
-    pattern_segment made;
-    made.text = segment;
-    if (segment.find_first_of("{}") == std::string_view::npos) {
-        if (segment == "." || segment == "..") { refuse(pattern, "has a segment \".\" or \"..\""); }
-        if (segment.find_first_of("%?#") != std::string_view::npos) {
-            refuse(pattern, "has one of % ? #: literal text is written decoded");
-        }
-        return made;
-    }
-    if (!segment.starts_with('{') || !segment.ends_with('}')) {
-        refuse(pattern, "has a segment that mixes text and a parameter");
-    }
-    made.kind = pattern_segment::kind::parameter;
-    made.text = segment.substr(1, segment.size() - 2);
-    if (made.text.ends_with("...")) {
-        made.kind = pattern_segment::kind::rest;
-        made.text.remove_suffix(3);
-    }
-    if (!is_name(made.text)) { refuse(pattern, "has a parameter without a proper name"); }
+// Finds the place of a parameter of this type among the others.
+std::unique_ptr<route_node>& parameter_of(route_node& parent, param_type type) {
+    const auto at = std::ranges::lower_bound(parent.parameters, type, {},
+                                             [](const auto& node) { return node->type; });
+    if (at != parent.parameters.end() && (*at)->type == type) { return *at; }
+    auto& made = *parent.parameters.insert(at, std::make_unique<route_node>());
+    made->type = type;
     return made;
 }
 
 route_node& child_of(route_node& parent, const pattern_segment& segment, std::string_view pattern) {
-    if (segment.kind == pattern_segment::kind::literal) {
+    if (segment.kind == pattern_segment::kind_type::literal) {
         auto& child = parent.literal[std::string(segment.text)];
         if (!child) { child = std::make_unique<route_node>(); }
         return *child;
     }
-    auto& child = segment.kind == pattern_segment::kind::rest ? parent.rest : parent.parameter;
-    if (!child) {
-        child = std::make_unique<route_node>();
+    const bool rest = segment.kind == pattern_segment::kind_type::rest;
+    if (rest && !parent.rest) { parent.rest = std::make_unique<route_node>(); }
+    auto& child = rest ? parent.rest : parameter_of(parent, segment.type);
+    if (child->name.empty()) {
         child->name = segment.text;
     } else if (child->name != segment.text) {
         refuse(pattern, "names a parameter otherwise than an earlier pattern: " + child->name);
@@ -104,7 +120,8 @@ const handler* handler_of(const route_node& node, method method) noexcept {
 // One search through the tree. Literal segments are tried before parameters.
 class search {
 public:
-    search(method method, path_params& params) noexcept : method_(method), params_(&params) {}
+    search(const route_node& root, method method, path_params& params) noexcept
+        : method_(method), params_(&params), refuses_types_(root.refuses_types) {}
 
     // `path` is what is behind the slash that ends the segment of `node`.
     const handler* find(const route_node& node, std::string_view path) {
@@ -124,24 +141,44 @@ public:
         if (const auto found = node.literal.find(segment); found != node.literal.end()) {
             if (const handler* got = descend(*found->second, path, slash)) { return got; }
         }
-        if (node.parameter && !segment.empty()) {
-            const std::size_t before = params_->size();
-            params_->add(node.parameter->name, segment);
-            if (const handler* got = descend(*node.parameter, path, slash)) { return got; }
-            params_->truncate(before);
+        if (!segment.empty()) {
+            for (const auto& parameter : node.parameters) {
+                if (const handler* got = take(*parameter, segment, path, slash)) { return got; }
+            }
         }
         return node.rest ? take_rest(*node.rest, path) : nullptr;
     }
 
     [[nodiscard]] method_set allowed() const noexcept { return allowed_; }
     [[nodiscard]] bool bad_path() const noexcept { return bad_path_; }
+    [[nodiscard]] bool wrong_type() const noexcept { return wrong_type_; }
 
 private:
+    const handler* take(const route_node& node, std::string_view segment, std::string_view path,
+                        std::size_t slash) {
+        if (is_of_type(node.type, segment)) {
+            const std::size_t before = params_->size();
+            params_->add(node.name, segment);
+            if (const handler* got = descend(node, path, slash)) { return got; }
+            params_->truncate(before);
+        } else if (refuses_types_) {
+            // Is the type all that is wrong? Then there is a route behind it.
+            ++mistaken_;
+            (void)descend(node, path, slash);
+            --mistaken_;
+        }
+        return nullptr;
+    }
+
     const handler* descend(const route_node& node, std::string_view path, std::size_t slash) {
         return slash == std::string_view::npos ? arrive(node) : find(node, path.substr(slash + 1));
     }
 
     const handler* arrive(const route_node& node) {
+        if (mistaken_ > 0) {
+            wrong_type_ = wrong_type_ || !node.handlers.empty();
+            return nullptr;
+        }
         allowed_ |= node.allowed;
         const handler* found = handler_of(node, method_);
         if (found == nullptr && method_ == method::head) { found = handler_of(node, method::get); }
@@ -165,6 +202,9 @@ private:
     method method_;
     path_params* params_;
     method_set allowed_;
+    unsigned mistaken_ = 0;  // Parameters on the way that are not of their types.
+    bool refuses_types_;
+    bool wrong_type_ = false;
     bool bad_path_ = false;
 };
 
@@ -186,8 +226,8 @@ void collect(route_node& node, const std::string& pattern,
              const std::function<void(const std::string&, method, handler&&)>& add) {
     for (auto& [method, handler] : node.handlers) { add(pattern, method, std::move(handler)); }
     for (auto& [text, child] : node.literal) { collect(*child, pattern + '/' + text, add); }
-    if (node.parameter) {
-        collect(*node.parameter, pattern + "/{" + node.parameter->name + '}', add);
+    for (const auto& parameter : node.parameters) {
+        collect(*parameter, pattern + '/' + parameter_text(*parameter), add);
     }
     if (node.rest) { collect(*node.rest, pattern + "/{" + node.rest->name + "...}", add); }
 }
@@ -201,10 +241,11 @@ response answer_without_route(const route_node& root, request& request) {
     }
     router::match route;
     if (request.path().starts_with('/')) {
-        search search(request.method(), request.params());
+        search search(root, request.method(), request.params());
         (void)search.find(root, request.path().substr(1));
         route.allowed = search.allowed();
         route.bad_path = search.bad_path();
+        route.wrong_type = search.wrong_type();
     }
     return router::answer_unmatched(request.method(), route);
 }
@@ -250,29 +291,25 @@ router::router(router&&) noexcept = default;
 router& router::operator=(router&&) noexcept = default;
 router::~router() = default;
 
+router& router::answer_wrong_types(status answered) {
+    if (answered != status::not_found && answered != status::bad_request) {
+        throw std::invalid_argument("a wrong type is answered with 404 or 400");
+    }
+    root_->refuses_types = answered == status::bad_request;
+    return *this;
+}
+
 router& router::route(method method, std::string_view pattern, handler handler) {
-    if (!pattern.starts_with('/')) { refuse(pattern, "does not begin with a slash"); }
+    if (const char* fault = detail::fault_of(pattern)) { refuse(pattern, fault); }
     if (method == method::connect || method == method::trace) {
         refuse(pattern, "is for a method that is not routed");
     }
     if (!handler) { refuse(pattern, "has an empty handler"); }
     route_node* node = root_.get();
-    std::vector<std::string_view> names;
-    for (std::size_t at = 1;;) {
-        const std::size_t slash = pattern.find('/', at);
-        const auto segment = read_segment(pattern, pattern.substr(at, slash - at));
-        if (segment.kind != pattern_segment::kind::literal) {
-            if (std::ranges::find(names, segment.text) != names.end()) {
-                refuse(pattern, "uses a parameter's name twice");
-            }
-            names.push_back(segment.text);
-        }
+    std::string_view left = pattern.substr(1);
+    for (bool last = false; !last;) {
+        const pattern_segment segment = detail::next_segment(left, last);
         node = &child_of(*node, segment, pattern);
-        if (slash == std::string_view::npos) { break; }
-        if (segment.kind == pattern_segment::kind::rest) {
-            refuse(pattern, "goes on behind a parameter that takes all that is left");
-        }
-        at = slash + 1;
     }
     if (node->allowed.contains(method)) {
         refuse(pattern, "has a handler for this method already");
@@ -285,15 +322,20 @@ router& router::route(method method, std::string_view pattern, handler handler) 
 router::match router::find(method method, std::string_view path, path_params& params) const {
     match result;
     if (!path.starts_with('/')) { return result; }
-    search search(method, params);
+    search search(*root_, method, params);
     result.found = search.find(*root_, path.substr(1));
     result.allowed = search.allowed();
     result.bad_path = search.bad_path() && result.found == nullptr;
+    result.wrong_type = search.wrong_type() && result.found == nullptr;
     return result;
 }
 
 response router::answer_unmatched(method method, const match& match) {
     if (match.bad_path) { return response::problem(error::bad_target); }
+    if (match.allowed.empty() && match.wrong_type) {
+        return response::problem(status::bad_request,
+                                 "A part of the path is not of the type that belongs there.");
+    }
     if (match.allowed.empty()) { return response::problem(status::not_found); }
     if (method == method::options) {
         return response::empty().set_header("Allow", allow_list(match.allowed));

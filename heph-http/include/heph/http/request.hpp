@@ -1,11 +1,14 @@
 #pragma once
 
+#include <charconv>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include <heph/core/task.hpp>
 #include <heph/http/detail/inline_vector.hpp>
@@ -91,6 +94,18 @@ public:
     /// name.
     [[nodiscard]] std::string_view param(std::string_view name) const noexcept {
         return params_.get(name);
+    }
+
+    /// Gives a parameter of the path as a number; nothing when it is none, or does not fit. With
+    /// `{name:int}` in the pattern it always is one of 64 bits.
+    template <std::integral Number>
+        requires(!std::same_as<Number, bool> && !std::same_as<Number, char>)
+    [[nodiscard]] std::optional<Number> param_as(std::string_view name) const noexcept {
+        const std::string_view text = param(name);
+        Number value = 0;
+        const auto [at, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (failure != std::errc() || at != text.data() + text.size()) { return std::nullopt; }
+        return value;
     }
 
     /// Gives the query without its question mark, still percent-encoded.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <heph/core/task.hpp>
+#include <heph/http/detail/route_pattern.hpp>
 #include <heph/http/method.hpp>
 #include <heph/http/request.hpp>
 #include <heph/http/response.hpp>
@@ -92,6 +93,15 @@ using middleware = std::function<task<response>(request&, next_handler)>;
 /// decoded; an encoded slash never counts as a separator, and is refused within `{name...}`.
 /// Empty segments count: `/a//b` is not `/a/b`, and what `{name...}` gives may begin with a slash.
 /// A parameter may hold any byte but NUL: check it before it becomes a file's name.
+///
+/// A type says what a segment must be: `{id:int}` a decimal number of 64 bits, `{id:uint}` one
+/// without a sign, `{id:uuid}` a UUID (RFC 9562). `request::param_as<int>("id")` gives it. Another
+/// segment does not match, so that a further route may: types are tried before `{name}`, the
+/// narrower ones first. When none does, that is 404, or 400 by `answer_wrong_types`.
+///
+/// A pattern may be a template argument, `router.get<"/notes/{id:int}">(read_note)`: then the
+/// compiler refuses one that is malformed.
+///
 /// The time taken grows with the path's length, not with the number of routes.
 ///
 /// HEAD is answered by the handler of GET, and OPTIONS by the allowed methods, unless there is a
@@ -109,6 +119,16 @@ public:
     /// *Errors*: throws `std::invalid_argument` when the pattern is malformed, the handler is
     /// empty, or the route is there already, maybe with another parameter's name.
     router& route(method method, std::string_view pattern, handler handler);
+
+    template <detail::checked_pattern Pattern>
+    router& route(method method, handler function) {
+        return route(method, Pattern.view(), std::move(function));
+    }
+
+    /// Chooses what answers a path in which nothing is wrong but a parameter's type: 404, as
+    /// for any other path that is not there, or 400 (Bad Request). A mounted router's choice does
+    /// not count. *Errors*: throws `std::invalid_argument` for another status.
+    router& answer_wrong_types(status answered);
 
     /// Puts a middleware around the routes that are added from now on, within those that were put
     /// there before, and around the answers to requests that match no route.
@@ -141,11 +161,41 @@ public:
         return route(method::options, pattern, std::move(function));
     }
 
+    template <detail::checked_pattern Pattern>
+    router& get(handler function) {
+        return get(Pattern.view(), std::move(function));
+    }
+    template <detail::checked_pattern Pattern>
+    router& head(handler function) {
+        return head(Pattern.view(), std::move(function));
+    }
+    template <detail::checked_pattern Pattern>
+    router& post(handler function) {
+        return post(Pattern.view(), std::move(function));
+    }
+    template <detail::checked_pattern Pattern>
+    router& put(handler function) {
+        return put(Pattern.view(), std::move(function));
+    }
+    template <detail::checked_pattern Pattern>
+    router& patch(handler function) {
+        return patch(Pattern.view(), std::move(function));
+    }
+    template <detail::checked_pattern Pattern>
+    router& delete_(handler function) {
+        return delete_(Pattern.view(), std::move(function));
+    }
+    template <detail::checked_pattern Pattern>
+    router& options(handler function) {
+        return options(Pattern.view(), std::move(function));
+    }
+
     /// What `find` found.
     struct match {
         const handler* found = nullptr;  ///< Null when no route matches path and method.
         method_set allowed;              ///< The path's methods; empty when there is no such path.
         bool bad_path = false;           ///< The path is ambiguous: 400.
+        bool wrong_type = false;  ///< A parameter's type is all that is wrong, and that is 400.
     };
 
     /// Finds a route, and fills `params`. *Lifetime*: `params` refers to the router.
