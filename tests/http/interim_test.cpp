@@ -46,7 +46,7 @@ std::string told(const written& sent) { return sent ? "sent" : std::string(messa
 
 task<http::response> hint(http::request& request) {
     const http::headers fields = hints();
-    const http::headers none;
+    const http::headers none{};
     const auto first = co_await request.send_interim(http::status::early_hints, fields);
     const auto second = co_await request.send_interim(http::status::processing, none);
     co_return http::response::text(told(first) + ", " + told(second));
@@ -54,7 +54,7 @@ task<http::response> hint(http::request& request) {
 
 task<http::response> hint_badly(http::request& request) {
     http::headers fields;
-    const http::headers none;
+    const http::headers none{};
     fields.append("X", "a\r\nb: c");
     const auto bad = co_await request.send_interim(http::status::early_hints, fields);
     const auto final = co_await request.send_interim(http::status::ok, none);
@@ -63,7 +63,7 @@ task<http::response> hint_badly(http::request& request) {
 }
 
 task<written> hint_too_late(http::request& request, http::body_writer& to) {
-    const http::headers none;
+    const http::headers none{};
     const auto sent = co_await request.send_interim(http::status::early_hints, none);
     const std::string text = told(sent);
     const auto done = co_await to.write(text);

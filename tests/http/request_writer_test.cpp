@@ -97,14 +97,14 @@ TEST_CASE("request writer: what would break the message is refused", "[http][req
 TEST_CASE("request writer: trailers stand behind chunks, and only there",
           "[http][request_writer]") {
     std::string lines;
-    REQUIRE(request_writer::add_trailer(lines, "Digest", " abc "));
+    REQUIRE(h1::request_writer::add_trailer(lines, "Digest", " abc "));
     for (const char* name : {"Content-Length", "host", "Authorization", "a b", ""}) {
-        CHECK_FALSE(request_writer::add_trailer(lines, name, "1"));
+        CHECK_FALSE(h1::request_writer::add_trailer(lines, name, "1"));
     }
-    CHECK_FALSE(request_writer::add_trailer(lines, "X", "a\r\nb: c"));
+    CHECK_FALSE(h1::request_writer::add_trailer(lines, "X", "a\r\nb: c"));
     CHECK(lines == "Digest: abc\r\n");
 
-    request_writer writer;
+    h1::request_writer writer;
     std::string out;
     REQUIRE(writer.write(out, streamed().set_header("Trailer", "Digest"), "/", "a"));
     CHECK(out ==
