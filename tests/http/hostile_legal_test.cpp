@@ -42,6 +42,7 @@ public:
         for (std::size_t count = below(6); count > 0; --count) { add_any(); }
         std::string body;
         std::string framing;
+        std::string trailers;
         const std::size_t form = below(is_1_1 ? 3 : 2);
         if (form == 1) {
             body = text(20, letters);
@@ -51,7 +52,7 @@ public:
         } else if (form == 2) {
             add(cased("Transfer-Encoding"), cased("chunked"));
             framing = " chunked";
-            request.bytes = make_chunks(body);
+            request.bytes = make_chunks(body, trailers);
         }
         for (std::size_t count = below(3); count > 0; --count) { add_any(); }
         const std::string version = is_1_1 ? "1.1" : "1.0";
@@ -59,7 +60,7 @@ public:
                         " HTTP/" + version + "\r\n" + fields_ + "\r\n" + request.bytes;
         request.expected = method + " " + target + " HTTP/" + version +
                            (keep_alive_ ? " keep-alive" : "") + framing + "\n" + heard_ +
-                           (body.empty() ? "" : "body " + body + "\n") + "end\n";
+                           (body.empty() ? "" : "body " + body + "\n") + "end\n" + trailers;
         return request;
     }
 
@@ -118,6 +119,12 @@ private:
         }
     }
 
+    // Of the names that `make_name` gives whole: they say how the message is passed on.
+    static bool is_for_heads_only(std::string_view name) {
+        return name == "Proxy-Connection" || name == "Upgrade" || name == "TE" ||
+               name == "Keep-Alive" || name == "Trailer";
+    }
+
     std::string make_value() {
         std::string value = text(20, letters, " \t,;:=\"\\()<>@[]?/{}\x80\xff!#$%&'*+-.^_`|~");
         const auto is_white = [](char c) { return c == ' ' || c == '\t'; };
@@ -150,7 +157,8 @@ private:
         add(cased("Connection"), value);
     }
 
-    std::string make_chunks(std::string& body) {
+    // `trailers` is what is to be heard of those behind the chunks.
+    std::string make_chunks(std::string& body, std::string& trailers) {
         std::string made;
         for (std::size_t count = below(4); count > 0; --count) {
             const std::string piece = "p" + text(30, letters, "\r\n");
@@ -161,7 +169,10 @@ private:
         }
         made += std::string(1 + below(3), '0') + make_extensions() + "\r\n";
         for (std::size_t count = below(3); count > 0; --count) {
-            made += make_name() + ":" + white() + make_value() + white() + "\r\n";
+            const std::string name = make_name();
+            const std::string value = make_value();
+            made += name + ":" + white() + value + white() + "\r\n";
+            if (!is_for_heads_only(name)) { trailers += "~" + name + "=" + value + "\n"; }
         }
         return made + "\r\n";
     }

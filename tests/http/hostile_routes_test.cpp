@@ -193,7 +193,7 @@ TEST_CASE("hostile routes: patterns that could not be meant are refused", "[http
           "/a/../b",   "/a/.",     "/{a}{b}",     "/{a}-{b}",    "/x{a}",    "/{a}x",  "/{",
           "/}",        "/{a",      "/a}",         "/{{a}",       "/{a}}",    "/{ a}",  "/{a }",
           "/{a.b}",    "/{a..}",   "/{a....}",    "/{...a}",     "/{}",      "/{...}", "/{a...}/",
-          "/{a...}/b", "/{a}/{a}", "/{a}/{a...}", "/{\xc3\xa4}", "/{a:int}", "/{*a}",  "/{a?}"}) {
+          "/{a...}/b", "/{a}/{a}", "/{a}/{a...}", "/{\xc3\xa4}", "/{a:Int}", "/{*a}",  "/{a?}"}) {
         CAPTURE(pattern);
         CHECK_THROWS_AS(router.get(pattern, named("x")), std::invalid_argument);
     }

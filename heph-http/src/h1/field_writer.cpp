@@ -43,7 +43,7 @@ bool append_field(std::string& out, std::string_view name, std::string_view valu
 }
 
 bool may_be_trailer(std::string_view name) noexcept {
-    constexpr std::array<std::string_view, 37> others{"Age",
+    constexpr std::array<std::string_view, 41> others{"Age",
                                                       "Authorization",
                                                       "Cache-Control",
                                                       "Connection",
@@ -55,6 +55,7 @@ bool may_be_trailer(std::string_view name) noexcept {
                                                       "Date",
                                                       "Expect",
                                                       "Expires",
+                                                      "Forwarded",
                                                       "Host",
                                                       "If-Match",
                                                       "If-Modified-Since",
@@ -79,7 +80,10 @@ bool may_be_trailer(std::string_view name) noexcept {
                                                       "Via",
                                                       "WWW-Authenticate",
                                                       "Warning",
-                                                      "X-Forwarded-For"};
+                                                      "X-Forwarded-For",
+                                                      "X-Forwarded-Host",
+                                                      "X-Forwarded-Proto",
+                                                      "X-Real-IP"};
     return std::ranges::none_of(
         others, [name](std::string_view other) { return equal_ignoring_case(name, other); });
 }
