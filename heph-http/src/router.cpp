@@ -250,13 +250,17 @@ response answer_without_route(const route_node& root, request& request) {
     return router::answer_unmatched(request.method(), route);
 }
 
-}  // namespace
-
-task<response> next_handler::operator()(request& request) const {
-    if (next_->is_direct()) { co_return next_->call(request); }
-    response answer = co_await next_->start(request);
+// It refers to the handler, not to the `next_handler`, which may be gone: a middleware that is no
+// coroutine returns what this makes.
+task<response> go_on(const handler& next, request& request) {
+    if (next.is_direct()) { co_return next.call(request); }
+    response answer = co_await next.start(request);
     co_return answer;
 }
+
+}  // namespace
+
+task<response> next_handler::operator()(request& request) const { return go_on(*next_, request); }
 
 handler router::wrap(handler inner) const {
     for (std::size_t i = around_.size(); i-- > 0;) {
