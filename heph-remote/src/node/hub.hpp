@@ -156,6 +156,7 @@ private:
     [[nodiscard]] bool allows(std::string_view peer) const;
     [[nodiscard]] peer_pointer peer_named(std::string_view name);
     void dial(std::string_view name, const node_address& where);
+    void forget(std::string_view name);
     void learn(std::string_view name, const node_address& where);
     void feed(const connection_pointer& from, std::span<const std::byte> bytes);
     void take_frames(const connection_pointer& from);

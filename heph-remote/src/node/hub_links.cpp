@@ -89,6 +89,13 @@ void hub::learn(std::string_view name, const node_address& where) {
     with->is_learned = true;
 }
 
+void hub::forget(std::string_view name) {
+    const auto found = peers_.find(name);
+    if (found == peers_.end()) { return; }
+    found->second->is_learned = true;
+    found->second->changed.set();
+}
+
 void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes) {
     rt::tls::engine& engine = from->engine;
     const bool may_retry = !from->dialed && !engine.handshake_done() && !other_tls_.empty() &&

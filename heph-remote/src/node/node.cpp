@@ -149,6 +149,8 @@ std::expected<void, rt::error> node::add_peer(std::string_view name,
     return {};
 }
 
+void node::forget_peer(std::string_view name) const { port_->forget_peer(std::string(name)); }
+
 std::vector<peer_status> node::peers() const { return port_->peers(); }
 
 bool node::is_linked(std::string_view peer) const { return port_->is_linked(peer); }

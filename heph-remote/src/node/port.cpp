@@ -105,6 +105,10 @@ void port::add_peer(std::string name, const node_address& where) {
     request([&](requests& all) { all.peers.emplace_back(std::move(name), where); });
 }
 
+void port::forget_peer(std::string name) {
+    request([&](requests& all) { all.forgotten_peers.push_back(std::move(name)); });
+}
+
 void port::request_stop() {
     request([](requests& all) { all.stop = true; });
 }

@@ -25,6 +25,7 @@ namespace heph::remote::detail {
 struct requests {
     std::vector<std::uint64_t> cancelled;
     std::vector<std::pair<std::string, node_address>> peers;
+    std::vector<std::string> forgotten_peers;
     std::vector<std::uint64_t> unpublished;  ///< The numbers of actors.
     std::vector<std::uint64_t> shared;       ///< Likewise.
     bool stop = false;
@@ -67,6 +68,7 @@ public:
     // Requests.
     void cancel(std::uint64_t id);
     void add_peer(std::string name, const node_address& where);
+    void forget_peer(std::string name);
     void request_stop();
     [[nodiscard]] requests take_requests();
 

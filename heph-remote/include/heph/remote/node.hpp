@@ -100,6 +100,10 @@ public:
     [[nodiscard]] std::expected<void, rt::error> add_peer(std::string_view name,
                                                           std::string_view address) const;
 
+    /// Takes `add_peer`, or `options::peer`, back: the node is dialed no more once its session is
+    /// lost. A link that is up stays until it breaks.
+    void forget_peer(std::string_view name) const;
+
     /// Tells which nodes this one knows, and to which it is linked right now.
     [[nodiscard]] std::vector<peer_status> peers() const;
     /// Tells whether a connection to a node is up.

@@ -1,0 +1,162 @@
+#include "etcd/client_core.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <system_error>
+#include <utility>
+
+#include <heph/rt/timer.hpp>
+
+namespace heph::remote::etcd::detail {
+
+namespace {
+
+http::client_options request_options(const settings& where) {
+    http::client_options made;
+    made.tls = where.tls();
+    made.connect_timeout = where.request_timeout();
+    made.handshake_timeout = where.request_timeout();
+    made.response_timeout = where.request_timeout();
+    made.pause_timeout = where.request_timeout();
+    made.user_agent = "heph-remote";
+    return made;
+}
+
+http::client_options watch_options(const settings& where) {
+    auto made = request_options(where);
+    made.pause_timeout = where.watch_silence();
+    made.connections_per_origin_max = 4096;
+    return made;
+}
+
+/// Tells whether a connection's failure means that the request did not leave: that it was not made.
+bool cannot_have_left(const std::error_code& code) noexcept {
+    constexpr std::array before_connecting{
+        std::errc::connection_refused,           std::errc::host_unreachable,
+        std::errc::network_unreachable,          std::errc::address_not_available,
+        std::errc::too_many_files_open,          std::errc::too_many_files_open_in_system,
+        std::errc::address_family_not_supported,
+    };
+    if (std::ranges::any_of(before_connecting, [&](std::errc each) { return code == each; })) {
+        return true;
+    }
+    if (code.category() == http::error_category()) {
+        return code == http::error::bad_target || code == http::error::unsupported_scheme ||
+               code == http::error::unknown_host || code == http::error::bad_outgoing_request;
+    }
+    return std::string_view(code.category().name()) == "heph.rt.resolve";
+}
+
+errc kind_of(const std::error_code& code) noexcept {
+    if (code == std::errc::timed_out) { return errc::timed_out; }
+    if (code == http::error::body_too_large) { return errc::too_large; }
+    if (code == http::error::bad_target || code == http::error::unsupported_scheme) {
+        return errc::bad_settings;
+    }
+    return errc::unavailable;
+}
+
+rt::error describe(const std::string& endpoint, const std::error_code& code) {
+    return {kind_of(code), "etcd at " + endpoint + ": " + code.message()};
+}
+
+http::client_request post(const std::string& url, std::string body) {
+    http::client_request request(http::method::post, url);
+    request.set_header("Content-Type", "application/json").set_body(std::move(body));
+    return request;
+}
+
+bool is_passing(const rt::error& failure) noexcept {
+    return failure.code() == errc::unavailable || failure.code() == errc::timed_out;
+}
+
+}  // namespace
+
+client_core::client_core(rt::worker worker, settings where)
+    : worker_(worker),
+      where_(std::move(where)),
+      requests_(worker, request_options(where_)),
+      watches_(worker, watch_options(where_)) {}
+
+std::string client_core::url(std::size_t endpoint, std::string_view path) const {
+    std::string_view base = where_.endpoints()[endpoint];
+    if (base.ends_with('/')) { base.remove_suffix(1); }
+    return std::string(base) + "/v3/" + std::string(path);
+}
+
+task<client_core::attempt> client_core::try_endpoint(std::size_t endpoint, std::string_view path,
+                                                     const std::string& body) {
+    const auto& name = where_.endpoints()[endpoint];
+    auto request = post(url(endpoint, path), body);
+    auto answered = co_await requests_.send(std::move(request));
+    if (!answered) {
+        attempt failed(std::unexpected(describe(name, answered.error())),
+                       !cannot_have_left(answered.error()));
+        co_return failed;
+    }
+    auto read = co_await answered->read_body(where_.answer_bytes_max());
+    if (!read) {
+        attempt failed(std::unexpected(describe(name, read.error())), true);
+        co_return failed;
+    }
+    const auto status = static_cast<unsigned>(answered->status());
+    if (status != 200) {
+        attempt failed(std::unexpected(gateway::read_error(status, *read)), true);
+        co_return failed;
+    }
+    attempt done(std::move(*read), true);
+    co_return done;
+}
+
+task<answer<std::string>> client_core::ask(std::shared_ptr<client_core> core, std::string path,
+                                           std::string body, effect what) {
+    const auto count = core->where_.endpoints().size();
+    if (count == 0) {
+        co_return std::unexpected(rt::error(errc::bad_settings, "etcd: no endpoint is named"));
+    }
+    // One more than there are, as the first connection may be one that was closed meanwhile.
+    for (std::size_t tries = 0;; ++tries) {
+        const auto endpoint = core->current_;
+        rt::deadline bounded(core->where_.request_timeout(),
+                             core->try_endpoint(endpoint, path, body));
+        auto tried = co_await bounded;
+        if (!tried) {
+            rt::error late(errc::timed_out,
+                           "etcd at " + core->where_.endpoints()[endpoint] + ": no answer in time");
+            tried = attempt(std::unexpected(std::move(late)), true);
+        }
+        if (tried->outcome || !is_passing(tried->outcome.error())) {
+            co_return std::move(tried->outcome);
+        }
+        core->turn_from(endpoint);
+        if (what == effect::changes && tried->arrived) {
+            co_return std::unexpected(
+                rt::error(errc::outcome_unknown, tried->outcome.error().message()));
+        }
+        if (tries == count) { co_return std::move(tried->outcome); }
+    }
+}
+
+task<answer<http::client_response>> client_core::open_watch(std::shared_ptr<client_core> core,
+                                                            gateway::key_range keys,
+                                                            std::int64_t from) {
+    using result = answer<http::client_response>;
+    const auto endpoint = core->current_;
+    auto request = post(core->url(endpoint, "watch"), gateway::watch_body(keys, from));
+    // A member that lost its leader ends the watch then, rather than be silent.
+    request.set_header("Grpc-Metadata-hasleader", "true");
+    auto opened = co_await core->watches_.send(std::move(request));
+    if (!opened) {
+        co_return result(std::unexpect,
+                         describe(core->where_.endpoints()[endpoint], opened.error()));
+    }
+    if (const auto status = static_cast<unsigned>(opened->status()); status != 200) {
+        auto said = co_await opened->read_body(64 * 1024);
+        co_return result(std::unexpect, gateway::read_error(status, said ? *said : std::string()));
+    }
+    co_return result(std::move(*opened));
+}
+
+}  // namespace heph::remote::etcd::detail

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstddef>
+#include <expected>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <heph/core/task.hpp>
+#include <heph/http/client.hpp>
+#include <heph/remote/etcd/client.hpp>
+
+#include "etcd/gateway.hpp"
+
+namespace heph::remote::etcd::detail {
+
+/// Is what the copies of a client share: connections, and which endpoint is the good one.
+class client_core {
+public:
+    client_core(rt::worker worker, settings where);
+
+    /// Says what may be done about a failure.
+    enum class effect : bool {
+        reads,    ///< Ask another endpoint.
+        changes,  ///< Ask another endpoint only if this one cannot have got the request.
+    };
+
+    /// Sends a request to one endpoint after the other, and gives the body of the first answer.
+    static task<answer<std::string>> ask(std::shared_ptr<client_core> core, std::string path,
+                                         std::string body, effect what);
+
+    /// Opens a watch at the current endpoint. What is received is still on its way.
+    static task<answer<http::client_response>> open_watch(std::shared_ptr<client_core> core,
+                                                          gateway::key_range keys,
+                                                          std::int64_t from);
+
+    /// Goes on to the next endpoint, after the current one failed somehow.
+    void turn_from(std::size_t endpoint) noexcept {
+        if (endpoint == current_) { current_ = (current_ + 1) % where_.endpoints().size(); }
+    }
+    [[nodiscard]] std::size_t current() const noexcept { return current_; }
+    [[nodiscard]] const settings& where() const noexcept { return where_; }
+    [[nodiscard]] const rt::worker& worker() const noexcept { return worker_; }
+
+private:
+    /// Says what became of a request: an answer, or whether it can have arrived.
+    struct attempt {
+        attempt(answer<std::string> its_outcome, bool can_have_arrived) noexcept
+            : outcome(std::move(its_outcome)), arrived(can_have_arrived) {}
+
+        answer<std::string> outcome;
+        bool arrived;
+    };
+
+    [[nodiscard]] std::string url(std::size_t endpoint, std::string_view path) const;
+    task<attempt> try_endpoint(std::size_t endpoint, std::string_view path,
+                               const std::string& body);
+
+    rt::worker worker_;
+    settings where_;
+    http::client requests_;
+    http::client watches_;
+    std::size_t current_ = 0;
+};
+
+}  // namespace heph::remote::etcd::detail

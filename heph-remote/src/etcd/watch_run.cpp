@@ -1,0 +1,197 @@
+#include "etcd/watch_run.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <utility>
+
+#include <heph/rt/timer.hpp>
+
+#include "etcd/asking_again.hpp"
+
+namespace heph::remote::etcd::detail {
+
+namespace {
+
+constexpr std::int64_t page = 1000;
+constexpr std::size_t listed_max = 1'000'000;
+constexpr std::chrono::milliseconds pause_min{50};
+constexpr std::chrono::milliseconds pause_max{2'000};
+
+}  // namespace
+
+task<answer<range_result>> list_range(std::shared_ptr<client_core> core, gateway::key_range keys,
+                                      std::size_t keys_max) {
+    range_result all;
+    while (true) {
+        auto body = co_await client_core::ask(core, "kv/range",
+                                              gateway::range_body(keys, all.revision, page),
+                                              client_core::effect::reads);
+        if (!body) { co_return std::unexpected(std::move(body).error()); }
+        auto part = gateway::read_range(*body);
+        if (!part) { co_return std::unexpected(std::move(part).error()); }
+        // The pages after the first are read at its revision.
+        if (all.revision == 0) {
+            all.revision = part->revision;
+            all.cluster = part->cluster;
+        }
+        if (all.found.size() + part->found.size() > keys_max) {
+            co_return std::unexpected(rt::error(errc::too_large, "etcd: there are too many keys"));
+        }
+        const bool more = part->more && !part->found.empty();
+        std::ranges::move(part->found, std::back_inserter(all.found));
+        if (!more) { co_return all; }
+        keys.first = all.found.back().key + '\0';
+    }
+}
+
+void watch_run::leave() noexcept {
+    connection_.reset();
+    lines_.reset();
+}
+
+task<> watch_run::pause() {
+    pause_ = std::clamp(pause_ * 2, pause_min, pause_max);
+    co_await rt::timer(pause_);
+}
+
+task<answer<watch_batch>> watch_run::list() {
+    auto listed = co_await list_range(core_, keys_, listed_max);
+    if (!listed) { co_return std::unexpected(std::move(listed).error()); }
+    watch_batch all;
+    all.reset = true;
+    all.revision = listed->revision;
+    all.events.reserve(listed->found.size());
+    for (auto& each : listed->found) { all.events.emplace_back(false, std::move(each)); }
+    state_.listed(listed->revision, listed->cluster);
+    co_return all;
+}
+
+task<watch_run::done> watch_run::open() {
+    endpoint_ = core_->current();
+    // The head comes with the first message, at once, unless the endpoint is dead.
+    auto opened = co_await client_core::open_watch(core_, keys_, state_.from());
+    if (!opened) {
+        core_->turn_from(endpoint_);
+        co_return std::unexpected(std::move(opened).error());
+    }
+    connection_.emplace(std::move(*opened));
+    lines_.emplace(core_->where().answer_bytes_max());
+    state_.opened();
+    co_return done();
+}
+
+task<watch_run::done> watch_run::check() {
+    // A range is answered by a majority of the members, as long as it does not ask otherwise.
+    auto body = co_await client_core::ask(core_, "kv/range", gateway::range_body(keys_, 0, 1),
+                                          client_core::effect::reads);
+    auto now = body ? gateway::read_range(*body) : std::unexpected(std::move(body).error());
+    if (!now) { co_return std::unexpected(std::move(now).error()); }
+    state_.checked(now->revision);
+    if (state_.now() != watch_state::phase::reading) { leave(); }
+    co_return done();
+}
+
+watch_run::maybe_batch watch_run::take(std::string_view line) {
+    auto message = gateway::read_watch_line(line);
+    if (!message) {
+        leave();
+        state_.lost();
+        core_->turn_from(endpoint_);
+        return std::unexpected(std::move(message).error());
+    }
+    const auto step = state_.take(*message);
+    if (step == watch_state::step::leave) {
+        leave();
+        // Why a watch is canceled otherwise is told in words only: no leader, no permission.
+        if (!message->reason.empty() && message->compact_revision == 0) {
+            core_->turn_from(endpoint_);
+            const auto code = message->reason.contains("permission denied") ||
+                                      message->reason.contains("auth token")
+                                  ? errc::permission_denied
+                                  : errc::unavailable;
+            return std::unexpected(rt::error(code, "etcd: " + message->reason));
+        }
+        return std::nullopt;
+    }
+    pause_ = {};
+    if (step != watch_state::step::tell) { return std::nullopt; }
+    watch_batch batch;
+    batch.revision = message->changes.back().what.mod_revision;
+    batch.events = std::move(message->changes);
+    return batch;
+}
+
+task<watch_run::maybe_batch> watch_run::read() {
+    while (connection_ && state_.now() == watch_state::phase::reading) {
+        auto line = lines_->next();
+        if (!line) { break; }
+        auto taken = take(*line);
+        if (!taken || *taken) { co_return taken; }
+    }
+    if (!connection_ || state_.now() != watch_state::phase::reading) {
+        co_return maybe_batch(std::nullopt);
+    }
+    auto piece = co_await connection_->next();
+    if (piece && !piece->empty()) {
+        if (lines_->feed(*piece)) { co_return maybe_batch(std::nullopt); }
+        leave();
+        state_.lost();
+        co_return std::unexpected(
+            rt::error(errc::too_large, "etcd: a message of a watch is larger than is taken"));
+    }
+    // What ended in silence is just made anew; else another endpoint may be better.
+    const bool silence = !piece && piece.error() == std::errc::timed_out;
+    auto taken = maybe_batch(std::nullopt);
+    if (auto line = lines_->last(); line && piece) { taken = take(*line); }
+    if (connection_) {
+        leave();
+        state_.lost();
+        core_->turn_from(endpoint_);
+    }
+    if (!silence && taken && !*taken) {
+        co_return std::unexpected(rt::error(errc::unavailable, "etcd: the watch has ended"));
+    }
+    co_return taken;
+}
+
+task<answer<watch_batch>> watch_run::next() {
+    if (core_->where().endpoints().empty()) {
+        co_return std::unexpected(rt::error(errc::bad_settings, "etcd: no endpoint is named"));
+    }
+    while (true) {
+        std::optional<rt::error> failure;
+        switch (state_.now()) {
+            case watch_state::phase::listing: {
+                auto listed = co_await list();
+                if (listed) { co_return std::move(*listed); }
+                failure.emplace(std::move(listed).error());
+                break;
+            }
+            case watch_state::phase::opening: {
+                auto opened = co_await open();
+                if (!opened) { failure.emplace(std::move(opened).error()); }
+                break;
+            }
+            case watch_state::phase::checking: {
+                auto checked = co_await check();
+                if (!checked) { failure.emplace(std::move(checked).error()); }
+                break;
+            }
+            case watch_state::phase::reading: {
+                auto read_one = co_await read();
+                if (!read_one) {
+                    failure.emplace(std::move(read_one).error());
+                } else if (*read_one) {
+                    co_return std::move(**read_one);
+                }
+                break;
+            }
+        }
+        if (!failure) { continue; }
+        if (!passes(*failure)) { co_return std::unexpected(std::move(*failure)); }
+        co_await pause();
+    }
+}
+
+}  // namespace heph::remote::etcd::detail

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "etcd/client_core.hpp"
+#include "etcd/line_splitter.hpp"
+#include "etcd/watch_state.hpp"
+
+namespace heph::remote::etcd::detail {
+
+/// Drives a watch: lists, opens, reads and begins again, as `watch_state` says.
+class watch_run {
+public:
+    watch_run(std::shared_ptr<client_core> core, gateway::key_range keys)
+        : core_(std::move(core)), keys_(std::move(keys)) {}
+
+    task<answer<watch_batch>> next();
+
+private:
+    using done = answer<void>;
+    using maybe_batch = answer<std::optional<watch_batch>>;
+
+    task<answer<watch_batch>> list();
+    task<done> open();
+    task<done> check();
+    /// Reads one piece, if no line is left. Gives a batch as soon as there is one to tell.
+    task<maybe_batch> read();
+    maybe_batch take(std::string_view line);
+    /// Closes the connection, after which another endpoint may be better.
+    void leave() noexcept;
+    task<> pause();
+
+    std::shared_ptr<client_core> core_;
+    gateway::key_range keys_;
+    watch_state state_;
+    std::optional<http::client_response> connection_;
+    std::optional<line_splitter> lines_;
+    std::size_t endpoint_ = 0;
+    std::chrono::milliseconds pause_{0};
+};
+
+/// Gives all keys of a range as they are at one revision, page by page.
+task<answer<range_result>> list_range(std::shared_ptr<client_core> core, gateway::key_range keys,
+                                      std::size_t keys_max);
+
+}  // namespace heph::remote::etcd::detail

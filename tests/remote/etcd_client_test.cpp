@@ -1,0 +1,447 @@
+// The client of etcd, its watches and leases, with a real etcd that is stopped, killed and frozen.
+
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <heph/core/either.hpp>
+#include <heph/remote/etcd/lease.hpp>
+#include <heph/remote/etcd/names.hpp>
+#include <heph/rt/net/tcp.hpp>
+
+#include "remote/etcd_server.hpp"
+
+namespace heph::remote::testing {
+
+namespace {
+
+/// Gives the next batch, within the time of a test.
+task<std::optional<etcd::watch_batch>> next_batch(etcd::watcher& watcher) {
+    rt::deadline bounded(plenty, watcher.next());
+    auto batch = co_await bounded;
+    if (!batch || !*batch) { co_return std::nullopt; }
+    co_return std::move(**batch);
+}
+
+task<bool> in_time(task<> waiting) {
+    rt::deadline bounded(plenty, std::move(waiting));
+    co_return (co_await bounded).has_value();
+}
+
+}  // namespace
+
+TEST_CASE("etcd: keys are set, read, listed by prefix, changed by transaction and removed",
+          "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        // The first endpoint is dead, and passed over.
+        etcd::client client(worker, etcd::settings({"http://127.0.0.1:1", server.endpoint()}));
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+        const std::string odd("\0\xff\n\"", 4);
+        const auto put = co_await client.put("/a/1", odd);
+        REQUIRE(put);
+        const auto got = co_await client.get("/a/1");
+        REQUIRE(got);
+        REQUIRE(*got);
+        CHECK((*got)->value == odd);
+        CHECK((*got)->mod_revision == *put);
+        const auto absent = co_await client.get("/a");
+        REQUIRE(absent);
+        CHECK_FALSE(*absent);
+        // More than a page.
+        etcd::transaction filling;
+        for (int i = 0; i < 100; ++i) { filling.then_put("/many/" + std::to_string(i), "x"); }
+        const auto filled = co_await client.commit(filling);
+        REQUIRE(filled);
+        CHECK(filled->succeeded);
+        const auto listed = co_await client.list("/many/");
+        REQUIRE(listed);
+        CHECK(listed->found.size() == 100);
+        const auto few = co_await client.list("/many/", 99);
+        REQUIRE_FALSE(few);
+        CHECK(few.error().code() == etcd::errc::too_large);
+        etcd::transaction swap;
+        swap.if_value("/a/1", "other").then_put("/a/1", "new").else_get("/a/1");
+        const auto refused = co_await client.commit(swap);
+        REQUIRE(refused);
+        CHECK_FALSE(refused->succeeded);
+        REQUIRE(refused->found.size() == 1);
+        CHECK(refused->found[0].value == odd);
+        const auto removed = co_await client.remove("/a/1");
+        REQUIRE(removed);
+        CHECK(*removed);
+        const auto again = co_await client.remove("/a/1");
+        REQUIRE(again);
+        CHECK_FALSE(*again);
+        const auto unleased = co_await client.put("/a/2", "x", 4711);
+        REQUIRE_FALSE(unleased);
+        CHECK(unleased.error().code() == etcd::errc::lease_not_found);
+        const auto nameless = co_await client.put("", "x");
+        REQUIRE_FALSE(nameless);
+        CHECK(nameless.error().code() == etcd::errc::invalid_request);
+    });
+}
+
+TEST_CASE("etcd: where there is no etcd, the error says so", "[etcd][etcd-server]") {
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd::client nowhere(worker, etcd::settings({"http://127.0.0.1:1"}));
+        const auto put = co_await nowhere.put("a", "b");
+        REQUIRE_FALSE(put);
+        CHECK(put.error().code() == etcd::errc::unavailable);
+        CHECK(put.error().message().contains("127.0.0.1:1"));
+        etcd::client bad(worker, etcd::settings({"127.0.0.1:1"}));
+        const auto got = co_await bad.get("a");
+        REQUIRE_FALSE(got);
+        CHECK(got.error().code() == etcd::errc::bad_settings);
+        etcd::client none(worker, etcd::settings({}));
+        const auto nothing = co_await none.get("a");
+        REQUIRE_FALSE(nothing);
+        CHECK(nothing.error().code() == etcd::errc::bad_settings);
+        auto silent = none.watch("a");
+        const auto batch = co_await silent.next();
+        REQUIRE_FALSE(batch);
+        CHECK(batch.error().code() == etcd::errc::bad_settings);
+    });
+}
+
+TEST_CASE("etcd: a change that got no answer is not sent twice", "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        // Connections come about, and nobody answers.
+        auto silent = rt::net::tcp_listener::bind(rt::net::endpoint::loopback(0));
+        REQUIRE(silent);
+        const auto nobody = "http://" + silent->local_endpoint()->to_string();
+        etcd::client direct(worker, server.where());
+        const bool is_ready = co_await etcd_server::ready(direct);
+        REQUIRE(is_ready);
+        etcd::settings impatient({nobody, server.endpoint()});
+        impatient.request_timeout(300ms);
+        etcd::client client(worker, impatient);
+        const auto put = co_await client.put("a", "b");
+        REQUIRE_FALSE(put);
+        CHECK(put.error().code() == etcd::errc::outcome_unknown);
+        CHECK(put.error().message().contains(nobody));
+        const auto got = co_await direct.get("a");
+        REQUIRE(got);
+        CHECK_FALSE(*got);
+        // What only reads goes on to the next endpoint.
+        etcd::settings patient({nobody, server.endpoint()});
+        patient.request_timeout(1s);
+        etcd::client reader(worker, patient);
+        const auto read = co_await reader.get("a");
+        CHECK(read);
+        etcd::client alone(worker, etcd::settings({nobody}).request_timeout(50ms));
+        const auto late = co_await alone.get("a");
+        REQUIRE_FALSE(late);
+        CHECK(late.error().code() == etcd::errc::timed_out);
+    });
+}
+
+TEST_CASE("etcd: a watch tells each change once, across a restart of etcd", "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+        const auto first = co_await client.put("/w/a", "1");
+        REQUIRE(first);
+        auto watcher = client.watch_prefix("/w/");
+        const auto listed = co_await next_batch(watcher);
+        REQUIRE(listed);
+        CHECK(listed->reset);
+        REQUIRE(listed->events.size() == 1);
+        CHECK(listed->events[0].what.value == "1");
+        std::vector<std::string> told;
+        const auto tell = [&told](const etcd::watch_batch& batch) {
+            if (batch.reset) { told.emplace_back("reset"); }
+            for (const auto& each : batch.events) {
+                told.push_back(each.removed ? "-" : each.what.value);
+            }
+        };
+        for (int round = 0; round < 3; ++round) {
+            const auto put = co_await client.put("/w/a", std::to_string(2 + round));
+            REQUIRE(put);
+            if (round == 1) {
+                // Both ways to go, with a watch that waits in one and has changes to come in the
+                // other.
+                co_await server.stop();
+                co_await server.start();
+            } else {
+                const auto batch = co_await next_batch(watcher);
+                REQUIRE(batch);
+                tell(*batch);
+                server.kill();
+                co_await server.start();
+            }
+            const bool is_back = co_await etcd_server::ready(client);
+            REQUIRE(is_back);
+        }
+        const auto removed = co_await client.remove("/w/a");
+        REQUIRE(removed);
+        while (told.empty() || told.back() != "-") {
+            const auto batch = co_await next_batch(watcher);
+            REQUIRE(batch);
+            tell(*batch);
+        }
+        CHECK(told == std::vector<std::string>{"2", "3", "4", "-"});
+    });
+}
+
+TEST_CASE("etcd: a watch whose past was compacted begins anew with all there is",
+          "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+        auto watcher = client.watch_prefix("/c/");
+        const auto listed = co_await next_batch(watcher);
+        REQUIRE(listed);
+        CHECK(listed->events.empty());
+        // The watch has not opened a connection yet: what comes now it would have to be told.
+        std::int64_t last = 0;
+        for (int i = 0; i < 5; ++i) {
+            const auto put = co_await client.put("/c/k", std::to_string(i));
+            REQUIRE(put);
+            last = *put;
+        }
+        const auto compacted = co_await client.compact(last);
+        REQUIRE(compacted);
+        const auto twice = co_await client.compact(1);
+        REQUIRE_FALSE(twice);
+        CHECK(twice.error().code() == etcd::errc::compacted);
+        const auto again = co_await next_batch(watcher);
+        REQUIRE(again);
+        CHECK(again->reset);
+        REQUIRE(again->events.size() == 1);
+        CHECK(again->events[0].what.value == "4");
+        const auto put = co_await client.put("/c/k", "5");
+        REQUIRE(put);
+        const auto next = co_await next_batch(watcher);
+        REQUIRE(next);
+        CHECK_FALSE(next->reset);
+        CHECK(next->events[0].what.value == "5");
+    });
+}
+
+TEST_CASE("etcd: a watch that is silent is made anew, and loses nothing", "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where().watch_silence(50ms));
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+        auto watcher = client.watch("/s");
+        const auto listed = co_await next_batch(watcher);
+        REQUIRE(listed);
+        // Several times of silence pass meanwhile. Dropping `next` loses nothing, either.
+        for (int i = 0; i < 3; ++i) {
+            rt::deadline bounded(120ms, watcher.next());
+            const auto nothing = co_await bounded;
+            CHECK_FALSE(nothing);
+        }
+        const auto put = co_await client.put("/s", "1");
+        REQUIRE(put);
+        const auto told = co_await next_batch(watcher);
+        REQUIRE(told);
+        CHECK_FALSE(told->reset);
+        CHECK(told->revision == *put);
+    });
+}
+
+TEST_CASE("etcd: a lease is kept alive beyond its time, and ends when it is given back",
+          "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+        const auto too_short = co_await etcd::lease::hold(client, 0s);
+        REQUIRE_FALSE(too_short);
+        CHECK(too_short.error().code() == etcd::errc::bad_settings);
+        auto held = co_await etcd::lease::hold(client, 1s);
+        REQUIRE(held);
+        const auto put = co_await client.put("/l", "x", held->id());
+        REQUIRE(put);
+        const auto first = held->held_until();
+        const bool prolonged =
+            co_await eventually([&] { return held->held_until() > first + held->ttl(); });
+        CHECK(prolonged);
+        CHECK(held->is_held());
+        co_await held->give_back();
+        CHECK_FALSE(held->is_held());
+        co_await held->lost();
+        const auto gone = co_await client.get("/l");
+        REQUIRE(gone);
+        CHECK_FALSE(*gone);
+        // One whose handle is gone, too.
+        auto dropped = co_await etcd::lease::hold(client, 60s);
+        REQUIRE(dropped);
+        const auto other = co_await client.put("/m", "x", dropped->id());
+        REQUIRE(other);
+        auto watcher = client.watch("/m");
+        const auto there = co_await next_batch(watcher);
+        REQUIRE(there);
+        dropped = std::unexpected(rt::error({}, ""));
+        const auto removed = co_await next_batch(watcher);
+        REQUIRE(removed);
+        CHECK(removed->events.at(0).removed);
+    });
+}
+
+TEST_CASE("etcd: a lease is lost in time when etcd is silent, and survives its restart",
+          "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+        // Through a restart.
+        auto lasting = co_await etcd::lease::hold(client, 10s);
+        REQUIRE(lasting);
+        server.kill();
+        co_await server.start();
+        const bool is_back = co_await etcd_server::ready(client);
+        REQUIRE(is_back);
+        const auto before = lasting->held_until();
+        const bool prolonged = co_await eventually([&] { return lasting->held_until() > before; });
+        CHECK(prolonged);
+        // Revoked by somebody else: the next keep-alive is answered without a TTL.
+        auto fragile = co_await etcd::lease::hold(client, 2s);
+        REQUIRE(fragile);
+        const auto revoked = co_await client.revoke(fragile->id());
+        REQUIRE(revoked);
+        const bool noticed = co_await in_time(fragile->lost());
+        CHECK(noticed);
+        // Without etcd, at the latest when its time is over by our clock.
+        auto held = co_await etcd::lease::hold(client, 1s);
+        REQUIRE(held);
+        server.freeze();
+        const bool lost = co_await in_time(held->lost());
+        CHECK(lost);
+        CHECK_FALSE(held->is_held());
+        CHECK(rt::clock::now() >= held->held_until());
+        server.thaw();
+    });
+}
+
+TEST_CASE("etcd: a name has one owner, and the next one when its lease ends",
+          "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+        auto a = co_await etcd::lease::hold(client, 30s);
+        auto b = co_await etcd::lease::hold(client, 30s);
+        REQUIRE(a);
+        REQUIRE(b);
+        const auto mine = co_await etcd::claim_name(client, *a, "/names/x", "a");
+        REQUIRE(mine);
+        const auto again = co_await etcd::claim_name(client, *a, "/names/x", "a");
+        REQUIRE(again);
+        CHECK(again->fence == mine->fence);
+        const auto taken = co_await etcd::claim_name(client, *b, "/names/x", "b");
+        REQUIRE_FALSE(taken);
+        CHECK(taken.error().code() == etcd::errc::taken);
+        co_await a->give_back();
+        const auto next = co_await etcd::claim_name(client, *b, "/names/x", "b");
+        REQUIRE(next);
+        CHECK(next->fence > mine->fence);
+        const auto not_mine = co_await etcd::release_name(client, *mine);
+        REQUIRE(not_mine);
+        CHECK_FALSE(*not_mine);
+        const auto late = co_await etcd::claim_name(client, *a, "/names/y", "a");
+        REQUIRE_FALSE(late);
+        CHECK(late.error().code() == etcd::errc::lease_not_found);
+        const auto released = co_await etcd::release_name(client, *next);
+        REQUIRE(released);
+        CHECK(*released);
+    });
+}
+
+TEST_CASE("etcd: candidates lead one after the other, in the order in which they came",
+          "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    struct candidate {
+        std::optional<etcd::lease> held;
+        std::optional<etcd::claim> won;
+        std::optional<std::error_code> failed;
+    };
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+        static constexpr auto stand = [](etcd::client with, std::shared_ptr<candidate> who,
+                                         std::string value) -> task<> {
+            auto won = co_await etcd::campaign(with, *who->held, "/lead", std::move(value));
+            if (won) {
+                who->won = *won;
+            } else {
+                who->failed = won.error().code();
+            }
+        };
+        std::vector<std::shared_ptr<candidate>> all;
+        for (const char* name : {"a", "b", "c", "d"}) {
+            auto held = co_await etcd::lease::hold(client, 30s);
+            REQUIRE(held);
+            all.push_back(std::make_shared<candidate>());
+            all.back()->held = *held;
+            worker.spawn_future(stand(client, all.back(), name));
+            // In line before the next one comes.
+            const auto count = all.size();
+            for (bool stands = false; !stands;) {
+                const auto listed = co_await client.list("/lead/");
+                REQUIRE(listed);
+                stands = listed->found.size() == count;
+            }
+        }
+        const bool first = co_await eventually([&] { return all[0]->won.has_value(); });
+        CHECK(first);
+        // Who is in the middle and goes makes nobody a leader; who leads and goes does.
+        co_await all[1]->held->give_back();
+        const bool noticed = co_await eventually([&] { return all[1]->failed.has_value(); });
+        CHECK(noticed);
+        CHECK(all[1]->failed == etcd::errc::lease_not_found);
+        auto leader = co_await etcd::leader_of(client, "/lead");
+        REQUIRE(leader);
+        REQUIRE(*leader);
+        CHECK((*leader)->value == "a");
+        CHECK_FALSE(all[2]->won);
+        const auto resigned = co_await etcd::resign(client, *all[0]->held, "/lead");
+        REQUIRE(resigned);
+        const bool third = co_await eventually([&] { return all[2]->won.has_value(); });
+        CHECK(third);
+        CHECK_FALSE(all[3]->won);
+        CHECK(all[2]->won->fence > all[0]->won->fence);
+        co_await all[2]->held->give_back();
+        const bool fourth = co_await eventually([&] { return all[3]->won.has_value(); });
+        CHECK(fourth);
+    });
+}
+
+}  // namespace heph::remote::testing

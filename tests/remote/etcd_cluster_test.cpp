@@ -1,0 +1,162 @@
+// Nodes that find each other through a real etcd.
+
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <heph/remote/etcd/cluster.hpp>
+
+#include "remote/etcd_server.hpp"
+
+namespace heph::remote::testing {
+
+namespace {
+
+etcd::cluster_settings quick_cluster() {
+    etcd::cluster_settings made;
+    made.ttl(2s);
+    return made;
+}
+
+}  // namespace
+
+TEST_CASE("etcd: nodes find each other, and see those that come and go", "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        auto a = testing::start(worker, listening("a"));
+        auto b = testing::start(worker, listening("b"));
+        auto c = testing::start(worker, quick_options("c"));  // Dials only.
+        // Joins though etcd is not up yet.
+        auto in_a = etcd::cluster::join(a, client, quick_cluster());
+        auto in_b = etcd::cluster::join(b, client, quick_cluster());
+        auto in_c = etcd::cluster::join(c, client, quick_cluster());
+        REQUIRE(in_a);
+        REQUIRE(in_b);
+        REQUIRE(in_c);
+        const auto joined = co_await in_c->joined();
+        CHECK(joined.is_held());
+        const bool all = co_await eventually([&] { return in_a->members().size() == 3; });
+        CHECK(all);
+        const bool linked = co_await eventually([&] {
+            return a.is_linked("b") && b.is_linked("a") && c.is_linked("a") && c.is_linked("b");
+        });
+        CHECK(linked);
+        CHECK(in_a->members()[1].address == b.address());
+        CHECK(in_a->members()[2].address.empty());
+        a.publish("counter", spawn_counter(worker, std::make_shared<counter_state>()));
+        const auto found = co_await c.find<counter_message>("a", "counter");
+        CHECK(found);
+        // One that leaves is gone at once.
+        const auto leaving = rt::clock::now();
+        co_await in_b->leave();
+        const bool left = co_await eventually([&] { return in_a->members().size() == 2; });
+        CHECK(left);
+        CHECK(rt::clock::now() - leaving < 20s);
+        CHECK_FALSE(in_b->current());
+    });
+}
+
+TEST_CASE("etcd: a membership outlasts the loss of all data of etcd, and of its own key",
+          "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        auto a = testing::start(worker, listening("a"));
+        auto in_a = etcd::cluster::join(a, client, quick_cluster());
+        REQUIRE(in_a);
+        const auto first = co_await in_a->joined();
+        // The key is removed by somebody.
+        const bool seen = co_await eventually([&] { return in_a->members().size() == 1; });
+        REQUIRE(seen);
+        const auto fence = in_a->members()[0].fence;
+        const auto removed = co_await client.remove("/heph/members/a");
+        REQUIRE(removed);
+        const bool again = co_await eventually([&] {
+            const auto now = in_a->members();
+            return in_a->current() && now.size() == 1 && now[0].fence > fence;
+        });
+        CHECK(again);
+        CHECK_FALSE(first.is_held());
+        // Another etcd, which is empty, at the same place.
+        server.kill();
+        server.forget_all();
+        co_await server.start();
+        const auto before = in_a->current();
+        const bool back = co_await eventually([&] {
+            const auto now = in_a->current();
+            return now && (!before || now->id() != before->id()) && in_a->members().size() == 1;
+        });
+        CHECK(back);
+        const auto listed = co_await client.list("/heph/members/");
+        REQUIRE(listed);
+        CHECK(listed->found.size() == 1);
+    });
+}
+
+TEST_CASE("etcd: a name has one node, but a killed one that starts again follows itself at once",
+          "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+        auto a = testing::start(worker, listening("a"));
+        // What a run that was killed leaves behind: a key, until its lease ends.
+        const auto old = co_await client.grant(600s);
+        REQUIRE(old);
+        const auto put = co_await client.put("/heph/members/a", a.address(), old->id);
+        REQUIRE(put);
+        auto in_a = etcd::cluster::join(a, client, quick_cluster());
+        REQUIRE(in_a);
+        const auto joined = co_await in_a->joined();
+        CHECK(joined.id() != old->id);
+        // A node of the same name elsewhere waits.
+        const log_lines lines;
+        auto other = testing::start(worker, listening("a"));
+        auto in_other = etcd::cluster::join(other, client, quick_cluster());
+        REQUIRE(in_other);
+        const bool told = co_await eventually([] { return log_lines::with("of this name") == 1; });
+        CHECK(told);
+        CHECK_FALSE(in_other->current());
+        CHECK(in_a->current());
+        co_await in_a->leave();
+        const auto follows = co_await in_other->joined();
+        CHECK(follows.is_held());
+        const bool one = co_await eventually([&] {
+            const auto all = in_other->members();
+            return all.size() == 1 && all[0].address == other.address();
+        });
+        CHECK(one);
+    });
+}
+
+TEST_CASE("etcd: a node that others cannot dial is told so when it joins", "[etcd][etcd-server]") {
+    run_nodes([](rt::worker worker) -> task<> {
+        auto everywhere = testing::start(worker, quick_options("a").listen("0.0.0.0:0"));
+        etcd::client client(worker, etcd::settings({"http://127.0.0.1:1"}));
+        const auto refused = etcd::cluster::join(everywhere, client);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code() == etcd::errc::bad_settings);
+        etcd::cluster_settings brief;
+        brief.ttl(0s).address("127.0.0.1:9");
+        const auto too_short = etcd::cluster::join(everywhere, client, brief);
+        REQUIRE_FALSE(too_short);
+        etcd::cluster_settings named;
+        named.address("127.0.0.1:9");
+        const auto taken = etcd::cluster::join(everywhere, client, named);
+        CHECK(taken);
+        co_return;
+    });
+}
+
+}  // namespace heph::remote::testing

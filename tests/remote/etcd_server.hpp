@@ -1,0 +1,120 @@
+#pragma once
+
+// A real etcd on loopback, for one test: ended with it, whatever happens to the test.
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include <unistd.h>
+
+#include <heph/remote/etcd/client.hpp>
+#include <heph/rt/command.hpp>
+
+#include "remote/nodes.hpp"
+
+namespace heph::remote::testing {
+
+class etcd_server {
+public:
+    etcd_server() {
+        // Of an address of its own, so that its ports are free, also for a restart. 127.0.x.x is
+        // left to others.
+        static std::atomic<int> made = 0;
+        const auto pid = static_cast<unsigned>(::getpid());
+        address_ = "127." + std::to_string(1 + (pid >> 14U) % 250) + '.' +
+                   std::to_string((pid >> 6U) % 256) + '.' +
+                   std::to_string((pid % 64) * 4 + static_cast<unsigned>(made++ % 4));
+        const std::filesystem::path memory = "/dev/shm";
+        auto folder =
+            (std::filesystem::exists(memory) ? memory : std::filesystem::temp_directory_path()) /
+            "heph-etcd-XXXXXX";
+        folder_ = folder.string();
+        if (::mkdtemp(folder_.data()) == nullptr) { throw std::runtime_error("no folder"); }
+    }
+    etcd_server(const etcd_server&) = delete;
+    etcd_server& operator=(const etcd_server&) = delete;
+    ~etcd_server() {
+        kill();
+        std::error_code ignored;
+        std::filesystem::remove_all(folder_, ignored);
+    }
+
+    /// Tells whether this machine has etcd.
+    static bool is_installed() {
+        return std::filesystem::exists("/usr/bin/etcd") ||
+               std::getenv("HEPH_NEEDS_ETCD") != nullptr;
+    }
+
+    [[nodiscard]] std::string endpoint() const { return "http://" + address_ + ":2379"; }
+    [[nodiscard]] etcd::settings where() const {
+        etcd::settings made({endpoint()});
+        made.request_timeout(5000ms);
+        return made;
+    }
+
+    task<> start() {
+        rt::command command("setpriv");
+        // It ends with the worker that starts it, however that ends.
+        command.argument("--pdeathsig").argument("KILL").argument("etcd");
+        command.argument("--data-dir").argument(folder_ + "/data");
+        command.argument("--listen-client-urls").argument(endpoint());
+        command.argument("--advertise-client-urls").argument(endpoint());
+        command.argument("--listen-peer-urls").argument("http://" + address_ + ":2380");
+        command.argument("--initial-advertise-peer-urls").argument("http://" + address_ + ":2380");
+        command.argument("--initial-cluster").argument("default=http://" + address_ + ":2380");
+        command.argument("--heartbeat-interval").argument("50");
+        command.argument("--election-timeout").argument("500");
+        command.output(rt::stdio::null()).error(rt::stdio::null()).new_process_group();
+        auto child = co_await command.spawn();
+        if (!child) { throw std::runtime_error("etcd does not start"); }
+        child_.emplace(std::move(*child));
+    }
+
+    /// Ends it as a loss of power does.
+    void kill() {
+        if (child_) { ::kill(-child_->id(), SIGKILL); }
+        child_.reset();
+    }
+    /// Removes its data. *Requires*: it does not run.
+    void forget_all() { std::filesystem::remove_all(folder_ + "/data"); }
+    /// Asks it to end, and waits for that.
+    task<> stop() {
+        ::kill(-child_->id(), SIGTERM);
+        (void)co_await child_->wait();
+        child_.reset();
+    }
+    void freeze() { ::kill(-child_->id(), SIGSTOP); }
+    void thaw() { ::kill(-child_->id(), SIGCONT); }
+
+    /// Waits until it answers.
+    static task<bool> ready(etcd::client client) {
+        const auto until = rt::clock::now() + plenty;
+        while (rt::clock::now() < until) {
+            const auto got = co_await client.get("/");
+            if (got) { co_return true; }
+            co_await rt::timer(10ms);
+        }
+        co_return false;
+    }
+
+private:
+    std::string address_;
+    std::string folder_;
+    std::optional<rt::child> child_;
+};
+
+/// Says that a test is left out, and why, where etcd is not installed.
+#define HEPH_TEST_NEEDS_ETCD()                                        \
+    if (!etcd_server::is_installed()) {                               \
+        WARN("SKIPPED: etcd is not installed (Debian: etcd-server)"); \
+        return;                                                       \
+    }
+
+}  // namespace heph::remote::testing
