@@ -1,0 +1,171 @@
+// Passes requests on to another server, and its answers back, piece by piece both ways: a slow
+// side slows the other down, and nothing is kept whole in memory.
+//
+//     reverse_proxy ADDRESS:PORT http://ORIGIN:PORT
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <heph/core/task.hpp>
+#include <heph/http/client.hpp>
+#include <heph/http/router.hpp>
+#include <heph/http/server.hpp>
+#include <heph/http/url.hpp>
+#include <heph/rt/runtime.hpp>
+
+namespace http = heph::http;
+namespace rt = heph::rt;
+
+namespace {
+
+/// What all requests share. There is one worker here, and so one client.
+struct proxy {
+    http::url origin;
+    std::optional<http::client> client;
+};
+
+using produced = std::expected<void, http::error>;
+
+// Tells whether a field says something about one connection only (RFC 9110, 7.6.1).
+bool is_of_connection(const http::headers& fields, std::string_view name) {
+    constexpr std::array<std::string_view, 9> known{"Connection",
+                                                    "Keep-Alive",
+                                                    "Proxy-Connection",
+                                                    "Proxy-Authorization",
+                                                    "Transfer-Encoding",
+                                                    "TE",
+                                                    "Upgrade",
+                                                    "Content-Length",
+                                                    "Expect"};
+    return fields.has_token("Connection", name) || std::ranges::any_of(known, [name](auto each) {
+               return http::equal_ignoring_case(each, name);
+           });
+}
+
+void copy_fields(const http::headers& from, http::headers& to) {
+    for (const http::header field : from) {
+        if (!is_of_connection(from, field.name)) { to.append(field.name, field.value); }
+    }
+}
+
+heph::task<produced> pass_up(http::request* from, http::body_writer* to) {
+    for (;;) {
+        const auto piece = co_await from->body().next();
+        if (!piece) { co_return std::unexpected(piece.error()); }
+        if (piece->empty()) {
+            for (const http::header field : from->trailers()) {
+                (void)to->add_trailer(field.name, field.value);
+            }
+            co_return produced();
+        }
+        const auto written = co_await to->write(*piece);
+        if (!written) { co_return written; }
+    }
+}
+
+heph::task<produced> pass_down(std::shared_ptr<http::client_response> from, http::body_writer* to) {
+    for (;;) {
+        const auto piece = co_await from->next();
+        if (!piece) { co_return std::unexpected(http::error::handler_failed); }
+        if (piece->empty()) {
+            for (const http::header field : from->trailers()) {
+                (void)to->add_trailer(field.name, field.value);
+            }
+            co_return produced();
+        }
+        const auto written = co_await to->write(*piece);
+        if (!written) { co_return written; }
+    }
+}
+
+http::client_request request_to(const http::url& origin, http::request& asked) {
+    std::string url = origin.origin() + std::string(asked.path());
+    if (!asked.query().empty()) { url.append("?").append(asked.query()); }
+    http::client_request made(asked.method(), url);
+    copy_fields(asked.headers(), made.headers());
+    (void)made.headers().remove("Host");  // The origin's name is set by the client.
+    if (const auto host = asked.header("Host")) { made.set_header("X-Forwarded-Host", *host); }
+    if (const auto peer = asked.peer()) {
+        // What the client says of itself counts for nothing here.
+        made.set_header("X-Forwarded-For", peer->address_string());
+    }
+    made.set_header("X-Forwarded-Proto", asked.is_secure() ? "https" : "http");
+    made.headers().append("Via", "1.1 heph");
+    if (asked.head().framing() != http::body_framing::none) {
+        made.set_stream([&asked](http::body_writer& to) { return pass_up(&asked, &to); },
+                        asked.head().content_length());
+    }
+    return made;
+}
+
+// To HEAD it is the length that GET's answer would have, and no body follows.
+std::optional<std::uint64_t> told_length(const http::client_response& answer) {
+    const auto text = answer.header("Content-Length");
+    std::uint64_t length = 0;
+    if (!text ||
+        std::from_chars(text->data(), text->data() + text->size(), length).ec != std::errc()) {
+        return std::nullopt;
+    }
+    return length;
+}
+
+heph::task<http::response> pass_on(std::shared_ptr<proxy> with, http::request& asked) {
+    auto sending = with->client->send(request_to(with->origin, asked));
+    auto got = co_await sending;
+    if (!got) {
+        std::cerr << with->origin.to_string() << ": " << got.error().message() << '\n';
+        const bool late = got.error() == std::errc::timed_out;
+        co_return http::response::problem(late ? http::status::gateway_timeout
+                                               : http::status::bad_gateway);
+    }
+    const auto from = std::make_shared<http::client_response>(std::move(*got));
+    http::response answer(from->status());
+    copy_fields(from->headers(), answer.headers());
+    answer.headers().append("Via", "1.1 heph");
+    const auto length = told_length(*from);
+    answer.set_stream([from](http::body_writer& to) { return pass_down(from, &to); });
+    if (length) { answer.set_content_length(*length); }
+    co_return answer;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    const auto origin = http::url::parse(count == 3 ? arguments[2] : "");
+    if (!origin) {
+        std::cerr << "usage: reverse_proxy ADDRESS:PORT http://ORIGIN:PORT\n";
+        return 2;
+    }
+    const auto shared = std::make_shared<proxy>();
+    shared->origin = *origin;
+    http::router routes;
+    for (const auto method : {http::method::get, http::method::head, http::method::post,
+                              http::method::put, http::method::patch, http::method::delete_}) {
+        routes.route(method, "/{path...}",
+                     [shared](http::request& asked) { return pass_on(shared, asked); });
+    }
+    http::server_options options;
+    options.address = arguments[1];
+    auto runtime = rt::setup{}.name("proxy").threads(1).build();
+    if (!runtime) { return rt::report(runtime.error()); }
+    const auto server = http::server::open(std::move(routes), options);
+    if (!server) { return rt::report(rt::error(server.error(), server.error().message())); }
+    std::cout << "http://" << server->local_endpoint().to_string() << std::endl;
+    runtime->run_on_workers([&](rt::worker& worker) {
+        http::client_options asks;
+        asks.user_agent = "";  // The client's own passes.
+        asks.connections_per_origin_max = 64;
+        shared->client.emplace(worker, asks);
+        server->start(worker);
+    });
+    return rt::report(runtime->start());
+}
