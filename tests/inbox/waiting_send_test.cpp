@@ -1,4 +1,7 @@
+#include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -218,4 +221,58 @@ TEST_CASE(
         CHECK(one.sent == each);
         CHECK(one.waited_max * senders * each <= 3 * waited);
     }
+}
+
+namespace {
+
+template <std::size_t Size>
+struct sized {
+    explicit sized(std::uint8_t value) { bytes.fill(value); }
+    [[nodiscard]] bool is(std::uint8_t value) const {
+        return std::ranges::count(bytes, value) == static_cast<std::ptrdiff_t>(Size);
+    }
+    std::array<std::uint8_t, Size> bytes;
+};
+
+// A waiting send is woken, and the receiver learns that the senders are gone and are back, in each
+// of several rounds: the words for that lie elsewhere in a large ring than in a small one.
+template <std::size_t Size>
+void wake_in_each_round(std::size_t capacity) {
+    wake_counter woken;
+    auto [tx, rx] = channel<sized<Size>>(capacity);
+    std::optional<sender<sized<Size>>> sending(std::move(tx));
+    const auto in_order = [](std::size_t i) { return static_cast<std::uint8_t>(i); };
+    for (int round = 0; round < 3; ++round) {
+        for (std::size_t i = 0; i < capacity; ++i) {
+            REQUIRE(sending->try_send(sized<Size>(in_order(i))));
+        }
+        {
+            auto waiting = sending->send(sized<Size>(in_order(capacity)));
+            REQUIRE_FALSE(waiting.poll(woken.get()).is_ready());
+            CHECK(sending->try_send(sized<Size>(0)).error().is_full());
+            REQUIRE(rx.try_recv().value().is(0));
+            CHECK(woken.take());
+            REQUIRE(waiting.poll(woken.get()).is_ready());
+        }
+        for (std::size_t i = 1; i <= capacity; ++i) {
+            REQUIRE(rx.try_recv().value().is(in_order(i)));
+        }
+        CHECK(rx.try_recv().error() == recv_error::empty);
+        sending.reset();
+        CHECK(rx.try_recv().error() == recv_error::disconnected);
+        sending.emplace(rx.new_sender());
+        CHECK(rx.try_recv().error() == recv_error::empty);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("send: wakes and is woken in rings of all sizes, for messages of all sizes",
+          "[inbox][send]") {
+    const std::size_t capacity = GENERATE(1U, 7U, 8U, 9U, 16U, 17U, 100U, 1'024U, 65'537U);
+    wake_in_each_round<1>(capacity);
+    wake_in_each_round<5>(capacity);
+    wake_in_each_round<8>(capacity);
+    wake_in_each_round<60>(capacity);
+    wake_in_each_round<100>(capacity);
 }

@@ -1,9 +1,10 @@
 // Times the channel against a bare bounded queue after Dmitry Vyukov, which is how fast it could
 // be, against what one writes with a mutex, and against libraries, when they were found.
 //
-// In each repeat all take turns, so that what moves the machine moves them all. How fast cache
-// lines move between cores is probed before and after each repeat between threads; one where it
-// changed meanwhile is thrown away and made again.
+// In each repeat all take turns, each time another one first, so that what moves the machine moves
+// them all. Threads stay where the traffic says (placement.hpp). How fast cache lines move between
+// cores is probed before and after each repeat between threads; one where it changed meanwhile is
+// thrown away and made again.
 
 #include <algorithm>
 #include <cstddef>
@@ -57,8 +58,11 @@ probes measure_all(std::vector<contender>& all, std::size_t capacity, const sett
     probes seen;
     double before = threads ? bounce() : 1;
     for (std::size_t tries = 1; all[0].times.size() < chosen.repeats; ++tries) {
-        std::vector<double> times;
-        for (const contender& one : all) { times.push_back(one.measure(capacity)); }
+        std::vector<double> times(all.size());
+        for (std::size_t turn = 0; turn < all.size(); ++turn) {
+            const std::size_t next = (turn + tries) % all.size();
+            times[next] = all[next].measure(capacity);
+        }
         const double after = threads ? bounce() : 1;
         const double slow = std::max(before, after);
         const double fast = std::min(before, after);
@@ -85,7 +89,7 @@ void compare(const char* traffic, std::size_t bytes, std::size_t capacity, bool 
     if (chosen.traffic != nullptr && std::strcmp(traffic, chosen.traffic) != 0) { return; }
     const probes seen = measure_all(all, capacity, chosen, threads);
     for (const contender& one : all) {
-        std::printf("%-10s %6zu %9zu  %-20s %8.1f %8.1f %8.2f", traffic, bytes, capacity, one.name,
+        std::printf("%-11s %6zu %9zu  %-20s %8.1f %8.1f %8.2f", traffic, bytes, capacity, one.name,
                     *std::min_element(one.times.begin(), one.times.end()), median(one.times),
                     median(one.ratios));
         if (threads && &one == all.data()) {
@@ -101,7 +105,7 @@ void compare(const char* traffic, std::size_t bytes, std::size_t capacity, bool 
             if (median(all[i].times) < median(best->times)) { best = &all[i]; }
         }
         std::printf(
-            "%-10s %6zu %9zu  => %.2f times the bare queue; the best peer, %s, takes %.1f "
+            "%-11s %6zu %9zu  => %.2f times the bare queue; the best peer, %s, takes %.1f "
             "times as long as we do\n",
             traffic, bytes, capacity, median(all[0].ratios), best->name,
             median(best->times) / median(all[0].times));
@@ -123,6 +127,9 @@ void compare_all(const settings& chosen) {
     const auto on_one = []<typename Queue>() { return &on_one_thread<Queue, M>; };
     const auto from_one = []<typename Queue>() { return &between_threads<Queue, M, 1>; };
     const auto from_two = []<typename Queue>() { return &between_threads<Queue, M, 2>; };
+    const auto from_two_beside = []<typename Queue>() {
+        return &between_threads<Queue, M, 2, receiver_beside_sender>;
+    };
     const auto sleeping = []<typename Queue>() { return &blocking<Queue, M>; };
     for (const std::size_t capacity : chosen.capacities) {
         compare("one", Bytes, capacity, false, contenders<M>(all_queues(), on_one), chosen);
@@ -132,6 +139,10 @@ void compare_all(const settings& chosen) {
     }
     for (const std::size_t capacity : chosen.capacities) {
         compare("2->1", Bytes, capacity, true, contenders<M>(all_queues(), from_two), chosen);
+    }
+    for (const std::size_t capacity : chosen.capacities) {
+        compare("2->1 beside", Bytes, capacity, true, contenders<M>(all_queues(), from_two_beside),
+                chosen);
     }
     for (const std::size_t capacity : chosen.capacities) {
         compare("sleeping", Bytes, capacity, true, contenders<M>(blocking_queues(), sleeping),
@@ -175,17 +186,20 @@ int main(int argc, char** argv) {
     if (!read_options(argc, argv, chosen)) {
         std::puts(
             "Options: --repeats N (5), --capacity LOG2 (only this one, a power of two for the "
-            "sake of the\nbare queue), --traffic one|1->1|2->1|sleeping, --bytes 8|64");
+            "sake of the\nbare queue), --traffic one|1->1|2->1|2->1 beside|sleeping,\n--bytes "
+            "8|64");
         return argc == 2 && std::strcmp(argv[1], "--help") == 0 ? 0 : 2;
     }
     std::printf(
         "Nanoseconds per message, %zu repeats in which all take turns: the least, the "
         "median, and the\nmedian of the ratios to the bare queue (where threads sleep, to "
         "the mutex) in the same repeat.\nCache line: its way from core to core, as probed "
-        "before and after each repeat.\n\n",
+        "before and after each repeat.\nEach thread stays on a processor: with two of them, both "
+        "senders of 2->1 are on one and the receiver\nis on the other; in \"2->1 beside\" a sender "
+        "is on the receiver's.\n\n",
         chosen.repeats);
     print_idle_bytes(all_queues());
-    std::printf("%-10s %6s %9s  %-20s %8s %8s %8s\n", "traffic", "bytes", "capacity", "", "min",
+    std::printf("%-11s %6s %9s  %-20s %8s %8s %8s\n", "traffic", "bytes", "capacity", "", "min",
                 "median", "ratio");
     compare_all<8>(chosen);
     compare_all<64>(chosen);

@@ -2,7 +2,8 @@
 
 // The queues that are compared, behind one small interface: `try_send` and `try_recv`, which do
 // not wait, and `name`. `try_recv` gives the message to a function, so that each queue brings it
-// out in its own best way: copying it once more would be timed as well.
+// out in its own best way: copying it once more would be timed as well. A thread that sends does so
+// by an end of its own, which `sending_end` gives: what the queue has for that, or the queue.
 
 #include <atomic>
 #include <condition_variable>
@@ -51,6 +52,17 @@ public:
     explicit any_inbox_channel(std::size_t capacity)
         : any_inbox_channel(heph::inbox::channel<M, Layout>(capacity)) {}
 
+    class end {
+    public:
+        explicit end(const heph::inbox::sender<M, Layout>& sender) : sender_(sender) {}
+        bool try_send(const M& value) { return sender_.try_send(value).has_value(); }
+        void send(const M& value) { (void)sender_.send_blocking(value); }
+
+    private:
+        heph::inbox::sender<M, Layout> sender_;
+    };
+    end sending_end() { return end(sender_); }
+
     bool try_send(const M& value) { return sender_.try_send(value).has_value(); }
     template <typename Use>
     bool try_recv(Use use) {
@@ -59,7 +71,6 @@ public:
         use(*received);
         return true;
     }
-    void send(const M& value) { (void)sender_.send_blocking(value); }
     M recv() { return *receiver_.recv_blocking(); }
 
 private:
@@ -100,6 +111,8 @@ public:
         : cells_(std::make_unique<cell[]>(capacity)), mask_(capacity - 1) {
         for (std::size_t i = 0; i < capacity; ++i) { cells_[i].sequence = i; }
     }
+
+    vyukov_queue& sending_end() { return *this; }
 
     bool try_send(const M& value) {
         std::size_t position = head_.load(std::memory_order_relaxed);
@@ -151,6 +164,8 @@ public:
     static constexpr const char* name = "mutex and deque";
 
     explicit mutex_queue(std::size_t capacity) : capacity_(capacity) {}
+
+    mutex_queue& sending_end() { return *this; }
 
     bool try_send(const M& value) {
         {
@@ -209,6 +224,7 @@ class boost_queue {
 public:
     static constexpr const char* name = "boost::lockfree";
     explicit boost_queue(std::size_t capacity) : queue_(capacity) {}
+    boost_queue& sending_end() { return *this; }
     bool try_send(const M& value) { return queue_.bounded_push(value); }
     template <typename Use>
     bool try_recv(Use use) {
@@ -228,6 +244,7 @@ class asio_channel {
 public:
     static constexpr const char* name = "Boost.Asio channel";
     explicit asio_channel(std::size_t capacity) : channel_(context(), capacity) {}
+    asio_channel& sending_end() { return *this; }
     bool try_send(const M& value) { return channel_.try_send(boost::system::error_code(), value); }
     template <typename Use>
     bool try_recv(Use use) {
@@ -249,7 +266,18 @@ template <typename M>
 class moodycamel_queue {
 public:
     static constexpr const char* name = "moodycamel";
-    explicit moodycamel_queue(std::size_t capacity) : queue_(capacity, 0, 3) {}
+    explicit moodycamel_queue(std::size_t capacity) : queue_(capacity, 3, 1) {}
+
+    class end {
+    public:
+        explicit end(moodycamel::ConcurrentQueue<M>& queue) : queue_(&queue), token_(queue) {}
+        bool try_send(const M& value) { return queue_->try_enqueue(token_, value); }
+
+    private:
+        moodycamel::ConcurrentQueue<M>* queue_;
+        moodycamel::ProducerToken token_;
+    };
+    end sending_end() { return end(queue_); }
     bool try_send(const M& value) { return queue_.try_enqueue(value); }
     template <typename Use>
     bool try_recv(Use use) {
@@ -272,6 +300,7 @@ public:
     explicit tbb_queue(std::size_t capacity) {
         queue_.set_capacity(static_cast<std::ptrdiff_t>(capacity));
     }
+    tbb_queue& sending_end() { return *this; }
     bool try_send(const M& value) { return queue_.try_push(value); }
     template <typename Use>
     bool try_recv(Use use) {

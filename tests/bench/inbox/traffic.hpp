@@ -13,6 +13,7 @@
 
 #include <malloc.h>
 
+#include "placement.hpp"
 #include "queues.hpp"
 
 namespace heph::bench {
@@ -44,19 +45,22 @@ private:
     unsigned tries_ = 0;
 };
 
-/// Starts threads together, and times from then on.
+/// Starts threads together, once all are at the line, and times from then on.
 class starting_line {
 public:
-    void wait() const {
+    void wait() {
+        there_.fetch_add(1, std::memory_order_relaxed);
         while (!go_.load(std::memory_order_acquire)) { std::this_thread::yield(); }
     }
-    clock::time_point start() {
+    clock::time_point start(std::uint64_t threads) {
+        while (there_.load(std::memory_order_relaxed) != threads) { std::this_thread::yield(); }
         const auto now = clock::now();
         go_.store(true, std::memory_order_release);
         return now;
     }
 
 private:
+    std::atomic<std::uint64_t> there_ = 0;
     std::atomic<bool> go_ = false;
 };
 
@@ -77,24 +81,28 @@ double on_one_thread(std::size_t capacity) {
 }
 
 /// Sends from threads of their own to this one. All try again until it works.
-template <typename Queue, typename M, std::uint64_t Senders>
+template <typename Queue, typename M, std::uint64_t Senders, placement (*Where)() = receiver_apart>
 double between_threads(std::size_t capacity) {
     constexpr std::uint64_t each = 200'000 / Senders;
+    const placement where = Where();
+    const stay here(0);
     Queue queue(capacity);
     starting_line line;
     std::vector<std::jthread> threads;
     for (std::uint64_t sender = 0; sender < Senders; ++sender) {
-        threads.emplace_back([&queue, &line] {
+        threads.emplace_back([&queue, &line, on = where.senders[sender]] {
+            const stay there(on);
+            auto&& mine = queue.sending_end();
             line.wait();
             patience waiting;
             for (std::uint64_t i = 0; i < each; ++i) {
                 const M next = make_message<M>(i);
-                while (!queue.try_send(next)) { waiting.lose(); }
+                while (!mine.try_send(next)) { waiting.lose(); }
             }
         });
     }
     std::uint64_t sum = 0;
-    const auto start = line.start();
+    const auto start = line.start(Senders);
     patience waiting;
     for (std::uint64_t left = Senders * each; left != 0;) {
         if (queue.try_recv([&sum](const M& got) { sum += got.value(); })) {
@@ -112,14 +120,17 @@ double between_threads(std::size_t capacity) {
 template <typename Queue, typename M>
 double blocking(std::size_t capacity) {
     constexpr std::uint64_t count = 20'000;
+    const stay here(0);
     Queue queue(capacity);
     starting_line line;
     std::jthread sender([&queue, &line] {
+        const stay there(1);
         line.wait();
-        for (std::uint64_t i = 0; i < count; ++i) { queue.send(make_message<M>(i)); }
+        auto&& mine = queue.sending_end();
+        for (std::uint64_t i = 0; i < count; ++i) { mine.send(make_message<M>(i)); }
     });
     std::uint64_t sum = 0;
-    const auto start = line.start();
+    const auto start = line.start(1);
     for (std::uint64_t i = 0; i < count; ++i) { sum += queue.recv().value(); }
     const double took = nanoseconds(start, count);
     check(sum, count * (count - 1) / 2, Queue::name);
@@ -152,9 +163,13 @@ inline double bounce() {
             line.store(2 * i + mine + 1, std::memory_order_release);
         }
     };
+    const stay here(0);
     const auto start = clock::now();
     {
-        const std::jthread other([&move] { move(1); });
+        const std::jthread other([&move] {
+            const stay there(1);
+            move(1);
+        });
         move(0);
     }
     return nanoseconds(start, 2 * rounds);

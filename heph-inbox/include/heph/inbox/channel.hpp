@@ -63,24 +63,28 @@
 //          - the receiver, to put another one there or to stop waiting.
 //
 // States of a slot, as kept in its sequence number
-//     free for p       2p       --sender: claim (moves head)-->  still 2p, owned by that sender
-//     claimed for p    2p       --sender: publish-->             full with p
-//     full with p      2p + 1   --receiver: take, release-->     free for the next position
+//     free for p       16p      --sender: claim (moves head)-->  still 16p, owned by that sender
+//     claimed for p    16p      --sender: publish-->             full with p
+//     full with p      16p + 1  --receiver: take, release-->     free for the next position
 //     When the capacity is no power of two, a release frees the slot of p + capacity, which is
-//     another one, taken before; its own stays at 2p + 1 without a message until a later release.
-//     Numbers wrap at 2^32, and are compared by their distance, which stays below 2^30.
+//     another one, taken before; its own stays at 16p + 1 without a message until a later release.
+//     Numbers wrap at 2^32, and are compared by their distance, which stays below 2^29.
 //
-// The word `head`: the position of the next message, and three bits
+// The word `head`: 16 times the position of the next message, and four bits
 //     parked: set by a receiver that waits for the message of that position, after it left its
 //         waker. Cleared by whoever claims the position, who then wakes. So a wake costs senders
 //         nothing but a look at a bit that they read anyway, and each wait has one wake.
 //     taking: set while the last sender takes the waker to say that it has gone. A receiver that
 //         wants to wait meanwhile wakes itself instead.
 //     closed: set once, when receiver and manager are gone. No claim succeeds after it.
+//     waiting: set while sends are in the queue, under its lock. No claim succeeds then but that of
+//         the first of them.
 //
 // Costs: a send is one contended read-modify-write (`head`) and one store; a receive is one store.
 // A send writes two cache lines, that of `head` and that of its slot; a receive reads and writes
-// that of its slot, and none that another sender is working at.
+// that of its slot, and none that another sender is working at. It has a line some slots ahead
+// brought to it early: where a line takes long from core to core, that counts for more than all
+// its instructions.
 //
 // What is checked: tests/inbox/explore_*_test.cpp run these algorithms, with a model in the place
 // of the atomics, through all interleavings of small programs; a missing fence, wake or order is
@@ -148,7 +152,7 @@ struct access {
 ///
 /// `Layout` chooses how the messages lie in memory, see <heph/inbox/layout.hpp>:
 /// `channel<int, layout::padded>(8)`. The memory is one allocation.
-/// *Requires*: `capacity` is 1 to 2^28. `T` moves and is destroyed without exceptions; it need not
+/// *Requires*: `capacity` is 1 to 2^24. `T` moves and is destroyed without exceptions; it need not
 /// be copyable or have a default.
 /// *Errors*: throws `std::bad_alloc`, and `std::invalid_argument` for an impossible capacity.
 template <typename T, typename Layout = layout::compact>

@@ -62,7 +62,8 @@ public:
     polled<value_type> poll(const waker& who) noexcept {
         const auto now = this->poll_ready(who);
         if (now == detail::readiness::message) {
-            return this->from_->template take<polled<value_type>>(std::in_place, std::in_place);
+            return this->from_->template take<polled<value_type>>(
+                *this->from_->state_, this->from_->place_, std::in_place, std::in_place);
         }
         if (now == detail::readiness::nothing_yet) { return pending; }
         return polled<value_type>(std::nullopt);

@@ -58,12 +58,15 @@ public:
     /// *Errors*: `empty`, also while the sender of the next message is half-way through its send;
     /// `disconnected` once everything was received and no sender is left.
     [[nodiscard]] std::expected<T, recv_error> try_recv() noexcept {
-        if (!state_->has_message(place_)) [[unlikely]] {
+        // Copies, since the compiler has to assume that the originals are written meanwhile.
+        detail::channel_state<T, Layout>& state = *state_;
+        const detail::cursor place = place_;
+        if (!state.has_message(place)) [[unlikely]] {
             if (!is_over()) { return std::unexpected(recv_error::empty); }
             // The last sender may have sent just before it went.
-            if (!state_->has_message(place_)) { return std::unexpected(recv_error::disconnected); }
+            if (!state.has_message(place)) { return std::unexpected(recv_error::disconnected); }
         }
-        return take<std::expected<T, recv_error>>(std::in_place);
+        return take<std::expected<T, recv_error>>(state, place, std::in_place);
     }
 
     /// Takes what is there, at most as many as `out` has room for, and assigns it to the elements
@@ -189,12 +192,12 @@ private:
     }
 
     // Gives the next message in a `Result`. A function by itself, so that g++ builds the result in
-    // its place: copying it there costs as much as all the rest.
+    // its place: copying it there costs as much as all the rest. `state` and `place` are copies of
+    // the members, since the compiler has to assume that the message is written over those.
     template <typename Result, typename... InPlace>
-    [[nodiscard]] Result take(InPlace... in_place) noexcept {
-        // Copies, since the compiler has to assume that the message is written over the originals.
-        detail::channel_state<T, Layout>& state = *state_;
-        detail::cursor place = place_;
+    [[nodiscard]] Result take(detail::channel_state<T, Layout>& state, detail::cursor place,
+                              InPlace... in_place) noexcept {
+        state.fetch_ahead(place);
         Result taken(in_place..., std::move(state.next(place)));
         state.release(place);
         place_.position = place.position;

@@ -76,7 +76,7 @@ private:
     // Polls. After `disconnected` the message is still there.
     [[gnu::always_inline]] detail::send_step step(const waker& who) noexcept {
         HEPH_ASSERT(stage_ != stage::done);
-        if (stage_ == stage::unsent && !state_->senders_wait()) [[likely]] {
+        if (stage_ == stage::unsent) [[likely]] {
             const detail::claim claimed = state_->try_claim();
             if (claimed.result == detail::claim_result::claimed) [[likely]] {
                 put(claimed);
@@ -161,7 +161,7 @@ public:
     polled<value_type> poll(const waker& who) noexcept {
         while (sent_ < messages_.size()) {
             detail::claim claimed{detail::claim_result::full, false, 0, 0};
-            if (!waited_ && !state_->senders_wait()) {
+            if (!waited_) {
                 // Only if all fit: the rest could not keep its place.
                 claimed = state_->try_claim_many(left(), left());
             }

@@ -186,12 +186,7 @@ private:
     // all the rest when it is large.
     template <typename From>
     [[nodiscard]] std::expected<void, send_error<T>> try_send_from(From&& message) const noexcept {
-        detail::claim claimed{detail::claim_result::full, false, 0, 0};
-        if (!state_->senders_wait()) [[likely]] {
-            claimed = state_->try_claim();
-        } else if (state_->closed()) {
-            claimed.result = detail::claim_result::closed;
-        }
+        const detail::claim claimed = state_->try_claim();
         if (claimed.result == detail::claim_result::claimed) [[likely]] {
             state_->put(claimed, std::forward<From>(message));
             return {};
@@ -205,7 +200,6 @@ private:
         R&& messages, std::size_t least, std::size_t most) const noexcept {
         if (state_->closed()) { return std::unexpected(send_failure::disconnected); }
         if (most == 0) { return 0; }
-        if (state_->senders_wait()) { return std::unexpected(send_failure::full); }
         const detail::claim claimed = state_->try_claim_many(least, most);
         if (claimed.result != detail::claim_result::claimed) {
             return std::unexpected(failure(claimed.result));

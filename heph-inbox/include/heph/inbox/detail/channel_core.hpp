@@ -23,7 +23,7 @@ namespace heph::inbox::detail {
 inline constexpr std::size_t cache_line = 64;
 
 /// The most messages a channel can be made for.
-inline constexpr std::size_t capacity_max = std::size_t{1} << 28U;
+inline constexpr std::size_t capacity_max = std::size_t{1} << 24U;
 
 /// What the last owner of the receiving side leaves behind, for who asks why it went.
 struct last_word {
@@ -34,25 +34,35 @@ struct last_word {
 ///
 /// It is one cache line. Senders write it (`head_`) with each message; the receiver's fast path
 /// does not touch it, and finds all it needs in the cell it works at and in itself.
+///
+/// Positions go up by `step` from one message to the next. So the bits below are free for what
+/// `head_` says besides, and a send gets from `head_` to its slot by one mask and one sum: what
+/// either side does between two messages bounds how many of them the processor can have on their
+/// way between two cores at a time.
 template <typename Environment>
 class basic_channel_core {
 public:
     basic_channel_core(std::size_t capacity, unsigned slots_log2) noexcept
-        : capacity_(static_cast<std::uint32_t>(capacity)),
-          slots_log2_(static_cast<std::uint8_t>(slots_log2)) {}
+        : mask_(static_cast<std::uint32_t>(((std::uint64_t{1} << slots_log2) - 1) * step)),
+          capacity_low_(static_cast<std::uint16_t>(capacity - 1)),
+          capacity_high_(static_cast<std::uint8_t>((capacity - 1) >> 16U)) {}
     basic_channel_core(const basic_channel_core&) = delete;
     basic_channel_core& operator=(const basic_channel_core&) = delete;
 
-    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+    /// What is between the positions of two messages that follow each other.
+    static constexpr std::uint64_t step = 16;
 
-    /// Gives what a position is masked with to get the number of its slot.
-    [[nodiscard]] std::uint32_t mask() const noexcept {
-        return (std::uint32_t{1} << slots_log2_) - 1U;
+    [[nodiscard]] std::size_t capacity() const noexcept {
+        return (std::size_t{capacity_high_} << 16U) + capacity_low_ + 1U;
     }
+
+    /// Gives what a position is masked with to get the place of its slot, in steps.
+    [[nodiscard]] std::uint32_t mask() const noexcept { return mask_; }
+    [[nodiscard]] std::size_t slots() const noexcept { return mask_ / step + 1; }
 
     /// Tells whether sends wait for room. A hint, but exact for the calling thread's own ones.
     [[nodiscard]] bool senders_wait() const noexcept {
-        return senders_wait_.load(std::memory_order_relaxed);
+        return (head_.load(std::memory_order_relaxed) & waiting_bit) != 0;
     }
 
     [[nodiscard]] bool closed() const noexcept {
@@ -69,7 +79,7 @@ public:
         // Acquire, pairs with the release in `change_head`.
         std::uint64_t head = head_.load(std::memory_order_acquire);
         for (;;) {
-            if ((head >> position_shift) != position || (head & taking_bit) != 0) { return true; }
+            if (position_in(head) != position || (head & taking_bit) != 0) { return true; }
             if ((head & parked_bit) != 0) {
                 Environment::reads(&receiver_);
                 if (receiver_.will_wake(who)) { return false; }
@@ -218,7 +228,7 @@ protected:
     static constexpr std::uint64_t parked_bit = 1;
     static constexpr std::uint64_t closed_bit = 2;
     static constexpr std::uint64_t taking_bit = 4;
-    static constexpr unsigned position_shift = 3;
+    static constexpr std::uint64_t waiting_bit = 8;  // Written under `lock_`.
 
     static constexpr std::uint64_t word_mark = std::uint64_t{1} << 63U;
 
@@ -269,7 +279,7 @@ protected:
 
     /// Gives the position behind the last message that was, or is being, sent.
     [[nodiscard]] std::uint64_t end_position() const noexcept {
-        return head_.load(std::memory_order_relaxed) >> position_shift;
+        return position_in(head_.load(std::memory_order_relaxed));
     }
 
     /// Refuses all sends from now on, and tells everyone who waits. Gives the position behind the
@@ -286,7 +296,7 @@ protected:
             wake_all(senders_);
             wake_all(joins_);
         }
-        return head >> position_shift;
+        return position_in(head);
     }
 
     void wake_first_sender() noexcept {
@@ -301,7 +311,21 @@ protected:
     /// Gives what `head_` is after a claim of so many positions.
     [[nodiscard]] static constexpr std::uint64_t advanced(std::uint64_t head,
                                                           std::uint64_t count) noexcept {
-        return (head & ~parked_bit) + (count << position_shift);
+        return (head & ~parked_bit) + count * step;
+    }
+    [[nodiscard]] static constexpr std::uint64_t position_in(std::uint64_t head) noexcept {
+        return head & ~(step - 1);
+    }
+
+    /// Says whether `senders_` has entries. *Requires*: the lock is held.
+    void say_whether_senders_wait(bool waiting) noexcept {
+        // Relaxed: invariant 6 has fences, and the bit itself says all. As a read-modify-write it
+        // goes between a release and who acquires it without a break.
+        if (waiting) {
+            head_.fetch_or(waiting_bit, std::memory_order_relaxed);
+        } else {
+            head_.fetch_and(~waiting_bit, std::memory_order_relaxed);
+        }
     }
 
     // Release and acquire, pairs with itself: whoever clears a bit, or finds it cleared, sees what
@@ -350,9 +374,7 @@ protected:
                     woken = std::move(first.who);
                 }
                 done = done || list.empty();
-                if (&list == &senders_ && list.empty()) {
-                    senders_wait_.store(false, std::memory_order_relaxed);
-                }
+                if (&list == &senders_ && list.empty()) { say_whether_senders_wait(false); }
             }
             std::move(woken).wake();
         }
@@ -371,12 +393,11 @@ protected:
     kept_waker receiver_;             // Invariant 12.
     wait_list senders_;               // Guarded by `lock_`.
     wait_list joins_;                 // Guarded by `lock_`.
-    atomic<std::uint64_t> head_ = 0;  // Position of the next message, and two bits.
-    std::uint32_t capacity_;
-    std::uint8_t slots_log2_;
+    atomic<std::uint64_t> head_ = 0;  // Position of the next message, and four bits.
+    std::uint32_t mask_;
+    std::uint16_t capacity_low_;  // With `capacity_high_`: the capacity, less 1.
+    std::uint8_t capacity_high_;
     spin_lock<Environment> lock_;
-    atomic<bool> senders_wait_ = false;  // Whether `senders_` has entries. Written under the lock.
-    std::uint8_t watch_ = 0;  // What each cell's `watch` says or will say. Guarded by `lock_`.
 };
 
 using channel_core = basic_channel_core<standard_environment>;

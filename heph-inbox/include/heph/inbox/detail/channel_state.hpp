@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <numeric>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
@@ -27,21 +28,27 @@ struct claim {
     claim_result result;
     bool wake_receiver;       // The receiver waits for the first of these messages.
     std::uint32_t count = 1;  // How many slots, one after the other.
-    std::uint64_t position;   // Of the first one. Counts all messages from the first one on.
-    void* cell = nullptr;     // Of the first one.
+    std::uint64_t
+        position;          // Of the first one. Counts all messages from the first one on, in steps.
+    void* cell = nullptr;  // Of the first one.
 };
 
 /// Where a receiver is, with what it needs to know of the channel without looking at what senders
 /// write all the time.
 struct cursor {
-    std::uint64_t position;  // Of the next message.
-    std::uint32_t mask;
-    std::uint32_t capacity;
-    std::uint32_t watch_mask;  // Of the positions, to get the cell whose `watch` counts.
-    std::uint32_t quiet = 0;   // How many releases it has watched without anybody waiting.
+    std::uint64_t position;     // Of the next message, in steps, as all that follows.
+    std::uint32_t mask;         // See `mask()`.
+    std::uint32_t capacity;     // In steps.
+    std::uint32_t notice_mask;  // See `notice_at`.
+    std::uint32_t quiet = 0;    // How many releases it has watched without anybody waiting.
 };
 
 /// The core, and a ring of cells behind it.
+///
+/// The receiver reads two words besides its messages, `watch` and `senders_gone`. In a ring of at
+/// most 8 cells, each has them, so that the receiver finds them in the cache line that it works at
+/// anyway. A larger ring has them in one more cell behind it, with a cache line for itself, which
+/// is hardly ever written.
 template <typename T, typename Layout>
 class channel_state : public basic_channel_core<typename Layout::environment> {
     static_assert(check_message_type<T>());
@@ -53,7 +60,7 @@ public:
     /// Makes a channel with one sender and the receiver.
     [[nodiscard]] static channel_state* make(std::size_t capacity) {
         if (capacity == 0 || capacity > capacity_max) {
-            throw std::invalid_argument("heph::inbox: a channel's capacity is 1 to 2^28");
+            throw std::invalid_argument("heph::inbox: a channel's capacity is 1 to 2^24");
         }
         const auto slots_log2 = static_cast<unsigned>(std::countr_zero(std::bit_ceil(capacity)));
         void* memory = environment::allocate(bytes(std::size_t{1} << slots_log2), alignment);
@@ -68,28 +75,40 @@ public:
             left->drop(*left);
         }
         if constexpr (!std::is_trivially_destructible_v<cell>) {
-            for (std::size_t i = 0; i <= this->mask(); ++i) { std::destroy_at(&cell_at(i)); }
+            const std::size_t cells = this->slots() + (this->slots() > watched_cells ? 1U : 0U);
+            for (std::size_t i = 0; i < cells; ++i) { std::destroy_at(&cell_at(i * core::step)); }
         }
-        const std::size_t size = bytes(std::size_t{this->mask()} + 1);
+        const std::size_t size = bytes(this->slots());
         this->~channel_state();
         environment::deallocate(this, size, alignment);
     }
 
     /// Tells how much memory a channel with so many slots takes.
     static constexpr std::size_t bytes(std::size_t slots) noexcept {
-        return cells_offset + slots * sizeof(cell);
+        const std::size_t notices = slots <= watched_cells       ? 0
+                                    : sizeof(cell) <= cache_line ? cache_line
+                                                                 : sizeof(cell);
+        return cells_offset + slots * sizeof(cell) + notices;
     }
 
     // ---- Senders: the fast path ----
 
-    /// Gets the next slot, if it is free (invariants 2 and 3).
+    /// What a send gives way to, so that it finds the channel full: sends that wait. The first of
+    /// those gives way to nobody.
+    enum class gives_way_to : std::uint64_t {
+        nobody = core::closed_bit,
+        waiting_sends = core::closed_bit | core::waiting_bit,
+    };
+
+    /// Gets the next slot, if it is free (invariants 2, 3 and 4).
+    template <gives_way_to Others = gives_way_to::waiting_sends>
     [[nodiscard, gnu::always_inline]] claim try_claim() noexcept {
         const std::uint32_t mask = this->mask();
         std::uint64_t head = this->head_.load(std::memory_order_relaxed);
         for (;;) {
-            if ((head & core::closed_bit) != 0) { return refused(claim_result::closed); }
-            const std::uint64_t position = head >> core::position_shift;
-            cell& its = cell_at(position & mask);
+            if ((head & std::to_underlying(Others)) != 0) [[unlikely]] { return refused(head); }
+            const std::uint64_t position = core::position_in(head);
+            cell& its = cell_at(head & mask);
             const std::int32_t distance = until_free(its, position);
             if (distance == 0) {
                 // Release and acquire, pairs with `park_receiver`: whoever clears the bit sees the
@@ -100,10 +119,10 @@ public:
                     return {claim_result::claimed, (head & core::parked_bit) != 0, 1, position,
                             &its};
                 }
-            } else if (distance < 0) {
-                return refused(claim_result::full);
             } else {
-                head = this->head_.load(std::memory_order_relaxed);  // Another one was faster.
+                const std::uint64_t now = this->head_.load(std::memory_order_relaxed);
+                if (distance < 0 && now == head) { return refused(claim_result::full); }
+                head = now;  // Another one was faster.
             }
         }
     }
@@ -111,13 +130,14 @@ public:
     /// Gets as many of the next slots as are free, one after the other (invariant 10).
     /// *Requires*: 1 <= `least` <= `most`.
     /// *Errors*: `full` when fewer than `least` are free.
+    template <gives_way_to Others = gives_way_to::waiting_sends>
     [[nodiscard]] claim try_claim_many(std::size_t least, std::size_t most) noexcept {
         std::uint64_t head = this->head_.load(std::memory_order_relaxed);
         for (;;) {
-            if ((head & core::closed_bit) != 0) { return refused(claim_result::closed); }
-            if (least > this->capacity_) { return refused(claim_result::full); }
-            const std::uint64_t position = head >> core::position_shift;
-            const std::int32_t distance = until_free(position + least - 1);
+            if ((head & std::to_underlying(Others)) != 0) { return refused(head); }
+            if (least > this->capacity()) { return refused(claim_result::full); }
+            const std::uint64_t position = core::position_in(head);
+            const std::int32_t distance = until_free(position + (least - 1) * core::step);
             if (distance == 0) {
                 const std::size_t count = free_from(position, least, most);
                 // As in `try_claim`.
@@ -152,12 +172,13 @@ public:
     template <typename Next>
     void put_many(const claim& claimed, Next next) noexcept {
         for (std::uint32_t i = 0; i < claimed.count; ++i) {
-            build(cell_at((claimed.position + i) & this->mask()), next());
+            build(cell_at((claimed.position + i * core::step) & this->mask()), next());
         }
         waker woken = claimed.wake_receiver ? this->take_receiver() : waker();  // Invariant 12.
         // The first one last: until then the receiver sees none of them (invariant 10).
         for (std::uint32_t i = claimed.count; i-- > 0;) {
-            publish(cell_at((claimed.position + i) & this->mask()), claimed.position + i);
+            const std::uint64_t position = claimed.position + i * core::step;
+            publish(cell_at(position & this->mask()), position);
         }
         std::move(woken).wake();
     }
@@ -177,7 +198,8 @@ public:
             if (this->closed()) {
                 got.result = claim_result::closed;
             } else if (this->senders_.front() == &node) {
-                got = most == 1 ? try_claim() : try_claim_many(1, most);
+                got = most == 1 ? try_claim<gives_way_to::nobody>()
+                                : try_claim_many<gives_way_to::nobody>(1, most);
             }
             const bool done = got.result == claim_result::closed ||
                               (got.result == claim_result::claimed && got.count == most);
@@ -206,7 +228,9 @@ public:
     /// Gives a new receiver's place. *Requires*: the caller is the receiver, or about to be.
     [[nodiscard]] cursor cursor_from(std::uint64_t position) const noexcept {
         const std::uint32_t mask = this->mask();
-        return {position, mask, this->capacity_, mask < watched_cells ? mask : 0U};
+        const auto capacity = static_cast<std::uint32_t>(this->capacity() * core::step);
+        return {position, mask, capacity,
+                this->slots() <= watched_cells ? mask : mask + std::uint32_t{core::step}};
     }
 
     [[nodiscard]] bool has_message(const cursor& place) const noexcept {
@@ -220,8 +244,9 @@ public:
 
     /// Gives a message further on, `ahead` behind the next one, or null when it is not there yet.
     [[nodiscard]] T* peek(const cursor& place, std::size_t ahead) noexcept {
-        const std::uint64_t position = place.position + ahead;
-        if (ahead >= place.capacity || !is_published(position, place.mask)) { return nullptr; }
+        if (ahead >= this->capacity()) { return nullptr; }
+        const std::uint64_t position = place.position + ahead * core::step;
+        if (!is_published(position, place.mask)) { return nullptr; }
         return cell_at(position & place.mask).message();
     }
 
@@ -232,7 +257,14 @@ public:
         // Release, pairs with the acquire in `until_free`: the slot's last message is gone.
         const std::uint64_t freed = place.position + place.capacity;
         cell_at(freed & place.mask).sequence.store(free_state(freed), std::memory_order_release);
-        ++place.position;
+        place.position += core::step;
+    }
+
+    /// Has the cache line of a message further on brought here, whether it is there yet or not: it
+    /// comes while the messages before it are worked at.
+    void fetch_ahead(const cursor& place) noexcept {
+        constexpr std::uint64_t ahead = 12;
+        __builtin_prefetch(&cell_at((place.position + ahead * core::step) & place.mask));
     }
 
     /// Tells the first waiting sender, if there is one, that there is room (invariant 6).
@@ -243,9 +275,7 @@ public:
     /// The part of `tell_senders` that nearly always suffices.
     [[nodiscard]] bool must_look_for_senders(const cursor& place) const noexcept {
         environment::light_fence();  // Pairs with the heavy one in `join_senders`.
-        const auto watch =
-            cell_at(place.position & place.watch_mask).watch.load(std::memory_order_relaxed);
-        return (watch & watch_closely) != 0;
+        return (notice_at(place).watch.load(std::memory_order_relaxed) & watch_closely) != 0;
     }
 
     /// The other part (invariant 6).
@@ -259,24 +289,21 @@ public:
         if (++place.quiet < environment::quiet_max || !environment::has_heavy_fence()) { return; }
         place.quiet = 0;
         std::lock_guard lock(this->lock_);
-        if (this->senders_.empty()) {
-            set_watch(static_cast<std::uint8_t>(this->watch_ & ~watch_closely));
-        }
+        if (this->senders_.empty()) { set_watch(0); }
     }
 
     /// Tells whether senders may be gone, without a look at what they write. After a yes,
     /// `has_senders` knows; a no may be late, for who does not wait.
     [[nodiscard]] bool senders_may_be_gone(const cursor& place) const noexcept {
         // Relaxed: `has_senders` acquires.
-        return cell_at(place.position & place.watch_mask)
-                   .senders_gone.load(std::memory_order_relaxed) != 0;
+        return notice_at(place).senders_gone.load(std::memory_order_relaxed) != 0;
     }
 
     /// Closes the channel, destroys what is in it, from `position` on, and gives up the hold of the
     /// receiver and the manager, which are both gone.
     void close(std::uint64_t position) noexcept {
         const std::uint64_t end = this->close_to_senders();
-        for (; position != end; ++position) {
+        for (; position != end; position += core::step) {
             // Invariant 5: the sender of this message is half-way, a few instructions from done.
             backoff<environment> waiting;
             while (!is_published(position, this->mask())) { waiting.wait(); }
@@ -287,7 +314,8 @@ public:
 
     /// Does so for the only one who still uses the channel.
     void close_alone(std::uint64_t position) noexcept {
-        for (const std::uint64_t end = this->end_position(); position != end; ++position) {
+        for (const std::uint64_t end = this->end_position(); position != end;
+             position += core::step) {
             destroy(position, this->mask());
         }
         free();
@@ -319,10 +347,7 @@ private:
     static constexpr std::size_t cells_offset =
         (sizeof(core) + alignof(cell) - 1) / alignof(cell) * alignof(cell);
 
-    // In a ring of no more cells than this, each one has the word that the receiver reads; in a
-    // larger one the first cell has it for all. So it is hardly ever in a cache line that senders
-    // write while the receiver does not.
-    static constexpr std::uint32_t watched_cells = 8;
+    static constexpr std::size_t watched_cells = 8;  // See above.
 
     static constexpr std::uint8_t watch_closely = 1;  // Invariant 6.
 
@@ -330,33 +355,60 @@ private:
     ~channel_state() = default;
 
     static constexpr std::uint32_t free_state(std::uint64_t position) noexcept {
-        return static_cast<std::uint32_t>(position) * 2U;
+        return static_cast<std::uint32_t>(position);
     }
     static constexpr std::uint32_t full_state(std::uint64_t position) noexcept {
-        return static_cast<std::uint32_t>(position) * 2U + 1U;
+        return static_cast<std::uint32_t>(position) | 1U;
     }
     static constexpr claim refused(claim_result why) noexcept { return {why, false, 0, 0}; }
+    static constexpr claim refused(std::uint64_t head) noexcept {
+        return refused((head & core::closed_bit) != 0 ? claim_result::closed : claim_result::full);
+    }
 
     void make_cells() noexcept {
-        const std::uint32_t slots = this->mask() + 1U;
-        std::uint32_t i = 0;
-        for (; i < this->capacity_; ++i) {
-            ::new (static_cast<void*>(&cell_at(i))) cell(free_state(i));
+        const std::uint64_t slots = this->slots() * core::step;
+        const std::uint64_t capacity = this->capacity() * core::step;
+        std::uint64_t place = 0;
+        for (; place < capacity; place += core::step) {
+            ::new (static_cast<void*>(&cell_at(place))) cell(free_state(place));
         }
-        for (; i < slots; ++i) {
+        for (; place < slots; place += core::step) {
             // A slot that no message may use in the first round looks as if its message of the
             // round before, which never was, had not been released yet.
-            ::new (static_cast<void*>(&cell_at(i))) cell(full_state(i - slots));
+            ::new (static_cast<void*>(&cell_at(place))) cell(full_state(place - slots));
         }
+        if (this->slots() > watched_cells) { ::new (static_cast<void*>(&cell_at(slots))) cell(0); }
         if (!environment::has_heavy_fence()) { set_watch(watch_closely); }
     }
 
-    [[nodiscard]] cell& cell_at(std::size_t index) noexcept {
-        return const_cast<cell&>(std::as_const(*this).cell_at(index));
+    // `place` is a masked position; bits below a step do not count.
+    [[nodiscard]] cell& cell_at(std::uint64_t place) noexcept {
+        return const_cast<cell&>(std::as_const(*this).cell_at(place));
     }
-    [[nodiscard]] const cell& cell_at(std::size_t index) const noexcept {
+    [[nodiscard]] const cell& cell_at(std::uint64_t place) const noexcept {
+        // As few instructions as there can be: for a cell of 16 bytes, the place is its offset.
+        constexpr std::size_t part = std::gcd(sizeof(cell), core::step);
+        const std::size_t offset = place / (core::step / part) * (sizeof(cell) / part);
         const auto* memory = reinterpret_cast<const std::byte*>(this) + cells_offset;
-        return *std::launder(reinterpret_cast<const cell*>(memory + index * sizeof(cell)));
+        return *std::launder(reinterpret_cast<const cell*>(memory + offset));
+    }
+
+    // The cell with the words for a receiver that is there: in a small ring the one that it is at,
+    // for which the notice mask is the ring's; else the one behind the last, whose place has just
+    // the bit above the ring's mask, which is then the notice mask.
+    [[nodiscard]] const cell& notice_at(const cursor& place) const noexcept {
+        const std::uint64_t behind = place.mask + std::uint32_t{core::step};
+        return cell_at((place.position | behind) & place.notice_mask);
+    }
+    // Calls `visit` with each of these cells.
+    template <typename Visit>
+    void each_notice(Visit visit) noexcept {
+        const std::uint64_t slots = this->slots() * core::step;
+        const bool is_small = this->slots() <= watched_cells;
+        for (std::uint64_t place = is_small ? 0 : slots; place < slots + (is_small ? 0 : 1);
+             place += core::step) {
+            visit(cell_at(place));
+        }
     }
 
     // How far the slot of a position is from being free for it: 0 when it is, less when a message
@@ -375,10 +427,10 @@ private:
     [[nodiscard]] std::size_t free_from(std::uint64_t position, std::size_t least,
                                         std::size_t most) const noexcept {
         std::size_t low = least;
-        std::size_t high = most < this->capacity_ ? most : this->capacity_;
+        std::size_t high = most < this->capacity() ? most : this->capacity();
         while (low < high) {
             const std::size_t middle = high - (high - low) / 2;
-            if (until_free(position + middle - 1) == 0) {
+            if (until_free(position + (middle - 1) * core::step) == 0) {
                 low = middle;
             } else {
                 high = middle - 1;
@@ -418,22 +470,25 @@ private:
         std::destroy_at(its.message());
     }
 
+    // *Requires*: `lock_` is held.
+    [[nodiscard]] bool is_watched_closely() noexcept {
+        bool closely = false;
+        each_notice([&](const cell& its) {  // They are all alike.
+            closely = (its.watch.load(std::memory_order_relaxed) & watch_closely) != 0;
+        });
+        return closely;
+    }
+
     // *Requires*: `lock_` is held, or nobody else has the channel yet.
     void set_watch(std::uint8_t watch) noexcept {
-        this->watch_ = watch;
-        const std::uint32_t mask = this->mask();
-        for (std::uint32_t i = 0; i <= (mask < watched_cells ? mask : 0U); ++i) {
-            // Relaxed: invariant 6 has fences.
-            cell_at(i).watch.store(watch, std::memory_order_relaxed);
-        }
+        // Relaxed: invariant 6 has fences.
+        each_notice([watch](cell& its) { its.watch.store(watch, std::memory_order_relaxed); });
     }
 
     // Invariant 11.
     void say_whether_senders_are_gone(bool gone) noexcept {
-        const std::uint32_t mask = this->mask();
-        for (std::uint32_t i = 0; i <= (mask < watched_cells ? mask : 0U); ++i) {
-            cell_at(i).senders_gone.store(gone ? 1 : 0, std::memory_order_relaxed);
-        }
+        each_notice(
+            [gone](cell& its) { its.senders_gone.store(gone ? 1 : 0, std::memory_order_relaxed); });
     }
 
     // Invariant 6, the sender's part. *Requires*: `lock` is locked; it may be unlocked meanwhile.
@@ -441,12 +496,12 @@ private:
                       std::unique_lock<spin_lock<environment>>& lock) noexcept {
         this->senders_.push_back(node);
         node.who = who;
-        this->senders_wait_.store(true, std::memory_order_relaxed);
-        if ((this->watch_ & watch_closely) != 0) {
+        this->say_whether_senders_wait(true);
+        if (is_watched_closely()) {
             environment::full_fence();  // Pairs with the one in `look_for_waiting_senders`.
             return;
         }
-        set_watch(this->watch_ | watch_closely);
+        set_watch(watch_closely);
         lock.unlock();
         environment::heavy_fence();  // Pairs with the light one in `must_look_for_senders`.
         lock.lock();
@@ -457,7 +512,7 @@ private:
         const bool was_first = this->senders_.front() == &node;
         this->senders_.remove(node);
         if (this->senders_.empty()) {
-            this->senders_wait_.store(false, std::memory_order_relaxed);
+            this->say_whether_senders_wait(false);
             return {};
         }
         return was_first && has_room() ? std::move(this->senders_.front()->who) : waker();
@@ -466,7 +521,7 @@ private:
     // A stale head makes for a spurious wake. What was freed before the lock was taken is seen.
     [[nodiscard]] bool has_room() const noexcept {
         const auto head = this->head_.load(std::memory_order_relaxed);
-        return until_free(head >> core::position_shift) >= 0;
+        return until_free(core::position_in(head)) >= 0;
     }
 };
 
