@@ -76,7 +76,7 @@ struct connection {
     rt::clock::time_point heard;              ///< When something came last.
     std::optional<protocol::liveness> alive;  ///< Of a linked one.
     std::vector<std::byte> first_flight;      ///< What a stranger said before the secret was clear.
-    std::size_t secrets_tried = 0;            ///< Besides the first one.
+    std::size_t ways_tried = 1;               ///< Of those to accept.
 };
 
 }  // namespace heph::remote::detail

@@ -57,6 +57,7 @@
 
 #include "command.hpp"
 #include "connection.hpp"
+#include "link_security.hpp"
 #include "log_limiter.hpp"
 #include "peer.hpp"
 #include "port.hpp"
@@ -71,7 +72,7 @@ public:
     static constexpr std::size_t commands_max = 1024;
 
     hub(rt::worker& worker, std::shared_ptr<port> handles, const options& settings,
-        protocol::identity self, rt::tls::context tls, std::vector<rt::tls::context> other_tls);
+        protocol::identity self, link_security security);
 
     /// Starts the tasks.
     void start(inbox::receiver<command> commands, std::optional<any_listener> listener);
@@ -188,8 +189,7 @@ private:
     rt::worker worker_;
     std::shared_ptr<port> port_;
     options settings_;
-    rt::tls::context tls_;
-    std::vector<rt::tls::context> other_tls_;  // Of other secrets that are accepted.
+    link_security security_;
     protocol::identity self_;
     std::map<std::string, peer_pointer, std::less<>> peers_;
     std::list<std::weak_ptr<connection>> connections_;

@@ -39,12 +39,11 @@ protocol::id128 random_id() {
 }
 
 hub::hub(rt::worker& worker, std::shared_ptr<port> handles, const options& settings,
-         protocol::identity self, rt::tls::context tls, std::vector<rt::tls::context> other_tls)
+         protocol::identity self, link_security security)
     : worker_(worker),
       port_(std::move(handles)),
       settings_(settings),
-      tls_(std::move(tls)),
-      other_tls_(std::move(other_tls)),
+      security_(std::move(security)),
       self_(std::move(self)),
       strangers_(settings.links().failures_max, settings.links().failure_forgiven) {}
 
@@ -98,7 +97,7 @@ void hub::forget(std::string_view name) {
 
 void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes) {
     rt::tls::engine& engine = from->engine;
-    const bool may_retry = !from->dialed && !engine.handshake_done() && !other_tls_.empty() &&
+    const bool may_retry = !from->dialed && !engine.handshake_done() && security_.ways() > 1 &&
                            from->first_flight.size() + bytes.size() <= first_flight_bytes_max;
     if (may_retry) {
         from->first_flight.insert(from->first_flight.end(), bytes.begin(), bytes.end());
@@ -106,7 +105,7 @@ void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes)
     const auto fed = engine.feed(bytes);
     from->wake.set();
     if (!fed && (!may_retry || !try_another_secret(*from))) {
-        return end(from, fed.error().message());
+        return end(from, security_.explain(fed.error(), from->dialed));
     }
     if (!engine.handshake_done()) { return; }
     if (!from->meeting) {
@@ -115,6 +114,11 @@ void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes)
         } else {
             peer& with = *from->with;
             if (with.is_up()) { return end(from, std::string()); }
+            // TLS has checked the name, but would take a wildcard for it.
+            if (!link_security::may_be(engine, with.name)) {
+                return end(from,
+                           std::string(protocol::to_string(protocol::error::not_its_certificate)));
+            }
             from->meeting.emplace(
                 protocol::handshake::dial(self_, with.name, with.link.offer(with.fresh)));
             with.hello_under_way = true;
@@ -138,8 +142,8 @@ void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes)
 }
 
 bool hub::try_another_secret(connection& of) {
-    while (of.secrets_tried < other_tls_.size()) {
-        auto another = other_tls_[of.secrets_tried++].server();
+    while (of.ways_tried < security_.ways()) {
+        auto another = security_.accept(of.ways_tried++);
         if (!another) { return false; }
         of.engine = std::move(*another);
         if (of.engine.feed(of.first_flight)) { return true; }
@@ -180,6 +184,9 @@ void hub::decide(const connection_pointer& about) {
     protocol::handshake& meeting = *about->meeting;
     const protocol::hello& heard = meeting.heard();
     if (!allows(heard.name)) { return meeting.turn_away(protocol::error::not_allowed); }
+    if (!link_security::may_be(about->engine, heard.name)) {
+        return meeting.turn_away(protocol::error::not_its_certificate);
+    }
     const peer_pointer with = peer_named(heard.name);
     if (!with) { return meeting.turn_away(protocol::error::too_many_peers); }
     protocol::standing now;

@@ -129,7 +129,7 @@ task<> hub::accept_all(hub_pointer self, any_listener listener) {
                                                    ": too many handshakes of that address failed");
             continue;
         }
-        auto engine = self->tls_.server();
+        auto engine = self->security_.accept(0);
         if (!engine) {
             self->log_.log(log_level::error,
                            "node " + self->self_.name + ": TLS: " + engine.error().message());
@@ -217,7 +217,7 @@ task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_
         co_return dial_result(failed.message(), failed == std::errc::connection_refused);
     }
     if (with->is_up() || self->stopped_.is_set()) { co_return dial_result(); }
-    auto engine = self->tls_.client();
+    auto engine = self->security_.dial(with->name);
     if (!engine) { co_return dial_result("TLS: " + engine.error().message()); }
     const auto made = self->add_connection(std::move(**connected), std::move(*engine),
                                            where.to_string(), true, until);

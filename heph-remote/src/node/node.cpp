@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "hub.hpp"
+#include "link_security.hpp"
 #include "port.hpp"
 
 namespace heph::remote {
@@ -58,20 +59,8 @@ std::expected<node, rt::error> node::start(rt::worker& worker, const options& se
         if (!checked) { return std::unexpected(std::move(checked.error())); }
         peers.emplace_back(name, *checked);
     }
-    auto tls = rt::tls::context::make(rt::tls::psk_config(settings.secret()));
-    if (!tls) {
-        return std::unexpected(
-            rt::error(tls.error(), "cannot set up TLS: " + tls.error().message()));
-    }
-    std::vector<rt::tls::context> other_tls;
-    for (const rt::tls::secret& other : settings.other_secrets()) {
-        auto made = rt::tls::context::make(rt::tls::psk_config(other));
-        if (!made) {
-            return std::unexpected(
-                rt::error(made.error(), "cannot set up TLS: " + made.error().message()));
-        }
-        other_tls.push_back(std::move(*made));
-    }
+    auto security = detail::link_security::make(settings);
+    if (!security) { return std::unexpected(std::move(security).error()); }
     if (const std::string& told = settings.advertised(); !told.empty()) {
         const auto parsed = detail::node_address::parse(told);
         if (!parsed || !parsed->is_dialable()) {
@@ -112,7 +101,7 @@ std::expected<node, rt::error> node::start(rt::worker& worker, const options& se
     auto handles = std::make_shared<detail::port>(settings.name(), std::move(address), self.address,
                                                   self.incarnation, std::move(sender));
     const auto made = std::make_shared<detail::hub>(worker, handles, settings, std::move(self),
-                                                    std::move(*tls), std::move(other_tls));
+                                                    std::move(*security));
     for (auto& [name, where] : peers) { handles->add_peer(std::move(name), where); }
     made->start(std::move(receiver), std::move(listener));
     return node(std::move(handles));

@@ -9,8 +9,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
+#include <heph/remote/node_certificate.hpp>
 #include <heph/remote/protocol/error.hpp>
 #include <heph/remote/protocol/handshake.hpp>
 #include <heph/remote/protocol/session.hpp>
@@ -67,8 +69,13 @@ class options {
 public:
     /// Names the node, by 1 to 255 printable ASCII characters without spaces. All nodes that are
     /// linked share one secret and have different names.
-    options(std::string name, rt::tls::secret shared) noexcept
-        : name_(std::move(name)), secret_(std::move(shared)) {}
+    options(std::string name, rt::tls::secret shared) : name_(std::move(name)) {
+        credentials_.emplace_back(std::move(shared));
+    }
+    /// Names a node whose certificate proves that name, to others who prove theirs.
+    options(std::string name, node_certificate proof) : name_(std::move(name)) {
+        credentials_.emplace_back(std::move(proof));
+    }
 
     /// Accepts connections at an address, such as `127.0.0.1:9001`, where port 0 takes a free one,
     /// or at a Unix socket, `unix:/run/a.sock` or, without a file, `unix:@name`. Without it, the
@@ -86,7 +93,14 @@ public:
     /// given first. So a secret is changed without a gap: let all nodes accept the new one, then
     /// let all use the new one and accept the old one, then forget the old one.
     options& also_accept(rt::tls::secret other) {
-        other_secrets_.push_back(std::move(other));
+        credentials_.emplace_back(std::move(other));
+        return *this;
+    }
+    /// Accepts those who prove their name by a certificate as well, which is how a group changes
+    /// from a secret to certificates. As long as a secret is accepted, it lets in any name. A node
+    /// has one certificate at most.
+    options& also_accept(node_certificate other) {
+        credentials_.emplace_back(std::move(other));
         return *this;
     }
     /// Links to nodes of these names only, whatever they know. Without it, to all who know the
@@ -117,13 +131,15 @@ public:
     }
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
-    [[nodiscard]] const rt::tls::secret& secret() const noexcept { return secret_; }
+    /// Is what proves that one belongs to the group.
+    using credential = std::variant<rt::tls::secret, node_certificate>;
+    /// Gives what was given: the first one to dial with, all of them to accept.
+    [[nodiscard]] const std::vector<credential>& credentials() const noexcept {
+        return credentials_;
+    }
     [[nodiscard]] const std::string& listen_address() const noexcept { return listen_; }
     [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& peers() const noexcept {
         return peers_;
-    }
-    [[nodiscard]] const std::vector<rt::tls::secret>& other_secrets() const noexcept {
-        return other_secrets_;
     }
     [[nodiscard]] const std::vector<std::string>& peers_allowed() const noexcept {
         return only_peers_;
@@ -134,8 +150,7 @@ public:
 
 private:
     std::string name_;
-    rt::tls::secret secret_;
-    std::vector<rt::tls::secret> other_secrets_;
+    std::vector<credential> credentials_;
     std::string listen_;
     std::string advertised_;
     std::vector<std::string> only_peers_;

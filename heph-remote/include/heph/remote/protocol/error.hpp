@@ -25,6 +25,7 @@ enum class error : std::uint8_t {
     shutting_down,         ///< The node stops in an orderly way.
     timed_out,             ///< Nothing was heard for too long.
     not_allowed,           ///< The node does not link to nodes of this name.
+    not_its_certificate,   ///< The node's certificate is not for this name.
 };
 
 /// Says it in words, and what to do where that can be said.
@@ -50,6 +51,9 @@ enum class error : std::uint8_t {
         case error::shutting_down: return "the peer is shutting down";
         case error::timed_out: return "the peer was silent for too long";
         case error::not_allowed: return "nodes of this name are not allowed there";
+        case error::not_its_certificate:
+            return "the certificate is not for the name of the node: it has to be among its DNS "
+                   "names";
     }
     return "the peer gave an unknown reason";
 }

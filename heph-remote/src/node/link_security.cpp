@@ -1,0 +1,101 @@
+#include "link_security.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace heph::remote::detail {
+
+namespace {
+
+char lower(char each) noexcept {
+    return each >= 'A' && each <= 'Z' ? static_cast<char>(each - 'A' + 'a') : each;
+}
+
+bool is_named(const std::vector<std::string>& names, std::string_view name) {
+    return std::ranges::any_of(names, [name](const std::string& each) {
+        return std::ranges::equal(each, name, {}, lower, lower);
+    });
+}
+
+}  // namespace
+
+std::expected<void, rt::error> link_security::add(const rt::tls::secret& shared) {
+    auto context = rt::tls::context::make(rt::tls::psk_config(shared));
+    if (!context) {
+        return std::unexpected(
+            rt::error(context.error(), "cannot set up TLS: " + context.error().message()));
+    }
+    if (!dialing_) { dialing_.emplace(*context); }
+    secrets_.push_back(std::move(*context));
+    return {};
+}
+
+std::expected<void, rt::error> link_security::add(const node_certificate& proof,
+                                                  std::string_view own_name) {
+    if (certified_) {
+        return std::unexpected(
+            rt::error(std::make_error_code(std::errc::invalid_argument),
+                      "a node has one certificate: several authorities go into one trust store"));
+    }
+    if (!is_named(proof.own().names(), own_name)) {
+        return std::unexpected(rt::error(rt::tls::errc::host_mismatch,
+                                         "the certificate of the node '" + std::string(own_name) +
+                                             "' is not for that name: it has to be among its DNS "
+                                             "names (subjectAltName)"));
+    }
+    // Every connection proves the names anew, so that nothing is resumed.
+    rt::tls::server_config server(proof.own());
+    server.clients = rt::tls::client_certificates::required;
+    server.client_authorities = proof.authorities();
+    server.version_min = rt::tls::version::tls_1_3;
+    server.tickets = false;
+    auto accepting = rt::tls::server_context::make(server);
+    if (!accepting) { return std::unexpected(std::move(accepting).error()); }
+    certified_.emplace(std::move(*accepting));
+    if (dialing_) { return {}; }
+    rt::tls::client_config client;
+    client.authorities = proof.authorities();
+    client.own = proof.own();
+    client.version_min = rt::tls::version::tls_1_3;
+    client.sessions_max = 0;
+    auto dialing = rt::tls::client_context::make(client);
+    if (!dialing) { return std::unexpected(std::move(dialing).error()); }
+    dialing_.emplace(std::move(*dialing));
+    return {};
+}
+
+std::expected<link_security, rt::error> link_security::make(const options& settings) {
+    link_security made;
+    for (const auto& each : settings.credentials()) {
+        const auto* secret = std::get_if<rt::tls::secret>(&each);
+        auto added = secret != nullptr
+                         ? made.add(*secret)
+                         : made.add(std::get<node_certificate>(each), settings.name());
+        if (!added) { return std::unexpected(std::move(added).error()); }
+    }
+    return made;
+}
+
+std::expected<rt::tls::engine, std::error_code> link_security::dial(const std::string& peer) const {
+    if (const auto* secret = std::get_if<rt::tls::context>(&*dialing_)) { return secret->client(); }
+    return std::get<rt::tls::client_context>(*dialing_).connect(peer);
+}
+
+std::expected<rt::tls::engine, std::error_code> link_security::accept(std::size_t way) const {
+    return way < secrets_.size() ? secrets_[way].server() : certified_->accept();
+}
+
+std::string link_security::explain(const std::error_code& failure, bool dialed) const {
+    const bool certified = std::holds_alternative<rt::tls::client_context>(*dialing_);
+    if (dialed && certified && failure == rt::tls::errc::handshake_failed) {
+        return failure.message() + ": this node links by certificates; does that one by a secret?";
+    }
+    return failure.message();
+}
+
+bool link_security::may_be(const rt::tls::engine& peer, std::string_view name) {
+    const auto shown = peer.peer();
+    return !shown || is_named(shown->names(), name);
+}
+
+}  // namespace heph::remote::detail

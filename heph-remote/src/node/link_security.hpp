@@ -1,0 +1,53 @@
+#pragma once
+
+// How the connections of a node are secured: by secrets, by certificates, or by either.
+
+#include <cstddef>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <variant>
+#include <vector>
+
+#include <heph/remote/options.hpp>
+#include <heph/rt/error.hpp>
+#include <heph/rt/tls/config.hpp>
+#include <heph/rt/tls/engine.hpp>
+
+namespace heph::remote::detail {
+
+class link_security {
+public:
+    /// *Errors*: those of TLS, and a certificate that is not for the node's name.
+    [[nodiscard]] static std::expected<link_security, rt::error> make(const options& settings);
+
+    /// Makes the end that dials a node.
+    [[nodiscard]] std::expected<rt::tls::engine, std::error_code> dial(
+        const std::string& peer) const;
+    /// Tells how many ways there are to accept. Secrets come first: who does not know one is found
+    /// out by the first flight, and can be given another way; who has a bad certificate cannot.
+    [[nodiscard]] std::size_t ways() const noexcept {
+        return secrets_.size() + (certified_ ? 1U : 0U);
+    }
+    [[nodiscard]] std::expected<rt::tls::engine, std::error_code> accept(std::size_t way) const;
+
+    /// Says what is wrong with a connection, and what may be the reason.
+    [[nodiscard]] std::string explain(const std::error_code& failure, bool dialed) const;
+
+    /// Tells whether the other end may be the node of that name: if it showed a certificate, only
+    /// one that is among its names.
+    [[nodiscard]] static bool may_be(const rt::tls::engine& peer, std::string_view name);
+
+private:
+    link_security() = default;
+    std::expected<void, rt::error> add(const rt::tls::secret& shared);
+    std::expected<void, rt::error> add(const node_certificate& proof, std::string_view own_name);
+
+    std::optional<std::variant<rt::tls::context, rt::tls::client_context>> dialing_;
+    std::vector<rt::tls::context> secrets_;
+    std::optional<rt::tls::server_context> certified_;
+};
+
+}  // namespace heph::remote::detail
