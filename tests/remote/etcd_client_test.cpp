@@ -137,7 +137,7 @@ TEST_CASE("etcd: a change that got no answer is not sent twice", "[etcd][etcd-se
         CHECK_FALSE(*got);
         // What only reads goes on to the next endpoint.
         etcd::settings patient({nobody, server.endpoint()});
-        patient.request_timeout(1s);
+        patient.request_timeout(2s);
         etcd::client reader(worker, patient);
         const auto read = co_await reader.get("a");
         CHECK(read);
@@ -183,7 +183,7 @@ TEST_CASE("etcd: a watch tells each change once, across a restart of etcd", "[et
                 const auto batch = co_await next_batch(watcher);
                 REQUIRE(batch);
                 tell(*batch);
-                server.kill();
+                co_await server.kill();
                 co_await server.start();
             }
             const bool is_back = co_await etcd_server::ready(client);
@@ -244,7 +244,7 @@ TEST_CASE("etcd: a watch that is silent is made anew, and loses nothing", "[etcd
     run_nodes([](rt::worker worker) -> task<> {
         etcd_server server;
         co_await server.start();
-        etcd::client client(worker, server.where().watch_silence(50ms));
+        etcd::client client(worker, server.where().watch_silence(250ms));
         const bool is_ready = co_await etcd_server::ready(client);
         REQUIRE(is_ready);
         auto watcher = client.watch("/s");
@@ -252,7 +252,7 @@ TEST_CASE("etcd: a watch that is silent is made anew, and loses nothing", "[etcd
         REQUIRE(listed);
         // Several times of silence pass meanwhile. Dropping `next` loses nothing, either.
         for (int i = 0; i < 3; ++i) {
-            rt::deadline bounded(120ms, watcher.next());
+            rt::deadline bounded(400ms, watcher.next());
             const auto nothing = co_await bounded;
             CHECK_FALSE(nothing);
         }
@@ -319,7 +319,7 @@ TEST_CASE("etcd: a lease is lost in time when etcd is silent, and survives its r
         // Through a restart.
         auto lasting = co_await etcd::lease::hold(client, 10s);
         REQUIRE(lasting);
-        server.kill();
+        co_await server.kill();
         co_await server.start();
         const bool is_back = co_await etcd_server::ready(client);
         REQUIRE(is_back);

@@ -86,7 +86,7 @@ TEST_CASE("etcd: a membership outlasts the loss of all data of etcd, and of its 
         CHECK(again);
         CHECK_FALSE(first.is_held());
         // Another etcd, which is empty, at the same place.
-        server.kill();
+        co_await server.kill();
         server.forget_all();
         co_await server.start();
         const auto before = in_a->current();

@@ -41,7 +41,7 @@ public:
     etcd_server(const etcd_server&) = delete;
     etcd_server& operator=(const etcd_server&) = delete;
     ~etcd_server() {
-        kill();
+        if (child_) { ::kill(-child_->id(), SIGKILL); }
         std::error_code ignored;
         std::filesystem::remove_all(folder_, ignored);
     }
@@ -77,9 +77,10 @@ public:
         child_.emplace(std::move(*child));
     }
 
-    /// Ends it as a loss of power does.
-    void kill() {
-        if (child_) { ::kill(-child_->id(), SIGKILL); }
+    /// Ends it as a loss of power does, and waits until its ports are free.
+    task<> kill() {
+        ::kill(-child_->id(), SIGKILL);
+        (void)co_await child_->wait();
         child_.reset();
     }
     /// Removes its data. *Requires*: it does not run.
