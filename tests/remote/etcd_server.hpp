@@ -60,9 +60,12 @@ public:
     }
 
     task<> start() {
-        rt::command command("setpriv");
-        // It ends with the worker that starts it, however that ends.
-        command.argument("--pdeathsig").argument("KILL").argument("etcd");
+        // The shell kills etcd when its input says so, or ends: with the test, however that ends.
+        // It ends after etcd, whose ports are free then.
+        rt::command command("sh");
+        command.argument("-c");
+        command.argument("etcd \"$@\" & read how; kill -\"${how:-KILL}\" $!; wait $!");
+        command.argument("etcd");
         command.argument("--data-dir").argument(folder_ + "/data");
         command.argument("--listen-client-urls").argument(endpoint());
         command.argument("--advertise-client-urls").argument(endpoint());
@@ -71,7 +74,10 @@ public:
         command.argument("--initial-cluster").argument("default=http://" + address_ + ":2380");
         command.argument("--heartbeat-interval").argument("50");
         command.argument("--election-timeout").argument("500");
-        command.output(rt::stdio::null()).error(rt::stdio::null()).new_process_group();
+        command.input(rt::stdio::pipe())
+            .output(rt::stdio::null())
+            .error(rt::stdio::null())
+            .new_process_group();
         auto child = co_await command.spawn();
         if (!child) { throw std::runtime_error("etcd does not start"); }
         child_.emplace(std::move(*child));
@@ -79,7 +85,7 @@ public:
 
     /// Ends it as a loss of power does, and waits until its ports are free.
     task<> kill() {
-        ::kill(-child_->id(), SIGKILL);
+        child_->close_input();
         (void)co_await child_->wait();
         child_.reset();
     }
@@ -87,7 +93,8 @@ public:
     void forget_all() { std::filesystem::remove_all(folder_ + "/data"); }
     /// Asks it to end, and waits for that.
     task<> stop() {
-        ::kill(-child_->id(), SIGTERM);
+        auto told = co_await child_->input().write_all(rt::buffer::copy_of("TERM\n"));
+        if (!told) { throw std::runtime_error("etcd is not there"); }
         (void)co_await child_->wait();
         child_.reset();
     }
