@@ -3,6 +3,7 @@
 #include <vector>
 
 #include <heph/http/client.hpp>
+#include <heph/http/cookie_jar.hpp>
 #include <heph/rt/net/connect.hpp>
 #include <heph/rt/timer.hpp>
 
@@ -18,33 +19,22 @@ using detail::client_pool;
 // What is left of an answer that nobody reads is read up to here, to keep the connection.
 constexpr std::size_t skipped_bytes_max = 64 * 1024;
 
-using endpoints = std::expected<std::vector<rt::net::endpoint>, std::error_code>;
-
-/// Takes numeric addresses, and the name that needs no looking up (RFC 6761, 6.3).
-endpoints numeric_endpoints(const std::string& host, std::uint16_t port) {
-    endpoints found;
-    const auto add = [&found, port](std::string address) {
-        const auto parsed = rt::net::endpoint::parse(address + ':' + std::to_string(port));
-        if (parsed) { found->push_back(*parsed); }
-    };
-    if (host == "localhost" || host.ends_with(".localhost")) {
-        add("127.0.0.1");
-        add("[::1]");
-    } else {
-        add(host.find(':') == std::string::npos ? host : '[' + host + ']');
-    }
-    return found;
+/// Tells whether a host is an address, or the name that is never asked for (RFC 6761, 6.3).
+bool needs_no_resolver(const std::string& host) {
+    if (host == "localhost" || host.ends_with(".localhost")) { return true; }
+    const bool v6 = host.find(':') != std::string::npos;
+    return rt::net::endpoint::parse(v6 ? '[' + host + "]:0" : host + ":0").has_value();
 }
 
 /// Finds the host's addresses, and connects to the first that answers.
 task<std::expected<rt::net::tcp_stream, std::error_code>> reach(const client_options& options,
                                                                 const url& to) {
     using result = std::expected<rt::net::tcp_stream, std::error_code>;
-    endpoints found = numeric_endpoints(to.host, to.port);
-    if (found->empty() && options.resolve) {
+    std::expected<std::vector<rt::net::endpoint>, std::error_code> found;
+    if (options.resolve && !needs_no_resolver(to.host)) {
         auto resolving = options.resolve(to.host, to.port);
         found = co_await std::move(resolving);
-    } else if (found->empty()) {
+    } else {
         found = co_await rt::net::resolve(to.host, to.port);
     }
     if (!found) {
@@ -95,6 +85,14 @@ bool is_redirect(status status) noexcept {
     return status == status::moved_permanently || status == status::found ||
            status == status::see_other || status == status::temporary_redirect ||
            status == status::permanent_redirect;
+}
+
+void set_cookies(client_request& request, const std::string& line) {
+    if (line.empty()) {
+        (void)request.headers().remove("Cookie");
+    } else {
+        request.set_header("Cookie", line);
+    }
 }
 
 }  // namespace
@@ -209,8 +207,12 @@ task<client::answer> client::follow(std::shared_ptr<client_pool> pool,
                                     std::shared_ptr<client_request> request, bool decodes) {
     auto to = url::parse(request->url());
     if (!to) { co_return answer(std::unexpect, make_error_code(to.error())); }
+    cookie_jar* const jar = pool->options().cookies.get();
+    const bool has_own = request->headers().contains("Cookie");
     for (unsigned redirects = 0;; ++redirects) {
+        if (jar != nullptr && !has_own) { set_cookies(*request, jar->header_for(*to)); }
         answer got = co_await ask(pool, request, *to, decodes);
+        if (jar != nullptr && got) { jar->store(*to, got->headers()); }
         if (!got || redirects == pool->options().redirects_max || !is_redirect(got->status())) {
             co_return got;
         }

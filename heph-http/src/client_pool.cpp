@@ -4,6 +4,8 @@
 #include <iterator>
 #include <new>
 
+#include <heph/rt/stopping.hpp>
+
 namespace heph::http::detail {
 
 class client_pool::sweep_future {
@@ -15,6 +17,13 @@ public:
 
     polled<void> poll(const waker& waker) {
         if (shared_->pool_gone) { return ready; }
+        if (stop_.poll(waker).is_ready()) {
+            if (const auto pool = pool_.lock()) {
+                pool->close_idle();
+                pool->sweeper_.reset();
+            }
+            return ready;
+        }
         shared_->who = waker;
         while (timer_.poll(waker).is_ready()) {
             const auto pool = pool_.lock();
@@ -34,6 +43,7 @@ private:
     std::weak_ptr<client_pool> pool_;
     std::shared_ptr<sweeper> shared_;
     rt::timer timer_;
+    rt::stopping stop_;
 };
 
 client_pool::client_pool(rt::worker worker, client_options options)
@@ -100,7 +110,8 @@ void client_pool::give_back(const std::string& origin,
         next.who_.wake();
         return;
     }
-    if (used && options_.idle_connections_max > 0) {
+    // At a stop, nothing should have to wait for connections that are only kept.
+    if (used && options_.idle_connections_max > 0 && !rt::stop_requested()) {
         try {
             keep(state, std::move(used));
             return;

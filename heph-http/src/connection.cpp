@@ -1,6 +1,7 @@
 #include "connection.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "first_poll.hpp"
@@ -20,6 +21,18 @@ constexpr std::size_t kept_bytes_max = 4 * 1024;
 
 // At a stop, what was sent over a new connection before may not have arrived yet.
 constexpr std::chrono::milliseconds last_arrival_grace(250);
+
+// Counts one for as long as it lives.
+class counted {
+public:
+    explicit counted(std::size_t& count) noexcept : count_(&count) { ++*count_; }
+    counted(const counted&) = delete;
+    counted& operator=(const counted&) = delete;
+    ~counted() { --*count_; }
+
+private:
+    std::size_t* count_;
+};
 
 // What a peer may still send to a connection that is about to be closed.
 constexpr std::size_t linger_bytes_max = 1024 * 1024;
@@ -161,9 +174,24 @@ response connection::call(const handler& direct) {
     } catch (...) { return failed(std::current_exception()); }
 }
 
+// Says so before anything was done for the request.
+response connection::overloaded() const noexcept {
+    share_->log(log_level::warning, [] {
+        return "http: there are more requests at once than limits::requests_max; they get 503";
+    });
+    response reply = response::problem(error::too_many_requests_at_once);
+    reply.set_header("Retry-After", "1");
+    return reply;
+}
+
 task<connection::step> connection::answer(const handler* found) {
+    if (share_->answering >= bounds().requests_max) {
+        const step refused = co_await finish(overloaded());
+        co_return refused;
+    }
     response reply;
     std::exception_ptr failure;
+    std::optional<counted> one(std::in_place, share_->answering);
     try {
         if (found == nullptr) {
             reply = co_await share_->routes->handle(work_->request);
@@ -181,6 +209,7 @@ task<connection::step> connection::answer(const handler* found) {
             reply = co_await found->start(work_->request);
         }
     } catch (...) { failure = std::current_exception(); }
+    one.reset();
     if (failure) { reply = failed(std::move(failure)); }
     const step done = co_await finish(std::move(reply));
     co_return done;
@@ -343,7 +372,7 @@ task<void> connection::refuse(error failure) {
     log_bad(failure);
     take_work_space();
     response answer = response::problem(failure);
-    if (failure == error::too_many_connections) { answer.set_header("Retry-After", "1"); }
+    if (answer.status() == status::service_unavailable) { answer.set_header("Retry-After", "1"); }
     const auto written = writer_.write(work_->out, answer, method::get, version::http_1_1, false);
     if (written) { co_await linger(false); }
 }

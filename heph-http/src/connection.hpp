@@ -109,6 +109,7 @@ private:
     }
     [[nodiscard]] bool may_keep_alive(const response& reply) const noexcept;
     [[nodiscard]] const limits& bounds() const noexcept { return *share_->limits; }
+    response overloaded() const noexcept;
     response failed(std::exception_ptr failure) const noexcept;
     void log_bad(error failure) noexcept { log_bad(message(failure)); }
     void log_bad(std::string_view what) noexcept;

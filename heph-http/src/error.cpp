@@ -110,6 +110,13 @@ description describe(error value) noexcept {
         case error::too_many_connections:
             return {status::service_unavailable,
                     "The server has as many connections as it takes; try again later."};
+        case error::too_many_connections_of_address:
+            return {status::service_unavailable,
+                    "There are as many connections from this address as the server takes; try "
+                    "again later."};
+        case error::too_many_requests_at_once:
+            return {status::service_unavailable,
+                    "The server answers as many requests as it can at a time; try again later."};
         case error::handler_failed:
             return {status::internal_server_error, "The server failed to answer this request."};
         case error::bad_outgoing_request:
@@ -143,10 +150,10 @@ public:
 status status_of(error value) noexcept { return describe(value).status; }
 
 bool should_close(error value) noexcept {
-    return value != error::handler_failed && value != error::bad_response &&
-           value != error::too_many_fields && value != error::bad_multipart &&
-           value != error::unknown_content_encoding && value != error::bad_content_encoding &&
-           value != error::decompression_bomb;
+    return value != error::too_many_requests_at_once && value != error::handler_failed &&
+           value != error::bad_response && value != error::too_many_fields &&
+           value != error::bad_multipart && value != error::unknown_content_encoding &&
+           value != error::bad_content_encoding && value != error::decompression_bomb;
 }
 
 std::string_view message(error value) noexcept { return describe(value).message; }

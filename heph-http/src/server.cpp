@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -46,17 +47,21 @@ struct worker_state {
     worker_share share;
 };
 
-// Holds a worker's state and counts one connection, from before its task first runs to its end.
+// Holds a worker's state and counts one connection, from before its task first runs to its end; one
+// that is served counts for its address, too.
 class admission {
 public:
-    admission(std::shared_ptr<worker_state> state, std::size_t& count) noexcept
-        : state_(std::move(state)), count_(&count) {
+    admission(std::shared_ptr<worker_state> state, std::size_t& count,
+              std::optional<address_counts::key> address = {}) noexcept
+        : state_(std::move(state)), count_(&count), address_(address) {
         ++*count_;
     }
     admission(admission&&) noexcept = default;
     admission& operator=(admission&&) = delete;
     ~admission() {
-        if (state_) { --*count_; }
+        if (!state_) { return; }
+        --*count_;
+        if (address_) { state_->share.addresses.leave(*address_); }
     }
 
     [[nodiscard]] worker_share& share() const noexcept { return state_->share; }
@@ -64,6 +69,7 @@ public:
 private:
     std::shared_ptr<worker_state> state_;
     std::size_t* count_;
+    std::optional<address_counts::key> address_;
 };
 
 task<void> serve_connection(admission admitted, rt::net::tcp_stream stream) {
@@ -76,24 +82,38 @@ task<void> serve_connection(admission admitted, rt::net::tcp_stream stream) {
     co_await served.close();
 }
 
-task<void> refuse_connection(admission admitted, rt::net::tcp_stream stream) {
+task<void> refuse_connection(admission admitted, rt::net::tcp_stream stream, error why) {
     connection refused(std::move(stream), admitted.share());
     if (const server_security* security = admitted.share().security) {
         const bool secured = co_await refused.secure(*security);
         if (!secured) { co_return; }
     }
-    co_await refused.refuse(error::too_many_connections);
+    co_await refused.refuse(why);
 }
 
 void admit(rt::worker& worker, const std::shared_ptr<worker_state>& state,
            rt::net::tcp_stream stream) {
     worker_share& share = state->share;
+    error refused = error::too_many_connections;
     if (share.connections < share.limits->connections_max) {
-        admission admitted(state, share.connections);
-        worker.spawn_future(serve_connection(std::move(admitted), std::move(stream)));
-    } else if (share.refusals < refusals_max) {
+        const std::size_t most = share.limits->connections_per_address_max;
+        std::optional<address_counts::key> address;
+        if (most < share.limits->connections_max) {
+            // Who is gone already has no address any more, and costs nothing.
+            if (const auto peer = stream.peer_endpoint()) {
+                address = address_counts::key_of(*peer);
+            }
+        }
+        if (!address || share.addresses.enter(*address, most)) {
+            admission admitted(state, share.connections, address);
+            worker.spawn_future(serve_connection(std::move(admitted), std::move(stream)));
+            return;
+        }
+        refused = error::too_many_connections_of_address;
+    }
+    if (share.refusals < refusals_max) {
         admission admitted(state, share.refusals);
-        worker.spawn_future(refuse_connection(std::move(admitted), std::move(stream)));
+        worker.spawn_future(refuse_connection(std::move(admitted), std::move(stream), refused));
     }
 }
 

@@ -8,7 +8,9 @@
 #include <heph/http/router.hpp>
 #include <heph/http/security.hpp>
 
+#include "address_counts.hpp"
 #include "log_limit.hpp"
+#include "random.hpp"
 #include "work_space.hpp"
 
 namespace heph::http::detail {
@@ -17,10 +19,11 @@ namespace heph::http::detail {
 class worker_share {
 public:
     worker_share(const router& served, const http::limits& bounds,
-                 const server_security* secures = nullptr) noexcept
+                 const server_security* secures = nullptr)
         : routes(&served),
           limits(&bounds),
           security(secures),
+          addresses(std::uint64_t{random_mask()} << 32U | random_mask()),
           log_limit_(bounds.log_lines_per_minute_max) {}
     worker_share(const worker_share&) = delete;
     worker_share& operator=(const worker_share&) = delete;
@@ -41,6 +44,8 @@ public:
     work_space_pool work_spaces;
     std::size_t connections = 0;
     std::size_t refusals = 0;
+    std::size_t answering = 0;  // Requests whose handlers wait.
+    address_counts addresses;   // Of the connections, not of the refusals.
 
 private:
     bool admits_line() noexcept;

@@ -14,6 +14,7 @@
 #include <heph/http/server.hpp>
 
 #include "client_run.hpp"
+#include "rt/on_runtime.hpp"
 #include "scripted_server.hpp"
 #include "test_routes.hpp"
 #include "test_server.hpp"
@@ -400,6 +401,29 @@ TEST_CASE("client: a body beyond the limit is refused", "[http][client]") {
           std::vector{"200 " + text_of(http::error::body_too_large)});
     options.limits.body_bytes_max = 2;
     CHECK(fetch_all({server.url()}, options) == std::vector<std::string>{"200 ok"});
+}
+
+TEST_CASE("client: at a stop, nothing waits for connections that are only kept", "[http][client]") {
+    scripted_server server({{scripted_step{ok_reply}, scripted_step{ok_reply}}});
+    http::client_options options;
+    options.idle_timeout = std::chrono::hours(1);
+    auto setup = heph::test::quiet_setup();
+    setup.stop_grace(std::chrono::hours(1));
+    std::optional<http::client> outliving;
+    std::string log;
+    heph::test::run_on_worker(setup, [&](heph::rt::worker& worker) {
+        outliving.emplace(worker, options);
+        worker.spawn_future(
+            [](http::client with, std::string url, heph::rt::worker on, std::string* to) -> task<> {
+                *to += co_await fetch(with, url);
+                *to += " kept " + std::to_string(with.idle_connections());
+                on.request_stop();
+                *to += " " + co_await fetch(with, url);
+                *to += " kept " + std::to_string(with.idle_connections());
+            }(*outliving, server.url(), worker, &log));
+    });
+    CHECK(log == "200 ok kept 1 200 ok kept 0");
+    CHECK(outliving->idle_connections() == 0);
 }
 
 TEST_CASE("client: kept connections are closed after their time, and the runtime ends",

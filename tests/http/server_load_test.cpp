@@ -14,6 +14,12 @@
 
 #include <catch2/catch.hpp>
 
+#include <heph/core/task.hpp>
+#include <heph/http/router.hpp>
+#include <heph/rt/net/endpoint.hpp>
+#include <heph/rt/timer.hpp>
+
+#include "address_counts.hpp"
 #include "raw_client.hpp"
 #include "test_routes.hpp"
 #include "test_server.hpp"
@@ -153,6 +159,105 @@ TEST_CASE("server load: connections beyond the limit are answered with 503", "[h
         raw_client client(server.port());
         return client.ask(get_request("/hello")).status == 200;
     }));
+}
+
+TEST_CASE("server load: connections beyond those of an address are answered with 503",
+          "[http][server]") {
+    server_setup setup;
+    setup.limits.connections_per_address_max = 3;
+    setup.limits.linger_timeout = 20ms;
+    const captured_log log;
+    const test_server server(make_test_routes(), setup);
+    std::vector<raw_client> served;
+    for (int i = 0; i < 5; ++i) { served.emplace_back(server.port()); }
+    for (auto& client : served) { client.send(get_request("/hello")); }
+    int answered = 0;
+    int refused = 0;
+    for (auto& client : served) {
+        const reply got = client.read();
+        answered += got.status == 200 ? 1 : 0;
+        if (got.status != 503) { continue; }
+        ++refused;
+        CHECK(got.header("retry-after") == "1");
+        CHECK(got.closes());
+    }
+    CHECK(answered == 3);
+    CHECK(refused == 2);
+    CHECK(log.count("as many connections from this address") == 2);
+    served.clear();
+    CHECK(eventually([&] {
+        raw_client client(server.port());
+        return client.ask(get_request("/hello")).status == 200;
+    }));
+}
+
+TEST_CASE("server load: addresses count by what one client has of them", "[http]") {
+    using counts = heph::http::detail::address_counts;
+    const auto key = [](const char* text) {
+        return counts::key_of(*heph::rt::net::endpoint::parse(text));
+    };
+    CHECK(key("10.0.0.1:1") == key("10.0.0.1:2"));
+    CHECK(key("10.0.0.1:1") != key("10.0.0.2:1"));
+    CHECK(key("10.0.0.1:1") == key("[::ffff:10.0.0.1]:1"));
+    CHECK(key("[2001:db8::1]:1") == key("[2001:db8::ffff:2]:2"));
+    CHECK(key("[2001:db8::1]:1") != key("[2001:db8:0:1::1]:1"));
+    CHECK(key("[::1]:1") != key("0.0.0.1:1"));
+    CHECK(key("[::1]:1") != key("0.0.0.0:1"));
+
+    counts addresses(7);
+    for (counts::key each = 0; each < 1000; ++each) {
+        CHECK_FALSE(addresses.enter(each, 0));
+        CHECK(addresses.enter(each, 2));
+        CHECK(addresses.enter(each, 2));
+        CHECK_FALSE(addresses.enter(each, 2));
+        addresses.leave(each);
+        CHECK(addresses.enter(each, 2));
+    }
+    CHECK(addresses.size() == 1000);
+    for (counts::key each = 0; each < 1000; ++each) {
+        addresses.leave(each);
+        addresses.leave(each);
+    }
+    CHECK(addresses.size() == 0);
+}
+
+TEST_CASE("server load: requests beyond what is answered at a time get 503 at once",
+          "[http][server]") {
+    std::atomic<bool> open{false};
+    std::atomic<int> waiting{0};
+    router routes;
+    routes.get("/waits", [&](request&) -> heph::task<response> {
+        return [](std::atomic<bool>* until, std::atomic<int>* count) -> heph::task<response> {
+            ++*count;
+            while (!*until) { co_await heph::rt::timer(1ms); }
+            co_return response::text("at last");
+        }(&open, &waiting);
+    });
+    routes.get("/direct", [](request&) { return response::text("direct"); });
+    server_setup setup;
+    setup.limits.requests_max = 2;
+    const captured_log log;
+    const test_server server(std::move(routes), setup);
+    raw_client first(server.port());
+    raw_client second(server.port());
+    raw_client third(server.port());
+    first.send(get_request("/waits"));
+    second.send(get_request("/waits"));
+    REQUIRE(eventually([&] { return waiting == 2; }));
+    for (int i = 0; i < 3; ++i) {
+        const reply refused = third.ask(get_request("/waits"));
+        CHECK(refused.status == 503);
+        CHECK(refused.header("retry-after") == "1");
+        CHECK_FALSE(refused.closes());
+        CHECK(third.ask(get_request("/direct")).body == "direct");
+        CHECK(third.ask(post_request("/waits", "a body")).status == 405);
+    }
+    CHECK(waiting == 2);
+    CHECK(log.count("limits::requests_max") == 3);
+    open = true;
+    CHECK(first.read().body == "at last");
+    CHECK(second.read().body == "at last");
+    CHECK(third.ask(get_request("/waits")).body == "at last");
 }
 
 TEST_CASE("server load: without descriptors, connections wait until there are some",

@@ -41,6 +41,8 @@ class client_lease;
 class client_pool;
 }  // namespace detail
 
+class cookie_jar;
+
 /// Finds the addresses of a host, best first. An empty list is "no such host".
 using resolver = std::function<task<std::expected<std::vector<rt::net::endpoint>, std::error_code>>(
     std::string host, std::uint16_t port)>;
@@ -73,6 +75,9 @@ struct client_options {
     bool decompress = false;
     /// What a compressed body may grow to.
     decoding_limits decoding = {};
+    /// Keeps the cookies that servers set, and sends them back; none are kept without it. A request
+    /// with a `Cookie` of its own is sent as it is. See `<heph/http/cookie_jar.hpp>`.
+    std::shared_ptr<cookie_jar> cookies = {};
     /// Finds addresses; `rt::net::resolve` does by default. Numeric addresses and `localhost` are
     /// taken as they are.
     resolver resolve = {};

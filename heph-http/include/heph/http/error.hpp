@@ -56,6 +56,8 @@ enum class error : std::uint8_t {
     body_timed_out,
     connection_lost,
     too_many_connections,
+    too_many_connections_of_address,
+    too_many_requests_at_once,
     // Our side.
     handler_failed,
     bad_outgoing_request,

@@ -32,6 +32,14 @@ struct limits {
     std::size_t gathered_bytes_max = 64 * 1024;
     /// Connections of one worker; further ones are answered with 503 and closed.
     std::size_t connections_max = 16 * 1024;
+    /// Connections of one worker from one address, so that nobody takes all of them; further ones
+    /// are answered with 503 and closed. An IPv6 address counts by its first 64 bits. Behind a
+    /// reverse proxy, all connections are from its address.
+    std::size_t connections_per_address_max = 8 * 1024;
+    /// Requests that one worker answers at a time, from when their handlers are called to when
+    /// these have answered; further ones get 503 at once, before any handler or middleware is
+    /// called, and keep their connections. Those that take no waiting do not count.
+    std::size_t requests_max = 16 * 1024;
     /// Log lines a minute that one worker writes about bad clients and failed handlers; further
     /// ones are counted, and the count is logged.
     std::uint32_t log_lines_per_minute_max = 60;
