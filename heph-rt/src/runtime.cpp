@@ -171,6 +171,7 @@ detail::worker_settings to_worker_settings(const runtime_settings& settings) {
         .spin_max = may_spin ? settings.spin_max : std::chrono::nanoseconds::zero(),
         .looks_yield = settings.threads > cpus,
         .make_scheduler = settings.make_scheduler,
+        .trace = settings.trace,
     };
 }
 
@@ -331,6 +332,11 @@ std::expected<runtime, error> setup::build() const {
     if (!driver) { return std::unexpected(driver.error()); }
     runtime_settings settings = settings_;
     settings.driver = *driver;
+    if (!settings.trace_path.empty()) {
+        auto trace = detail::trace_log::open(settings.trace_path);
+        if (!trace) { return std::unexpected(std::move(trace.error())); }
+        settings.trace = std::move(*trace);
+    }
     try {
         return runtime(std::make_unique<runtime::state>(std::move(settings)));
     } catch (const std::system_error& thrown) {

@@ -1,6 +1,7 @@
 #include "worker_core.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <ctime>
 #include <exception>
@@ -103,6 +104,11 @@ std::expected<void, error> worker_core::set_up(const worker_settings& settings) 
     link_.counters().begin();
     settings_ = settings;
     spin_ = idle_spin(settings.spin_max);
+    if (settings.trace != nullptr) {
+        // Stream 0 is the coordinator's.
+        trace_ =
+            std::make_unique<trace_stream>(settings.trace, static_cast<std::uint32_t>(index_) + 1);
+    }
     if (settings.make_scheduler) {
         try {
             scheduler_ = settings.make_scheduler();
@@ -186,6 +192,7 @@ void worker_core::shut_down() noexcept {
     link_.counters().end();
     for (const auto& request : link_.take_requests()) { request->answer(index_, {}); }
     alarm_.reset();
+    trace_.reset();
     scheduler_.reset();
     this_thread_worker = nullptr;  // Whatever the driver destroys, it finds none.
     this_thread_link = nullptr;
@@ -238,7 +245,10 @@ void worker_core::announce_stop() noexcept {
 void worker_core::expire_timers() noexcept {
     if (link_.alarm_rang()) { link_.silence_alarm(); }
     if (timers_.size() == 0) { return; }
-    timers_.advance(now_ms(), [](timer_node& node) {
+    const auto start = trace_ != nullptr ? std::chrono::steady_clock::now() : time_point();
+    std::size_t expired = 0;
+    timers_.advance(now_ms(), [&expired](timer_node& node) {
+        ++expired;
         node.owner = nullptr;
         node.fired = true;
         const waker waiting = std::move(node.waker);
@@ -246,6 +256,10 @@ void worker_core::expire_timers() noexcept {
         node.holder = pin();
         waiting.wake();
     });
+    if (trace_ != nullptr && expired != 0) [[unlikely]] {
+        const trace_attribute count("timers", expired);
+        trace_->add(0, start, "expiring timers", {&count, 1});
+    }
 }
 
 process_header* worker_core::next_ready() noexcept {
@@ -285,6 +299,17 @@ void worker_core::take_and_run_shared() {
 }
 
 bool worker_core::poll(process_header& process) {
+    if (trace_ == nullptr) [[likely]] { return poll_future(process); }
+    const auto start = std::chrono::steady_clock::now();
+    const bool done = poll_future(process);
+    const std::string_view name = process.vtable->name(process);
+    const std::array<trace_attribute, 2> attributes{trace_attribute("name", name),
+                                                    trace_attribute("finished", done)};
+    trace_->add(substream_of(&process), start, "running", attributes);
+    return done;
+}
+
+bool worker_core::poll_future(process_header& process) {
     polled_ = &process;
     link_.counters().polls.add(1);
     try {
@@ -545,8 +570,10 @@ void worker_core::wait_for_work() noexcept {
         return;
     }
     link_.counters().sleeps.add(1);
+    if (trace_ != nullptr) [[unlikely]] { trace_->flush_at_leisure(idle_since); }
     wait_in_driver(timeout);
     link_.set_awake();
+    if (trace_ != nullptr) [[unlikely]] { trace_->add(0, idle_since, "waiting", {}); }
     if (link_.woken_at() > idle_since) {
         spin_.sent_after(link_.woken_at() - idle_since);
     } else {

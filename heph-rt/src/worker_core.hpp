@@ -20,6 +20,7 @@
 #include "idle_spin.hpp"
 #include "poll_meter.hpp"
 #include "timing_wheel.hpp"
+#include "trace_log.hpp"
 #include "worker_link.hpp"
 
 namespace heph::rt::detail {
@@ -33,7 +34,13 @@ struct worker_settings {
     std::chrono::nanoseconds spin_max;   // Zero for never.
     bool looks_yield;                    // While looking: more workers than CPUs.
     scheduler_factory make_scheduler;    // Empty for the usual one.
+    std::shared_ptr<trace_log> trace;    // Null for none.
 };
+
+/// Gives by what number a process is known in traces; 0 stands for the worker itself.
+[[nodiscard]] inline std::uint64_t substream_of(const process_header* process) noexcept {
+    return reinterpret_cast<std::uintptr_t>(process);
+}
 
 /// One worker: its loop, its processes, its driver and its timers.
 ///
@@ -103,6 +110,10 @@ public:
     [[nodiscard]] std::uint64_t now_ms() const noexcept;
     [[nodiscard]] clock::time_point started() const noexcept { return started_; }
 
+    /// Gives where events of this thread go, or null when nothing is traced.
+    [[nodiscard]] trace_stream* trace() noexcept { return trace_.get(); }
+    [[nodiscard]] const trace_stream* trace() const noexcept { return trace_.get(); }
+
     /// Answers who asks for a snapshot.
     void answer_requests();
 
@@ -131,6 +142,7 @@ private:
     void take_and_run_shared();
     void expire_timers() noexcept;
     void announce_stop() noexcept;
+    [[nodiscard]] bool poll_future(process_header& process);
     void wait_for_work() noexcept;
     void wait_in_driver(std::optional<std::chrono::milliseconds> timeout) noexcept;
     [[nodiscard]] std::optional<std::chrono::milliseconds> time_to_wait() noexcept;
@@ -150,6 +162,7 @@ private:
     timing_wheel timers_;
     std::unique_ptr<time_source::alarm> alarm_;  // For `alarm_for_`, by a clock of the program's.
     std::uint64_t alarm_for_ = 0;
+    std::unique_ptr<trace_stream> trace_;
     fair_queue ready_;
     std::unique_ptr<scheduler> scheduler_;  // In its place, if there is one.
     poll_meter meter_;

@@ -21,6 +21,10 @@
 
 namespace heph::rt {
 
+namespace detail {
+class trace_log;
+}
+
 /// The settings of a runtime, with the defaults that `setup` starts from.
 struct runtime_settings {
     std::string name = "heph";                     ///< Names the threads: `name-0`, `name-1`, ….
@@ -39,6 +43,8 @@ struct runtime_settings {
     scheduler_factory make_scheduler = {};           ///< Makes each worker's scheduler, if given.
     std::shared_ptr<detail::time_source> time = {};  ///< In the place of the system's clock.
     idle_time when_idle = idle_time::stands;         ///< For such a clock.
+    std::string trace_path = {};                     ///< A file that is made; empty for no trace.
+    std::shared_ptr<detail::trace_log> trace = {};   ///< That file, once it is made.
     /// SIGINT, SIGTERM and SIGQUIT ask for a stop; on workers, SIGPIPE is blocked.
     bool handle_signals = true;
 };
@@ -203,6 +209,13 @@ public:
     setup& clock(Clock source, idle_time when_idle = idle_time::stands) {
         settings_.time = std::make_shared<detail::time_source_of<Clock>>(std::move(source));
         settings_.when_idle = when_idle;
+        return *this;
+    }
+
+    /// Writes what the workers do, and what actors add by `finish_trace`, to a file, which must not
+    /// exist yet. See `<heph/rt/trace.hpp>`.
+    setup& trace(std::string path) {
+        settings_.trace_path = std::move(path);
         return *this;
     }
 

@@ -1,0 +1,116 @@
+#include "trace_log.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include <heph/core/log.hpp>
+#include <heph/rt/trace.hpp>
+
+#include "worker_core.hpp"
+
+namespace heph::rt {
+
+namespace detail {
+
+namespace {
+
+constexpr std::size_t pending_bytes_max = 16'384;
+constexpr std::chrono::milliseconds leisure{100};
+
+}  // namespace
+
+std::expected<std::shared_ptr<trace_log>, error> trace_log::open(const std::string& path) {
+    const auto fail = [&path](int code) {
+        const std::error_code why(code, std::generic_category());
+        return std::unexpected(
+            error(why, "the trace file " + path + " cannot be made: " + why.message()));
+    };
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644);
+    if (file < 0) { return fail(errno); }
+    std::shared_ptr<trace_log> made(new trace_log(file));
+    std::string first;
+    append_trace_epoch(first, std::chrono::system_clock::now().time_since_epoch());
+    if (const int code = made->write_all(first); code != 0) { return fail(code); }
+    return made;
+}
+
+trace_log::~trace_log() { ::close(file_); }
+
+int trace_log::write_all(std::string_view packets) noexcept {
+    while (!packets.empty()) {
+        const auto written = ::write(file_, packets.data(), packets.size());
+        if (written < 0) {
+            if (errno == EINTR) { continue; }
+            return errno;
+        }
+        packets.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return 0;
+}
+
+void trace_log::write(std::string_view packets) noexcept {
+    const std::lock_guard lock(writing_);
+    if (has_failed()) { return; }
+    const int code = write_all(packets);
+    if (code == 0) { return; }
+    failed_.store(true, std::memory_order_relaxed);
+    try {
+        log(log_level::error,
+            "the trace cannot be written, and ends here: " + std::generic_category().message(code));
+    } catch (const std::bad_alloc&) {}  // No memory for a message.
+}
+
+void trace_stream::add(std::uint64_t substream, time_point start, std::string_view description,
+                       std::span<const trace_attribute> attributes) noexcept {
+    const std::uint32_t number = counter_++;
+    if (log_->has_failed()) { return; }
+    const std::size_t before = pending_.size();
+    try {
+        const auto since = [this](time_point when) {
+            return std::max(std::chrono::nanoseconds(when - log_->epoch()),
+                            std::chrono::nanoseconds::zero());
+        };
+        const auto now = std::chrono::steady_clock::now();
+        append_trace_event(pending_,
+                           {stream_, number, substream, since(start), since(std::max(start, now))},
+                           description, attributes);
+    } catch (const std::bad_alloc&) { pending_.resize(before); }
+    if (pending_.size() >= pending_bytes_max) { flush(); }
+}
+
+void trace_stream::flush() noexcept {
+    if (!pending_.empty()) { log_->write(pending_); }
+    pending_.clear();
+}
+
+void trace_stream::flush_at_leisure(time_point now) noexcept {
+    if (now - flushed_ < leisure) { return; }
+    flushed_ = now;
+    flush();
+}
+
+}  // namespace detail
+
+trace_timing start_trace() noexcept {
+    const detail::worker_core* worker = detail::current_worker();
+    if (worker == nullptr || worker->trace() == nullptr) { return {}; }
+    return trace_timing(std::chrono::steady_clock::now());
+}
+
+void finish_trace(const trace_timing& timing, std::string_view description,
+                  std::initializer_list<trace_attribute> attributes) noexcept {
+    if (!timing.is_traced()) { return; }
+    detail::worker_core* worker = detail::current_worker();
+    if (worker == nullptr || worker->trace() == nullptr) { return; }
+    worker->trace()->add(detail::substream_of(worker->polled_process()), timing.start(),
+                         description, {attributes.begin(), attributes.size()});
+}
+
+}  // namespace heph::rt

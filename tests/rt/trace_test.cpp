@@ -1,0 +1,180 @@
+#include <heph/rt/trace.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <heph/core/actor_future.hpp>
+#include <heph/core/supervisor.hpp>
+#include <heph/core/yield.hpp>
+#include <heph/rt/timer.hpp>
+
+#include "convert_trace/chrome_trace.hpp"
+#include "on_runtime.hpp"
+
+using namespace std::chrono_literals;
+using heph::task;
+using heph::rt::trace_event;
+using heph::rt::trace_packet;
+using heph::test::quiet_setup;
+
+namespace {
+
+class trace_folder {
+public:
+    trace_folder() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "heph-XXXXXX").string();
+        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+        path_ = pattern;
+    }
+    trace_folder(const trace_folder&) = delete;
+    trace_folder& operator=(const trace_folder&) = delete;
+    ~trace_folder() { std::filesystem::remove_all(path_); }
+
+    [[nodiscard]] std::string file() const { return (path_ / "trace.log").string(); }
+
+private:
+    std::filesystem::path path_;
+};
+
+std::vector<trace_packet> read_trace(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    heph::rt::trace_reader reader;
+    reader.feed(std::string(std::istreambuf_iterator<char>(in), {}));
+    std::vector<trace_packet> all;
+    for (;;) {
+        auto packet = reader.next();
+        REQUIRE(packet);
+        if (!*packet) { break; }
+        all.push_back(std::move(**packet));
+    }
+    CHECK(reader.unread_bytes() == 0);
+    return all;
+}
+
+std::vector<trace_event> events_named(const std::vector<trace_packet>& all,
+                                      const std::string& description) {
+    std::vector<trace_event> found;
+    for (const auto& each : all) {
+        const auto* event = std::get_if<trace_event>(&each);
+        if (event != nullptr && event->description == description) { found.push_back(*event); }
+    }
+    return found;
+}
+
+template <typename RT>
+task<> traced(heph::context<int, RT> ctx) {
+    const auto whole = heph::rt::start_trace();
+    while (auto message = co_await ctx.receive()) {
+        const auto timing = heph::rt::start_trace();
+        co_await heph::yield();
+        heph::rt::finish_trace(timing, "handling", {{"message", *message}});
+    }
+    heph::rt::finish_trace(whole, "living");
+}
+
+}  // namespace
+
+TEST_CASE("trace: it has the polls and events of actors, numbered by stream without gaps",
+          "[rt][trace]") {
+    const trace_folder folder;
+    auto runtime = quiet_setup().threads(2).trace(folder.file()).build();
+    REQUIRE(runtime);
+    auto shared = runtime->spawn(heph::actor_options{.name = "anywhere"}, heph::no_supervisor(),
+                                 heph::actor_fn(traced<heph::rt::shared_runtime>));
+    for (int i = 0; i < 5; ++i) { REQUIRE(shared.try_send(i)); }
+    std::optional last(std::move(shared));
+    last.reset();
+    runtime->run_on_workers([](heph::rt::worker& worker) {
+        auto ref = worker.spawn(heph::actor_options{.name = "here"}, heph::no_supervisor(),
+                                heph::actor_fn(traced<heph::rt::worker>));
+        for (int i = 0; i < 5; ++i) { (void)ref.try_send(i); }
+        worker.spawn_future([]() -> task<> { co_await heph::rt::timer(1ms); }());
+    });
+    const auto ended = runtime->start();
+    REQUIRE(ended);
+    const auto all = read_trace(folder.file());
+    REQUIRE(std::holds_alternative<heph::rt::trace_option>(all.front()));
+    CHECK(std::get<heph::rt::trace_option>(all.front()).epoch() > 0ns);
+    CHECK(events_named(all, "handling").size() == 15);
+    CHECK(events_named(all, "living").size() == 3);
+    CHECK(events_named(all, "expiring timers").size() >= 2);
+    std::set<std::string> names;
+    for (const auto& each : events_named(all, "running")) {
+        CHECK(each.place.substream != 0);
+        names.insert(std::get<std::string>(each.attributes.at(0).second));
+    }
+    CHECK(names == std::set<std::string>{"", "anywhere", "here"});
+    std::map<std::uint32_t, std::uint32_t> next;
+    int out_of_order = 0;
+    for (const auto& each : all) {
+        const auto* event = std::get_if<trace_event>(&each);
+        if (event == nullptr) { continue; }
+        if (event->place.counter != next[event->place.stream]++) { ++out_of_order; }
+    }
+    CHECK(out_of_order == 0);
+    CHECK(next.size() == 2);
+    CHECK(next.count(0) == 0);
+}
+
+TEST_CASE("trace: without a trace, and outside of workers, events are nothing", "[rt][trace]") {
+    const auto outside = heph::rt::start_trace();
+    CHECK_FALSE(outside.is_traced());
+    heph::rt::finish_trace(outside, "nothing");
+    std::atomic<bool> was_traced{true};
+    heph::test::run_task([&was_traced] {
+        return [](std::atomic<bool>* traced) -> task<> {
+            const auto timing = heph::rt::start_trace();
+            traced->store(timing.is_traced());
+            heph::rt::finish_trace(timing, "nothing");
+            co_return;
+        }(&was_traced);
+    });
+    CHECK_FALSE(was_traced);
+}
+
+TEST_CASE("trace: a file that is there is not touched, and the error names it", "[rt][trace]") {
+    const trace_folder folder;
+    std::ofstream(folder.file()) << "precious";
+    const auto refused = quiet_setup().trace(folder.file()).build();
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code() == std::errc::file_exists);
+    CHECK(refused.error().message().find(folder.file()) != std::string::npos);
+    CHECK(std::filesystem::file_size(folder.file()) == 8);
+    const auto nowhere = quiet_setup().trace(folder.file() + "/x").build();
+    REQUIRE_FALSE(nowhere);
+    CHECK(nowhere.error().code() == std::errc::not_a_directory);
+}
+
+TEST_CASE("convert_trace: an event becomes JSON, whatever is in its texts", "[rt][trace]") {
+    heph::tools::chrome_trace chrome;
+    trace_event event;
+    event.place = {2, 7, ~std::uint64_t{0}, 1'234'567ns, 1'234'568ns};
+    event.description = "say \"hi\"\n";
+    event.attributes.emplace_back("n", std::int64_t{-3});
+    event.attributes.emplace_back("f", std::vector<double>{0.5, 1.0 / 0.0});
+    event.attributes.emplace_back("t\\", std::string("\x01"));
+    std::string json = chrome.begin();
+    json += chrome.add(heph::rt::trace_option{"epoch", std::string(7, '\0') + '\x05'});
+    json += chrome.add(event);
+    json += chrome.end();
+    CHECK(json ==
+          R"({"displayTimeUnit": "ns", "traceEvents": [
+{"ph": "M", "name": "process_name", "pid": 2, "tid": 0, "args": {"name": "worker 1"}},
+{"ph": "M", "name": "thread_name", "pid": 2, "tid": 0, "args": {"name": "runtime"}},
+{"ph": "M", "name": "thread_name", "pid": 2, "tid": 1, "args": {"name": "process ffffffffffffffff"}},
+{"ph": "X", "cat": "heph", "name": "say \"hi\"\u000a", "pid": 2, "tid": 1, "ts": 1234.567, "dur": 0.001, "args": {"counter": 7, "n": -3, "f": [0.5, "Infinity"], "t\\": "\u0001"}}
+], "otherData": {"epoch_ns": "5"}}
+)");
+}
