@@ -20,6 +20,34 @@ constexpr std::uint8_t float_type = 3;
 constexpr std::uint8_t text_type = 4;
 constexpr std::uint8_t array_type = 0x80;
 
+// ---- Texts ----
+
+// RFC 3629, section 4.
+bool is_utf8(std::string_view text) noexcept {
+    const auto at = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    for (std::size_t i = 0; i < text.size();) {
+        const unsigned first = at(i);
+        if (first < 0x80) {
+            ++i;
+            continue;
+        }
+        const std::size_t length = first >= 0xC2 && first <= 0xDF   ? 2
+                                   : first >= 0xE0 && first <= 0xEF ? 3
+                                   : first >= 0xF0 && first <= 0xF4 ? 4
+                                                                    : 0;
+        if (length == 0 || text.size() - i < length) { return false; }
+        // Too long for what they say, surrogates, and what is beyond Unicode.
+        const unsigned least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+        const unsigned most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+        if (at(i + 1) < least || at(i + 1) > most) { return false; }
+        for (std::size_t k = 2; k < length; ++k) {
+            if ((at(i + k) & 0xC0U) != 0x80U) { return false; }
+        }
+        i += length;
+    }
+    return true;
+}
+
 // ---- Writing ----
 
 template <std::unsigned_integral T>
@@ -44,10 +72,16 @@ void put_value(std::string& out, std::int64_t value) {
     put(out, static_cast<std::uint64_t>(value));
 }
 void put_value(std::string& out, double value) { put(out, std::bit_cast<std::uint64_t>(value)); }
+// A name may be any bytes, but no reader takes what is not UTF-8.
 void put_value(std::string& out, std::string_view text) {
     text = fitting(text);
     put(out, static_cast<std::uint16_t>(text.size()));
+    const std::size_t begin = out.size();
     out.append(text);
+    if (is_utf8(text)) [[likely]] { return; }
+    for (std::size_t i = begin; i < out.size(); ++i) {
+        if (static_cast<unsigned char>(out[i]) >= 0x80U) { out[i] = '?'; }
+    }
 }
 
 template <typename T>
@@ -136,32 +170,6 @@ private:
     bool short_ = false;
     bool bad_text_ = false;
 };
-
-// RFC 3629, section 4.
-bool is_utf8(std::string_view text) noexcept {
-    const auto at = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    for (std::size_t i = 0; i < text.size();) {
-        const unsigned first = at(i);
-        if (first < 0x80) {
-            ++i;
-            continue;
-        }
-        const std::size_t length = first >= 0xC2 && first <= 0xDF   ? 2
-                                   : first >= 0xE0 && first <= 0xEF ? 3
-                                   : first >= 0xF0 && first <= 0xF4 ? 4
-                                                                    : 0;
-        if (length == 0 || text.size() - i < length) { return false; }
-        // Too long for what they say, surrogates, and what is beyond Unicode.
-        const unsigned least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-        const unsigned most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-        if (at(i + 1) < least || at(i + 1) > most) { return false; }
-        for (std::size_t k = 2; k < length; ++k) {
-            if ((at(i + k) & 0xC0U) != 0x80U) { return false; }
-        }
-        i += length;
-    }
-    return true;
-}
 
 std::string_view field_reader::take_text() noexcept {
     const std::string_view text = take_bytes(take<std::uint16_t>());

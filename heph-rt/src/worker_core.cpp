@@ -62,12 +62,26 @@ void drop_alarm(void* data) noexcept { static_cast<worker_link*>(data)->runtime(
 
 constexpr waker_vtable alarm_waker{&clone_alarm, &ring_alarm, &drop_alarm};
 
-// Adds a process to a list of names for people.
+constexpr std::string_view between_names = " or ";
+
+bool has_name(std::string_view names, std::string_view name) noexcept {
+    for (std::size_t at = names.find(name); at != std::string_view::npos;
+         at = names.find(name, at + 1)) {
+        const bool begins = at == 0 || names.substr(0, at).ends_with(between_names);
+        const std::string_view rest = names.substr(at + name.size());
+        if (begins && (rest.empty() || rest.starts_with(between_names))) { return true; }
+    }
+    return false;
+}
+
+// Adds a process to a list of names for people. Many have the same one, or none.
 void add_name(std::string& names, const process_header& process) noexcept {
     try {
-        if (!names.empty()) { names += " or "; }
-        const std::string_view name = process.name();
-        names += name.empty() ? std::string_view("an actor without a name") : name;
+        std::string_view name = process.name();
+        if (name.empty()) { name = "an actor without a name"; }
+        if (has_name(names, name)) { return; }
+        if (!names.empty()) { names += between_names; }
+        names += name;
     } catch (const std::bad_alloc&) {}  // Some names have to do.
 }
 

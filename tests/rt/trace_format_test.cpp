@@ -162,6 +162,14 @@ TEST_CASE("trace_format: long texts are cut before a character, and no packet gr
     CHECK(std::get<std::vector<std::uint64_t>>(whole.attributes[0].second).size() == 8'191);
 }
 
+TEST_CASE("trace_format: a text that is not UTF-8 does not spoil the trace", "[rt][trace]") {
+    const auto all =
+        read_all(event("caf\xE9", std::vector<trace_attribute>{{"n", "\xC3\xA9\xFF"}}), 1'000);
+    const auto& read = std::get<trace_event>(all.at(0));
+    CHECK(read.description == "caf?");
+    CHECK(std::get<std::string>(read.attributes.at(0).second) == "???");
+}
+
 TEST_CASE("trace_reader: it refuses what is no trace, and says why", "[rt][trace]") {
     CHECK(error_of("no trace") == trace_errc::bad_magic);
     CHECK(error_of("\x75") == std::error_code());

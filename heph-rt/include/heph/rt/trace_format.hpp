@@ -75,8 +75,9 @@ struct trace_place {
 /// Appends a packet that says when the trace's epoch was, in time since 1970.
 void append_trace_epoch(std::string& out, std::chrono::nanoseconds since_1970);
 
-/// Appends an event. Texts longer than 65,535 bytes are cut there, before a character; of
-/// attributes and elements of arrays beyond 65,535 bytes in all, the rest is left out.
+/// Appends an event. Texts longer than 65,535 bytes are cut there, before a character; in texts
+/// that are not UTF-8, bytes beyond ASCII become question marks; of attributes and elements of
+/// arrays beyond 65,535 bytes in all, the rest is left out.
 void append_trace_event(std::string& out, const trace_place& place, std::string_view description,
                         std::span<const trace_attribute> attributes);
 
