@@ -39,7 +39,10 @@ void add_process(std::string& text, const process_snapshot& process) {
     text += ": ";
     text += states[static_cast<std::size_t>(process.state)];
     text += process.worker ? " on worker " + std::to_string(*process.worker) : ", thread-safe";
-    text += ", ran " + milliseconds(process.run_time) + '\n';
+    text += ", ran " + milliseconds(process.run_time);
+    text += ", " + std::to_string(process.inbox_depth) + " in the inbox, " +
+            std::to_string(process.received) + " received, " + std::to_string(process.restarts) +
+            " restarts\n";
 }
 
 }  // namespace
@@ -78,6 +81,10 @@ process_snapshot describe(const process_header& process, process_state state,
     described.priority = process.priority();
     described.worker = worker;
     described.run_time = std::chrono::nanoseconds(process.run_time.load(std::memory_order_relaxed));
+    const actor_counts counts = process.vtable->counts(process);
+    described.inbox_depth = counts.queued;
+    described.received = counts.received;
+    described.restarts = counts.restarts;
     return described;
 }
 

@@ -219,6 +219,37 @@ TEST_CASE("actor_future: a supervisor is told of errors and exceptions, in words
     CHECK(all[1].exception);
 }
 
+TEST_CASE("actor_future: it counts messages that wait and that were received, and restarts",
+          "[core][actor]") {
+    std::vector<told> all;
+    std::vector<int> got;
+    auto [running, ref] = heph::make_actor(watching(all, 2), heph::actor_fn(fragile),
+                                           heph::no_runtime(), named("counted"), &got);
+    const auto is = [&running = running](std::size_t queued, std::uint64_t received,
+                                         std::uint32_t restarts) {
+        const heph::actor_counts now = running.counts();
+        return now.queued == queued && now.received == received && now.restarts == restarts;
+    };
+    CHECK(is(0, 0, 0));
+    const auto meter = running.new_gauge();
+    for (const int each : {5, 1, 6}) { REQUIRE(ref.try_send(each)); }
+    CHECK(is(3, 0, 0));
+    CHECK_FALSE(running.poll(waker()).is_ready());  // Fails at the second, and is restarted.
+    CHECK(is(1, 2, 1));
+    CHECK_FALSE(running.poll(waker()).is_ready());
+    CHECK(is(0, 3, 1));
+    CHECK(meter.counts().received == 3);
+    auto moved = std::move(running);
+    CHECK(moved.counts().restarts == 1);
+    CHECK(moved.counts().received == 3);
+    REQUIRE(ref.try_send(3));
+    REQUIRE(ref.try_send(4));
+    CHECK(moved.poll(waker()).is_ready());
+    CHECK(moved.counts().received == 0);  // The inbox has gone.
+    CHECK(moved.counts().restarts == 1);
+    CHECK(meter.counts().received == 4);
+}
+
 TEST_CASE("actor_future: an actor whose context is kept elsewhere is not restarted",
           "[core][actor]") {
     const captured_log log;

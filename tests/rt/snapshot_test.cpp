@@ -2,6 +2,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <expected>
 #include <string>
 #include <thread>
 #include <vector>
@@ -39,6 +40,31 @@ task<> looks(local_context<> ctx, runtime_snapshot* into) {
     co_await heph::yield();
     *into = ctx.runtime().shared().snapshot(10s);
 }
+
+// Fails at message 0, waits for the test after message 1, and leaves the others.
+template <typename RT>
+task<std::expected<void, std::string>> fails_at_first(heph::context<int, RT> ctx,
+                                                      const std::atomic<bool>* over) {
+    while (auto message = co_await ctx.receive()) {
+        if (*message == 0) { co_return std::unexpected(std::string("a nought")); }
+        while (!over->load()) { co_await heph::rt::timer(1ms); }
+        break;
+    }
+    co_return {};
+}
+
+// Is sendable, unlike a lambda that captures a pointer.
+class restarts_with {
+public:
+    static constexpr bool is_sendable = true;
+
+    explicit restarts_with(const std::atomic<bool>* over) : over_(over) {}
+
+    auto operator()(const heph::failure& /*why*/) const { return heph::restart(over_); }
+
+private:
+    const std::atomic<bool>* over_;
+};
 
 std::size_t count(const runtime_snapshot& snapshot, const std::string& name, process_state state) {
     return static_cast<std::size_t>(
@@ -96,6 +122,53 @@ TEST_CASE("snapshot: taken by an actor, it has that actor as running", "[rt][sna
     CHECK(seen.processes[0].name == "looks");
     CHECK(seen.processes[0].state == process_state::running);
     CHECK(seen.processes[0].worker == std::size_t{0});
+}
+
+TEST_CASE("snapshot: it counts messages that wait and that were received, and restarts",
+          "[rt][snapshot]") {
+    runtime_snapshot seen;
+    auto runtime = quiet_setup().threads(2).build();
+    REQUIRE(runtime);
+    std::atomic<bool> over{false};
+    std::thread asker([shared = runtime->shared(), &seen, &over] {
+        const auto complete = [&seen] {
+            int right = 0;
+            for (const auto& each : seen.processes) {
+                const bool counts =
+                    each.received == 2 && each.restarts == 1 && each.inbox_depth == 1;
+                if (counts && (each.name == "local" || each.name == "shared")) { ++right; }
+            }
+            return right == 2;
+        };
+        const auto until = std::chrono::steady_clock::now() + 20s;
+        do {
+            seen = shared.snapshot(10s);
+        } while (!complete() && std::chrono::steady_clock::now() < until);
+        over.store(true);
+    });
+    // Fails at the first message, receives another one after its restart, and then no more.
+    const auto send_three = [](heph::actor_ref<int> ref) {
+        for (int i = 0; i < 3; ++i) { (void)ref.try_send(i); }
+    };
+    send_three(runtime->spawn(heph::actor_options{.name = "shared"}, restarts_with(&over),
+                              actor_fn(fails_at_first<heph::rt::shared_runtime>), &over));
+    runtime->run_on_workers([&](heph::rt::worker& worker) {
+        if (worker.index() != 0) { return; }
+        send_three(worker.spawn(heph::actor_options{.name = "local"}, restarts_with(&over),
+                                actor_fn(fails_at_first<heph::rt::worker>), &over));
+    });
+    const auto ended = runtime->start();
+    over.store(true);
+    asker.join();
+    REQUIRE(ended);
+    for (const std::string name : {"local", "shared"}) {
+        const auto found = std::find_if(seen.processes.begin(), seen.processes.end(),
+                                        [&name](const auto& each) { return each.name == name; });
+        REQUIRE(found != seen.processes.end());
+        CHECK(found->received == 2);
+        CHECK(found->restarts == 1);
+        CHECK(found->inbox_depth == 1);
+    }
 }
 
 TEST_CASE("snapshot: actors of two workers that ask at the same time both get their answers",
@@ -195,13 +268,20 @@ TEST_CASE("snapshot: as text it names each process, up to a number of them", "[r
         heph::rt::process_snapshot each;
         each.name = "actor " + std::to_string(i);
         each.run_time = i * 10ms;
-        if (i == 2) { each.worker = 0; }
+        if (i == 2) {
+            each.worker = 0;
+            each.inbox_depth = 7;
+            each.received = 120;
+            each.restarts = 3;
+        }
         snapshot.processes.push_back(each);
     }
     const std::string text = heph::rt::to_text(snapshot, 2);
     CHECK(text.find("worker 0: up 0 ms") == 0);
-    CHECK(text.find("  actor 3: waiting, thread-safe, ran 30 ms\n") != std::string::npos);
-    CHECK(text.find("  actor 2: waiting on worker 0, ran 20 ms\n") != std::string::npos);
+    CHECK(text.find("  actor 3: waiting, thread-safe, ran 30 ms, 0 in the inbox, 0 received, 0 "
+                    "restarts\n") != std::string::npos);
+    CHECK(text.find("  actor 2: waiting on worker 0, ran 20 ms, 7 in the inbox, 120 received, 3 "
+                    "restarts\n") != std::string::npos);
     CHECK(text.find("actor 1") == std::string::npos);
     CHECK(text.find("and 1 more") != std::string::npos);
 }

@@ -11,6 +11,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <string>
 #include <string_view>
@@ -45,6 +46,13 @@ void log_lost_escalation(const failure& why) noexcept;
 struct actor_options {
     std::size_t inbox_size = 8;  ///< Messages that fit into its inbox, at least 1.
     std::string name = {};       ///< For the log.
+};
+
+/// What an actor has done so far.
+struct actor_counts {
+    std::size_t queued = 0;      ///< Messages in its inbox.
+    std::uint64_t received = 0;  ///< Messages that it took out of it, before restarts as well.
+    std::uint32_t restarts = 0;  ///< How often a new actor took its place.
 };
 
 /// Runs an actor under its supervisor. It is done when the actor is finished for good.
@@ -87,6 +95,20 @@ public:
 
     /// Names the actor. Empty if it was not given a name.
     [[nodiscard]] std::string_view name() const noexcept { return cell_.name(); }
+
+    /// Counts its messages and restarts; the former are 0 when it is done. That costs the actor
+    /// nothing before. *Thread safety*: as `poll`; for other threads there are the following two.
+    [[nodiscard]] actor_counts counts() const noexcept {
+        if (is_done_) { return {0, 0, restarts()}; }
+        const auto messages = cell_.inbox().counts();
+        return {messages.queued, messages.received, restarts()};
+    }
+    /// Makes what counts its messages on any thread. *Requires*: it is not done.
+    [[nodiscard]] inbox::gauge<message_type> new_gauge() const noexcept {
+        return cell_.inbox().new_gauge();
+    }
+    /// Tells how often it was restarted. *Thread safety*: safe.
+    [[nodiscard]] std::uint32_t restarts() const noexcept { return cell_.restarts(); }
 
 private:
     friend struct detail::link_access;

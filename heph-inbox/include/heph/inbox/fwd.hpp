@@ -13,6 +13,8 @@ class receiver;
 template <typename T, typename Layout = layout::compact>
 class manager;
 template <typename T, typename Layout = layout::compact>
+class gauge;
+template <typename T, typename Layout = layout::compact>
 class send_future;
 template <typename T, typename Layout = layout::compact>
 class send_many_future;

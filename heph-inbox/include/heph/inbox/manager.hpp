@@ -9,6 +9,7 @@
 
 #include <heph/inbox/channel_id.hpp>
 #include <heph/inbox/fwd.hpp>
+#include <heph/inbox/gauge.hpp>
 #include <heph/inbox/receiver.hpp>
 #include <heph/inbox/sender.hpp>
 
@@ -63,6 +64,14 @@ public:
 
     /// Tells whether there is a receiver.
     [[nodiscard]] bool has_receiver() const noexcept { return state_->has_receiver(); }
+
+    /// Gives how many messages are in the channel and how many were received. It costs senders and
+    /// the receiver nothing, and is right for a moment of the call.
+    [[nodiscard]] detail::channel_counts counts() const noexcept { return state_->counts(); }
+
+    /// Makes a gauge, which reads the same on other threads, and for longer than the channel is
+    /// connected.
+    [[nodiscard]] gauge<T, Layout> new_gauge() const noexcept { return gauge<T, Layout>(*state_); }
 
     /// Tells how many messages the channel holds at most.
     [[nodiscard]] std::size_t capacity() const noexcept { return state_->capacity(); }

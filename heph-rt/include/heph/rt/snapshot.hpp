@@ -28,6 +28,9 @@ struct process_snapshot {
     rt::priority priority = rt::priority::normal;
     std::optional<std::size_t> worker;    ///< The worker it belongs to; none if thread-safe.
     std::chrono::nanoseconds run_time{};  ///< In polls so far; quick ones are measured together.
+    std::size_t inbox_depth = 0;          ///< Messages that wait in an actor's inbox.
+    std::uint64_t received = 0;           ///< Messages that an actor has received.
+    std::uint32_t restarts = 0;           ///< How often an actor was restarted.
 };
 
 /// A runtime at a moment. Workers are asked one by one: not all is of the same instant.

@@ -95,7 +95,7 @@ public:
         static_assert(sendable<F>,
                       "a thread-safe future has to be heph::sendable: spawn what belongs to one "
                       "worker by that worker");
-        detail::add_shared(core_, *new detail::process<F>(std::move(running), priority));
+        detail::add_shared(core_, *new detail::process<F, true>(std::move(running), priority));
     }
 
     /// Starts a sync actor: one that may block, on a thread of its own; see `heph::spawn_sync`. The

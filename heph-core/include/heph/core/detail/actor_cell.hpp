@@ -22,6 +22,7 @@
 // A waiting actor's arguments and timer are in memory of their own, so that they cost a running
 // one a pointer, and nothing at all when its supervisor never makes it wait.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -116,7 +117,8 @@ public:
           runtime_(std::move(other.runtime_)),
           name_(std::move(other.name_)),
           inbox_(std::move(other.inbox_)),
-          waiting_(std::move(other.waiting_)) {
+          waiting_(std::move(other.waiting_)),
+          restarts_(other.restarts()) {
         if (other.state_ == state::running) {
             start(std::move(other.actor_));
             other.drop();
@@ -158,6 +160,7 @@ public:
             } else {
                 start(std::move(made));
             }
+            count_restart();
             return true;
         } catch (...) { exception = std::current_exception(); }
         report(describe(std::move(exception), failure_stage::restarting));
@@ -206,7 +209,12 @@ public:
     [[nodiscard]] bool is_waiting() const noexcept { return state_ == state::waiting; }
     [[nodiscard]] bool is_empty() const noexcept { return state_ == state::empty; }
     [[nodiscard]] inbox::manager<message_type>& inbox() noexcept { return inbox_; }
+    [[nodiscard]] const inbox::manager<message_type>& inbox() const noexcept { return inbox_; }
     [[nodiscard]] std::string_view name() const noexcept { return name_.view(); }
+    /// Tells how often a new actor took the place of one. *Thread safety*: safe.
+    [[nodiscard]] std::uint32_t restarts() const noexcept {
+        return restarts_.load(std::memory_order_relaxed);
+    }
 
 private:
     enum class state : std::uint8_t { empty, running, waiting };
@@ -237,6 +245,10 @@ private:
                 return outcome(std::in_place, std::unexpect, std::current_exception());
             }
         }
+    }
+
+    void count_restart() noexcept {
+        restarts_.store(restarts() + 1, std::memory_order_relaxed);  // One thread polls at a time.
     }
 
     void drop_actor() noexcept {
@@ -340,6 +352,7 @@ private:
     union {
         Actor actor_;
     };
+    std::atomic<std::uint32_t> restarts_{0};
     state state_ = state::empty;
 };
 

@@ -43,6 +43,12 @@ struct cursor {
     std::uint32_t quiet = 0;    // How many releases it has watched without anybody waiting.
 };
 
+/// What a channel counts.
+struct channel_counts {
+    std::size_t queued = 0;      ///< Messages that are in it.
+    std::uint64_t received = 0;  ///< Messages that were taken out of it, by all its receivers.
+};
+
 /// The core, and a ring of cells behind it.
 ///
 /// The receiver reads two words besides its messages, `watch` and `senders_gone`. In a ring of at
@@ -89,6 +95,29 @@ public:
                                     : sizeof(cell) <= cache_line ? cache_line
                                                                  : sizeof(cell);
         return cells_offset + slots * sizeof(cell) + notices;
+    }
+
+    // ---- Who looks on ----
+
+    /// Counts messages, by the free slots behind the last one that was sent. Senders and the
+    /// receiver go on meanwhile; it is right for a moment since the call.
+    [[nodiscard]] channel_counts counts() const noexcept {
+        // Acquire: slots that were claimed before look claimed.
+        const std::uint64_t head =
+            this->head_.load(std::memory_order_acquire) >> core::position_shift;
+        // As in `free_from`, but for slots of positions that were claimed since: they were free.
+        std::size_t free = 0;
+        std::size_t high = this->capacity_;
+        while (free < high) {
+            const std::size_t middle = high - (high - free) / 2;
+            if (until_free(head + middle - 1) >= 0) {
+                free = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        const std::size_t queued = this->capacity_ - free;
+        return {queued, head - queued};
     }
 
     // ---- Senders: the fast path ----

@@ -37,13 +37,16 @@
 
 #include <atomic>
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <new>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
+#include <heph/core/actor_future.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/rt/detail/biased_count.hpp>
 #include <heph/rt/scheduler.hpp>
@@ -62,7 +65,9 @@ struct process_vtable {
     bool (*poll)(process_header& process, const waker& waker);  // True when it is finished.
     void (*drop_future)(process_header& process) noexcept;
     void (*free)(process_header* process) noexcept;
-    std::string_view (*name)(const process_header& process) noexcept;  // While it has its future.
+    // While it has its future: on any thread if it is thread-safe.
+    std::string_view (*name)(const process_header& process) noexcept;
+    actor_counts (*counts)(const process_header& process) noexcept;
 };
 
 /// What the run queues, wakers and timers know of a process.
@@ -120,12 +125,33 @@ void free_process(process_header& process) noexcept;
 [[nodiscard]] void* allocate_process(std::size_t size);
 void free_process_memory(void* block, std::size_t size) noexcept;
 
+template <typename F>
+concept counts_messages = requires(const F& actor) {
+    { actor.counts() } -> std::same_as<actor_counts>;
+    actor.new_gauge();
+    actor.restarts();
+};
+
+/// What a process without an actor has in the place of a gauge, and a local one, whose worker looks
+/// at the actor itself.
+struct no_gauge {
+    template <typename F>
+    explicit no_gauge(const F& /*future*/) noexcept {}
+};
+template <typename F>
+struct own_gauge {
+    explicit own_gauge(const F& actor) noexcept : gauge(actor.new_gauge()) {}
+    decltype(std::declval<const F&>().new_gauge()) gauge;
+};
+
 /// A process and its future in one allocation.
-template <future F>
+template <future F, bool Shared = false>
 class process final : public process_header {
+    static constexpr bool has_gauge = Shared && counts_messages<F>;
+
 public:
     explicit process(F&& running_future, rt::priority priority = rt::priority::normal)
-        : process_header(functions) {
+        : process_header(functions), gauge_(std::as_const(running_future)) {
         ::new (static_cast<void*>(&storage_)) F(std::move(running_future));
         set_priority(priority);
     }
@@ -152,7 +178,11 @@ private:
         return static_cast<process&>(header).stored().poll(waker).is_ready();
     }
     static void drop_it(process_header& header) noexcept {
-        static_cast<process&>(header).stored().~F();
+        auto& self = static_cast<process&>(header);
+        self.stored().~F();
+        if constexpr (has_gauge) {  // The header may live on, not the inbox.
+            [[maybe_unused]] const auto gone = std::move(self.gauge_.gauge);
+        }
     }
     static void free_it(process_header* header) noexcept { delete static_cast<process*>(header); }
     static std::string_view name_it(const process_header& header) noexcept {
@@ -164,9 +194,22 @@ private:
         }
     }
 
-    static constexpr process_vtable functions{&poll_it, &drop_it, &free_it, &name_it};
+    static actor_counts count_it(const process_header& header) noexcept {
+        const auto& self = static_cast<const process&>(header);
+        if constexpr (has_gauge) {
+            const auto messages = self.gauge_.gauge.counts();
+            return {messages.queued, messages.received, self.stored().restarts()};
+        } else if constexpr (counts_messages<F>) {
+            return self.stored().counts();
+        } else {
+            return {};
+        }
+    }
+
+    static constexpr process_vtable functions{&poll_it, &drop_it, &free_it, &name_it, &count_it};
 
     alignas(F) std::byte storage_[sizeof(F)];
+    [[no_unique_address]] std::conditional_t<has_gauge, own_gauge<F>, no_gauge> gauge_;
 };
 
 }  // namespace heph::rt::detail
