@@ -103,21 +103,21 @@ public:
     /// receiver go on meanwhile; it is right for a moment since the call.
     [[nodiscard]] channel_counts counts() const noexcept {
         // Acquire: slots that were claimed before look claimed.
-        const std::uint64_t head =
-            this->head_.load(std::memory_order_acquire) >> core::position_shift;
+        const std::uint64_t end = core::position_in(this->head_.load(std::memory_order_acquire));
         // As in `free_from`, but for slots of positions that were claimed since: they were free.
+        const std::size_t capacity = this->capacity();
         std::size_t free = 0;
-        std::size_t high = this->capacity_;
+        std::size_t high = capacity;
         while (free < high) {
             const std::size_t middle = high - (high - free) / 2;
-            if (until_free(head + middle - 1) >= 0) {
+            if (until_free(end + (middle - 1) * core::step) >= 0) {
                 free = middle;
             } else {
                 high = middle - 1;
             }
         }
-        const std::size_t queued = this->capacity_ - free;
-        return {queued, head - queued};
+        const std::size_t queued = capacity - free;
+        return {queued, end / core::step - queued};
     }
 
     // ---- Senders: the fast path ----
