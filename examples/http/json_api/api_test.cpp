@@ -98,7 +98,7 @@ TEST_CASE("bookmarks: what is wrong is told as a problem, and changes nothing", 
     CHECK(status(R"({"url":"ftp://a"
 })") == 422);
     CHECK(status(R"({"url":"https://a","url":"https://b"})") == 400);
-CHECK(ask(api, "GET", "/bookmarks/one").status == 404);
-CHECK(ask(api, "PUT", "/bookmarks").status == 405);
-CHECK(ask(api, "GET", "/bookmarks").body == json::array());
+    CHECK(ask(api, "GET", "/bookmarks/one").status == 404);
+    CHECK(ask(api, "PUT", "/bookmarks").status == 405);
+    CHECK(ask(api, "GET", "/bookmarks").body == json::array());
 }
