@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -88,11 +89,13 @@ void name_this_thread(const std::string& name, std::size_t index) {
     (void)pthread_setname_np(pthread_self(), cut.c_str());
 }
 
-// Writing to a broken pipe is an error like any other. Sockets do without: they ask for no signal.
-void block_pipe_signal() {
+// Writing to a broken pipe, or more to a file than the process may, is an error like any other.
+// Sockets do without: they ask for no signal.
+void block_write_signals() {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGPIPE);
+    sigaddset(&set, SIGXFSZ);
     (void)pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
@@ -219,7 +222,7 @@ void run_worker(std::shared_ptr<detail::runtime_core> core, const runtime_settin
                 start_state& start) {
     name_this_thread(settings.name, index);
     if (settings.cpu_affinity) { pin_this_thread(index); }
-    if (settings.handle_signals) { block_pipe_signal(); }
+    if (settings.handle_signals) { block_write_signals(); }
     std::optional<detail::worker_core> made_worker;
     try {
         made_worker.emplace(core, core->link(index), index);
@@ -340,6 +343,8 @@ std::expected<runtime, error> setup::build() const {
     try {
         return runtime(std::make_unique<runtime::state>(std::move(settings)));
     } catch (const std::system_error& thrown) {
+        // The next try is to make it again.
+        if (!settings_.trace_path.empty()) { ::unlink(settings_.trace_path.c_str()); }
         return std::unexpected(error(thrown.code(), thrown.what()));
     }
 }

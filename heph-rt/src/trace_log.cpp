@@ -21,8 +21,8 @@ namespace detail {
 
 namespace {
 
-constexpr std::size_t pending_bytes_max = 16'384;
-constexpr std::chrono::milliseconds leisure{100};
+constexpr std::size_t large_bytes = 16'384;
+constexpr std::size_t pending_bytes_max = 1'048'576;
 
 }  // namespace
 
@@ -37,7 +37,10 @@ std::expected<std::shared_ptr<trace_log>, error> trace_log::open(const std::stri
     std::shared_ptr<trace_log> made(new trace_log(file));
     std::string first;
     append_trace_epoch(first, std::chrono::system_clock::now().time_since_epoch());
-    if (const int code = made->write_all(first); code != 0) { return fail(code); }
+    if (const int code = made->write_all(first); code != 0) {
+        ::unlink(path.c_str());
+        return fail(code);
+    }
     return made;
 }
 
@@ -90,10 +93,13 @@ void trace_stream::flush() noexcept {
     pending_.clear();
 }
 
-void trace_stream::flush_at_leisure(time_point now) noexcept {
-    if (now - flushed_ < leisure) { return; }
+bool trace_stream::is_large() const noexcept { return pending_.size() >= large_bytes; }
+
+bool trace_stream::flush_at_leisure(time_point now) noexcept {
+    if (now - flushed_ < leisure) { return pending_.empty(); }
     flushed_ = now;
     flush();
+    return true;
 }
 
 }  // namespace detail

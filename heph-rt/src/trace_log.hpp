@@ -60,15 +60,19 @@ public:
     trace_stream& operator=(const trace_stream&) = delete;
     ~trace_stream() { flush(); }
 
+    static constexpr std::chrono::milliseconds leisure{100};
+
     /// Adds an event, from then until now. Events that find no memory are left out; their numbers
-    /// are missing.
+    /// are missing. It writes nothing, but when there is a lot.
     void add(std::uint64_t substream, time_point start, std::string_view description,
              std::span<const trace_attribute> attributes) noexcept;
 
     /// Writes what was added.
     void flush() noexcept;
-    /// Does so if it was not done for a while.
-    void flush_at_leisure(time_point now) noexcept;
+    /// Tells whether there is enough for that to be worth while.
+    [[nodiscard]] bool is_large() const noexcept;
+    /// Writes it if that was not done for `leisure`. Tells whether nothing is left.
+    [[nodiscard]] bool flush_at_leisure(time_point now) noexcept;
 
 private:
     std::shared_ptr<trace_log> log_;

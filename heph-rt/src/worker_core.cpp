@@ -173,6 +173,7 @@ void worker_core::run() {
         publish();
         run_ready();
         take_and_run_shared();
+        if (trace_ != nullptr && trace_->is_large()) [[unlikely]] { write_trace(); }
         if (any_ready() || link_.has_shared()) {
             driver_->turn();
         } else {
@@ -183,6 +184,13 @@ void worker_core::run() {
     // it. After an end in peace there is nothing to drop.
     runtime_->arrive_and_wait_to_drop();
     drop_everything();
+}
+
+// Between polls: the time that it takes is no actor's.
+void worker_core::write_trace() noexcept {
+    if (!meter_.empty()) { close_window(); }
+    trace_->flush();
+    meter_.begin(std::chrono::steady_clock::now());
 }
 
 void worker_core::publish() noexcept {
@@ -572,7 +580,7 @@ void worker_core::wait_in_driver(std::optional<std::chrono::milliseconds> timeou
 }
 
 void worker_core::wait_for_work() noexcept {
-    const std::optional<std::chrono::milliseconds> timeout = time_to_wait();
+    std::optional<std::chrono::milliseconds> timeout = time_to_wait();
     if (found_without_sleep(timeout)) { return; }
     if (!meter_.empty()) { close_window(); }
     const auto idle_since = std::chrono::steady_clock::now();
@@ -584,7 +592,12 @@ void worker_core::wait_for_work() noexcept {
         return;
     }
     link_.counters().sleeps.add(1);
-    if (trace_ != nullptr) [[unlikely]] { trace_->flush_at_leisure(idle_since); }
+    if (trace_ != nullptr && !trace_->flush_at_leisure(idle_since)) [[unlikely]] {
+        // It comes back for the rest.
+        if (!runtime_->time_advances()) {
+            timeout = std::min(timeout.value_or(trace_stream::leisure), trace_stream::leisure);
+        }
+    }
     wait_in_driver(timeout);
     link_.set_awake();
     if (trace_ != nullptr) [[unlikely]] { trace_->add(0, idle_since, "waiting", {}); }

@@ -143,6 +143,7 @@ private:
     void expire_timers() noexcept;
     void announce_stop() noexcept;
     [[nodiscard]] bool poll_future(process_header& process);
+    void write_trace() noexcept;
     void wait_for_work() noexcept;
     void wait_in_driver(std::optional<std::chrono::milliseconds> timeout) noexcept;
     [[nodiscard]] std::optional<std::chrono::milliseconds> time_to_wait() noexcept;

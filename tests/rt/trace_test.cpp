@@ -174,7 +174,25 @@ TEST_CASE("convert_trace: an event becomes JSON, whatever is in its texts", "[rt
 {"ph": "M", "name": "process_name", "pid": 2, "tid": 0, "args": {"name": "worker 1"}},
 {"ph": "M", "name": "thread_name", "pid": 2, "tid": 0, "args": {"name": "runtime"}},
 {"ph": "M", "name": "thread_name", "pid": 2, "tid": 1, "args": {"name": "process ffffffffffffffff"}},
-{"ph": "X", "cat": "heph", "name": "say \"hi\"\u000a", "pid": 2, "tid": 1, "ts": 1234.567, "dur": 0.001, "args": {"counter": 7, "n": -3, "f": [0.5, "Infinity"], "t\\": "\u0001"}}
+{"ph": "b", "cat": "heph", "name": "say \"hi\"\u000a", "pid": 2, "tid": 1, "id": "2-7", "ts": 1234.567, "args": {"counter": 7, "n": -3, "f": [0.5, "Infinity"], "t\\": "\u0001"}},
+{"ph": "e", "cat": "heph", "name": "say \"hi\"\u000a", "pid": 2, "tid": 1, "id": "2-7", "ts": 1234.568}
 ], "otherData": {"epoch_ns": "5"}}
 )");
+}
+
+TEST_CASE("convert_trace: polls become a row a process, also of one that has another's number",
+          "[rt][trace]") {
+    heph::tools::chrome_trace chrome;
+    trace_event poll;
+    poll.place = {1, 0, 0xA0, 1'000ns, 2'000ns};
+    poll.description = "running";
+    poll.attributes.emplace_back("name", std::string("first"));
+    poll.attributes.emplace_back("finished", std::uint64_t{1});
+    const std::string first = chrome.add(poll);
+    poll.attributes[0].second = std::string("second");
+    const std::string second = chrome.add(poll);
+    CHECK(first.find(R"("ph": "X", "cat": "heph", "name": "running", "pid": 1, "tid": 1,)") !=
+          std::string::npos);
+    CHECK(second.find(R"("ph": "X", "cat": "heph", "name": "running", "pid": 1, "tid": 2,)") !=
+          std::string::npos);
 }

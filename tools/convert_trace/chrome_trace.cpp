@@ -54,6 +54,15 @@ std::string json_arguments(const rt::trace_event& event) {
     return out + "}";
 }
 
+// What heph-rt calls a poll of a process.
+constexpr std::string_view poll_event = "running";
+
+std::string common(const rt::trace_event& event, std::uint64_t thread) {
+    return "\"cat\": \"heph\", \"name\": " + json_string(event.description) +
+           ", \"pid\": " + std::to_string(event.place.stream) +
+           ", \"tid\": " + std::to_string(thread);
+}
+
 std::string naming(std::string_view what, std::uint32_t process, std::uint64_t thread,
                    const std::string& name) {
     return "{\"ph\": \"M\", \"name\": \"" + std::string(what) +
@@ -128,13 +137,43 @@ std::string chrome_trace::add(const rt::trace_packet& packet) {
     }
     const auto& event = std::get<rt::trace_event>(packet);
     const std::uint64_t thread = number_of(event.place.stream, event.place.substream, out);
-    add_event(out,
-              "{\"ph\": \"X\", \"cat\": \"heph\", \"name\": " + json_string(event.description) +
-                  ", \"pid\": " + std::to_string(event.place.stream) + ", \"tid\": " +
-                  std::to_string(thread) + ", \"ts\": " + microseconds(event.place.start) +
-                  ", \"dur\": " + microseconds(event.place.end - event.place.start) +
-                  ", \"args\": " + json_arguments(event) + "}");
+    if (event.place.substream == 0 || event.description == poll_event) {
+        add_polls_and_waits(out, event, thread);
+        forget_if_finished(event);
+    } else {
+        add_asynchronous(out, event, thread);
+    }
     return out;
+}
+
+void chrome_trace::add_polls_and_waits(std::string& out, const rt::trace_event& event,
+                                       std::uint64_t thread) {
+    add_event(out, "{\"ph\": \"X\", " + common(event, thread) +
+                       ", \"ts\": " + microseconds(event.place.start) +
+                       ", \"dur\": " + microseconds(event.place.end - event.place.start) +
+                       ", \"args\": " + json_arguments(event) + "}");
+}
+
+void chrome_trace::add_asynchronous(std::string& out, const rt::trace_event& event,
+                                    std::uint64_t thread) {
+    const std::string id = ", \"id\": \"" + std::to_string(event.place.stream) + '-' +
+                           std::to_string(event.place.counter) + '"';
+    add_event(out, "{\"ph\": \"b\", " + common(event, thread) + id +
+                       ", \"ts\": " + microseconds(event.place.start) +
+                       ", \"args\": " + json_arguments(event) + "}");
+    add_event(out, "{\"ph\": \"e\", " + common(event, thread) + id +
+                       ", \"ts\": " + microseconds(event.place.end) + "}");
+}
+
+void chrome_trace::forget_if_finished(const rt::trace_event& event) {
+    for (const auto& [name, value] : event.attributes) {
+        const auto* finished = std::get_if<std::uint64_t>(&value);
+        if (name != "finished" || finished == nullptr || *finished == 0) { continue; }
+        std::erase_if(threads_, [&event](const auto& each) {
+            return each.first.second != 0 && each.first.second == event.place.substream;
+        });
+        return;
+    }
 }
 
 }  // namespace heph::tools

@@ -5,6 +5,8 @@
 // done before the next one begins.
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -31,34 +33,48 @@ using key_value::store;
 
 namespace {
 
-// Answers all requests that are there. Tells whether the connection goes on.
-bool answer(request_reader& requests, store& data, std::string& replies) {
-    for (;;) {
+constexpr std::size_t replies_bytes = 1024 * 1024;
+constexpr std::size_t connections_max = 1024;
+
+// What comes after some requests were answered.
+enum class then : std::uint8_t { wait_for_more, send_and_go_on, send_and_end };
+
+// Answers requests that are there, until there is a lot to be sent: who asks for more than it reads
+// waits for itself.
+then answer(request_reader& requests, store& data, std::string& replies) {
+    while (replies.size() < replies_bytes) {
         const auto next = requests.next();
         if (!next) {
             key_value::append_error(replies, "ERR " + next.error());
-            return false;
+            return then::send_and_end;
         }
-        if (!*next) { return true; }
-        if (!data.run(**next, std::chrono::steady_clock::now(), replies)) { return false; }
+        if (!*next) { return then::wait_for_more; }
+        if (!data.run(**next, std::chrono::steady_clock::now(), replies)) {
+            return then::send_and_end;
+        }
     }
+    return then::send_and_go_on;
 }
 
 // Requests that come together are answered by one write.
 heph::task<> serve(net::tcp_stream stream, std::shared_ptr<store> data) {
     request_reader requests;
     auto bytes = buffer::with_capacity(16 * 1024);
-    for (bool goes_on = true; goes_on;) {
+    for (;;) {
         auto received = co_await stream.recv(std::move(bytes));
         if (!received || received->empty()) { co_return; }  // The peer has gone.
         requests.feed(received->view());
         bytes = std::move(*received);
         bytes.clear();
-        std::string replies;
-        goes_on = answer(requests, *data, replies);
-        if (replies.empty()) { continue; }
-        auto sent = co_await stream.send_all(buffer::copy_of(replies));
-        if (!sent) { co_return; }
+        for (then what = then::send_and_go_on; what == then::send_and_go_on;) {
+            std::string replies;
+            what = answer(requests, *data, replies);
+            if (!replies.empty()) {
+                auto sent = co_await stream.send_all(buffer::copy_of(replies));
+                if (!sent) { co_return; }
+            }
+            if (what == then::send_and_end) { co_return; }
+        }
     }
 }
 
@@ -93,9 +109,14 @@ int main(int count, char** arguments) {
     if (!runtime) { return heph::rt::report(runtime.error()); }
     runtime->run_on_workers([&server](heph::rt::worker& worker) {
         auto data = std::make_shared<store>();
-        server->start(worker, [data](heph::rt::worker, net::tcp_stream stream) {
-            return serve(std::move(stream), data);
-        });
+        net::serve_options options;
+        options.connections_max = connections_max;
+        server->start(
+            worker,
+            [data](heph::rt::worker, net::tcp_stream stream) {
+                return serve(std::move(stream), data);
+            },
+            options);
         worker.spawn_future(forget_old(data));
     });
     std::cout << "listening on " << bound->to_string() << '\n' << std::flush;

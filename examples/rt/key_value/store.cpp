@@ -15,6 +15,7 @@ namespace {
 constexpr std::string_view wrong_count = "ERR wrong number of arguments";
 constexpr std::string_view no_integer = "ERR value is not an integer or out of range";
 constexpr std::size_t buckets_at_once = 64;
+constexpr std::size_t values_bytes_max = 64 * 1024 * 1024;  // Of one reply.
 constexpr std::int64_t seconds_max = 10LL * 365 * 24 * 3600;
 
 std::string upper(std::string_view text) {
@@ -33,11 +34,13 @@ std::optional<std::int64_t> to_integer(std::string_view text) {
     return value;
 }
 
-// A time to live; one of more than ten years is refused, so that no sum is too large.
+// A time to live, in milliseconds or seconds; one of more than ten years is refused, so that no sum
+// is too large.
 std::optional<std::chrono::milliseconds> to_time(std::string_view text,
                                                  std::chrono::milliseconds unit) {
     const auto count = to_integer(text);
-    if (!count || *count < -seconds_max || *count > seconds_max) { return std::nullopt; }
+    const std::int64_t most = seconds_max * 1'000 / unit.count();
+    if (!count || *count < -most || *count > most) { return std::nullopt; }
     return *count * unit;
 }
 
@@ -223,6 +226,13 @@ void store::mset(const request& what, time_point /*now*/, std::string& reply) {
 
 void store::mget(const request& what, time_point now, std::string& reply) {
     if (what.size() < 2) { return append_error(reply, wrong_count); }
+    std::size_t bytes = 0;
+    for (std::size_t i = 1; i < what.size(); ++i) {
+        if (const entry* found = find(what[i], now)) { bytes += found->value.size(); }
+    }
+    if (bytes > values_bytes_max) {
+        return append_error(reply, "ERR these values are too large together");
+    }
     append_array(reply, what.size() - 1);
     for (std::size_t i = 1; i < what.size(); ++i) {
         if (const entry* found = find(what[i], now)) {
