@@ -1,6 +1,7 @@
 #include <heph/http/json.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,8 +33,21 @@ void to_json(nlohmann::json& to, const note& from) {
 
 void from_json(const nlohmann::json& from, note& to) {
     from.at("title").get_to(to.title);
-    to.stars = from.value("stars", 0);
+    to.stars = http::get_integer<int>(from, "stars", 0);
     if (from.contains("tags")) { from.at("tags").get_to(to.tags); }
+}
+
+struct point {
+    std::uint64_t x = 0;
+    std::vector<std::int8_t> more;
+};
+
+void from_json(const nlohmann::json& from, point& to) {
+    to.x = http::get_integer<std::uint64_t>(from, "x");
+    if (!from.contains("more")) { return; }
+    for (const auto& each : from.at("more")) {
+        to.more.push_back(http::to_integer<std::int8_t>(each));
+    }
 }
 
 // What became of a text: the document written out again, or the status.
@@ -173,6 +187,46 @@ TEST_CASE("json: a handler gets its type, or a problem that it can answer with",
     CHECK(status("[]", json) == 422);
     CHECK(status("[1]", json, "/small") == 200);
     CHECK(status("[1,2,3,4,5]", json, "/small") == 413);
+}
+
+TEST_CASE("json: a number is taken when it is an integer that its type can hold, and else refused",
+          "[http][json]") {
+    const auto stars = [](std::string_view number) {
+        const std::string text = R"({"title":"a","stars":)" + std::string(number) + "}";
+        const auto got = http::from_json_document<note>(http::parse_json(text).value());
+        return got ? std::to_string(got->stars) : std::to_string(http::code(got.error().status()));
+    };
+    for (const char* same : {"0", "-1", "2147483647", "-2147483648"}) {
+        CHECK(stars(same) == same);
+    }
+    CHECK(stars("-0") == "0");
+    for (const char* bad :
+         {"2147483648", "-2147483649", "4294967297", "9223372036854775807", "18446744073709551615",
+          "18446744073709551616", "1e300", "-1e300", "3.9", "3.0", "1e2", "true", "false", "null",
+          "\"3\"", "[]", "[3]", "{}"}) {
+        CAPTURE(bad);
+        CHECK(stars(bad) == "422");
+    }
+
+    const auto read = [](std::string_view text) {
+        return http::from_json_document<point>(http::parse_json(text).value());
+    };
+    CHECK(read(R"({"x":18446744073709551615})").value().x == 18446744073709551615U);
+    CHECK(read(R"({"x":0,"more":[-128,127]})").value().more == std::vector<std::int8_t>{-128, 127});
+    for (const char* bad :
+         {R"({"x":-1})", R"({"x":18446744073709551616})", "{}", "[]", "7",
+          R"({"x":1,"more":[128]})", R"({"x":1,"more":[-129]})", R"({"x":1,"more":["1"]})"}) {
+        CAPTURE(bad);
+        const auto got = read(bad);
+        REQUIRE_FALSE(got);
+        CHECK(got.error().status() == http::status::unprocessable_content);
+    }
+    CHECK(read(R"({"x":-1})")
+              .error()
+              .detail()
+              .ends_with(": x has to be an integer from 0 to 18446744073709551615."));
+    CHECK_THROWS_AS(http::get_integer<int>(nlohmann::json::array(), "a", 1),
+                    http::json_value_error);
 }
 
 TEST_CASE("json: a response is JSON whatever is in the value", "[http][json]") {

@@ -24,16 +24,19 @@ struct bookmark {
     std::uint64_t id = 0;
     std::string url;
     std::vector<std::string> tags;
+    int stars = 0;
 };
 
 void to_json(nlohmann::json& to, const bookmark& from) {
-    to = {{"id", from.id}, {"url", from.url}, {"tags", from.tags}};
+    to = {{"id", from.id}, {"url", from.url}, {"tags", from.tags}, {"stars", from.stars}};
 }
 
-// `at` makes a member required, whose lack is answered with 422.
+// `at` makes a member required, whose lack is answered with 422, and so is a number that is too
+// large for its type: `get_integer` looks, where `get_to` would cut it off.
 void from_json(const nlohmann::json& from, bookmark& to) {
     from.at("url").get_to(to.url);
     if (from.contains("tags")) { from.at("tags").get_to(to.tags); }
+    to.stars = http::get_integer<int>(from, "stars", 0);
 }
 
 /// Keeps the bookmarks. Handlers are called by all workers at the same time; none waits within.

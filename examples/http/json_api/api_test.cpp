@@ -69,12 +69,13 @@ answer ask(const http::router& api, std::string_view method, std::string_view pa
 TEST_CASE("bookmarks: what is added is found, listed and removed", "[example]") {
     const http::router api = bookmarks::make_routes();
     CHECK(ask(api, "GET", "/bookmarks").body == json::array());
-    const answer added =
-        ask(api, "POST", "/bookmarks", R"({"url":"https://debian.org","tags":["linux"]})");
+    const answer added = ask(api, "POST", "/bookmarks",
+                             R"({"url":"https://debian.org","tags":["linux"],"stars":5})");
     CHECK(added.status == 201);
     CHECK(added.location == "/bookmarks/1");
     CHECK(ask(api, "GET", added.location).body == added.body);
     CHECK(added.body["tags"] == json::array({"linux"}));
+    CHECK(added.body["stars"] == 5);
     CHECK(ask(api, "POST", "/bookmarks", R"({"url":"http://a"})").location == "/bookmarks/2");
     CHECK(ask(api, "GET", "/bookmarks").body.size() == 2);
     CHECK(ask(api, "DELETE", added.location).status == 204);
@@ -95,6 +96,8 @@ TEST_CASE("bookmarks: what is wrong is told as a problem, and changes nothing", 
     CHECK(status("{}") == 422);
     CHECK(status(R"({"url":7})") == 422);
     CHECK(status(R"({"url":"https://a","tags":"linux"})") == 422);
+    CHECK(status(R"({"url":"https://a","stars":4294967297})") == 422);
+    CHECK(status(R"({"url":"https://a","stars":4.5})") == 422);
     CHECK(status(R"({"url":"ftp://a"
 })") == 422);
     CHECK(status(R"({"url":"https://a","url":"https://b"})") == 400);

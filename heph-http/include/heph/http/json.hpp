@@ -4,20 +4,35 @@
 // else in heph-http does: `find_package(heph-http 0.3 COMPONENTS json)`, target `heph::http-json`.
 //
 //     struct note { std::string title; int stars = 0; };
-//     NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(note, title, stars)
+//     void to_json(nlohmann::json& to, const note& from) {
+//         to = {{"title", from.title}, {"stars", from.stars}};
+//     }
+//     void from_json(const nlohmann::json& from, note& to) {
+//         from.at("title").get_to(to.title);                    // 422 without it
+//         to.stars = http::get_integer<int>(from, "stars", 0);  // 422 for 4294967297, 3.9, true
+//     }
 //
 //     heph::task<http::response> add(http::request& request) {
 //         auto sent = co_await http::read_json<note>(request);
 //         if (!sent) { co_return sent.error().answer(); }    // 400, 413, 415 or 422
 //         co_return http::json_response(keep(*sent), http::status::created);
 //     }
+//
+// nlohmann-json's own conversions to numbers, `get<int>`, `get_to`, `value` and what its macros
+// make, check no ranges: 4294967297 becomes the `int` 1, -1 a large `std::uint64_t`, 3.9 becomes 3,
+// `true` becomes 1, and with 1e300 the behaviour is undefined. Read what a client sends with
+// `get_integer` and `to_integer`.
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <limits>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -234,11 +249,80 @@ private:
     return std::expected<nlohmann::json, json_error>(std::in_place, std::move(builder.document()));
 }
 
-/// Makes a `Value` of a JSON document, as nlohmann-json's `from_json` has it.
-/// *Errors*: 422 (Unprocessable Content) for a member that is missing or of another type. Whatever
-/// else a `from_json` throws is passed on.
+/// What a `from_json` throws for a value that is not what it has to be; it is answered with 422.
+/// The text says what has to be, such as "stars has to be positive"; the client is shown it.
+class json_value_error : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+/// The types that are integers, and neither characters nor `bool`.
+template <typename Integer>
+concept json_integer = std::integral<Integer> && std::same_as<Integer, std::remove_cv_t<Integer>> &&
+                       !std::same_as<Integer, bool> && !std::same_as<Integer, char> &&
+                       !std::same_as<Integer, wchar_t> && !std::same_as<Integer, char8_t> &&
+                       !std::same_as<Integer, char16_t> && !std::same_as<Integer, char32_t>;
+
+namespace detail {
+
+template <json_integer Integer>
+Integer integer_of(const nlohmann::json& value, std::string_view name) {
+    using bounds = std::numeric_limits<Integer>;
+    if (value.is_number_unsigned()) {
+        const auto number = value.get<std::uint64_t>();
+        if (std::in_range<Integer>(number)) { return static_cast<Integer>(number); }
+    } else if (value.is_number_integer()) {
+        const auto number = value.get<std::int64_t>();
+        if (std::in_range<Integer>(number)) { return static_cast<Integer>(number); }
+    }
+    throw json_value_error(std::string(name) + " has to be an integer from " +
+                           std::to_string(bounds::min()) + " to " + std::to_string(bounds::max()));
+}
+
+}  // namespace detail
+
+/// Gives the integer that a JSON value is, for use within a `from_json`. What is written with a
+/// fraction or an exponent is none, `3.0` and `1e2` included.
+/// *Errors*: throws `json_value_error`, which `read_json` and `from_json_document` answer with 422,
+/// for what is no integer, or none that an `Integer` can hold.
+/// *Thread safety*: safe.
+template <json_integer Integer>
+[[nodiscard]] Integer to_integer(const nlohmann::json& value) {
+    return detail::integer_of<Integer>(value, "a number");
+}
+
+/// Gives the integer that a member of a JSON object is, for use within a `from_json`.
+/// *Errors*: as `to_integer`; throws `nlohmann::json::exception`, which is answered with 422 too,
+/// when `object` is none, or has no such member.
+/// *Thread safety*: safe.
+template <json_integer Integer>
+[[nodiscard]] Integer get_integer(const nlohmann::json& object, std::string_view name) {
+    return detail::integer_of<Integer>(object.at(std::string(name)), name);
+}
+
+/// Gives the integer that a member of a JSON object is, or `otherwise` when there is no such
+/// member. A `null` is a member, and no integer.
+/// *Errors*: as `to_integer`; also when `object` is none.
+/// *Thread safety*: safe.
+template <json_integer Integer>
+[[nodiscard]] Integer get_integer(const nlohmann::json& object, std::string_view name,
+                                  std::type_identity_t<Integer> otherwise) {
+    if (!object.is_object()) { throw json_value_error("it has to be an object"); }
+    const auto found = object.find(std::string(name));
+    return found == object.end() ? otherwise : detail::integer_of<Integer>(*found, name);
+}
+
+/// Makes a `Value` of a JSON document, as nlohmann-json's `from_json` has it. Its conversions to
+/// numbers check no ranges: `get_integer` and `to_integer` do.
+/// *Errors*: 422 (Unprocessable Content) for a member that is missing or of another type, and for a
+/// `json_value_error`. Whatever else a `from_json` throws is passed on.
 template <typename Value>
 [[nodiscard]] std::expected<Value, json_error> from_json_document(const nlohmann::json& document) {
+    const auto refuse = [](std::string_view why) {
+        return std::unexpected(json_error(
+            status::unprocessable_content,
+            "The JSON text says something else than is expected: " + std::string(why) + "."));
+    };
     try {
         return std::expected<Value, json_error>(std::in_place, document.get<Value>());
     } catch (const nlohmann::json::exception& why) {
@@ -247,10 +331,8 @@ template <typename Value>
         if (const auto end = told.find("] "); end != std::string_view::npos) {
             told.remove_prefix(end + 2);
         }
-        return std::unexpected(json_error(
-            status::unprocessable_content,
-            "The JSON text says something else than is expected: " + std::string(told) + "."));
-    }
+        return refuse(told);
+    } catch (const json_value_error& why) { return refuse(why.what()); }
 }
 
 /// Reads a request's body as JSON.
