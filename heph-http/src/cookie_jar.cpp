@@ -26,6 +26,12 @@ std::string lower(std::string_view text) {
     return made;
 }
 
+// A host with a dot at its end is the same host, its name written in full.
+std::string_view without_last_dot(std::string_view host) noexcept {
+    if (host.ends_with('.')) { host.remove_suffix(1); }
+    return host;
+}
+
 bool is_address(std::string_view host) noexcept {
     if (host.find(':') != std::string_view::npos) { return true; }
     const std::size_t dot = host.rfind('.');
@@ -179,7 +185,7 @@ attributes read_attributes(std::string_view left, sys_seconds now) {
             if (const auto time = after(value, now)) { found.max_age = time; }
         } else if (equal_ignoring_case(name, "domain")) {
             if (value.starts_with('.')) { value.remove_prefix(1); }
-            found.domain = lower(value);
+            found.domain = lower(without_last_dot(value));
         } else if (equal_ignoring_case(name, "path")) {
             found.path = value.starts_with('/') ? value : std::string_view();
         } else if (equal_ignoring_case(name, "secure")) {
@@ -210,10 +216,10 @@ void cookie_jar::store_line(const url& from, std::string_view line, sys_seconds 
     const std::string_view rest =
         pair.size() == line.size() ? std::string_view() : line.substr(pair.size() + 1);
     const attributes said = read_attributes(rest, now);
-    made.domain = lower(from.host);
+    made.domain = lower(without_last_dot(from.host));
     if (!said.domain.empty() && said.domain != made.domain) {
         // For all of a top-level domain, or for somebody else's (RFC 6265, 5.3, 5 and 6).
-        if (said.domain.find('.') == std::string::npos) { return; }
+        if (said.domain.find('.') == std::string::npos || said.domain.ends_with('.')) { return; }
         if (!domain_matches(made.domain, said.domain)) { return; }
         made.domain = said.domain;
     }
@@ -228,8 +234,10 @@ void cookie_jar::store_line(const url& from, std::string_view line, sys_seconds 
     const bool of_host = has_prefix(made.name, "__Host-");
     if (of_host && (!said.domain.empty() || said.path != "/")) { return; }
     if ((of_host || has_prefix(made.name, "__Secure-")) && !made.secure) { return; }
-    if (from.scheme != "https" && (made.secure || hides_secure(made))) { return; }
-    put(std::move(made), now);
+    const bool is_plain = from.scheme != "https";
+    std::erase_if(cookies_, [now](const kept& each) { return each.expires <= now; });
+    if (is_plain && (made.secure || hides_secure(made))) { return; }
+    put(std::move(made), now, is_plain);
 }
 
 // Plain http must not put another in the place of a secure cookie (RFC 6265bis, 5.7).
@@ -242,8 +250,7 @@ bool cookie_jar::hides_secure(const kept& made) const noexcept {
     });
 }
 
-void cookie_jar::put(kept&& made, sys_seconds now) {
-    std::erase_if(cookies_, [now](const kept& each) { return each.expires <= now; });
+void cookie_jar::put(kept&& made, sys_seconds now, bool is_plain) {
     const auto same = std::ranges::find_if(cookies_, [&made](const kept& each) {
         return each.name == made.name && each.domain == made.domain && each.path == made.path &&
                each.host_only == made.host_only;
@@ -259,32 +266,38 @@ void cookie_jar::put(kept&& made, sys_seconds now) {
             *same = std::move(made);
         }
     } else if (!removes && limits_.cookies_max > 0 && limits_.cookies_per_domain_max > 0) {
-        make_room(made.domain);
-        cookies_.push_back(std::move(made));
+        if (make_room(made.domain, is_plain)) { cookies_.push_back(std::move(made)); }
     }
 }
 
-void cookie_jar::make_room(const std::string& domain) {
-    const auto drop_oldest = [this](auto&& counts) {
+// Those without `Secure` go first, and what came over plain http drives no others out: whoever can
+// answer for a host there could else end a session of its https side.
+bool cookie_jar::make_room(const std::string& domain, bool is_plain) {
+    const auto is_before = [](const kept& a, const kept& b) {
+        return a.secure != b.secure ? b.secure : a.used < b.used;
+    };
+    const auto drop_one = [&](auto&& counts) {
         auto oldest = cookies_.end();
         for (auto at = cookies_.begin(); at != cookies_.end(); ++at) {
-            if (counts(*at) && (oldest == cookies_.end() || at->used < oldest->used)) {
+            if (counts(*at) && (oldest == cookies_.end() || is_before(*at, *oldest))) {
                 oldest = at;
             }
         }
-        if (oldest != cookies_.end()) { cookies_.erase(oldest); }
+        if (oldest == cookies_.end() || (is_plain && oldest->secure)) { return false; }
+        cookies_.erase(oldest);
+        return true;
     };
     const auto of_domain = [&domain](const kept& each) { return each.domain == domain; };
     const auto count = static_cast<std::size_t>(std::ranges::count_if(cookies_, of_domain));
-    if (count >= limits_.cookies_per_domain_max) {
-        drop_oldest(of_domain);
-    } else if (cookies_.size() >= limits_.cookies_max) {
-        drop_oldest([](const kept&) { return true; });
+    if (count >= limits_.cookies_per_domain_max) { return drop_one(of_domain); }
+    if (cookies_.size() >= limits_.cookies_max) {
+        return drop_one([](const kept&) { return true; });
     }
+    return true;
 }
 
 std::string cookie_jar::header_for(const url& to, sys_seconds now) {
-    const std::string host = lower(to.host);
+    const std::string host = lower(without_last_dot(to.host));
     const std::string_view path = path_of(to);
     std::vector<kept*> fit;
     for (kept& each : cookies_) {

@@ -82,6 +82,22 @@ TEST_CASE("cookie jar: a domain is that of the host, and wider than one label", 
     CHECK(local.get("http://localhost/") == "b=1");
     CHECK(local.get("http://a.localhost/").empty());
     CHECK(jar().set("http://[::1]/", "a=1").get("http://[::1]/") == "a=1");
+    // A dot at the end makes no other host, neither a wider domain nor a name of an address.
+    for (const char* url : {"http://evil.com./", "http://evil.com/"}) {
+        for (const char* domain : {"com.", "com", "com..", ".com.", "vil.com."}) {
+            CAPTURE(url, domain);
+            jar refused;
+            refused.set(url, std::string("w=1; Domain=") + domain);
+            CHECK(refused.kept.cookies().empty());
+        }
+    }
+    CHECK(jar().set("http://10.0.0.1./", "a=1; Domain=0.0.1.").kept.cookies().empty());
+    CHECK(jar().set("http://10.0.0.1./", "a=1; Domain=0.0.1").kept.cookies().empty());
+    CHECK(jar().set("http://10.0.0.1./", "a=1; Domain=10.0.0.1").get("http://x.10.0.0.1/").empty());
+    jar full;
+    full.set("http://a.b./", "a=1; Domain=a.b").set("http://a.b/", "b=1; Domain=a.b.");
+    CHECK(full.get("http://a.b/") == "a=1; b=1");
+    CHECK(full.get("http://c.a.b./") == "a=1; b=1");
     // An empty one, and the last one that counts.
     CHECK(jar().set("http://a.b/", "a=1; Domain=").get("http://c.a.b/").empty());
     CHECK(jar().set("http://a.b/", "a=1; Domain=x; Domain=a.b").get("http://c.a.b/") == "a=1");
@@ -154,6 +170,12 @@ TEST_CASE("cookie jar: what is secure stays so", "[http][cookie]") {
     CHECK(some.get("https://a.b/") == "s=1");
     some.set("https://a.b/", "s=3");
     CHECK(some.get("http://a.b/") == "s=3");
+    // But not beyond its time.
+    some.set("https://a.b/", "short=1; Secure; Max-Age=10").set("http://a.b/", "short=2");
+    CHECK(some.get("http://a.b/") == "s=3");
+    some.time += 10s;
+    some.set("http://a.b/", "short=2");
+    CHECK(some.get("http://a.b/") == "s=3; short=2");
     for (const char* refused :
          {"__Secure-a=1", "__secure-a=1", "__Host-a=1; Secure", "__Host-a=1; Path=/",
           "__Host-a=1; Secure; Path=/; Domain=a.b", "__Host-a=1; Secure; Path=/x"}) {
@@ -185,6 +207,28 @@ TEST_CASE("cookie jar: it keeps no more than its limits, and drops what was not 
     CHECK(some.get("http://k.l/").empty());
     within.cookies_max = 0;
     CHECK(jar(within).set("http://a.b/", "a=1").kept.cookies().empty());
+}
+
+TEST_CASE("cookie jar: what plain http sets drives no secure cookie out", "[http][cookie]") {
+    http::cookie_jar_limits within;
+    within.cookies_max = 3;
+    within.cookies_per_domain_max = 2;
+    jar some(within);
+    some.set("https://a.b/", "s=1; Secure").set("https://a.b/", "p=1");
+    // The secure one is older, and was used before the other.
+    some.set("http://a.b/", "q=1");
+    CHECK(some.get("https://a.b/") == "s=1; q=1");
+    some.set("https://a.b/", "t=1; Secure");
+    CHECK(some.get("https://a.b/") == "s=1; t=1");
+    some.set("http://a.b/", "r=1");
+    CHECK(some.get("https://a.b/") == "s=1; t=1");
+    some.set("https://c.d/", "u=1; Secure").set("http://e.f/", "r=1");
+    CHECK(some.get("http://e.f/").empty());
+    CHECK(some.get("https://c.d/") == "u=1");
+    // Among secure ones the oldest goes, for what comes over https.
+    some.set("https://e.f/", "v=1; Secure");
+    CHECK(some.get("https://a.b/") == "t=1");
+    CHECK(some.get("https://e.f/") == "v=1");
 }
 
 TEST_CASE("cookie jar: a client keeps cookies, also over redirects, but for a request with its own",

@@ -12,7 +12,8 @@
 
 namespace heph::http {
 
-/// Bounds what a jar keeps. Beyond it, those that were not used for longest go.
+/// Bounds what a jar keeps. Beyond it, those that were not used for longest go, first those without
+/// `Secure`; in the place of one with it nothing comes that was set over plain http.
 struct cookie_jar_limits {
     std::size_t cookies_max = 3'000;
     std::size_t cookies_per_domain_max = 50;
@@ -42,7 +43,7 @@ public:
     struct kept {
         std::string name;
         std::string value;
-        std::string domain;  ///< In lower case, without a dot in front.
+        std::string domain;  ///< In lower case, without a dot in front or at the end.
         std::string path;
         std::chrono::sys_seconds expires = std::chrono::sys_seconds::max();
         bool host_only = true;  ///< Just for this host, and not for those below it.
@@ -54,7 +55,7 @@ public:
     explicit cookie_jar(cookie_jar_limits within = {}) noexcept : limits_(within) {}
 
     /// Keeps what the `Set-Cookie` lines of an answer ask for; what they may not ask for is passed
-    /// over. *Errors*: throws `std::bad_alloc`.
+    /// over. Removes those that have expired. *Errors*: throws `std::bad_alloc`.
     void store(const url& from, const headers& answer,
                std::chrono::sys_seconds now = current_time());
 
@@ -72,8 +73,8 @@ private:
     }
     void store_line(const url& from, std::string_view line, std::chrono::sys_seconds now);
     [[nodiscard]] bool hides_secure(const kept& made) const noexcept;
-    void put(kept&& made, std::chrono::sys_seconds now);
-    void make_room(const std::string& domain);
+    void put(kept&& made, std::chrono::sys_seconds now, bool is_plain);
+    [[nodiscard]] bool make_room(const std::string& domain, bool is_plain);
 
     cookie_jar_limits limits_;
     std::vector<kept> cookies_;
