@@ -2,6 +2,9 @@
 // side slows the other down, and nothing is kept whole in memory.
 //
 //     reverse_proxy ADDRESS:PORT http://ORIGIN:PORT
+//
+// Interim answers of the origin (1xx) are not passed on, and a path with an encoded slash (%2F) is
+// refused with 400, as the router does with any: servers differ in what that is.
 
 #include <algorithm>
 #include <array>
@@ -57,10 +60,26 @@ void copy_fields(const http::headers& from, http::headers& to) {
     }
 }
 
-heph::task<produced> pass_up(http::request* from, http::body_writer* to) {
+// Tells whether a field says on whose behalf the request comes. Only this proxy knows that here:
+// what a client says of itself counts for nothing, under none of these names.
+bool tells_of_client(std::string_view name) {
+    constexpr std::string_view forwarded = "X-Forwarded-";
+    return http::equal_ignoring_case(name.substr(0, forwarded.size()), forwarded) ||
+           http::equal_ignoring_case(name, "Forwarded") ||
+           http::equal_ignoring_case(name, "X-Real-IP");
+}
+
+/// What was wrong with a client's body, told to whoever waits for the origin. It outlives both, as
+/// the body may still be on its way while the origin answers.
+using client_fault = std::shared_ptr<std::optional<http::error>>;
+
+heph::task<produced> pass_up(http::request* from, client_fault fault, http::body_writer* to) {
     for (;;) {
         const auto piece = co_await from->body().next();
-        if (!piece) { co_return std::unexpected(piece.error()); }
+        if (!piece) {
+            *fault = piece.error();
+            co_return std::unexpected(piece.error());
+        }
         if (piece->empty()) {
             for (const http::header field : from->trailers()) {
                 (void)to->add_trailer(field.name, field.value);
@@ -87,22 +106,28 @@ heph::task<produced> pass_down(std::shared_ptr<http::client_response> from, http
     }
 }
 
-http::client_request request_to(const http::url& origin, http::request& asked) {
+http::client_request request_to(const http::url& origin, http::request& asked,
+                                const client_fault& fault) {
     std::string url = origin.origin() + std::string(asked.path());
     if (!asked.query().empty()) { url.append("?").append(asked.query()); }
     http::client_request made(asked.method(), url);
     copy_fields(asked.headers(), made.headers());
     (void)made.headers().remove("Host");  // The origin's name is set by the client.
-    if (const auto host = asked.header("Host")) { made.set_header("X-Forwarded-Host", *host); }
+    for (const http::header field : asked.headers()) {
+        if (tells_of_client(field.name)) { (void)made.headers().remove(field.name); }
+    }
+    // Of `GET http://name/`, the name there, and not the one in `Host` (RFC 9112, 3.2.2).
+    const std::string_view authority = asked.head().authority();
+    if (!authority.empty()) { made.set_header("X-Forwarded-Host", authority); }
     if (const auto peer = asked.peer()) {
-        // What the client says of itself counts for nothing here.
         made.set_header("X-Forwarded-For", peer->address_string());
     }
     made.set_header("X-Forwarded-Proto", asked.is_secure() ? "https" : "http");
     made.headers().append("Via", "1.1 heph");
     if (asked.head().framing() != http::body_framing::none) {
-        made.set_stream([&asked](http::body_writer& to) { return pass_up(&asked, &to); },
-                        asked.head().content_length());
+        made.set_stream(
+            [&asked, fault](http::body_writer& to) { return pass_up(&asked, fault, &to); },
+            asked.head().content_length());
     }
     return made;
 }
@@ -119,8 +144,10 @@ std::optional<std::uint64_t> told_length(const http::client_response& answer) {
 }
 
 heph::task<http::response> pass_on(std::shared_ptr<proxy> with, http::request& asked) {
-    auto sending = with->client->send(request_to(with->origin, asked));
+    const auto fault = std::make_shared<std::optional<http::error>>();
+    auto sending = with->client->send(request_to(with->origin, asked, fault));
     auto got = co_await sending;
+    if (!got && *fault) { co_return http::response::problem(**fault); }  // 400, 408 or 413
     if (!got) {
         std::cerr << with->origin.to_string() << ": " << got.error().message() << '\n';
         const bool late = got.error() == std::errc::timed_out;
@@ -148,8 +175,9 @@ int main(int count, char** arguments) {
     const auto shared = std::make_shared<proxy>();
     shared->origin = *origin;
     http::router routes;
-    for (const auto method : {http::method::get, http::method::head, http::method::post,
-                              http::method::put, http::method::patch, http::method::delete_}) {
+    for (const auto method :
+         {http::method::get, http::method::head, http::method::post, http::method::put,
+          http::method::patch, http::method::delete_, http::method::options}) {
         routes.route(method, "/{path...}",
                      [shared](http::request& asked) { return pass_on(shared, asked); });
     }
