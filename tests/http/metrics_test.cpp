@@ -134,6 +134,18 @@ TEST_CASE("metrics: what threads count at the same time is all there", "[http][m
     CHECK(metrics.in_flight() == 0);
 }
 
+TEST_CASE("metrics: bounds are told as plain decimal numbers", "[http][middleware]") {
+    http::metrics_options options;
+    options.bounds = {1us, 100us, 500us, 2500us, 1s, 1000h};
+    const http::metrics metrics(options);
+    for (const char* bound : {"0.000001", "0.0001", "0.0005", "0.0025", "1", "3600000"}) {
+        CAPTURE(bound);
+        CHECK(value_of(metrics, "http_request_duration_seconds_bucket{le=\"" + std::string(bound) +
+                                    "\"}") == "0");
+    }
+    CHECK(value_of(metrics, "http_request_duration_seconds_sum") == "0");
+}
+
 TEST_CASE("metrics: names and bounds that make no metrics are refused", "[http][middleware]") {
     const auto with = [](std::string prefix, std::vector<std::chrono::microseconds> bounds) {
         http::metrics_options options;

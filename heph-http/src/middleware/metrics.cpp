@@ -51,10 +51,11 @@ bool is_metric_name(std::string_view name) noexcept {
     return !name.empty() && !(name[0] >= '0' && name[0] <= '9') && std::ranges::all_of(name, good);
 }
 
-// Without trailing zeros, as `0.0025`.
+// Without an exponent and without trailing zeros, as `0.0005`.
 std::string seconds(double value) {
-    std::array<char, 32> text{};
-    const auto written = std::to_chars(text.data(), text.data() + text.size(), value);
+    std::array<char, 64> text{};
+    const auto written =
+        std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
     return std::string(text.data(), written.ptr);
 }
 
