@@ -11,7 +11,7 @@ namespace heph::http::detail {
 
 /// Counts the connections of each address, for as long as it has any. IPv6 addresses count by their
 /// first 64 bits, since whoever has one mostly has all of these; IPv4 ones within IPv6 count as
-/// such.
+/// such, also behind NAT64 (RFC 6052, 2.1), where they would all share their first 64 bits.
 class address_counts {
 public:
     using key = std::uint64_t;
@@ -26,7 +26,9 @@ public:
         // No IPv6 address begins like this: 0:ffff::/32 is assigned to nobody.
         constexpr std::uint64_t v4 = std::uint64_t{0xffff} << 32U;
         if (!peer.is_v6()) { return v4 | number(0, 4); }
-        if (number(0, 8) == 0 && number(8, 4) == 0xffff) { return v4 | number(12, 4); }
+        const bool is_mapped = number(0, 8) == 0 && number(8, 4) == 0xffff;
+        const bool is_nat64 = number(0, 8) == 0x0064'ff9b'0000'0000 && number(8, 4) == 0;
+        if (is_mapped || is_nat64) { return v4 | number(12, 4); }
         return number(0, 8);
     }
 

@@ -199,6 +199,9 @@ TEST_CASE("server load: addresses count by what one client has of them", "[http]
     CHECK(key("10.0.0.1:1") == key("10.0.0.1:2"));
     CHECK(key("10.0.0.1:1") != key("10.0.0.2:1"));
     CHECK(key("10.0.0.1:1") == key("[::ffff:10.0.0.1]:1"));
+    CHECK(key("10.0.0.1:1") == key("[64:ff9b::10.0.0.1]:1"));
+    CHECK(key("[64:ff9b::10.0.0.1]:1") != key("[64:ff9b::10.0.0.2]:1"));
+    CHECK(key("[64:ff9b:1::10.0.0.1]:1") == key("[64:ff9b:1::10.0.0.2]:1"));
     CHECK(key("[2001:db8::1]:1") == key("[2001:db8::ffff:2]:2"));
     CHECK(key("[2001:db8::1]:1") != key("[2001:db8:0:1::1]:1"));
     CHECK(key("[::1]:1") != key("0.0.0.1:1"));
