@@ -226,7 +226,7 @@ TEST_CASE("actor_future: it counts messages that wait and that were received, an
     auto [running, ref] = heph::make_actor(watching(all, 2), heph::actor_fn(fragile),
                                            heph::no_runtime(), named("counted"), &got);
     const auto is = [&actor = running](std::size_t queued, std::uint64_t received,
-                                         std::uint32_t restarts) {
+                                       std::uint32_t restarts) {
         const heph::actor_counts now = actor.counts();
         return now.queued == queued && now.received == received && now.restarts == restarts;
     };
