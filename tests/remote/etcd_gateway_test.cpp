@@ -1,4 +1,4 @@
-// What etcd's gateway sends, byte for byte as version 3.4 does, and what is made of it.
+// What etcd's gateway sends, byte for byte as versions 3.4 and 3.6 do, and what is made of it.
 
 #include <catch2/catch.hpp>
 
@@ -228,10 +228,72 @@ TEST_CASE("etcd gateway: errors are told apart", "[etcd][gateway]") {
         row{429, R"({"error":"etcdserver: mvcc: database space exceeded","code":8})",
             errc::no_space},
         row{403, R"({"error":"etcdserver: permission denied","code":7})", errc::permission_denied},
-        row{401, "no", errc::permission_denied}, row{404, "Not Found", errc::bad_answer},
-        row{502, "<html>", errc::unavailable}, row{400, "{}", errc::bad_answer});
+        row{500, R"({"error":"context canceled","code":1})", errc::unavailable},
+        row{500, R"({"error":"something odd","code":2})", errc::unavailable},
+        row{409, R"({"error":"aborted","code":10})", errc::unavailable},
+        row{500, R"({"error":"internal","code":13})", errc::unavailable},
+        row{500, R"({"error":"data loss","code":15})", errc::unavailable},
+        row{409, R"({"error":"it exists","code":6})", errc::invalid_request},
+        row{400, R"({"error":"out of range","code":11})", errc::invalid_request},
+        row{501, R"({"error":"unimplemented","code":12})", errc::invalid_request},
+        // Of 3.6.
+        row{400, R"({"code":9,"message":"etcdserver: duplicate key given","details":[]})",
+            errc::invalid_request},
+        row{404, R"({"code":5,"message":"etcdserver: requested lease not found","details":[]})",
+            errc::lease_not_found},
+        row{503, R"({"code":14,"message":"etcdserver: no leader","details":[]})",
+            errc::unavailable},
+        row{504, R"({"code":4,"message":"context deadline exceeded"})", errc::timed_out},
+        row{401, R"({"code":16,"message":"etcdserver: invalid auth token"})",
+            errc::permission_denied},
+        row{503, R"({"error":{"code":14,"message":"transport is closing","details":[]}})",
+            errc::unavailable},
+        row{400, R"({"code":"9","message":"x"})", errc::bad_answer},
+        row{400, R"({"code":9})", errc::bad_answer}, row{401, "no", errc::permission_denied},
+        row{404, "Not Found", errc::bad_answer}, row{502, "<html>", errc::unavailable},
+        row{400, "{}", errc::bad_answer});
     CAPTURE(said.status, said.body);
     CHECK(gateway::read_error(said.status, said.body).code() == said.expected);
+}
+
+TEST_CASE("etcd gateway: an error of a stream is found behind the status 200", "[etcd][gateway]") {
+    const auto of_3_4 = gateway::read_stream_error(
+        R"({"error":{"grpc_code":14,"http_code":503,"message":"transport is closing"}})");
+    REQUIRE(of_3_4);
+    CHECK(of_3_4->code() == errc::unavailable);
+    const auto of_3_6 = gateway::read_stream_error(
+        R"({"error":{"code":5,"message":"etcdserver: requested lease not found"}})"
+        "\n");
+    REQUIRE(of_3_6);
+    CHECK(of_3_6->code() == errc::lease_not_found);
+    CHECK_FALSE(gateway::read_stream_error(result(R"("ID":"77","TTL":"5")")));
+    CHECK_FALSE(gateway::read_stream_error(with_header("")));
+    CHECK_FALSE(gateway::read_stream_error(""));
+}
+
+TEST_CASE("etcd gateway: numbers that cannot be reckoned with are refused", "[etcd][gateway]") {
+    const auto code_of = [](const auto& read) {
+        return read ? std::error_code() : read.error().code();
+    };
+    CHECK(gateway::read_grant(with_header(R"("ID":"5","TTL":"9000000000")")));
+    for (const std::string_view ttl : {"0", "-1", "9000000001", "9223372036854775807"}) {
+        CAPTURE(ttl);
+        const auto text = with_header(R"("ID":"5","TTL":")" + std::string(ttl) + '"');
+        CHECK(code_of(gateway::read_grant(text)) == errc::bad_answer);
+    }
+    for (const std::string_view number : {"-1", "9223372036854775807"}) {
+        CAPTURE(number);
+        const auto revision = R"("revision":")" + std::string(number) + '"';
+        CHECK(code_of(gateway::read_put("{\"header\":{" + revision + "}}")) == errc::bad_answer);
+        CHECK(code_of(gateway::read_watch_line("{\"result\":{\"header\":{" + revision + "}}}")) ==
+              errc::bad_answer);
+        for (const std::string_view name : {"create_revision", "mod_revision", "version"}) {
+            CAPTURE(name);
+            const auto key = R"("kvs":[{"key":"YQ==",")" + std::string(name) + R"(":")" +
+                             std::string(number) + R"("}])";
+            CHECK(code_of(gateway::read_range(with_header(key))) == errc::bad_answer);
+        }
+    }
 }
 
 TEST_CASE("etcd gateway: what is no answer of etcd is refused", "[etcd][gateway]") {
@@ -358,6 +420,14 @@ TEST_CASE("etcd watch: what was compacted is listed again", "[etcd][watch]") {
     CHECK(state.now() == phase::opening);
 }
 
+TEST_CASE("etcd watch: behind a message that cannot be read, all is listed anew", "[etcd][watch]") {
+    auto state = reading_from(10);
+    state.unreadable();
+    CHECK(state.now() == phase::listing);
+    state.listed(12, 1);
+    CHECK(state.from() == 13);
+}
+
 TEST_CASE("etcd watch: a store that is behind is checked, as a watch from the future is silent",
           "[etcd][watch]") {
     auto state = reading_from(10);
@@ -378,6 +448,20 @@ TEST_CASE("etcd watch: a store that is behind is checked, as a watch from the fu
         other.cluster = 2;
         CHECK(state.take(other) == step::leave);
         CHECK(state.now() == phase::listing);
+    }
+}
+
+TEST_CASE("etcd lease: a short one is kept alive at parts of a second", "[etcd][lease]") {
+    const lease_clock::time_point start{100s};
+    for (const auto ttl : {1s, 2s}) {
+        lease_clock held(start, ttl);
+        const lease_clock::duration whole = ttl;
+        CHECK(held.next() == start + whole / 3);
+        CHECK(held.patience() == whole / 4);
+        held.failed(start + 10ms);
+        CHECK(held.next() == start + 10ms + whole / 10);
+        held.alive(start + 20ms, ttl, start + 30ms);
+        CHECK(held.next() == start + 20ms + whole / 3);
     }
 }
 

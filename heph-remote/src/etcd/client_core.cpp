@@ -68,6 +68,25 @@ http::client_request post(const std::string& url, std::string body) {
     return request;
 }
 
+/// Goes on from an endpoint when the request to it is dropped: it may have been dropped because
+/// the endpoint is silent, and the next request must not find out about that again.
+class turning_when_dropped {
+public:
+    turning_when_dropped(client_core& of, std::size_t endpoint) noexcept
+        : of_(of), endpoint_(endpoint) {}
+    turning_when_dropped(const turning_when_dropped&) = delete;
+    turning_when_dropped& operator=(const turning_when_dropped&) = delete;
+    ~turning_when_dropped() {
+        if (!finished_) { of_.turn_from(endpoint_); }
+    }
+    void finish() noexcept { finished_ = true; }
+
+private:
+    client_core& of_;
+    std::size_t endpoint_;
+    bool finished_ = false;
+};
+
 bool is_passing(const rt::error& failure) noexcept {
     return failure.code() == errc::unavailable || failure.code() == errc::timed_out;
 }
@@ -106,6 +125,11 @@ task<client_core::attempt> client_core::try_endpoint(std::size_t endpoint, std::
         attempt failed(std::unexpected(gateway::read_error(status, *read)), true);
         co_return failed;
     }
+    // A stream fails behind the status 200.
+    if (auto said = gateway::read_stream_error(*read)) {
+        attempt failed(std::unexpected(std::move(*said)), true);
+        co_return failed;
+    }
     attempt done(std::move(*read), true);
     co_return done;
 }
@@ -119,9 +143,11 @@ task<answer<std::string>> client_core::ask(std::shared_ptr<client_core> core, st
     // One more than there are, as the first connection may be one that was closed meanwhile.
     for (std::size_t tries = 0;; ++tries) {
         const auto endpoint = core->current_;
+        turning_when_dropped dropped(*core, endpoint);
         rt::deadline bounded(core->where_.request_timeout(),
                              core->try_endpoint(endpoint, path, body));
         auto tried = co_await bounded;
+        dropped.finish();
         if (!tried) {
             rt::error late(errc::timed_out,
                            "etcd at " + core->where_.endpoints()[endpoint] + ": no answer in time");

@@ -183,6 +183,8 @@ void cluster_core::apply(const watch_batch& batch) {
     auto before = members_;
     if (batch.reset) { members_.clear(); }
     for (const auto& each : batch.events) {
+        // What lies elsewhere was not asked for.
+        if (!each.what.key.starts_with(folder_)) { continue; }
         std::string name = each.what.key.substr(folder_.size());
         if (each.removed) {
             members_.erase(name);

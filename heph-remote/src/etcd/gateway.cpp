@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <limits>
 #include <utility>
 
 #include "etcd/base64.hpp"
@@ -209,14 +210,26 @@ errc code_of(std::int64_t grpc, std::string_view message) noexcept {
     if (message.contains("requested lease not found")) { return errc::lease_not_found; }
     if (message.contains("database space exceeded")) { return errc::no_space; }
     switch (grpc) {
-        case 1: return errc::unavailable;  // cancelled: the member shuts down
-        case 4: return errc::timed_out;    // deadline exceeded
+        case 3:   // invalid argument
+        case 5:   // not found
+        case 6:   // already exists
+        case 9:   // failed precondition
+        case 11:  // out of range
+        case 12:  // unimplemented
+            return errc::invalid_request;
+        case 4: return errc::timed_out;  // deadline exceeded
         case 7: return errc::permission_denied;
-        case 8: return errc::unavailable;  // exhausted: too many requests
-        case 14: return errc::unavailable;
-        case 16: return errc::permission_denied;  // not authenticated
-        default: return errc::invalid_request;
+        case 16:
+            return errc::permission_denied;  // not authenticated
+        // Cancelled, as the member shuts down; exhausted; aborted; internal; data loss; and what
+        // is not known. What failed like that may have taken effect.
+        default: return errc::unavailable;
     }
+}
+
+bool is_error(const json_value& what) noexcept {
+    return what["code"].type() == json_value::kind::number &&
+           what["message"].type() == json_value::kind::string;
 }
 
 rt::error error_of(const json_value& code, const json_value& message) {
@@ -224,13 +237,21 @@ rt::error error_of(const json_value& code, const json_value& message) {
     return {code_of(code.int64().value_or(2), said), "etcd: " + said};
 }
 
+/// Gives a revision, or a number of changes. One may be added to it.
+std::optional<std::int64_t> revision_in(const json_value& from) noexcept {
+    const auto number = from.int64();
+    const bool is_one =
+        number && *number >= 0 && *number < std::numeric_limits<std::int64_t>::max();
+    return is_one ? number : std::nullopt;
+}
+
 std::optional<key_value> key_value_of(const json_value& from) {
     key_value made;
     auto key = from_base64(from["key"].text());
     auto value = from_base64(from["value"].text());
-    const auto created = from["create_revision"].int64();
-    const auto changed = from["mod_revision"].int64();
-    const auto version = from["version"].int64();
+    const auto created = revision_in(from["create_revision"]);
+    const auto changed = revision_in(from["mod_revision"]);
+    const auto version = revision_in(from["version"]);
     const auto lease = from["lease"].int64();
     if (!key || !value || !created || !changed || !version || !lease) { return std::nullopt; }
     made.key = std::move(*key);
@@ -258,16 +279,19 @@ answer<json_value> read_object(std::string_view body) {
     if (const auto& error = (*read)["error"]; !error.is_null()) {
         // Of a stream it is an object, of anything else a sentence.
         if (error.is_object()) {
-            return std::unexpected(error_of(error["grpc_code"], error["message"]));
+            const auto& code = error["grpc_code"];
+            return std::unexpected(
+                error_of(code.is_null() ? error["code"] : code, error["message"]));
         }
         return std::unexpected(error_of((*read)["code"], error));
     }
+    if (is_error(*read)) { return std::unexpected(error_of((*read)["code"], (*read)["message"])); }
     return std::move(*read);
 }
 
 answer<json_value> read_with_header(std::string_view body) {
     auto read = read_object(body);
-    if (read && (!(*read)["header"].is_object() || !(*read)["header"]["revision"].int64())) {
+    if (read && (!(*read)["header"].is_object() || !revision_in((*read)["header"]["revision"]))) {
         return std::unexpected(bad_answer("an answer without a header came"));
     }
     return read;
@@ -323,7 +347,9 @@ answer<lease_grant> read_grant(std::string_view body) {
     if (!read) { return std::unexpected(read.error()); }
     const auto id = (*read)["ID"].int64();
     const auto ttl = (*read)["TTL"].int64();
-    if (!id || *id == 0 || !ttl || *ttl <= 0) {
+    // What etcd grants at most, which is less than a time in nanoseconds can be.
+    constexpr std::int64_t ttl_max = 9'000'000'000;
+    if (!id || *id == 0 || !ttl || *ttl <= 0 || *ttl > ttl_max) {
         return std::unexpected(bad_answer("a lease without id or time came"));
     }
     lease_grant made;
@@ -345,6 +371,15 @@ answer<std::int64_t> read_keep_alive(std::string_view body) {
         return std::unexpected(rt::error(errc::lease_not_found, "etcd: the lease has expired"));
     }
     return *ttl;
+}
+
+std::optional<rt::error> read_stream_error(std::string_view body) {
+    const auto line = body.substr(0, body.find('\n'));
+    // Answers can be large: they are not read twice.
+    if (!line.starts_with(R"({"error")")) { return std::nullopt; }
+    auto read = read_object(line);
+    if (read) { return std::nullopt; }
+    return std::move(read).error();
 }
 
 rt::error read_error(unsigned http_status, std::string_view body) {
@@ -378,8 +413,8 @@ answer<watch_message> read_watch_line(std::string_view line) {
     auto read = read_object(line);
     if (!read) { return std::unexpected(read.error()); }
     const auto& result = (*read)["result"];
-    const auto revision = result["header"]["revision"].int64();
-    const auto compacted = result["compact_revision"].int64();
+    const auto revision = revision_in(result["header"]["revision"]);
+    const auto compacted = revision_in(result["compact_revision"]);
     if (!result["header"].is_object() || !revision || !compacted) {
         return std::unexpected(bad_answer("an answer without a header came"));
     }

@@ -9,6 +9,8 @@
 //     Bytes are base64. An answer to a unary request is an object; one of a streaming request
 //     (watch, keep-alive) is lines of {"result": …} or {"error": …}, and an error may come in such
 //     a line after the status 200. The last line need not end with LF.
+//     Errors have two forms. Until 3.5 a unary one is {"error": …, "code": …}, and that of a stream
+//     has `grpc_code`; since 3.6 they are {"code": …, "message": …}, the latter inside "error".
 
 #include <cstdint>
 #include <expected>
@@ -62,6 +64,9 @@ struct key_range {
 
 /// Reads the error of an answer with another status than 200.
 [[nodiscard]] rt::error read_error(unsigned http_status, std::string_view body);
+
+/// Reads the error in the first line of an answer with the status 200; nothing if it is none.
+[[nodiscard]] std::optional<rt::error> read_stream_error(std::string_view body);
 
 /// What a line of a watch says.
 struct watch_message {

@@ -26,6 +26,22 @@ std::string candidate_key(const std::string& name, std::int64_t lease) {
     return name + '/' + digits;
 }
 
+/// Tells whether a key is that of a candidate, rather than one of an election whose name begins
+/// with this one's.
+bool is_candidate(std::string_view key, const std::string& name) noexcept {
+    if (key.size() != name.size() + 1 + 16) { return false; }
+    return std::ranges::all_of(key.substr(name.size() + 1), [](char each) {
+        return (each >= '0' && each <= '9') || (each >= 'a' && each <= 'f');
+    });
+}
+
+task<answer<range_result>> list_candidates(client with, std::string name) {
+    auto all = co_await with.list(name + '/');
+    if (!all) { co_return std::unexpected(std::move(all).error()); }
+    std::erase_if(all->found, [&](const key_value& each) { return !is_candidate(each.key, name); });
+    co_return std::move(*all);
+}
+
 claim claimed(std::string key, std::int64_t lease, std::int64_t fence) {
     claim made;
     made.key = std::move(key);
@@ -62,7 +78,7 @@ std::optional<key_value> before(const range_result& all, std::int64_t fence) {
 
 task<answer<claim>> wait_for_turn(client with, lease by, std::string name, claim own) {
     while (true) {
-        auto all = co_await with.list(name + '/');
+        auto all = co_await list_candidates(with, name);
         if (!all) {
             if (!detail::passes(all.error())) { co_return std::unexpected(std::move(all).error()); }
             co_await rt::timer(detail::pause_between);
@@ -131,7 +147,7 @@ task<answer<void>> resign(client with, lease by, std::string name) {
 }
 
 task<answer<std::optional<key_value>>> leader_of(client with, std::string name) {
-    auto all = co_await with.list(name + '/');
+    auto all = co_await list_candidates(std::move(with), std::move(name));
     if (!all) { co_return std::unexpected(std::move(all).error()); }
     const auto first = std::ranges::min_element(all->found, {}, &key_value::create_revision);
     std::optional<key_value> leader;

@@ -13,7 +13,7 @@ namespace heph::remote::etcd::detail {
 
 namespace {
 
-constexpr std::int64_t page = 1000;
+constexpr std::int64_t page_max = 1000;
 constexpr std::size_t listed_max = 1'000'000;
 constexpr std::chrono::milliseconds pause_min{50};
 constexpr std::chrono::milliseconds pause_max{2'000};
@@ -23,10 +23,15 @@ constexpr std::chrono::milliseconds pause_max{2'000};
 task<answer<range_result>> list_range(std::shared_ptr<client_core> core, gateway::key_range keys,
                                       std::size_t keys_max) {
     range_result all;
+    std::int64_t page = page_max;
     while (true) {
         auto body = co_await client_core::ask(core, "kv/range",
                                               gateway::range_body(keys, all.revision, page),
                                               client_core::effect::reads);
+        if (!body && body.error().code() == errc::too_large && page > 1) {
+            page /= 2;
+            continue;
+        }
         if (!body) { co_return std::unexpected(std::move(body).error()); }
         auto part = gateway::read_range(*body);
         if (!part) { co_return std::unexpected(std::move(part).error()); }
@@ -96,7 +101,11 @@ watch_run::maybe_batch watch_run::take(std::string_view line) {
     auto message = gateway::read_watch_line(line);
     if (!message) {
         leave();
-        state_.lost();
+        if (message.error().code() == errc::bad_answer) {
+            state_.unreadable();
+        } else {
+            state_.lost();
+        }
         core_->turn_from(endpoint_);
         return std::unexpected(std::move(message).error());
     }
@@ -136,7 +145,7 @@ task<watch_run::maybe_batch> watch_run::read() {
     if (piece && !piece->empty()) {
         if (lines_->feed(*piece)) { co_return maybe_batch(std::nullopt); }
         leave();
-        state_.lost();
+        state_.unreadable();
         co_return std::unexpected(
             rt::error(errc::too_large, "etcd: a message of a watch is larger than is taken"));
     }

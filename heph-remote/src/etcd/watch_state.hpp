@@ -7,6 +7,7 @@
 //     opening   --opened()-->                        reading   (a connection has the request)
 //     reading   --lost(): the connection ended-->    opening   (goes on behind the last change)
 //     reading   --compacted, or another cluster-->   listing   (what was missed cannot be told)
+//     reading   --unreadable(): a bad message-->     listing   (it would come again)
 //     reading   --the store is behind us-->          checking  (a member that lags, or a store that
 //                                                               was restored from a backup)
 //     checking  --checked(): it has what we saw-->   reading   (the member will catch up)
@@ -48,6 +49,7 @@ public:
     }
     void opened() noexcept { phase_ = phase::reading; }
     void lost() noexcept { phase_ = phase::opening; }
+    void unreadable() noexcept { phase_ = phase::listing; }
     void checked(std::int64_t revision) noexcept {
         phase_ = revision < seen_ ? phase::listing : phase::reading;
     }
