@@ -11,6 +11,7 @@
 #include <heph/rt/tls/error.hpp>
 #include <heph/rt/tls/stream.hpp>
 
+#include "node/link_security.hpp"
 #include "remote/nodes.hpp"
 #include "rt_tls/authority.hpp"
 
@@ -94,6 +95,12 @@ TEST_CASE("certificates: no node takes another one's name, also not by a wildcar
     const auto wildcard = cluster.issue("*.nodes.test");
     run_nodes([&](rt::worker worker) -> heph::task<> {
         // It cannot begin, even: what it is called is not in its certificate.
+        // What is compared byte by byte has one spelling.
+        const auto shouting =
+            remote::node::start(worker, certified("A", proof(cluster.issue("A"), {&cluster})));
+        REQUIRE_FALSE(shouting);
+        CHECK(shouting.error().message().contains("lower case"));
+
         const auto refused =
             remote::node::start(worker, certified("a", proof(cluster.issue("b"), {&cluster})));
         REQUIRE_FALSE(refused);
@@ -167,7 +174,34 @@ TEST_CASE("certificates: who says that it is another node than its certificate i
         CHECK(log_lines::with("the certificate is not for the name of the node") == 1);
         CHECK_FALSE(a.is_linked("b"));
         CHECK_FALSE(a.is_linked("c"));
+
+        // An alternative name of another kind is no name of a node.
+        heph_tests::certificate_order with_uri;
+        with_uri.names = {"c"};
+        with_uri.uris = {"b"};
+        rt::deadline bounded_too(
+            plenty, pretend(a.address(), cluster.issue(with_uri), cluster.certificate(), "b"));
+        const auto ended_too = co_await bounded_too;
+        CHECK(ended_too);
+        CHECK(log_lines::with("the certificate is not for the name of the node") == 2);
+        CHECK_FALSE(a.is_linked("b"));
     });
+}
+
+TEST_CASE("certificates: a node's name is one of the DNS names, in one spelling",
+          "[remote][certificates]") {
+    struct row {
+        std::vector<std::string> names;
+        std::string_view node;
+        bool is_proved;
+    };
+    const auto each =
+        GENERATE(row{{"a"}, "a", true}, row{{"A"}, "a", true}, row{{"x", "b"}, "b", true},
+                 row{{"a"}, "A", false}, row{{"A"}, "A", false}, row{{"a"}, "ab", false},
+                 row{{"ab"}, "a", false}, row{{}, "a", false}, row{{"*.test"}, "a.test", false},
+                 row{{"*.test"}, "*.test", false}, row{{std::string("a\0b", 3)}, "a", false});
+    CAPTURE(each.node, each.names.size());
+    CHECK(remote::detail::proves(each.names, each.node) == each.is_proved);
 }
 
 TEST_CASE("certificates: a group changes from a secret to certificates without a gap",

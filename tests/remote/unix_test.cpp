@@ -79,6 +79,32 @@ TEST_CASE("unix: an abstract name needs no file, and others with it are refused"
     });
 }
 
+TEST_CASE("unix: a peer that is forgotten and added again at once is dialed on", "[remote][unix]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const std::string name = "unix:@heph-remote-test-" + std::to_string(std::rand());
+        auto links = quick_links();
+        links.grace = 1ms;
+        const auto b = start(worker, quick_options("b").links(links));
+        REQUIRE(b.add_peer("a", name));
+        const auto added = rt::clock::now();
+        const bool known = co_await eventually(
+            [&] { return !b.peers().empty() && rt::clock::now() > added + links.grace; });
+        REQUIRE(known);
+        // What is forgotten is given up now, as its grace is over.
+        b.forget_peer("a");
+        REQUIRE(b.add_peer("a", name));
+        const auto a = start(worker, quick_options("a").listen(name));
+        const bool linked = co_await eventually([&] { return b.is_linked("a"); });
+        CHECK(linked);
+        // The other way round, it is as if it had not been added.
+        REQUIRE(b.add_peer("a", name));
+        b.forget_peer("a");
+        a.stop();
+        const bool gone = co_await eventually([&] { return b.peers().empty(); });
+        CHECK(gone);
+    });
+}
+
 TEST_CASE("unix: a path that is too long is refused with a word", "[remote][unix]") {
     run_nodes([](rt::worker worker) -> heph::task<> {
         const std::string name = "unix:/" + std::string(200, 'x');

@@ -81,6 +81,9 @@ issued authority::issue(const certificate_order& order) const {
     for (const std::string& name : order.addresses) {
         names += (names.empty() ? "IP:" : ",IP:") + name;
     }
+    for (const std::string& name : order.uris) {
+        names += (names.empty() ? "URI:" : ",URI:") + name;
+    }
     if (!names.empty()) { extend(made.get(), NID_subject_alt_name, names); }
     REQUIRE(X509_set_issuer_name(made.get(), X509_get_subject_name(keys_->certificate.get())) == 1);
     REQUIRE(X509_sign(made.get(), keys_->key.get(), EVP_sha256()) > 0);

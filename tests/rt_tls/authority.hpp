@@ -12,6 +12,7 @@ namespace heph_tests {
 struct certificate_order {
     std::vector<std::string> names;      // DNS names.
     std::vector<std::string> addresses;  // IP addresses.
+    std::vector<std::string> uris;
     std::string common_name = "test";
     long valid_from_seconds = -3600;  // Relative to now.
     long valid_to_seconds = 3600;

@@ -82,8 +82,13 @@ task<> hub::run(hub_pointer self, inbox::receiver<command> commands) {
         for (const std::uint64_t actor : asked.shared) {
             self->spawn(forget_when_finished(self, actor));
         }
-        for (const auto& [name, address] : asked.peers) { self->dial(name, address); }
-        for (const auto& name : asked.forgotten_peers) { self->forget(name); }
+        for (const auto& [name, address] : asked.peers) {
+            if (address) {
+                self->dial(name, *address);
+            } else {
+                self->forget(name);
+            }
+        }
         // Whatever was sent before a cancel is in the channel now, so that the cancel finds it.
         commands.try_recv_many(batch, commands_max);
         for (command& each : batch) { self->execute(std::move(each)); }

@@ -11,13 +11,18 @@ char lower(char each) noexcept {
     return each >= 'A' && each <= 'Z' ? static_cast<char>(each - 'A' + 'a') : each;
 }
 
-bool is_named(const std::vector<std::string>& names, std::string_view name) {
-    return std::ranges::any_of(names, [name](const std::string& each) {
-        return std::ranges::equal(each, name, {}, lower, lower);
-    });
+bool is_lower(std::string_view name) noexcept {
+    return std::ranges::all_of(name, [](char each) { return each == lower(each); });
 }
 
 }  // namespace
+
+bool proves(const std::vector<std::string>& dns_names, std::string_view node) {
+    if (!is_lower(node)) { return false; }
+    return std::ranges::any_of(dns_names, [node](const std::string& each) {
+        return !each.contains('*') && std::ranges::equal(each, node, {}, lower);
+    });
+}
 
 std::expected<void, rt::error> link_security::add(const rt::tls::secret& shared) {
     auto context = rt::tls::context::make(rt::tls::psk_config(shared));
@@ -37,7 +42,13 @@ std::expected<void, rt::error> link_security::add(const node_certificate& proof,
             rt::error(std::make_error_code(std::errc::invalid_argument),
                       "a node has one certificate: several authorities go into one trust store"));
     }
-    if (!is_named(proof.own().names(), own_name)) {
+    if (!is_lower(own_name)) {
+        return std::unexpected(rt::error(std::make_error_code(std::errc::invalid_argument),
+                                         "the node '" + std::string(own_name) +
+                                             "' has a certificate: its name has to be in lower "
+                                             "case, as others find it among the DNS names there"));
+    }
+    if (!proves(proof.own().names(), own_name)) {
         return std::unexpected(rt::error(rt::tls::errc::host_mismatch,
                                          "the certificate of the node '" + std::string(own_name) +
                                              "' is not for that name: it has to be among its DNS "
@@ -95,7 +106,7 @@ std::string link_security::explain(const std::error_code& failure, bool dialed) 
 
 bool link_security::may_be(const rt::tls::engine& peer, std::string_view name) {
     const auto shown = peer.peer();
-    return !shown || is_named(shown->names(), name);
+    return !shown || proves(shown->dns_names(), name);
 }
 
 }  // namespace heph::remote::detail

@@ -18,9 +18,14 @@
 
 namespace heph::remote::detail {
 
+/// Tells whether a certificate's DNS names have that of a node. A node's name has one spelling, in
+/// lower case, as others compare it byte by byte; a certificate's has any, and is no pattern.
+[[nodiscard]] bool proves(const std::vector<std::string>& dns_names, std::string_view node);
+
 class link_security {
 public:
-    /// *Errors*: those of TLS, and a certificate that is not for the node's name.
+    /// *Errors*: those of TLS, and a certificate that is not for the node's name, and with one a
+    /// name that is not in lower case.
     [[nodiscard]] static std::expected<link_security, rt::error> make(const options& settings);
 
     /// Makes the end that dials a node.
@@ -37,7 +42,7 @@ public:
     [[nodiscard]] std::string explain(const std::error_code& failure, bool dialed) const;
 
     /// Tells whether the other end may be the node of that name: if it showed a certificate, only
-    /// one that is among its names.
+    /// one that is among its DNS names.
     [[nodiscard]] static bool may_be(const rt::tls::engine& peer, std::string_view name);
 
 private:

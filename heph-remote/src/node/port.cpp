@@ -106,7 +106,7 @@ void port::add_peer(std::string name, const node_address& where) {
 }
 
 void port::forget_peer(std::string name) {
-    request([&](requests& all) { all.forgotten_peers.push_back(std::move(name)); });
+    request([&](requests& all) { all.peers.emplace_back(std::move(name), std::nullopt); });
 }
 
 void port::request_stop() {

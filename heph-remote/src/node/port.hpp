@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,8 +25,8 @@ namespace heph::remote::detail {
 /// What is asked of the worker besides commands: it never waits for room.
 struct requests {
     std::vector<std::uint64_t> cancelled;
-    std::vector<std::pair<std::string, node_address>> peers;
-    std::vector<std::string> forgotten_peers;
+    /// Peers to dial, and those without an address to forget, in the order of the calls.
+    std::vector<std::pair<std::string, std::optional<node_address>>> peers;
     std::vector<std::uint64_t> unpublished;  ///< The numbers of actors.
     std::vector<std::uint64_t> shared;       ///< Likewise.
     bool stop = false;

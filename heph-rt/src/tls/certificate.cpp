@@ -248,7 +248,7 @@ std::optional<peer_certificate> engine::peer() const {
     }
     ERR_clear_error();
     return peer_certificate(std::move(subject), alternative_names(leaf.get(), false),
-                            std::move(fingerprint));
+                            alternative_names(leaf.get(), true), std::move(fingerprint));
 }
 
 }  // namespace heph::rt::tls

@@ -15,10 +15,10 @@ namespace heph::remote {
 ///     remote::options settings("a", remote::node_certificate(*own, *cluster));
 ///
 /// Both ends of a link show a certificate, and the name by which a node links has to be among its
-/// DNS names (subjectAltName), letter by letter: a wildcard names no node. So a node can take its
-/// own name only, whatever else it knows. A certificate that restricts its use (extendedKeyUsage)
-/// has to allow both that of servers and that of clients, as a node is both. An authority is
-/// changed without a gap by trusting both, the old one and the new one, meanwhile.
+/// DNS names (subjectAltName), letter by letter and in lower case: a wildcard names no node. So a
+/// node can take its own name only, whatever else it knows. A certificate that restricts its use
+/// (extendedKeyUsage) has to allow both that of servers and that of clients, as a node is both. An
+/// authority is changed without a gap by trusting both, the old one and the new one, meanwhile.
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: reading is safe.
 class node_certificate {

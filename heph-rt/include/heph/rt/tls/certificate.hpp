@@ -74,21 +74,26 @@ private:
 /// Tells what a peer's certificate says. It was verified, unless verification is off.
 class peer_certificate {
 public:
-    peer_certificate(std::string subject, std::vector<std::string> names, std::string fingerprint)
+    peer_certificate(std::string subject, std::vector<std::string> names,
+                     std::vector<std::string> dns_names, std::string fingerprint)
         : subject_(std::move(subject)),
           names_(std::move(names)),
+          dns_names_(std::move(dns_names)),
           fingerprint_(std::move(fingerprint)) {}
 
     /// Gives the subject in the form of RFC 2253, such as `CN=alice,O=Example`.
     [[nodiscard]] const std::string& subject() const noexcept { return subject_; }
     /// Gives its alternative names: DNS names, URIs and mail addresses.
     [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
+    /// Gives those of them that are DNS names, in lower case; `*.` stands for one label.
+    [[nodiscard]] const std::vector<std::string>& dns_names() const noexcept { return dns_names_; }
     /// Gives the SHA-256 of the certificate, as 64 lower-case hexadecimal digits.
     [[nodiscard]] const std::string& fingerprint() const noexcept { return fingerprint_; }
 
 private:
     std::string subject_;
     std::vector<std::string> names_;
+    std::vector<std::string> dns_names_;
     std::string fingerprint_;
 };
 
