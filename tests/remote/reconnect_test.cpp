@@ -265,6 +265,36 @@ TEST_CASE("reconnect: a connection that falls silent is given up", "[remote][rec
     });
 }
 
+TEST_CASE("reconnect: forgetting a peer and adding it at once count in their order",
+          "[remote][reconnect]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        // Hangs up on whoever dials.
+        auto listener = rt::net::tcp_listener::bind(rt::net::endpoint::loopback(0));
+        REQUIRE(listener);
+        const auto where = listener->local_endpoint()->to_string();
+        auto links = quick_links();
+        links.grace = 1ms;
+        const auto b = start(worker, quick_options("b").links(links));
+        REQUIRE(b.add_peer("a", where));
+        for (int i = 0; i < 8; ++i) {
+            if (i == 2) {
+                // One attempt may be under way, and one more is made: then it would be given up.
+                b.forget_peer("a");
+                REQUIRE(b.add_peer("a", where));
+            }
+            rt::deadline bounded(plenty, listener->accept());
+            const auto dialed = co_await bounded;
+            REQUIRE(dialed);
+            REQUIRE(*dialed);
+        }
+        REQUIRE(b.add_peer("a", where));
+        b.forget_peer("a");
+        *listener = rt::net::tcp_listener::bind(rt::net::endpoint::loopback(0)).value();
+        const bool gone = co_await eventually([&] { return b.peers().empty(); });
+        CHECK(gone);
+    });
+}
+
 TEST_CASE("reconnect: two nodes that dial each other at once keep one connection",
           "[remote][reconnect]") {
     const log_lines log;

@@ -1,8 +1,11 @@
 // Nodes over Unix sockets.
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+
+#include <unistd.h>
 
 #include "remote/nodes.hpp"
 
@@ -12,6 +15,12 @@ namespace remote = heph::remote;
 namespace rt = heph::rt;
 
 namespace {
+
+// Gives a name that neither another test nor the same one in another process has.
+std::string abstract_name() {
+    static std::atomic<int> made = 0;
+    return "unix:@heph-remote-test-" + std::to_string(::getpid()) + '-' + std::to_string(made++);
+}
 
 // A directory of its own for the sockets of a test.
 class socket_directory {
@@ -61,7 +70,7 @@ TEST_CASE("unix: an abstract name needs no file, and others with it are refused"
           "[remote][unix]") {
     const log_lines log;
     run_nodes([](rt::worker worker) -> heph::task<> {
-        const std::string name = "unix:@heph-remote-test-" + std::to_string(std::rand());
+        const std::string name = abstract_name();
         const auto a = start(worker, quick_options("a").listen(name));
         const auto again = remote::node::start(worker, quick_options("c").listen(name));
         REQUIRE_FALSE(again);
@@ -76,32 +85,6 @@ TEST_CASE("unix: an abstract name needs no file, and others with it are refused"
             co_await eventually([] { return log_lines::with("turned away unix:process ") >= 1; });
         CHECK(refused);
         CHECK_FALSE(stranger.is_linked("a"));
-    });
-}
-
-TEST_CASE("unix: a peer that is forgotten and added again at once is dialed on", "[remote][unix]") {
-    run_nodes([](rt::worker worker) -> heph::task<> {
-        const std::string name = "unix:@heph-remote-test-" + std::to_string(std::rand());
-        auto links = quick_links();
-        links.grace = 1ms;
-        const auto b = start(worker, quick_options("b").links(links));
-        REQUIRE(b.add_peer("a", name));
-        const auto added = rt::clock::now();
-        const bool known = co_await eventually(
-            [&] { return !b.peers().empty() && rt::clock::now() > added + links.grace; });
-        REQUIRE(known);
-        // What is forgotten is given up now, as its grace is over.
-        b.forget_peer("a");
-        REQUIRE(b.add_peer("a", name));
-        const auto a = start(worker, quick_options("a").listen(name));
-        const bool linked = co_await eventually([&] { return b.is_linked("a"); });
-        CHECK(linked);
-        // The other way round, it is as if it had not been added.
-        REQUIRE(b.add_peer("a", name));
-        b.forget_peer("a");
-        a.stop();
-        const bool gone = co_await eventually([&] { return b.peers().empty(); });
-        CHECK(gone);
     });
 }
 
