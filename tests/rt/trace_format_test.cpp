@@ -103,11 +103,12 @@ TEST_CASE("trace_format: what was written is read, in pieces of any size", "[rt]
     const std::array<std::uint64_t, 2> numbers{1, ~std::uint64_t{0}};
     const std::array<std::int64_t, 2> others{-1, 1};
     const std::array<std::string_view, 3> texts{"", "\xC3\xA4", "\xF0\x9F\x98\x80"};
+    const std::string text = "text";
     const std::array<trace_attribute, 8> attributes{
         trace_attribute("u", std::uint8_t{7}),
         trace_attribute("i", -7),
         trace_attribute("f", 0.5F),
-        trace_attribute("t", std::string("text")),
+        trace_attribute("t", text),
         trace_attribute("us", std::span<const std::uint64_t>(numbers)),
         trace_attribute("is", std::span<const std::int64_t>(others)),
         trace_attribute("fs", std::span<const double>()),
