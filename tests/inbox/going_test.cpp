@@ -97,12 +97,12 @@ TEST_CASE("going: handles may go in any order, whatever is queued and waiting", 
 
 TEST_CASE("going: messages that hold senders of their own channel go with it", "[inbox][going]") {
     const bool managed = GENERATE(true, false);
-    std::optional<manager<std::unique_ptr<note>>> boss;
+    std::unique_ptr<manager<std::unique_ptr<note>>> boss;
     std::optional<sender<std::unique_ptr<note>>> tx;
     std::optional<receiver<std::unique_ptr<note>>> rx;
     if (managed) {
         auto made = managed_channel<std::unique_ptr<note>>(3);
-        boss.emplace(std::move(std::get<0>(made)));
+        boss = std::make_unique<manager<std::unique_ptr<note>>>(std::move(std::get<0>(made)));
         tx.emplace(std::move(std::get<1>(made)));
         rx.emplace(std::move(std::get<2>(made)));
     } else {
