@@ -69,6 +69,10 @@ bool tells_of_client(std::string_view name) {
            http::equal_ignoring_case(name, "X-Real-IP");
 }
 
+void copy_trailers(const http::headers& from, http::body_writer& to) {
+    for (const http::header field : from) { (void)to.add_trailer(field.name, field.value); }
+}
+
 /// What was wrong with a client's body, told to whoever waits for the origin. It outlives both, as
 /// the body may still be on its way while the origin answers.
 using client_fault = std::shared_ptr<std::optional<http::error>>;
@@ -81,9 +85,7 @@ heph::task<produced> pass_up(http::request* from, client_fault fault, http::body
             co_return std::unexpected(piece.error());
         }
         if (piece->empty()) {
-            for (const http::header field : from->trailers()) {
-                (void)to->add_trailer(field.name, field.value);
-            }
+            copy_trailers(from->trailers(), *to);
             co_return produced();
         }
         const auto written = co_await to->write(*piece);
@@ -96,9 +98,7 @@ heph::task<produced> pass_down(std::shared_ptr<http::client_response> from, http
         const auto piece = co_await from->next();
         if (!piece) { co_return std::unexpected(http::error::handler_failed); }
         if (piece->empty()) {
-            for (const http::header field : from->trailers()) {
-                (void)to->add_trailer(field.name, field.value);
-            }
+            copy_trailers(from->trailers(), *to);
             co_return produced();
         }
         const auto written = co_await to->write(*piece);

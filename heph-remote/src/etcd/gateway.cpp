@@ -5,6 +5,8 @@
 #include <limits>
 #include <utility>
 
+#include <heph/http/response.hpp>
+
 #include "etcd/base64.hpp"
 #include "etcd/json.hpp"
 
@@ -33,7 +35,7 @@ public:
     }
     object_writer& word(std::string_view name, std::string_view value) {
         begin(name);
-        append_json_string(text_, value);
+        http::append_json_string(text_, value);
         return *this;
     }
     object_writer& raw(std::string_view name, std::string_view json) {
@@ -46,7 +48,7 @@ public:
 private:
     void begin(std::string_view name) {
         if (text_.size() > 1) { text_ += ','; }
-        append_json_string(text_, name);
+        http::append_json_string(text_, name);
         text_ += ':';
     }
 

@@ -1,6 +1,5 @@
 #include "etcd/json.hpp"
 
-#include <array>
 #include <charconv>
 #include <concepts>
 #include <system_error>
@@ -225,25 +224,6 @@ std::optional<std::int64_t> json_value::int64() const noexcept {
 }
 std::optional<std::uint64_t> json_value::uint64() const noexcept {
     return integer_of<std::uint64_t>(*this);
-}
-
-void append_json_string(std::string& to, std::string_view text) {
-    constexpr std::string_view hexadecimal = "0123456789abcdef";
-    to += '"';
-    for (const char each : text) {
-        const auto code = static_cast<unsigned char>(each);
-        if (each == '"' || each == '\\') {
-            to += '\\';
-            to += each;
-        } else if (code < 0x20) {
-            to += "\\u00";
-            to += hexadecimal[code >> 4U];
-            to += hexadecimal[code & 15U];
-        } else {
-            to += each;
-        }
-    }
-    to += '"';
 }
 
 }  // namespace heph::remote::etcd

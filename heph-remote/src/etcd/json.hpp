@@ -48,7 +48,4 @@ private:
     std::vector<std::string> names_;  // Of the members.
 };
 
-/// Appends a JSON string. *Requires*: UTF-8.
-void append_json_string(std::string& to, std::string_view text);
-
 }  // namespace heph::remote::etcd

@@ -3,20 +3,21 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include <heph/http/h1/request_parser.hpp>
+
+#include "heard_fields.hpp"
 
 namespace {
 
 namespace http = heph::http;
 namespace h1 = heph::http::h1;
 
-void require(bool condition) {
-    if (!condition) { std::abort(); }
-}
+using heph::fuzz::hear_fields;
+using heph::fuzz::hear_trailers;
+using heph::fuzz::require;
 
 class listener {
 public:
@@ -63,23 +64,12 @@ private:
         heard_ += head_.target();
         heard_ += head_.path();
         heard_ += head_.query();
-        for (const http::header field : head_.headers()) {
-            require(http::is_token(field.name));
-            require(http::is_field_value(field.value));
-            heard_ += field.name;
-            heard_ += field.value;
-        }
+        hear_fields(head_.headers(), heard_);
     }
 
     void note_trailers() {
         require(head_.trailers().size() <= limits_.headers_max);
-        for (const http::header field : head_.trailers()) {
-            require(http::is_token(field.name));
-            require(http::is_field_value(field.value));
-            require(!http::equal_ignoring_case(field.name, "content-length"));
-            heard_ += field.name;
-            heard_ += field.value;
-        }
+        hear_trailers(head_.trailers(), heard_);
     }
 
     http::limits limits_;
