@@ -183,6 +183,8 @@ int main(int count, char** arguments) {
     }
     http::server_options options;
     options.address = arguments[1];
+    options.limits.body_bytes_max =
+        1'000'000'000;  // Nothing is kept: the origin has its own limit.
     auto runtime = rt::setup{}.name("proxy").threads(1).build();
     if (!runtime) { return rt::report(runtime.error()); }
     const auto server = http::server::open(std::move(routes), options);

@@ -1,6 +1,8 @@
 #include "gateway.hpp"
 
 #include <chrono>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -83,6 +85,8 @@ heph::task<std::expected<void, http::error>> copy_body(http::body_reader& from,
 }
 
 http::response echo(http::request& request) {
+    // Nothing of it is kept, so that it may be of any length.
+    request.set_body_limit(std::numeric_limits<std::uint64_t>::max());
     const std::string type(request.header("content-type").value_or("application/octet-stream"));
     // The server keeps the request until the response is sent.
     auto answer = http::response::stream(

@@ -119,6 +119,7 @@ void connection::begin_request() {
     body_waited_ms_ = 0;
     body_failure_.reset();
     body_done_ = false;
+    skips_body_ = false;
     owes_continue_ = head.expects_continue();
     answered_ = false;
     work_->request.params().clear();

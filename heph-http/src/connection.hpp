@@ -80,6 +80,7 @@ private:
     task<step> stream_body(response& reply);
     task<std::expected<void, error>> produce(response& reply);
     [[nodiscard]] std::chrono::milliseconds body_patience() const noexcept;
+    [[nodiscard]] bool announces_too_much() const noexcept;
 
     // The other protocol behind a 101, in connection_upgrade.cpp.
     class upgraded;
@@ -129,6 +130,7 @@ private:
     std::uint64_t body_waited_ms_ = 0;
     std::optional<error> body_failure_;
     bool body_done_ = true;
+    bool skips_body_ = false;  // The handler is done with it.
     bool owes_continue_ = false;
     bool answered_ = false;       // The head of the response was written.
     bool holds_head_ = false;     // What is in `work_->out` from `head_at_` on waits.

@@ -16,12 +16,21 @@ task<std::expected<std::string_view, error>> connection::next() {
     for (;;) {
         if (body_failure_) { co_return std::unexpected(*body_failure_); }
         if (body_done_) { co_return std::string_view(); }
+        if (!skips_body_ && announces_too_much()) {
+            // Before a byte of it was asked for.
+            body_failure_ = error::body_too_large;
+            continue;
+        }
         const h1::event event = parser_.next(input_, work_->request.head());
         switch (event.kind) {
             case h1::event_kind::body:
                 owes_continue_ = false;
                 body_received_ += event.data.size();
-                co_return event.data;
+                if (skips_body_ || body_received_ <= work_->request.body_limit()) {
+                    co_return event.data;
+                }
+                body_failure_ = error::body_too_large;
+                break;
             case h1::event_kind::need_input: {
                 const auto received = co_await receive_body_bytes();
                 if (!received) { body_failure_ = received.error(); }
@@ -31,6 +40,10 @@ task<std::expected<std::string_view, error>> connection::next() {
             default: body_done_ = true;
         }
     }
+}
+
+bool connection::announces_too_much() const noexcept {
+    return work_->request.head().content_length().value_or(0) > work_->request.body_limit();
 }
 
 // Allows for the grace, and for as long as the bytes so far may have taken at the least rate. Only
@@ -75,6 +88,7 @@ task<std::expected<void, error>> connection::receive_body_bytes() {
 // Reads what the handler left of the body, so that the next request can be found.
 task<connection::step> connection::skip_body() {
     const std::uint64_t before = body_received_;
+    skips_body_ = true;  // What a handler may have does not count for what nobody keeps.
     while (!body_done_ && body_received_ - before <= bounds().unread_body_bytes_max) {
         const auto piece = co_await next();
         if (!piece) {

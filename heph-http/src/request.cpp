@@ -62,6 +62,7 @@ task<std::expected<void, error>> request::send_interim(http::status status,
 task<std::expected<std::string, error>> request::read_body() { return read_body(body_bytes_max_); }
 
 task<std::expected<std::string, error>> request::read_body(std::uint64_t bytes_max) {
+    body_bytes_max_ = bytes_max;
     // Refused before a byte of it was asked for, and so before the client was told to go on.
     const auto length = head_.content_length();
     if (length && *length > bytes_max) { co_return std::unexpected(error::body_too_large); }

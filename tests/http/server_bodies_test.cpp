@@ -9,6 +9,7 @@
 #include <catch2/catch.hpp>
 
 #include <heph/core/join.hpp>
+#include <heph/http/middleware/body_limit.hpp>
 #include <heph/rt/timer.hpp>
 
 #include "raw_client.hpp"
@@ -30,7 +31,143 @@ std::string expecting(std::string_view path, std::size_t bytes, std::string_view
            std::to_string(bytes) + "\r\n\r\n";
 }
 
+/// Counts a body piece by piece, and answers what is wrong with it.
+task<response> count_pieces(request& asked) {
+    std::uint64_t total = 0;
+    for (;;) {
+        const auto piece = co_await asked.body().next();
+        if (!piece) { co_return response::problem(piece.error()); }
+        if (piece->empty()) { co_return response::text(std::to_string(total)); }
+        total += piece->size();
+    }
+}
+
+task<outcome> copy_pieces(body_reader& from, body_writer& to) {
+    for (;;) {
+        const auto piece = co_await from.next();
+        if (!piece) { co_return std::unexpected(piece.error()); }
+        if (piece->empty()) { co_return outcome(); }
+        const auto written = co_await to.write(*piece);
+        if (!written) { co_return written; }
+    }
+}
+
+response copy_back(request& asked) {
+    return response::stream(
+        "text/plain", [from = &asked.body()](body_writer& to) { return copy_pieces(*from, to); });
+}
+
+/// Routes whose handlers stream: by the server's limit, by their own, and by those of middleware.
+router limited_routes() {
+    router routes;
+    routes.post("/count", count_pieces).post("/copy", copy_back);
+    routes.post("/own", [](request& asked) {
+        asked.set_body_limit(3000);
+        return count_pieces(asked);
+    });
+    routes.post("/whole", [](request& asked) -> task<response> {
+        const auto body = co_await asked.read_body(3000);
+        if (!body) { co_return response::problem(body.error()); }
+        co_return response::text(std::to_string(body->size()));
+    });
+    router small;
+    small.use(body_limit(100)).post("/count", count_pieces).post("/copy", copy_back);
+    small.post("/own", [](request& asked) {
+        asked.set_body_limit(3000);
+        return count_pieces(asked);
+    });
+    routes.mount("/small", std::move(small));
+    router large;
+    large.use(body_limit(2000)).post("/count", count_pieces);
+    routes.mount("/large", std::move(large));
+    return routes;
+}
+
+std::string in_chunks(std::string_view path, std::size_t size) {
+    std::string all =
+        "POST " + std::string(path) + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (; size > 0; size -= std::min<std::size_t>(size, 10)) {
+        const std::size_t now = std::min<std::size_t>(size, 10);
+        all += (now == 10 ? "a" : std::to_string(now)) + "\r\n" + std::string(now, 'x') + "\r\n";
+    }
+    return all + "0\r\n\r\n";
+}
+
 }  // namespace
+
+TEST_CASE("server: streamed bodies are limited as gathered ones are, by 413 and a close",
+          "[http][server]") {
+    server_setup setup;
+    setup.limits.body_bytes_max = 1000;
+    setup.limits.streamed_body_bytes_max = 3500;
+    const test_server server(limited_routes(), setup);
+    struct sample {
+        const char* path;
+        std::size_t most;
+    };
+    for (const auto& [path, most] :
+         {sample{"/count", 1000}, sample{"/copy", 1000}, sample{"/own", 3000},
+          sample{"/whole", 3000}, sample{"/small/count", 100}, sample{"/small/copy", 100},
+          sample{"/small/own", 3000}, sample{"/large/count", 2000}}) {
+        const bool copies = std::string_view(path).ends_with("copy");
+        for (const bool chunked : {false, true}) {
+            CAPTURE(path, chunked);
+            const auto ask = [&](std::size_t size) {
+                return chunked ? in_chunks(path, size) : post_request(path, std::string(size, 'x'));
+            };
+            raw_client client(server.port());
+            for (int i = 0; i < 2; ++i) {
+                const reply fits = client.ask(ask(most));
+                CHECK(fits.status == 200);
+                CHECK(fits.body == (copies ? std::string(most, 'x') : std::to_string(most)));
+            }
+            client.send(ask(most + 1));
+            if (chunked && copies) {
+                // It was being answered already: the answer is cut, and so seen not to be whole.
+                CHECK_FALSE(client.read().complete);
+                continue;
+            }
+            const reply refused = client.read();
+            CHECK(refused.status == 413);
+            CHECK(refused.complete);
+            if (std::string_view(path) != "/whole") { CHECK(refused.closes()); }
+            client.end_sending();
+            CHECK(client.at_end());
+            CHECK_FALSE(client.was_reset());
+        }
+    }
+    raw_client client(server.port());
+    CHECK(client.ask(post_request("/own", std::string(3501, 'x'))).status == 413);
+}
+
+TEST_CASE("server: a streamed body that is announced too large is not asked for",
+          "[http][server]") {
+    server_setup setup;
+    setup.limits.body_bytes_max = 1000;
+    const test_server server(limited_routes(), setup);
+    raw_client fits(server.port());
+    fits.send(expecting("/count", 3));
+    CHECK(fits.read().status == 100);
+    CHECK(fits.ask("abc").body == "3");
+    for (const auto& [path, size] : {std::pair{"/count", 1001}, {"/small/count", 101}}) {
+        CAPTURE(path);
+        raw_client client(server.port());
+        const reply refused = client.ask(expecting(path, static_cast<std::size_t>(size)));
+        CHECK(refused.status == 413);
+        CHECK(refused.closes());
+    }
+}
+
+TEST_CASE("server: what a handler leaves of a body beyond its limit is skipped all the same",
+          "[http][server]") {
+    server_setup setup;
+    setup.limits.body_bytes_max = 10;
+    const test_server server(make_test_routes(), setup);
+    raw_client client(server.port());
+    CHECK(client.ask(post_request("/ignore", std::string(5000, 'x'))).status == 200);
+    CHECK(client.ask(in_chunks("/ignore", 5000)).status == 200);
+    CHECK(client.ask(get_request("/hello")).status == 200);
+}
 
 TEST_CASE("server: 100 (Continue) is sent when the handler reads the body", "[http][server]") {
     const test_server server(make_test_routes());
@@ -177,6 +314,7 @@ TEST_CASE("server: a slow handler slows the client down", "[http][server]") {
     router routes;
     routes.post("/slow", [go_on](request& request) -> task<response> {
         std::uint64_t total = 0;
+        request.set_body_limit(64'000'000);
         for (;;) {
             const auto piece = co_await request.body().next();
             if (!piece) { co_return response::problem(piece.error()); }

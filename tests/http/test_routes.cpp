@@ -57,6 +57,7 @@ task<outcome> copy(body_reader& from, body_writer& to) {
 }
 
 response echo(request& request) {
+    request.set_body_limit(1'000'000'000);
     return response::stream("application/octet-stream",
                             [from = &request.body()](body_writer& to) { return copy(*from, to); });
 }

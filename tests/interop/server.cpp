@@ -144,6 +144,7 @@ heph::task<outcome> copy(http::body_reader& from, http::body_writer& to) {
 }
 
 http::response echo(http::request& request) {
+    request.set_body_limit(1'000'000'000);
     return http::response::stream(
         "application/octet-stream",
         [from = &request.body()](http::body_writer& to) { return copy(*from, to); });
@@ -151,6 +152,7 @@ http::response echo(http::request& request) {
 
 heph::task<http::response> length(http::request& request) {
     std::uint64_t total = 0;
+    request.set_body_limit(1'000'000'000);
     for (;;) {
         const auto piece = co_await request.body().next();
         if (!piece) { co_return http::response::problem(piece.error()); }

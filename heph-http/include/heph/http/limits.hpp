@@ -16,9 +16,11 @@ struct limits {
     std::size_t head_bytes_max = 16 * 1024;
     /// Header fields: 431.
     std::size_t headers_max = 100;
-    /// Body that `read_body()` takes, unless the handler names another limit: 413.
+    /// Body that a handler gets, whole or by the piece, unless it names another limit
+    /// (`request::set_body_limit`): 413.
     std::uint64_t body_bytes_max = 1024 * 1024;
-    /// Body that a handler may stream: 413.
+    /// Body of any request, whatever its handler allows: 413, before the handler is called when
+    /// the length is announced. For a client: body of any answer.
     std::uint64_t streamed_body_bytes_max = std::numeric_limits<std::uint64_t>::max();
     /// Extension of one chunk of a chunked body: 400. All of a body together may take 64 times
     /// that, and a byte more for each byte of the body.

@@ -127,10 +127,19 @@ public:
     /// Tells whether it came over a secured connection (https).
     [[nodiscard]] bool is_secure() const noexcept { return secure_; }
 
-    /// Gives the body, to be read bit by bit.
+    /// Gives the body, to be read bit by bit, up to `body_limit()`: beyond it `next` gives
+    /// `body_too_large`, which is answered with 413, and the connection ends. An announced length
+    /// beyond it is refused before anything is received.
     [[nodiscard]] body_reader& body() noexcept { return *body_; }
 
-    /// Reads all of the body, up to `limits::body_bytes_max`, or up to `bytes_max`.
+    /// Tells how large a body may be: `limits::body_bytes_max` unless something else was set.
+    [[nodiscard]] std::uint64_t body_limit() const noexcept { return body_bytes_max_; }
+    /// Sets how large the body may be, less or more than the server's `limits::body_bytes_max`, but
+    /// never more than its `streamed_body_bytes_max`. A handler that streams sets it before it
+    /// reads; for many routes see `<heph/http/middleware/body_limit.hpp>`.
+    void set_body_limit(std::uint64_t bytes_max) noexcept { body_bytes_max_ = bytes_max; }
+
+    /// Reads all of the body, up to `body_limit()`, or up to `bytes_max`, which then is the limit.
     /// *Errors*: `body_too_large`, and what `body_reader::next` gives.
     task<std::expected<std::string, error>> read_body();
     task<std::expected<std::string, error>> read_body(std::uint64_t bytes_max);
@@ -160,7 +169,7 @@ public:
     void set_interim_sender(interim_sender& sender) noexcept { interim_sender_ = &sender; }
     /// Says whether that connection is secured.
     void set_secure(bool secure) noexcept { secure_ = secure; }
-    /// Says where the body comes from, and how much of it `read_body()` takes.
+    /// Says where the body comes from, and how much of it is taken.
     /// *Lifetime*: `reader` must outlive the request.
     void set_body(body_reader& reader, std::uint64_t bytes_max) noexcept {
         body_ = &reader;
