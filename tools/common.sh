@@ -71,11 +71,14 @@ configure_preset() {
     fi
 }
 
-# Builds targets of a preset: `build_preset NAME [target...]`.
+# Builds targets of a preset: `build_preset NAME [target...]`. Progress is for a terminal only: a
+# log holds what the compilers say.
 build_preset() {
-    local preset=$1
+    local preset=$1 quiet=()
     shift
+    [[ -t 1 ]] || quiet=(-- --quiet)
     say "Building $preset${*:+: $*}"
-    cmake --build "$root/build/$preset" --parallel "$(build_jobs)" ${1+--target "$@"} ||
+    cmake --build "$root/build/$preset" --parallel "$(build_jobs)" ${1+--target "$@"} \
+        "${quiet[@]}" ||
         fail "the build of $preset failed; the errors are above"
 }

@@ -7,7 +7,7 @@ namespace heph::http::detail {
 
 namespace {
 
-constexpr std::string_view digits =
+constexpr std::string_view alphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 }  // namespace
@@ -23,7 +23,7 @@ std::string encode_base64(std::string_view bytes) {
             if (i < group.size()) { bits |= static_cast<unsigned char>(group[i]); }
         }
         for (std::size_t i = 0; i < 4; ++i) {
-            text += i <= group.size() ? digits[bits >> (18U - 6U * i) & 63U] : '=';
+            text += i <= group.size() ? alphabet[bits >> (18U - 6U * i) & 63U] : '=';
         }
     }
     return text;
@@ -43,7 +43,7 @@ std::optional<std::string> decode_base64(std::string_view text) {
                 bits <<= 6U;
                 continue;
             }
-            const std::size_t digit = digits.find(c);
+            const std::size_t digit = alphabet.find(c);
             if (digit == std::string_view::npos || padding > 0) { return {}; }
             bits = bits << 6U | static_cast<std::uint32_t>(digit);
         }

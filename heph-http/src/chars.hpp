@@ -64,6 +64,15 @@ inline constexpr std::array<std::uint8_t, 256> char_classes = make_char_classes(
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
+/// Gives a text with the letters of ASCII in lower case.
+inline std::string lower_case(std::string_view text) {
+    std::string made(text);
+    for (char& c : made) {
+        if (c >= 'A' && c <= 'Z') { c = static_cast<char>(c - 'A' + 'a'); }
+    }
+    return made;
+}
+
 /// Appends a byte percent-encoded: `%41`.
 inline void append_percent_encoded(std::string& to, char c) {
     constexpr std::string_view digits = "0123456789ABCDEF";

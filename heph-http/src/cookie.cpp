@@ -7,6 +7,8 @@
 #include <heph/http/cookie.hpp>
 #include <heph/http/date.hpp>
 
+#include "cookie_prefix.hpp"
+
 namespace heph::http {
 
 namespace {
@@ -30,10 +32,6 @@ bool is_domain(std::string_view text) noexcept {
     });
 }
 
-bool has_prefix(std::string_view name, std::string_view prefix) noexcept {
-    return equal_ignoring_case(name.substr(0, prefix.size()), prefix);
-}
-
 std::optional<cookie_error> check(const set_cookie& cookie) {
     if (!is_token(cookie.name)) { return cookie_error::bad_name; }
     if (!std::ranges::all_of(cookie.value, is_value_char)) { return cookie_error::bad_value; }
@@ -42,11 +40,11 @@ std::optional<cookie_error> check(const set_cookie& cookie) {
         return cookie_error::bad_path;
     }
     if (!cookie.domain.empty() && !is_domain(cookie.domain)) { return cookie_error::bad_domain; }
-    const bool of_host = has_prefix(cookie.name, "__Host-");
+    const bool of_host = detail::has_cookie_prefix(cookie.name, "__Host-");
     if (of_host && (cookie.path != "/" || !cookie.domain.empty())) {
         return cookie_error::bad_prefix;
     }
-    const bool needs_secure = of_host || has_prefix(cookie.name, "__Secure-") ||
+    const bool needs_secure = of_host || detail::has_cookie_prefix(cookie.name, "__Secure-") ||
                               cookie.same_site == same_site::none || cookie.partitioned;
     if (needs_secure && !cookie.secure) { return cookie_error::insecure; }
     return {};
@@ -102,7 +100,8 @@ set_cookie set_cookie::removal(std::string name, std::string path, std::string d
     made.max_age = std::chrono::seconds(0);
     made.expires = std::chrono::sys_seconds();
     // A browser refuses to touch a secure cookie otherwise.
-    made.secure = has_prefix(made.name, "__Host-") || has_prefix(made.name, "__Secure-");
+    made.secure = detail::has_cookie_prefix(made.name, "__Host-") ||
+                  detail::has_cookie_prefix(made.name, "__Secure-");
     return made;
 }
 

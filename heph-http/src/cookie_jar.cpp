@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "chars.hpp"
+#include "cookie_prefix.hpp"
 
 namespace heph::http {
 
@@ -17,14 +18,6 @@ using std::chrono::sys_seconds;
 
 constexpr std::size_t attribute_bytes_max = 1024;
 constexpr std::chrono::seconds lifetime_max = std::chrono::days(400);
-
-std::string lower(std::string_view text) {
-    std::string made(text);
-    for (char& c : made) {
-        if (c >= 'A' && c <= 'Z') { c = static_cast<char>(c - 'A' + 'a'); }
-    }
-    return made;
-}
 
 // A host with a dot at its end is the same host, its name written in full.
 std::string_view without_last_dot(std::string_view host) noexcept {
@@ -62,10 +55,6 @@ std::string default_path(const url& from) {
     const std::size_t slash = path.rfind('/');
     if (!path.starts_with('/') || slash == 0) { return "/"; }
     return std::string(path.substr(0, slash));
-}
-
-bool has_prefix(std::string_view name, std::string_view prefix) noexcept {
-    return equal_ignoring_case(name.substr(0, prefix.size()), prefix);
 }
 
 // Reads up to `digits_max` digits off the front of a text; nothing when there is none, or more.
@@ -185,7 +174,7 @@ attributes read_attributes(std::string_view left, sys_seconds now) {
             if (const auto time = after(value, now)) { found.max_age = time; }
         } else if (equal_ignoring_case(name, "domain")) {
             if (value.starts_with('.')) { value.remove_prefix(1); }
-            found.domain = lower(without_last_dot(value));
+            found.domain = detail::lower_case(without_last_dot(value));
         } else if (equal_ignoring_case(name, "path")) {
             found.path = value.starts_with('/') ? value : std::string_view();
         } else if (equal_ignoring_case(name, "secure")) {
@@ -216,7 +205,7 @@ void cookie_jar::store_line(const url& from, std::string_view line, sys_seconds 
     const std::string_view rest =
         pair.size() == line.size() ? std::string_view() : line.substr(pair.size() + 1);
     const attributes said = read_attributes(rest, now);
-    made.domain = lower(without_last_dot(from.host));
+    made.domain = detail::lower_case(without_last_dot(from.host));
     if (!said.domain.empty() && said.domain != made.domain) {
         // For all of a top-level domain, or for somebody else's (RFC 6265, 5.3, 5 and 6).
         if (said.domain.find('.') == std::string::npos || said.domain.ends_with('.')) { return; }
@@ -231,9 +220,9 @@ void cookie_jar::store_line(const url& from, std::string_view line, sys_seconds 
     if (const auto until = said.max_age ? said.max_age : said.expires) {
         made.expires = std::min(*until, now + lifetime_max);
     }
-    const bool of_host = has_prefix(made.name, "__Host-");
+    const bool of_host = detail::has_cookie_prefix(made.name, "__Host-");
     if (of_host && (!said.domain.empty() || said.path != "/")) { return; }
-    if ((of_host || has_prefix(made.name, "__Secure-")) && !made.secure) { return; }
+    if ((of_host || detail::has_cookie_prefix(made.name, "__Secure-")) && !made.secure) { return; }
     const bool is_plain = from.scheme != "https";
     std::erase_if(cookies_, [now](const kept& each) { return each.expires <= now; });
     if (is_plain && (made.secure || hides_secure(made))) { return; }
@@ -297,7 +286,7 @@ bool cookie_jar::make_room(const std::string& domain, bool is_plain) {
 }
 
 std::string cookie_jar::header_for(const url& to, sys_seconds now) {
-    const std::string host = lower(without_last_dot(to.host));
+    const std::string host = detail::lower_case(without_last_dot(to.host));
     const std::string_view path = path_of(to);
     std::vector<kept*> fit;
     for (kept& each : cookies_) {

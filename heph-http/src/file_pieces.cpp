@@ -32,21 +32,20 @@ task<std::expected<rt::buffer, error>> read_file_piece(const rt::fs::file* file,
 
 task<std::expected<void, error>> body_writer::write_file(const rt::fs::file& from,
                                                          std::uint64_t offset, std::uint64_t size) {
-    using outcome = std::expected<void, error>;
     rt::buffer bytes;
     while (size != 0) {
         const auto now =
             static_cast<std::size_t>(std::min<std::uint64_t>(detail::file_piece_bytes, size));
         auto reading = detail::read_file_piece(&from, std::move(bytes), offset, now);
         auto got = co_await std::move(reading);
-        if (!got) { co_return outcome(std::unexpect, got.error()); }
+        if (!got) { co_return std::unexpected(got.error()); }
         bytes = std::move(*got);
-        const outcome written = co_await write(bytes.view());
+        const std::expected<void, error> written = co_await write(bytes.view());
         if (!written) { co_return written; }
         offset += now;
         size -= now;
     }
-    co_return outcome();
+    co_return std::expected<void, error>();
 }
 
 }  // namespace heph::http

@@ -13,14 +13,6 @@ namespace heph::http {
 
 namespace {
 
-std::string lower(std::string_view text) {
-    std::string made(text);
-    for (char& c : made) {
-        if (c >= 'A' && c <= 'Z') { c = static_cast<char>(c | 0x20); }
-    }
-    return made;
-}
-
 std::uint16_t default_port(std::string_view scheme) noexcept {
     return scheme == "https" ? 443 : 80;
 }
@@ -36,7 +28,7 @@ std::string scheme_of(std::string_view text) {
         })) {
         return {};
     }
-    return lower(scheme);
+    return detail::lower_case(scheme);
 }
 
 /// Encodes what may not stand in a target; what is encoded already stays.
@@ -128,7 +120,7 @@ std::expected<void, error> read_authority(std::string_view text, url& to) {
     }
     if (host.starts_with('[')) { host = host.substr(1, host.size() - 2); }
     if (host.empty()) { return std::unexpected(error::bad_host); }
-    to.host = lower(host);
+    to.host = detail::lower_case(host);
     to.port = default_port(to.scheme);
     if (!port.empty()) {
         const auto [end, failure] =

@@ -23,7 +23,7 @@ namespace heph::rt::detail {
 
 namespace {
 
-constexpr std::uint64_t event_descriptor = ~std::uint64_t{0};
+constexpr std::uint64_t wake_data = ~std::uint64_t{0};
 
 // While processes are ready, events are looked for so often.
 constexpr std::chrono::microseconds poll_period{20};
@@ -65,7 +65,7 @@ std::expected<std::unique_ptr<driver>, int> epoll_driver::make(worker_link& link
     // Edge-triggered, its count is never read: each write is an event.
     epoll_event wakes{};
     wakes.events = EPOLLIN | EPOLLET;
-    wakes.data.u64 = event_descriptor;
+    wakes.data.u64 = wake_data;
     if (::epoll_ctl(made->epoll_, EPOLL_CTL_ADD, link.event_descriptor(), &wakes) != 0) {
         return std::unexpected(errno);
     }
@@ -444,7 +444,7 @@ void epoll_driver::poll_events(int timeout_ms) noexcept {
     slots_->begin_touching([this](slot& each) { abandon(each); });
     for (int i = 0; i < count; ++i) {
         const epoll_event& event = events_[static_cast<std::size_t>(i)];
-        if (event.data.u64 == event_descriptor) { continue; }
+        if (event.data.u64 == wake_data) { continue; }
         watched* const entry = find(static_cast<int>(event.data.u64));
         if (entry == nullptr) { continue; }
         if ((event.events & ~(EPOLLIN | EPOLLOUT)) != 0) { entry->to_the_end = true; }

@@ -23,7 +23,7 @@ namespace {
 
 // User data without a slot's index, which is in the lower half and not 0.
 constexpr std::uint64_t ignored = 0;
-constexpr std::uint64_t event_descriptor = std::uint64_t{1} << 63U;
+constexpr std::uint64_t event_of_wake = std::uint64_t{1} << 63U;
 
 constexpr bool is_slot(std::uint64_t user_data) noexcept {
     return static_cast<std::uint32_t>(user_data) != 0;
@@ -37,7 +37,7 @@ constexpr int descriptor_of(std::uint64_t user_data) noexcept {
 }
 
 // What nothing tells the end of is tried again so often.
-__kernel_timespec retry_period{0, 5'000'000};
+__kernel_timespec retry_after{0, 5'000'000};
 
 // That of a message to another ring: the descriptor to fall back to.
 constexpr std::uint64_t message = std::uint64_t{1} << 62U;
@@ -187,7 +187,7 @@ void uring_driver::start(slot& operation) noexcept {
         case request_code::call: operation.call->submit(entry); break;
         case request_code::await:
             if (operation.call->how() == io_call::waits::to_retry) {
-                io_uring_prep_timeout(&entry, &retry_period, 0, 0);
+                io_uring_prep_timeout(&entry, &retry_after, 0, 0);
             } else {
                 io_uring_prep_poll_add(&entry, descriptor,
                                        operation.call->reads() ? POLLIN : POLLOUT);
@@ -222,7 +222,7 @@ void uring_driver::close_file(int descriptor) noexcept {
 void uring_driver::watch_event() noexcept {
     io_uring_sqe& entry = next_submission();
     io_uring_prep_read(&entry, link_->event_descriptor(), &event_count_, sizeof(event_count_), 0);
-    entry.user_data = event_descriptor;
+    entry.user_data = event_of_wake;
     event_watched_ = true;
 }
 
@@ -282,7 +282,7 @@ void uring_driver::reap() noexcept {
         const std::uint32_t flags = entry->flags;
         io_uring_cqe_seen(&ring_, entry);
         if (!is_slot(user_data)) {
-            if (user_data == event_descriptor) {
+            if (user_data == event_of_wake) {
                 event_watched_ = false;
             } else if ((user_data & message) != 0) {
                 // Comes only when it failed.
@@ -355,7 +355,7 @@ void uring_driver::pause(slot& operation) noexcept {
 std::size_t uring_driver::drain(std::chrono::milliseconds patience) noexcept {
     draining_ = true;
     io_uring_sqe& entry = next_submission();
-    io_uring_prep_cancel64(&entry, event_descriptor, 0);
+    io_uring_prep_cancel64(&entry, event_of_wake, 0);
     entry.user_data = ignored;
     slots_->for_each_used([this](slot& used) {
         if (used.armed && used.state == slot_state::in_flight) { cancel(used); }

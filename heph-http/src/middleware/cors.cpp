@@ -20,9 +20,9 @@ std::string join(const std::vector<std::string>& parts) {
     return all;
 }
 
-class policy {
+class cors_policy {
 public:
-    explicit policy(cors_options options)
+    explicit cors_policy(cors_options options)
         : options_(std::move(options)),
           methods_(join(options_.methods)),
           headers_(join(options_.headers)),
@@ -87,7 +87,7 @@ private:
 }  // namespace
 
 middleware cors(cors_options options) {
-    return [shared = std::make_shared<const policy>(std::move(options))](
+    return [shared = std::make_shared<const cors_policy>(std::move(options))](
                request& asked, next_handler next) { return shared->run(asked, next); };
 }
 

@@ -83,9 +83,9 @@ std::string peer_network(const request& asked) {
     return std::string(address.begin(), address.begin() + static_cast<std::ptrdiff_t>(bytes));
 }
 
-class policy {
+class rate_policy {
 public:
-    explicit policy(rate_limit_options options) : options_(std::move(options)) {
+    explicit rate_policy(rate_limit_options options) : options_(std::move(options)) {
         // Written so that what is no number is refused as well.
         if (!(options_.burst >= 1) || !(options_.per_second > 0)) {
             throw std::invalid_argument(
@@ -125,7 +125,7 @@ private:
 }  // namespace
 
 middleware rate_limit(rate_limit_options options) {
-    return [shared = std::make_shared<policy>(std::move(options))](
+    return [shared = std::make_shared<rate_policy>(std::move(options))](
                request& asked, next_handler next) { return shared->run(asked, next); };
 }
 

@@ -15,7 +15,7 @@ namespace {
 
 using connected = std::expected<socket, std::error_code>;
 
-constexpr std::size_t key_bytes = 16;
+constexpr std::size_t nonce_bytes = 16;
 
 // The schemes of WebSocket are those of HTTP by other names (RFC 6455, 3).
 std::string to_http(std::string_view url) {
@@ -97,7 +97,7 @@ task<connected> open(client through, client_request asked, std::string key,
 }  // namespace
 
 task<connected> connect(client through, std::string_view url, connect_options options) {
-    std::string key = http::detail::encode_base64(http::detail::random_bytes(key_bytes));
+    std::string key = http::detail::encode_base64(http::detail::random_bytes(nonce_bytes));
     client_request asked = make_request(url, key, options);
     return open(std::move(through), std::move(asked), std::move(key), std::move(options));
 }

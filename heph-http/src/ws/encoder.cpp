@@ -16,19 +16,19 @@ using detail::deflater;
 
 constexpr std::size_t control_bytes_max = 125;
 
-void append_length(std::string& out, std::uint64_t length, unsigned mask_bit) {
+void append_length(std::string& out, std::uint64_t length, unsigned mask) {
     const auto append_bytes = [&](unsigned bytes) {
         for (unsigned shift = bytes * 8; shift > 0; shift -= 8) {
             out += static_cast<char>(length >> (shift - 8) & 0xffU);
         }
     };
     if (length < 126) {
-        out += static_cast<char>(mask_bit | static_cast<unsigned>(length));
+        out += static_cast<char>(mask | static_cast<unsigned>(length));
     } else if (length < 65536) {
-        out += static_cast<char>(mask_bit | 126U);
+        out += static_cast<char>(mask | 126U);
         append_bytes(2);
     } else {
-        out += static_cast<char>(mask_bit | 127U);
+        out += static_cast<char>(mask | 127U);
         append_bytes(8);
     }
 }

@@ -11,7 +11,7 @@ namespace {
 constexpr std::string_view alphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-constexpr std::array<std::int8_t, 256> digits = [] {
+constexpr std::array<std::int8_t, 256> digit_values = [] {
     std::array<std::int8_t, 256> made{};
     made.fill(-1);
     for (std::size_t i = 0; i < alphabet.size(); ++i) {
@@ -45,7 +45,7 @@ std::optional<std::string> from_base64(std::string_view text) {
     std::uint32_t held = 0;
     int bits = 0;
     for (const char each : text) {
-        const int digit = digits[static_cast<unsigned char>(each)];
+        const int digit = digit_values[static_cast<unsigned char>(each)];
         if (digit < 0) { return std::nullopt; }
         held = held << 6 | static_cast<std::uint32_t>(digit);
         bits += 6;

@@ -15,7 +15,7 @@ namespace heph::rt::net {
 
 namespace {
 
-constexpr std::size_t name_bytes_max = 253;  // RFC 1035 section 2.3.4, as text.
+constexpr std::size_t host_bytes_max = 253;  // RFC 1035 section 2.3.4, as text.
 constexpr int lookups_max = 256;
 
 const char* message_of(resolve_errc error) noexcept {
@@ -151,7 +151,7 @@ std::error_code make_error_code(resolve_errc error) noexcept {
 
 polled<resolve_future::value_type> resolve_future::poll(const waker& waker) {
     if (!lookup_) {
-        if (host_.empty() || host_.size() > name_bytes_max ||
+        if (host_.empty() || host_.size() > host_bytes_max ||
             host_.find('\0') != std::string::npos) {
             return resolved(std::unexpect, resolve_errc::bad_name);
         }

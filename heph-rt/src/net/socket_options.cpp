@@ -26,7 +26,7 @@ struct name {
 };
 
 // By id.
-constexpr std::array<name, 18> names{{
+constexpr std::array<name, 18> system_names{{
     {SOL_SOCKET, SO_REUSEADDR},
     {SOL_SOCKET, SO_REUSEPORT},
     {SOL_SOCKET, SO_BROADCAST},
@@ -48,7 +48,7 @@ constexpr std::array<name, 18> names{{
 }};
 
 name name_for(int descriptor, std::uint8_t id) noexcept {
-    name found = names[id];
+    name found = system_names[id];
     if (found.level_v6 < 0) { return found; }
     int family = AF_UNSPEC;
     socklen_t bytes = sizeof(family);
