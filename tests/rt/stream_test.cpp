@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 
 #include <heph/core/either.hpp>
 #include <heph/core/join.hpp>
+#include <heph/rt/descriptor.hpp>
 #include <heph/rt/error.hpp>
 #include <heph/rt/fs/file.hpp>
 #include <heph/rt/net/send_file.hpp>
@@ -310,6 +312,47 @@ TEST_CASE("stream: a part of a file is sent, up to its end", "[rt][stream]") {
                                          expected, each.offset, each.count);
             }
         }(path, text);
+    });
+}
+
+TEST_CASE("stream: a file is sent whole, also where it is not in the page cache", "[rt][stream]") {
+    const temporary_folder folder;
+    const std::string text = numbered(3'000'000);
+    const std::filesystem::path path = folder / "file";
+    std::ofstream(path) << text;
+    const heph::rt::descriptor_handle opened(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    REQUIRE(::fsync(opened.get()) == 0);
+    // Drops some pages, and so the two ways to send a part follow each other.
+    for (const off_t at : {off_t{600'000}, off_t{1'700'000}}) {
+        REQUIRE(::posix_fadvise(opened.get(), at, 500'000, POSIX_FADV_DONTNEED) == 0);
+    }
+    run_task([&path, &text]() -> task<> {
+        return [](std::filesystem::path from, std::string all) -> task<> {
+            auto tcp = co_await connected();
+            co_await check_send_file(std::move(tcp.first), std::move(tcp.second), from, all, 0,
+                                     all.size());
+        }(path, text);
+    });
+}
+
+TEST_CASE("stream: a peer that is gone ends the sending of a file, and no signal is left behind",
+          "[rt][stream]") {
+    const temporary_folder folder;
+    const std::filesystem::path path = folder / "file";
+    std::ofstream(path) << std::string(1'000'000, 'x');
+    run_task([&path]() -> task<> {
+        return [](std::filesystem::path from) -> task<> {
+            auto [near, far] = unix_pair();
+            far = {};
+            const auto opened = co_await file::open(from);
+            REQUIRE(opened);
+            const auto sent = co_await send_file(near, *opened, 0, 1'000'000);
+            CHECK(sent.error() == std::errc::broken_pipe);
+            sigset_t pending;
+            sigemptyset(&pending);
+            CHECK(sigpending(&pending) == 0);
+            CHECK(sigismember(&pending, SIGPIPE) == 0);
+        }(path);
     });
 }
 

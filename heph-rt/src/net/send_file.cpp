@@ -1,13 +1,18 @@
 #include <heph/rt/net/send_file.hpp>
 
+#include <fcntl.h>
 #include <liburing.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <ctime>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include <heph/rt/descriptor.hpp>
@@ -16,19 +21,81 @@
 #include "../readiness_call.hpp"
 #include "../system_call.hpp"
 #include "../worker_core.hpp"
+#include "page_cache.hpp"
 
 namespace heph::rt::net {
 
 namespace {
 
-// So much is read at once on a ring.
+// So much is read at once on a ring, where the file is not in the page cache.
 constexpr std::size_t piece_bytes = 128 * 1024;
+// So much is sent from the page cache before others have their turn.
+constexpr std::size_t cached_bytes = 256 * 1024;
 // So much a thread sends before it asks whether to go on: the future may be gone.
 constexpr std::uint64_t turn_bytes = 1024 * 1024;
 
-/// On a ring: reads a piece, sends it, and so on. Else: sendfile on a thread, for as long as the
-/// socket takes bytes; on descriptors of its own, since those of stream and file may be closed
-/// meanwhile.
+/// Does not let a socket block for as long as it lives. Sockets on a ring do block otherwise: the
+/// ring fails what has to wait on others, instead of waiting.
+class without_blocking {
+public:
+    explicit without_blocking(int socket) noexcept
+        : socket_(socket), flags_(::fcntl(socket, F_GETFL)) {
+        if (flags_ >= 0) { ::fcntl(socket_, F_SETFL, flags_ | O_NONBLOCK); }
+    }
+    ~without_blocking() {
+        if (flags_ >= 0) { ::fcntl(socket_, F_SETFL, flags_); }
+    }
+    without_blocking(const without_blocking&) = delete;
+    without_blocking& operator=(const without_blocking&) = delete;
+
+private:
+    int socket_;
+    int flags_;
+};
+
+/// Keeps SIGPIPE from a thread for as long as it lives: sendfile has no flag against it, and a
+/// program may do without the runtime's handling of signals.
+class without_pipe_signal {
+public:
+    without_pipe_signal() noexcept {
+        sigset_t pending;
+        ::sigpending(&pending);
+        was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
+        ::sigemptyset(&only_);
+        ::sigaddset(&only_, SIGPIPE);
+        ::pthread_sigmask(SIG_BLOCK, &only_, &before_);
+    }
+    ~without_pipe_signal() {
+        if (::sigismember(&before_, SIGPIPE) == 1) { return; }
+        if (failed_ && !was_pending_) {
+            const timespec at_once{0, 0};
+            while (::sigtimedwait(&only_, nullptr, &at_once) < 0 && errno == EINTR) {}
+        }
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+    without_pipe_signal(const without_pipe_signal&) = delete;
+    without_pipe_signal& operator=(const without_pipe_signal&) = delete;
+
+    /// Says that a call failed with EPIPE, and so has raised it.
+    void note_failure() noexcept { failed_ = true; }
+
+private:
+    sigset_t only_;
+    sigset_t before_;
+    bool was_pending_ = false;
+    bool failed_ = false;
+};
+
+/// On a ring, by the worker's thread, which must not wait:
+///
+///     next part in the page cache:  await room --> sendfile what fits --> next part
+///     else:                         read it --> send it, until all is sent --> next part
+///
+/// where "await", "read" and "send" are requests to the ring. A sendfile waits for neither the
+/// disk, whose part it is in the cache, nor the peer, as the socket does not block meanwhile.
+///
+/// Without a ring: sendfile on a thread, for as long as the socket takes bytes; on descriptors of
+/// its own, since those of stream and file may be closed meanwhile.
 class send_file_call final : public detail::io_call {
 public:
     send_file_call(int socket, int file, std::uint64_t offset, std::uint64_t count) noexcept
@@ -48,69 +115,112 @@ public:
         return {};
     }
 
+    /// Chooses the first step on a ring. Gives false when there is no memory.
+    [[nodiscard]] bool begin_on_ring() noexcept { return left_ == 0 || choose_step(); }
+
     [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
 
     [[nodiscard]] std::int32_t perform() noexcept override {
         const std::uint64_t enough = sent_ + turn_bytes;
         while (left_ != 0 && sent_ < enough) {
-            auto position = static_cast<off_t>(offset_);
-            const std::int32_t result = detail::retry([&] {
-                return ::sendfile(own_socket_.get(), own_file_.get(), &position,
-                                  std::min(left_, turn_bytes));
-            });
+            const std::int32_t result =
+                send_directly(own_socket_.get(), own_file_.get(), turn_bytes);
             if (result < 0) { return result; }
-            if (result == 0) {
-                left_ = 0;
-            } else {
-                advance(static_cast<std::size_t>(result));
-            }
         }
         return 0;
     }
 
     void submit(io_uring_sqe& entry) noexcept override {
-        if (filled_ == 0) {
-            const std::size_t bytes = std::min<std::uint64_t>(left_, room_bytes_);
-            io_uring_prep_read(&entry, file_, piece_.get(), static_cast<unsigned>(bytes), offset_);
-        } else {
-            io_uring_prep_send(&entry, descriptor(), piece_.get() + taken_, filled_ - taken_,
-                               MSG_NOSIGNAL | MSG_WAITALL);
+        switch (step_) {
+            case step::on_thread:
+            case step::await_room: io_uring_prep_poll_add(&entry, descriptor(), POLLOUT); break;
+            case step::read:
+                io_uring_prep_read(&entry, file_, piece_.get(),
+                                   static_cast<unsigned>(std::min(left_, room_bytes_)), offset_);
+                break;
+            case step::send:
+                io_uring_prep_send(&entry, descriptor(), piece_.get() + taken_, filled_ - taken_,
+                                   MSG_NOSIGNAL | MSG_WAITALL);
+                break;
         }
     }
 
     [[nodiscard]] bool again(std::int32_t& result) noexcept override {
         if (result < 0) { return false; }
-        if (piece_ == nullptr) { return left_ != 0; }  // On a thread.
         const auto bytes = static_cast<std::size_t>(result);
-        if (filled_ == 0) {
-            filled_ = bytes;
-            return bytes != 0;  // Else the file has ended.
+        switch (step_) {
+            case step::on_thread: return left_ != 0;
+            case step::await_room: {
+                const without_blocking flag(descriptor());
+                without_pipe_signal signal;
+                result = send_directly(descriptor(), file_, cached_bytes);
+                if (result == -EPIPE) { signal.note_failure(); }
+                if (result == -EAGAIN) { return true; }  // Another one has filled it up.
+                if (result < 0) { return false; }
+                break;
+            }
+            case step::read:
+                filled_ = bytes;
+                if (bytes == 0) { return false; }  // The file has ended.
+                step_ = step::send;
+                return true;
+            case step::send:
+                taken_ += bytes;
+                advance(bytes);
+                if (taken_ != filled_) { return true; }
+                taken_ = filled_ = 0;
+                break;
         }
-        taken_ += bytes;
-        advance(bytes);
-        if (taken_ == filled_) { taken_ = filled_ = 0; }
-        return left_ != 0;
-    }
-
-    void make_room() {
-        room_bytes_ = std::min<std::uint64_t>(left_, piece_bytes);
-        piece_ = std::make_unique_for_overwrite<std::byte[]>(room_bytes_);
+        if (left_ == 0) { return false; }
+        if (choose_step()) { return true; }
+        result = -ENOMEM;
+        return false;
     }
 
 private:
+    enum class step : std::uint8_t { on_thread, await_room, read, send };
+
+    bool choose_step() noexcept {
+        if (in_page_cache(file_, offset_, std::min<std::uint64_t>(left_, cached_bytes))) {
+            step_ = step::await_room;
+            return true;
+        }
+        step_ = step::read;
+        if (piece_ == nullptr) {
+            room_bytes_ = std::min<std::uint64_t>(left_, piece_bytes);
+            piece_.reset(new (std::nothrow) std::byte[room_bytes_]);
+        }
+        return piece_ != nullptr;
+    }
+
+    // Sends at most `most`, from the file to the socket. Gives 0, or a negative errno.
+    std::int32_t send_directly(int socket, int file, std::uint64_t most) noexcept {
+        auto position = static_cast<off_t>(offset_);
+        const std::int32_t result = detail::retry(
+            [&] { return ::sendfile(socket, file, &position, std::min(left_, most)); });
+        if (result < 0) { return result; }
+        if (result == 0) {
+            left_ = 0;  // The file has ended.
+        } else {
+            advance(static_cast<std::size_t>(result));
+        }
+        return 0;
+    }
+
     void advance(std::size_t bytes) noexcept {
         offset_ += bytes;
         sent_ += bytes;
         left_ -= bytes;
     }
 
+    step step_ = step::on_thread;
     int file_;
     std::uint64_t offset_;
     std::uint64_t left_;
     std::uint64_t sent_ = 0;
     // On a ring: a piece of the file, the bytes of it, and those that are sent.
     std::unique_ptr<std::byte[]> piece_;
-    std::size_t room_bytes_ = 0;
+    std::uint64_t room_bytes_ = 0;
     std::size_t filled_ = 0;
     std::size_t taken_ = 0;
     descriptor_handle own_socket_;
@@ -133,7 +243,9 @@ io_future<std::uint64_t> send_file(const byte_stream& stream, const fs::file& fi
     auto call =
         std::make_unique<send_file_call>(stream.descriptor(), file.descriptor(), offset, count);
     if (worker->driver().kind() == driver_kind::io_uring) {
-        call->make_room();
+        if (!call->begin_on_ring()) {
+            return result(std::make_error_code(std::errc::not_enough_memory));
+        }
     } else if (const auto failed = call->own_descriptors()) {
         return result(failed);
     }

@@ -9,11 +9,15 @@
 namespace heph::rt::net {
 
 /// Sends `count` bytes of a file from `offset` on, or what there is of them. Gives how many were
-/// sent: fewer than asked for if the file ends before. With epoll the kernel takes them straight
-/// from the file (sendfile), on a thread; with io_uring they go through one buffer of 128 KiB at
-/// most.
+/// sent: fewer than asked for if the file ends before.
 ///
-/// No other send on the stream may be under way.
+/// The kernel takes what is in its page cache straight from there (sendfile), where it can tell
+/// (io_uring: Linux 6.5 and most file systems). What is not there goes through one buffer of
+/// 128 KiB at most with io_uring, and is left to a thread with epoll, so that no worker waits for a
+/// disk.
+///
+/// No other send on the stream may be under way; nor may another process use the same socket, as it
+/// does not block (O_NONBLOCK) for moments.
 /// *Errors*: those of reading the file and of sending; `is_a_directory`, `errc::closed`.
 /// *Cancellation*: a part may have been sent; the file's position is not changed.
 /// *Lifetime*: stream and file outlive the future.
