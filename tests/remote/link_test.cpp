@@ -146,6 +146,43 @@ TEST_CASE("link: a full inbox stops its senders and nobody else", "[remote][link
     CHECK(nodes.a.peers.send(actor, 0, 0, {}).error() == refusal::no_credit);
 }
 
+TEST_CASE("link: what can wait for company is not pressing: few acknowledgements, small grants",
+          "[remote][link]") {
+    link_limits limits;
+    limits.window_messages = 8;
+    pair_of_nodes nodes(limits);
+    auto& b = nodes.b.peers;
+    CHECK(nodes.a.peers.credit_left(actor) == 8);
+    for (int i = 0; i < 3; ++i) { REQUIRE(nodes.a.peers.send(actor, 0, 0, {})); }
+    CHECK(nodes.a.peers.credit_left(actor) == 5);
+    CHECK(nodes.a.peers.is_pressing());
+    nodes.a.flush();
+    CHECK_FALSE(nodes.a.peers.is_pressing());
+    // Taken without the writes that `feed` makes.
+    frame_reader frames(1000);
+    frames.feed(std::exchange(nodes.a.out, {}));
+    for (int i = 0; i < 3; ++i) { REQUIRE(b.on_frame(**frames.next()).value()); }
+    CHECK(b.has_output());
+    CHECK_FALSE(b.is_pressing());
+    b.grant(actor, 0);
+    CHECK_FALSE(b.is_pressing());
+    b.grant(actor, 0);  // A quarter of the window.
+    CHECK(b.is_pressing());
+    exchange(nodes.a, nodes.b);
+    CHECK(nodes.a.peers.credit_left(actor) == 7);
+    CHECK_FALSE(b.is_pressing());
+    // An acknowledgement that is held back is asked for.
+    REQUIRE(nodes.a.peers.send(actor, 0, 0, {}));
+    nodes.a.peers.ping();
+    nodes.a.flush();
+    frames.feed(std::exchange(nodes.a.out, {}));
+    while (const auto frame = frames.next().value()) { (void)b.on_frame(*frame).value(); }
+    CHECK(b.is_pressing());
+    nodes.b.flush();
+    nodes.a.feed(std::exchange(nodes.b.out, {}));
+    CHECK(nodes.a.peers.kept_bytes() == 0);
+}
+
 TEST_CASE("link: the window counts bytes, and one message always goes in", "[remote][link]") {
     link_limits limits;
     limits.window_bytes = 10;

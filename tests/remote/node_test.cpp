@@ -1,5 +1,7 @@
 // Two nodes: publish, find, send, call.
 
+#include <thread>
+
 #include <heph/core/either.hpp>
 
 #include "remote/nodes.hpp"
@@ -28,6 +30,11 @@ struct pair_of_nodes {
     remote::node a;
     remote::node b;
 };
+
+// Takes texts, and keeps what they begin with.
+heph::task<> keep_numbers(rt::local_context<text> ctx, std::shared_ptr<std::vector<int>> numbers) {
+    while (auto next = co_await ctx.receive()) { numbers->push_back(std::stoi(next->body)); }
+}
 
 }  // namespace
 
@@ -243,6 +250,118 @@ TEST_CASE("node: a full inbox slows its own senders, and nobody else", "[remote]
         const bool all = co_await eventually(
             [&] { return nodes.state->amounts.size() == static_cast<std::size_t>(sent_in_all); });
         CHECK(all);
+    });
+}
+
+TEST_CASE("node: sends stay in order, whether they wait or not", "[remote][node]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        remote::options of_a = listening("a");
+        remote::link_settings narrow = quick_links();
+        narrow.own.window_messages = 8;
+        narrow.own.window_bytes = 32 * 1024;
+        of_a.links(narrow);
+        pair_of_nodes nodes(worker, 2, of_a);
+        const auto numbers = std::make_shared<std::vector<int>>();
+        nodes.a.publish("keeper",
+                        worker.spawn(heph::no_supervisor(), heph::actor_fn(keep_numbers), numbers));
+        auto found = co_await nodes.b.find<text>("a", "keeper", plenty);
+        REQUIRE(found);
+        // What is larger than its part of the window waits for what becomes of it; so does what
+        // finds the window full. The small ones between could be handed over at once.
+        constexpr int count = 300;
+        sends_at_once all;
+        for (int i = 0; i < count; ++i) {
+            const std::size_t size = i % 7 == 3 ? 20'000U : i % 5 == 2 ? 5'000U : 10U;
+            std::string body = std::to_string(i) + ' ';
+            body.resize(size, 'x');
+            all.add(found->send(text(std::move(body))));
+        }
+        const std::size_t good = co_await all;
+        CHECK(good == count);
+        const bool arrived = co_await eventually([&] { return numbers->size() == count; });
+        CHECK(arrived);
+        CHECK(std::ranges::is_sorted(*numbers));
+    });
+}
+
+TEST_CASE("node: sends do not wait while there is room, and wait when there is none",
+          "[remote][node]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        remote::options of_a = listening("a");
+        remote::link_settings narrow = quick_links();
+        narrow.own.window_messages = 16;
+        of_a.links(narrow);
+        pair_of_nodes nodes(worker, 1, of_a);
+        auto found = co_await nodes.b.find<counter_message>("a", "counter", plenty);
+        REQUIRE(found);
+        auto holding = found->rpc<hold>(plenty);
+        auto first =
+            co_await heph::either(holding, eventually([&] { return nodes.state->holding == 1; }));
+        REQUIRE(first.index() == 1);
+        sends_at_once all;
+        for (int i = 0; i < 100; ++i) { all.add(found->send(add(i))); }
+        CHECK_FALSE(all.poll(heph::waker()).is_ready());
+        // The window, less the call if its grant is not here yet.
+        CHECK(all.done() >= 15);
+        CHECK(all.done() <= 16);
+        {
+            // A send that waits is taken back.
+            auto dropped = found->send(add(1000));
+            CHECK_FALSE(dropped.poll(heph::waker()).is_ready());
+        }
+        { const auto over = std::move(holding); }  // Lets the counter go on.
+        const std::size_t good = co_await all;
+        CHECK(good == 100);
+        const auto& amounts = nodes.state->amounts;
+        const bool arrived = co_await eventually([&] { return amounts.size() == 100; });
+        CHECK(arrived);
+        CHECK(std::ranges::is_sorted(amounts));
+        const auto last = co_await found->send(add(5));
+        CHECK(last);
+        const auto total = co_await found->rpc<get_total>(plenty);
+        CHECK(total == 99 * 100 / 2 + 5);
+    });
+}
+
+TEST_CASE("node: what was handed over when the node stopped arrives, or somebody is told",
+          "[remote][node]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const auto untold = std::make_shared<std::atomic<int>>(0);
+        remote::options of_b = quick_options("b");
+        of_b.undelivered([untold](std::string_view, std::string_view, failure) { ++*untold; });
+        pair_of_nodes nodes(worker, 4, listening("a"), of_b);
+        auto found = co_await nodes.b.find<counter_message>("a", "counter", plenty);
+        REQUIRE(found);
+        std::atomic<int> taken = 0;
+        std::atomic<int> refused = 0;
+        const auto send_until_stopped = [&, to = *found] {
+            for (;;) {
+                const auto sent = to.try_send(add(1));
+                if (sent) {
+                    ++taken;
+                } else if (sent.error() == failure::stopped) {
+                    break;
+                } else {
+                    std::this_thread::yield();
+                }
+            }
+            ++refused;
+        };
+        std::thread one(send_until_stopped);
+        std::thread other(send_until_stopped);
+        const bool going = co_await eventually([&] { return taken >= 1000; });
+        CHECK(going);
+        nodes.b.stop();
+        const bool over = co_await eventually([&] { return refused == 2; });
+        one.join();
+        other.join();
+        CHECK(over);
+        const auto late = co_await found->send(add(1));
+        CHECK(late.error() == failure::stopped);
+        // What is not known to have arrived is told as well.
+        const bool known = co_await eventually(
+            [&] { return static_cast<int>(nodes.state->amounts.size()) + *untold >= taken; });
+        CHECK(known);
     });
 }
 

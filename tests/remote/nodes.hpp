@@ -237,6 +237,41 @@ private:
     log_handler previous_;
 };
 
+/// Polls its sends in their order, until all of them are done. Gives how many succeeded.
+class sends_at_once {
+public:
+    using value_type = std::size_t;
+    using sending = heph::task<std::expected<void, failure>>;
+
+    void add(sending each) { all_.push_back(std::make_unique<one>(std::move(each))); }
+    heph::polled<std::size_t> poll(const heph::waker& waker) {
+        std::size_t done = 0;
+        std::size_t good = 0;
+        for (const auto& each : all_) {
+            if (!each->result) {
+                auto now = each->running.poll(waker);
+                if (now.is_ready()) { each->result = now.value().has_value(); }
+            }
+            done += each->result ? 1U : 0U;
+            good += each->result.value_or(false) ? 1U : 0U;
+        }
+        if (done < all_.size()) { return heph::pending; }
+        return heph::polled<std::size_t>(std::in_place, good);
+    }
+    [[nodiscard]] std::size_t done() const {
+        return static_cast<std::size_t>(
+            std::ranges::count_if(all_, [](const auto& each) { return each->result.has_value(); }));
+    }
+
+private:
+    struct one {
+        explicit one(sending each) : running(std::move(each)) {}
+        sending running;
+        std::optional<bool> result;
+    };
+    std::vector<std::unique_ptr<one>> all_;
+};
+
 /// Stands between a node that dials and one that accepts; its connections can be cut, and held up.
 /// Its tasks end with the runtime's stop.
 class proxy {

@@ -100,6 +100,42 @@ TEST_CASE("reconnect: messages arrive once and in order over a connection that i
     });
 }
 
+TEST_CASE("reconnect: sends handed over when the connection is cut arrive once, later ones wait",
+          "[remote][reconnect]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        proxied_nodes nodes(worker);
+        auto found = co_await nodes.b.find<counter_message>("a", "counter", plenty);
+        REQUIRE(found);
+        int next = 0;
+        for (int round = 0; round < 5; ++round) {
+            nodes.between.refuse(true);
+            // Some are written already, some not, some are not even with the node.
+            sends_at_once all;
+            for (int i = 0; i < 30; ++i) {
+                all.add(found->send(add(next++)));
+                (void)all.poll(heph::waker());
+                if (i == 10) { co_await rt::timer(2ms); }
+                if (i == 20) { nodes.between.cut(); }
+            }
+            CHECK(all.done() == 30);
+            const bool down = co_await eventually([&] { return !nodes.b.is_linked("a"); });
+            REQUIRE(down);
+            sends_at_once later;
+            for (int i = 0; i < 10; ++i) { later.add(found->send(add(next++))); }
+            CHECK_FALSE(later.poll(heph::waker()).is_ready());
+            CHECK(later.done() == 0);
+            nodes.between.refuse(false);
+            const std::size_t good = co_await later;
+            CHECK(good == 10);
+        }
+        const auto& amounts = nodes.state->amounts;
+        const bool arrived =
+            co_await eventually([&] { return amounts.size() == static_cast<std::size_t>(next); });
+        CHECK(arrived);
+        CHECK(are_in_order(*nodes.state));
+    });
+}
+
 TEST_CASE("reconnect: a call that is under way when the connection is cut gets its answer",
           "[remote][reconnect]") {
     run_nodes([](rt::worker worker) -> heph::task<> {

@@ -110,6 +110,35 @@ TEST_CASE("session: duplicates are told, gaps are errors", "[remote][session]") 
     CHECK(s.received() == 2);
 }
 
+TEST_CASE("session: few acknowledgements are not pressing, many and large ones are, data is",
+          "[remote][session]") {
+    session s({1, 1}, {});
+    REQUIRE(s.attach(0).has_value());
+    CHECK_FALSE(s.is_pressing());
+    for (std::uint64_t i = 1; i < unacknowledged_frames_max; ++i) { REQUIRE(s.on_data(i, 10)); }
+    CHECK(s.has_output());
+    CHECK_FALSE(s.is_pressing());
+    REQUIRE(s.on_data(unacknowledged_frames_max, 10));
+    CHECK(s.is_pressing());
+    (void)written(s);
+    CHECK_FALSE(s.is_pressing());
+    CHECK_FALSE(s.has_output());
+    REQUIRE(s.on_data(unacknowledged_frames_max + 1, unacknowledged_bytes_max - 1));
+    CHECK_FALSE(s.is_pressing());
+    // A duplicate was acknowledged before.
+    REQUIRE(s.on_data(1, 100).has_value());
+    CHECK_FALSE(s.is_pressing());
+    REQUIRE(s.on_data(unacknowledged_frames_max + 2, 1));
+    CHECK(s.is_pressing());
+    (void)written(s);
+    push(s, 0xaa);
+    CHECK(s.is_pressing());
+    s.detach();
+    CHECK_FALSE(s.is_pressing());
+    REQUIRE(s.attach(0).has_value());
+    CHECK(s.is_pressing());
+}
+
 TEST_CASE("session: what was received is acknowledged once, behind the data", "[remote][session]") {
     session s({1, 1}, {});
     REQUIRE(s.attach(0).has_value());

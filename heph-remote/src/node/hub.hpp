@@ -83,6 +83,7 @@ private:
 
     // The tasks. They take the hub by value, to keep it.
     static task<> run(hub_pointer self, inbox::receiver<command> commands);
+    static task<> refuse_rest(hub_pointer self, inbox::receiver<command> commands);
     static task<> accept_all(hub_pointer self, any_listener listener);
     static task<> dial_again(hub_pointer self, peer_pointer with);
     // What an attempt to link came to.
@@ -107,14 +108,15 @@ private:
 
     // Commands: hub_commands.cpp.
     enum class passing { passed, blocked };
-    void execute(command what);
-    void submit(const peer_pointer& to, command what);
+    void execute(command& what);
+    void submit(const peer_pointer& to, command& what);
     [[nodiscard]] passing pass(peer& to, command& what);
     [[nodiscard]] passing pass(peer& to, find_command& what);
     [[nodiscard]] passing pass(peer& to, call_command& what);
     [[nodiscard]] passing pass(peer& to, send_command& what);
     [[nodiscard]] passing pass(peer& to, watch_command& what);
     [[nodiscard]] passing pass(peer& to, watch_node_command& what);
+    [[nodiscard]] passing pass(peer& to, mark& what);
     void unpublished(std::uint64_t actor);
     [[nodiscard]] static bool is_temporary(peer& to, protocol::refusal why);
     [[nodiscard]] static failure failure_of(protocol::refusal why);

@@ -22,12 +22,13 @@ bool is_wanted(const command& what) {
     }
     if (const auto* find = std::get_if<find_command>(&what)) { return find->reply.is_connected(); }
     if (const auto* call = std::get_if<call_command>(&what)) { return call->reply.is_connected(); }
+    if (std::holds_alternative<mark>(what)) { return false; }
     const auto& send = std::get<send_command>(what);
     return !send.reply || send.reply->is_connected();
 }
 
 std::uint64_t id_of(const command& what) {
-    return std::visit([](const auto& each) { return each.id; }, what);
+    return std::visit([](const auto& each) { return std::uint64_t{each.id}; }, what);
 }
 
 std::uint64_t queue_of(const command& what) {
@@ -55,7 +56,7 @@ std::string address_of(const command& what) {
 
 }  // namespace
 
-void hub::execute(command what) {
+void hub::execute(command& what) {
     auto at = peers_.find(node_of(what));
     if (at == peers_.end()) {
         // A reference that came from somebody else leads to a node that is no peer yet.
@@ -68,11 +69,11 @@ void hub::execute(command what) {
         at = peers_.find(node_of(what));
         if (at == peers_.end()) { return fail(what, failure::node_down); }
     }
-    submit(at->second, std::move(what));
+    submit(at->second, what);
     kick(*at->second);
 }
 
-void hub::submit(const peer_pointer& to, command what) {
+void hub::submit(const peer_pointer& to, command& what) {
     if (!is_wanted(what)) { return; }
     // A session that waits for its connection is not lost yet.
     auto* node_watch = std::get_if<watch_node_command>(&what);
@@ -102,10 +103,7 @@ hub::passing hub::pass(peer& to, command& what) {
 hub::passing hub::pass(peer& to, find_command& what) {
     const auto number = to.link.find(what.name);
     if (!number) {
-        if (number.error() == protocol::refusal::full) {
-            to.refused_as_full = true;
-            return passing::blocked;
-        }
+        if (is_temporary(to, number.error())) { return passing::blocked; }
         const bool too_long = number.error() == protocol::refusal::too_large;
         (void)std::move(what.reply)
             .try_send(found_result(std::unexpect,
@@ -124,6 +122,7 @@ hub::passing hub::pass(peer& to, call_command& what) {
     } else {
         const auto number = to.link.call(what.to->number, what.type, what.payload);
         if (number) {
+            to.tell_room(what.to);
             to.calls.try_emplace(*number, what.id, std::string(), std::move(what.reply));
             places_[what.id] = place{place::where::call, &to, *number, {}};
             return passing::passed;
@@ -143,7 +142,10 @@ hub::passing hub::pass(peer& to, send_command& what) {
         // What comes back if it is not delivered is the actor's number.
         const auto sent = to.link.send(what.to->number, what.to->number, what.type, what.payload);
         if (sent) {
-            to.actor_names.try_emplace(what.to->number, what.to->name);
+            if (std::exchange(to.last_named, what.to->number) != what.to->number) {
+                to.actor_names.try_emplace(what.to->number, what.to->name);
+            }
+            to.tell_room(what.to.pointer());
         } else {
             if (is_temporary(to, sent.error())) { return passing::blocked; }
             failed = failure_of(sent.error());
@@ -183,6 +185,8 @@ hub::passing hub::pass(peer& to, watch_command& what) {
     return passing::passed;
 }
 
+hub::passing hub::pass(peer&, mark&) { return passing::passed; }
+
 hub::passing hub::pass(peer& to, watch_node_command& what) {
     to.node_watchers.try_emplace(what.id, std::move(what.reply));
     places_[what.id] = place{place::where::node_watch, &to, 0, {}};
@@ -205,7 +209,10 @@ void hub::unpublished(std::uint64_t actor) {
 }
 
 bool hub::is_temporary(peer& to, protocol::refusal why) {
-    if (why == protocol::refusal::full) { to.refused_as_full = true; }
+    // An acknowledgement that the peer holds back comes with its answer.
+    if (why == protocol::refusal::full && !std::exchange(to.refused_as_full, true)) {
+        to.link.ping();
+    }
     return why == protocol::refusal::full || why == protocol::refusal::no_credit ||
            why == protocol::refusal::no_room;
 }
@@ -228,12 +235,11 @@ void hub::fail(command& what, failure why) {
         (void)std::move(watch->reply).try_send(why);
     } else if (auto* node_watch = std::get_if<watch_node_command>(&what)) {
         (void)std::move(node_watch->reply).try_send(why);
-    } else {
-        auto& send = std::get<send_command>(what);
-        if (send.reply) {
-            (void)std::move(*send.reply).try_send(send_result(std::unexpect, why));
+    } else if (auto* send = std::get_if<send_command>(&what)) {
+        if (send->reply) {
+            (void)std::move(*send->reply).try_send(send_result(std::unexpect, why));
         } else {
-            undelivered(send.to->node, send.to->name, why);
+            undelivered(send->to->node, send->to->name, why);
         }
     }
 }

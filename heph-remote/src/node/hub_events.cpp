@@ -41,7 +41,9 @@ std::expected<arrival, failure> hub::decode_for(const peer& from, std::uint64_t 
         const auto target = target_of(from, actor);
         if (!target) { return std::unexpected(target.error()); }
         const decoding_at here(port_);
-        return (*target)->take(type, is_call, payload);
+        // What waits for room in its inbox already stays before it.
+        const bool at_once = !from.arrived.contains(actor);
+        return (*target)->take(type, is_call, payload, at_once);
     } catch (const std::bad_alloc&) {
         return std::unexpected(failure::full);
     } catch (...) {  // The message's own constructors.
@@ -53,6 +55,7 @@ void hub::take(const peer_pointer& from, std::uint64_t actor, waiting_delivery w
                std::expected<arrival, failure> arrived) {
     if (!arrived) { return delivered(from, actor, what, arrived.error()); }
     what.arrived = std::move(*arrived);
+    if (!what.arrived.message) { return delivered(from, actor, what, std::nullopt); }
     const auto queue = from->arrived.find(actor);
     if (queue != from->arrived.end()) {
         queue->second.push_back(std::move(what));
@@ -132,6 +135,7 @@ void hub::on(const peer_pointer& from, protocol::found& what) {
     auto to = std::make_shared<const destination>(from->name, address, std::move(at->second.name),
                                                   from->link.peer_incarnation(), what.actor,
                                                   std::move(what.types));
+    from->tell_room(to);
     (void)std::move(at->second.reply).try_send(found_result(std::in_place, std::move(to)));
     from->searches.erase(at);
 }

@@ -103,7 +103,7 @@ void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes)
         from->first_flight.insert(from->first_flight.end(), bytes.begin(), bytes.end());
     }
     const auto fed = engine.feed(bytes);
-    from->wake.set();
+    if (engine.has_output() || !from->is_linked()) { from->wake.set(); }
     if (!fed && (!may_retry || !try_another_secret(*from))) {
         return end(from, security_.explain(fed.error(), from->dialed));
     }
@@ -217,6 +217,7 @@ void hub::link_up(const connection_pointer& over) {
     if (!over->dialed) { strangers_.succeeded(host_of(over->address)); }
     if (with->up) {
         const auto old = std::exchange(with->up, nullptr);
+        with->close_ways();
         with->link.disconnect();
         old->close(std::string());
     }
@@ -287,6 +288,7 @@ void hub::detach(connection& which) {
     HEPH_ASSERT(with.up.get() == &which);
     with.link.disconnect();
     with.up.reset();
+    with.close_ways();
     with.not_up_since = rt::clock::now();
     port_->set_peer(with.name, false);
     with.changed.set();
@@ -302,6 +304,7 @@ void hub::lose(const peer_pointer& with, failure why) {
     with->link.lose(why);
     tell_news(with);
     with->actor_names.clear();
+    with->last_named = 0;
     end_node_watches(*with, why);
 }
 

@@ -28,6 +28,13 @@ constexpr auto pause_after_failed_accept = 100ms;
 constexpr auto drain_look = 10ms;
 constexpr int drain_looks = 3;
 
+// What the end of a node waits for those who are giving it something just then.
+constexpr auto refusing_time = 1s;
+
+// An acknowledgement or a grant that has nothing to go with waits so long for it: an answer that an
+// actor gives at once is one write, and so is the next question.
+constexpr auto company_wait = 2ms;
+
 // A pause less a random part of up to a half, so that nodes that lost each other at once do not
 // dial at once for ever.
 std::chrono::milliseconds with_jitter(std::chrono::milliseconds pause) {
@@ -91,11 +98,39 @@ task<> hub::run(hub_pointer self, inbox::receiver<command> commands) {
         }
         // Whatever was sent before a cancel is in the channel now, so that the cancel finds it.
         commands.try_recv_many(batch, commands_max);
-        for (command& each : batch) { self->execute(std::move(each)); }
+        for (command& each : batch) { self->execute(each); }
         batch.clear();
         for (const std::uint64_t id : asked.cancelled) { self->cancel(id); }
     }
     self->stop();
+    co_await refuse_rest(self, std::move(commands));
+}
+
+// Fails the commands that came too late. All of them are before a mark that is sent now, except
+// those whose senders see that the node has ended. A sender that is descheduled while it sends
+// hides those behind it, so the wait for the mark is bounded.
+task<> hub::refuse_rest(hub_pointer self, inbox::receiver<command> commands) {
+    self->port_->end();
+    auto marking = self->port_->commands().send(command(std::in_place_type<mark>));
+    rt::timer late(refusing_time);
+    std::vector<command> batch;
+    bool is_sent = false;
+    for (bool is_done = false; !is_done;) {
+        if (is_sent) {
+            const auto first = co_await either(commands.recv_many(batch, commands_max), late);
+            is_done = first.index() == 1;
+        } else {
+            const auto first =
+                co_await either(marking, commands.recv_many(batch, commands_max), late);
+            is_sent = first.index() == 0;
+            is_done = first.index() == 2;
+        }
+        for (command& each : batch) {
+            is_done = is_done || std::holds_alternative<mark>(each);
+            self->fail(each, failure::stopped);
+        }
+        batch.clear();
+    }
 }
 
 connection_pointer hub::add_connection(any_stream stream, rt::tls::engine engine,
@@ -280,8 +315,22 @@ task<> hub::read(hub_pointer self, connection_pointer from) {
 
 task<> hub::write(hub_pointer self, connection_pointer to) {
     const link_settings& settings = self->settings_.links();
+    std::optional<time_point> alone_until;
     for (;;) {
         to->wake.clear();
+        if (to->is_linked()) {
+            const protocol::link& link = to->with->link;
+            if (!link.has_output() || link.is_pressing()) {
+                alone_until.reset();
+            } else if (!alone_until) {
+                alone_until = rt::clock::now() + company_wait;
+            }
+            if (alone_until && rt::clock::now() < *alone_until) {
+                co_await either(to->wake.wait(), rt::timer(*alone_until));
+                continue;
+            }
+            alone_until.reset();
+        }
         rt::buffer bytes = self->collect(to);
         if (!bytes.empty()) {
             const auto limit = to->current == connection::phase::closing ? settings.goodbye_time

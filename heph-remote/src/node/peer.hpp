@@ -2,6 +2,7 @@
 
 // What a node has with one other node.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <heph/remote/detail/published.hpp>
 #include <heph/remote/protocol/link.hpp>
@@ -73,6 +75,33 @@ struct peer {
 
     [[nodiscard]] bool is_up() const noexcept { return up != nullptr; }
 
+    /// Says how much may be handed over to an actor without waiting: as many messages as it has
+    /// credit for, of sizes that together are within the window.
+    /// *Requires*: the link is up, with the incarnation of that actor.
+    void tell_room(const destination_pointer& to) {
+        if (to->at_once_bytes.load(std::memory_order_relaxed) == 0) { open_way(to); }
+        to->room.store(link.credit_left(to->number), std::memory_order_relaxed);
+    }
+    void open_way(const destination_pointer& to) {
+        if (ways.size() >= ways_looked_at) {
+            std::erase_if(ways, [](const auto& each) { return each.expired(); });
+            ways_looked_at = std::max<std::size_t>(16, 2 * ways.size());
+        }
+        ways.push_back(to);
+        const protocol::link_limits& theirs = link.peer_limits();
+        const std::uint32_t fair = std::max(theirs.window_bytes / theirs.window_messages, 1U);
+        to->at_once_bytes.store(std::min(theirs.message_bytes_max, fair),
+                                std::memory_order_relaxed);
+    }
+    void close_ways() {
+        for (const auto& each : std::exchange(ways, {})) {
+            if (const auto to = each.lock()) {
+                to->at_once_bytes.store(0, std::memory_order_relaxed);
+                to->room.store(0, std::memory_order_relaxed);
+            }
+        }
+    }
+
     const std::string name;
     std::optional<detail::node_address> address;  ///< Where it is dialed.
     bool has_dialer = false;
@@ -99,7 +128,10 @@ struct peer {
 
     std::map<std::uint64_t, open_question<found_result>> searches;
     std::map<std::uint64_t, open_question<call_result>> calls;
-    std::map<std::uint64_t, std::string> actor_names;  ///< To whom messages were sent.
+    std::map<std::uint64_t, std::string> actor_names;    ///< To whom messages were sent.
+    std::vector<std::weak_ptr<const destination>> ways;  ///< Those that are open.
+    std::size_t ways_looked_at = 16;                     ///< So many are looked through.
+    std::uint64_t last_named = 0;                        ///< The last one that is among them.
 
     std::map<std::uint64_t, watching> watches;            ///< By actor.
     std::map<std::uint64_t, std::uint64_t> watch_actors;  ///< The actor of a watch.

@@ -126,6 +126,18 @@ polled<void> port::requests_future::poll(const waker& waker) {
     return pending;
 }
 
+// To claim a place in the channel acquires and releases one word. So who claims one behind the mark
+// sees that the node has ended, and who does not see it claimed one before the mark, where his
+// command is received.
+std::expected<void, inbox::send_error<command>> port::hand_over(command what) {
+    auto sent = commands_.try_send(std::move(what));
+    if (sent && is_ended()) [[unlikely]] {
+        return std::unexpected(inbox::send_error<command>(inbox::send_failure::disconnected,
+                                                          command(std::in_place_type<mark>)));
+    }
+    return sent;
+}
+
 void port::set_peer(const std::string& name, bool linked) {
     const std::lock_guard lock(mutex_);
     if (!closed_) { peers_[name] = linked; }
@@ -212,15 +224,15 @@ found_result find_here(const port& at, std::string name) {
 
 std::expected<arrival, failure> take_here(const std::shared_ptr<port>& at, const destination& to,
                                           std::uint16_t type, bool is_call,
-                                          const byte_vector& payload) {
+                                          const framed_payload& payload) {
     const auto target = target_here(*at, to);
     if (!target) { return std::unexpected(target.error()); }
     const decoding_at here(at);
-    return (*target)->take(type, is_call, payload);
+    return (*target)->take(type, is_call, payload.payload(), false);
 }
 
 task<send_result> send_here(std::shared_ptr<port> at, destination_pointer to, std::uint16_t type,
-                            byte_vector payload) {
+                            framed_payload payload) {
     auto arrived = take_here(at, *to, type, false, payload);
     if (!arrived) { co_return send_result(std::unexpect, arrived.error()); }
     const std::optional<failure> failed = co_await polling<delivery>(*arrived->message);
@@ -229,7 +241,7 @@ task<send_result> send_here(std::shared_ptr<port> at, destination_pointer to, st
 }
 
 task<call_result> call_here(std::shared_ptr<port> at, destination_pointer to, std::uint16_t type,
-                            byte_vector payload) {
+                            framed_payload payload) {
     auto arrived = take_here(at, *to, type, true, payload);
     if (!arrived) { co_return call_result(std::unexpect, arrived.error()); }
     const std::optional<failure> failed = co_await polling<delivery>(*arrived->message);
@@ -238,7 +250,7 @@ task<call_result> call_here(std::shared_ptr<port> at, destination_pointer to, st
 }
 
 std::expected<void, failure> try_send_here(const std::shared_ptr<port>& at, const destination& to,
-                                           std::uint16_t type, const byte_vector& payload) {
+                                           std::uint16_t type, const framed_payload& payload) {
     auto arrived = take_here(at, to, type, false, payload);
     if (!arrived) { return std::unexpected(arrived.error()); }
     const auto taken = arrived->message->poll(waker());
@@ -253,6 +265,26 @@ task<failure> watch_here(std::shared_ptr<port> at, destination_pointer to) {
     const auto until = (*target)->until_finished();
     co_await polling<ending>(*until);
     co_return failure::actor_gone;
+}
+
+enum class handing { taken, has_to_wait, stopped };
+
+// Hands a message over if there is room on the way to the actor. If it has to wait, the
+// payload is left. It cannot overtake one that waits: a command that waits for the channel is
+// before all that come later, and so is one that waits in the queue of its actor.
+handing send_at_once(port& from, const destination_pointer& to, std::uint16_t type,
+                     framed_payload& payload) {
+    if (payload.payload().size() > to->at_once_bytes.load(std::memory_order_relaxed)) {
+        return handing::has_to_wait;
+    }
+    waiting_place place = waiting_place::take_room(to);
+    if (!place) { return handing::has_to_wait; }
+    command what(std::in_place_type<send_command>, std::move(place), type, std::move(payload));
+    auto sent = from.hand_over(std::move(what));
+    if (sent) { return handing::taken; }
+    if (!sent.error().is_full()) { return handing::stopped; }
+    payload = std::move(std::get<send_command>(sent.error().value()).payload);
+    return handing::has_to_wait;
 }
 
 // Gives a watch to the node and waits for its end.
@@ -284,7 +316,7 @@ task<std::expected<destination_pointer, failure>> find_actor(std::shared_ptr<por
 
 task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
                                                      destination_pointer to, std::uint16_t type,
-                                                     byte_vector payload, deadline until) {
+                                                     framed_payload payload, deadline until) {
     if (!to) { co_return call_result(std::unexpect, failure::no_such_actor); }
     if (type == no_type) { co_return call_result(std::unexpect, failure::unknown_type); }
     if (to->node == from->name()) {
@@ -301,16 +333,21 @@ task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
 }
 
 task<std::expected<void, failure>> send_to_actor(std::shared_ptr<port> from, destination_pointer to,
-                                                 std::uint16_t type, byte_vector payload) {
+                                                 std::uint16_t type, framed_payload payload) {
     if (!to) { co_return send_result(std::unexpect, failure::no_such_actor); }
     if (type == no_type) { co_return send_result(std::unexpect, failure::unknown_type); }
     if (to->node == from->name()) {
         co_return co_await send_here(std::move(from), std::move(to), type, std::move(payload));
     }
+    const handing handed = send_at_once(*from, to, type, payload);
+    if (handed == handing::taken) { co_return send_result(); }
+    if (handed == handing::stopped || from->is_ended()) {
+        co_return send_result(std::unexpect, failure::stopped);
+    }
     ticket asked(from);
     auto [reply, result] = inbox::oneshot<send_result>();
     command what(std::in_place_type<send_command>, asked.id(), std::move(to), type,
-                 std::move(payload), std::move(reply), std::nullopt);
+                 std::move(payload), std::move(reply));
     auto sending = from->commands().send(std::move(what));
     const auto sent = co_await sending;
     if (!sent) {
@@ -342,14 +379,13 @@ task<failure> watch_node(std::shared_ptr<port> from, std::string node) {
 
 std::expected<void, failure> try_send_to_actor(const std::shared_ptr<port>& from,
                                                const destination_pointer& to, std::uint16_t type,
-                                               byte_vector payload) {
+                                               framed_payload payload) {
     if (type == no_type) { return std::unexpected(failure::unknown_type); }
     if (to->node == from->name()) { return try_send_here(from, *to, type, payload); }
-    auto place = waiting_place::take(to);
+    waiting_place place = waiting_place::take(to);
     if (!place) { return std::unexpected(failure::full); }
-    command what(std::in_place_type<send_command>, 0, to, type, std::move(payload), std::nullopt,
-                 std::move(place));
-    const auto sent = from->commands().try_send(std::move(what));
+    command what(std::in_place_type<send_command>, std::move(place), type, std::move(payload));
+    const auto sent = from->hand_over(std::move(what));
     if (sent) { return {}; }
     return std::unexpected(sent.error().is_full() ? failure::full : failure::stopped);
 }

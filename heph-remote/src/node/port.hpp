@@ -53,6 +53,13 @@ public:
         return next_id_.fetch_add(1, std::memory_order_relaxed);
     }
 
+    /// Gives the worker a command that nobody waits for, if there is room.
+    [[nodiscard]] std::expected<void, inbox::send_error<command>> hand_over(command what);
+    /// Says that no more commands are executed. The worker fails all that it receives before a
+    /// mark, which it sends after this; what is handed over behind that is refused.
+    void end() noexcept { ended_.store(true); }
+    [[nodiscard]] bool is_ended() const noexcept { return ended_.load(); }
+
     // What is published.
     using entry = std::pair<std::uint64_t, std::shared_ptr<const published>>;
     void publish(std::string_view name, std::shared_ptr<const published> actor);
@@ -101,6 +108,7 @@ private:
     const protocol::id128 incarnation_;
     const inbox::sender<command> commands_;
     std::atomic<std::uint64_t> next_id_ = 1;
+    std::atomic<bool> ended_ = false;
 
     mutable std::mutex mutex_;  // Guards what follows.
     std::map<std::string, entry, std::less<>> names_;

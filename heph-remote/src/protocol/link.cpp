@@ -102,7 +102,8 @@ void link::lose(failure why) {
     ended_.clear();
     outgoing_.clear();
     incoming_.clear();
-    grants_.clear();
+    granted_.clear();
+    grants_press_ = false;
 }
 
 std::optional<event> link::next_news() {
@@ -118,12 +119,26 @@ std::size_t link::frame_bytes_max() const noexcept {
 }
 
 template <typename Body>
-void link::push(data_kind kind, std::uint64_t tag, Body body) {
+void link::push(data_kind kind, std::uint64_t tag, Body body, std::size_t payload_bytes) {
     std::vector<std::byte> bytes;
+    bytes.reserve(framed_payload::room_bytes + payload_bytes);
     auto frame = session_->begin_frame(bytes);
     frame.u8(static_cast<std::uint8_t>(kind));
     body(frame);
     frame.end();
+    session_->push(std::move(bytes), tag);
+}
+
+void link::push(std::uint64_t tag, const parts_header& what, framed_payload& payload) {
+    std::vector<std::byte> bytes = std::move(payload).take();
+    field_filler frame(bytes);
+    frame.u32(static_cast<std::uint32_t>(bytes.size() - frame_header_bytes));
+    frame.u8(static_cast<std::uint8_t>(frame_type::data));
+    frame.u64(session_->next_sequence());
+    frame.u8(static_cast<std::uint8_t>(what.kind));
+    frame.u64(what.actor);
+    frame.u64(what.number);
+    frame.u16(what.type);
     session_->push(std::move(bytes), tag);
 }
 
@@ -149,37 +164,42 @@ std::optional<refusal> link::admit(std::uint64_t actor, std::size_t payload_byte
     return std::nullopt;
 }
 
+std::uint32_t link::credit_left(std::uint64_t actor) const noexcept {
+    const auto to = outgoing_.find(actor);
+    if (to == outgoing_.end()) { return peer_.window_messages; }
+    if (to->second.in_parts || to->second.messages >= peer_.window_messages) { return 0; }
+    return peer_.window_messages - to->second.messages;
+}
+
 std::expected<void, refusal> link::send(std::uint64_t actor, std::uint64_t token,
                                         std::uint16_t type, std::span<const std::byte> payload) {
-    if (const auto refused = admit(actor, payload.size())) { return std::unexpected(*refused); }
-    if (is_cut(payload.size())) {
-        parts_.add(parts_header{data_kind::message, actor, token, type}, payload);
-        return {};
-    }
-    push(data_kind::message, token, [&](frame_writer& frame) {
-        frame.u64(actor);
-        frame.u64(token);
-        frame.u16(type);
-        frame.bytes(payload);
-    });
+    framed_payload framed(payload);
+    return send(actor, token, type, framed);
+}
+
+std::expected<void, refusal> link::send(std::uint64_t actor, std::uint64_t token,
+                                        std::uint16_t type, framed_payload& payload) {
+    const auto bytes = payload.payload();
+    if (const auto refused = admit(actor, bytes.size())) { return std::unexpected(*refused); }
+    const parts_header what{data_kind::message, actor, token, type};
+    is_cut(bytes.size()) ? parts_.add(what, bytes) : push(token, what, payload);
     return {};
 }
 
 std::expected<std::uint64_t, refusal> link::call(std::uint64_t actor, std::uint16_t type,
                                                  std::span<const std::byte> payload) {
-    if (const auto refused = admit(actor, payload.size())) { return std::unexpected(*refused); }
+    framed_payload framed(payload);
+    return call(actor, type, framed);
+}
+
+std::expected<std::uint64_t, refusal> link::call(std::uint64_t actor, std::uint16_t type,
+                                                 framed_payload& payload) {
+    const auto bytes = payload.payload();
+    if (const auto refused = admit(actor, bytes.size())) { return std::unexpected(*refused); }
     const std::uint64_t number = next_number_++;
     open_calls_.insert(number);
-    if (is_cut(payload.size())) {
-        parts_.add(parts_header{data_kind::call, actor, number, type}, payload);
-        return number;
-    }
-    push(data_kind::call, nobody, [&](frame_writer& frame) {
-        frame.u64(actor);
-        frame.u64(number);
-        frame.u16(type);
-        frame.bytes(payload);
-    });
+    const parts_header what{data_kind::call, actor, number, type};
+    is_cut(bytes.size()) ? parts_.add(what, bytes) : push(nobody, what, payload);
     return number;
 }
 
@@ -220,10 +240,13 @@ bool link::reply(std::uint64_t call, std::span<const std::byte> payload) {
         return true;
     }
     called_.erase(call);
-    push(data_kind::reply, nobody, [&](frame_writer& frame) {
-        frame.u64(call);
-        frame.bytes(payload);
-    });
+    push(
+        data_kind::reply, nobody,
+        [&](frame_writer& frame) {
+            frame.u64(call);
+            frame.bytes(payload);
+        },
+        payload.size());
     return true;
 }
 
@@ -249,10 +272,13 @@ void link::push_part() {
     }
     // The message is there when its last part is.
     const bool told = step->last && what.kind == data_kind::message;
-    push(data_kind::part, told ? what.number : nobody, [&](frame_writer& frame) {
-        frame.u64(step->stream);
-        frame.bytes(step->bytes);
-    });
+    push(
+        data_kind::part, told ? what.number : nobody,
+        [&](frame_writer& frame) {
+            frame.u64(step->stream);
+            frame.bytes(step->bytes);
+        },
+        step->bytes.size());
     if (!step->last) { return; }
     if (what.kind != data_kind::reply) { parts_left_no_more(what.actor); }
 }
@@ -359,30 +385,39 @@ void link::push_ended() {
 void link::grant(std::uint64_t actor, std::size_t payload_bytes) {
     if (!session_) { return; }
     // From an older session, which took its accounts with it.
-    const auto from = incoming_.find(actor);
-    if (from == incoming_.end() || from->second.bytes < payload_bytes) { return; }
-    --from->second.messages;
-    from->second.bytes -= payload_bytes;
-    if (from->second.messages == 0) { incoming_.erase(from); }
-    account& granted = grants_[actor];
-    ++granted.messages;
-    granted.bytes += payload_bytes;
+    const auto found = incoming_.find(actor);
+    if (found == incoming_.end()) { return; }
+    incoming_account& from = found->second;
+    if (from.messages == 0 || from.bytes < payload_bytes) { return; }
+    --from.messages;
+    from.bytes -= payload_bytes;
+    if (from.granted_messages == 0) { granted_.push_back(actor); }
+    ++from.granted_messages;
+    from.granted_bytes += payload_bytes;
+    grants_press_ = grants_press_ || is_worth_a_frame(from);
+}
+
+bool link::is_worth_a_frame(const incoming_account& from) const noexcept {
+    return from.granted_messages >= own_.window_messages / 4 ||
+           from.granted_bytes >= own_.window_bytes / 4;
 }
 
 void link::push_grants() {
-    std::erase_if(grants_, [this](const auto& entry) {
-        const auto& [actor, granted] = entry;
+    grants_press_ = false;
+    std::erase_if(granted_, [this](std::uint64_t actor) {
+        const auto found = incoming_.find(actor);
+        incoming_account& from = found->second;
         // A quarter of the window is worth a frame. When nothing more is under way, the grant is
         // sent so that neither end has to remember the actor.
-        if (granted.messages < own_.window_messages / 4 && granted.bytes < own_.window_bytes / 4 &&
-            incoming_.contains(actor)) {
-            return false;
-        }
+        if (!is_worth_a_frame(from) && from.messages != 0) { return false; }
         push(data_kind::credit, nobody, [&](frame_writer& frame) {
             frame.u64(actor);
-            frame.u32(granted.messages);
-            frame.u64(granted.bytes);
+            frame.u32(from.granted_messages);
+            frame.u64(from.granted_bytes);
         });
+        from.granted_messages = 0;
+        from.granted_bytes = 0;
+        if (from.messages == 0) { incoming_.erase(found); }
         return true;
     });
 }
@@ -409,7 +444,13 @@ void link::write_to(std::vector<std::byte>& out, std::size_t out_bytes_max) {
 bool link::has_output() const noexcept {
     return current() == state::up &&
            (session_->has_output() || may_push_part() || pong_owed_ || pings_wanted_ || goodbye_ ||
-            !grants_.empty() || !ended_.empty());
+            !granted_.empty() || !ended_.empty());
+}
+
+bool link::is_pressing() const noexcept {
+    return current() == state::up &&
+           (session_->is_pressing() || may_push_part() || pong_owed_ || pings_wanted_ || goodbye_ ||
+            grants_press_ || !ended_.empty());
 }
 
 }  // namespace heph::remote::protocol

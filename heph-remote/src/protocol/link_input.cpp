@@ -58,7 +58,7 @@ link::frame_event link::on_data(std::span<const std::byte> body) {
     const std::uint64_t sequence = fields.u64();
     const auto kind = static_cast<data_kind>(fields.u8());
     if (!fields.good()) { return malformed(); }
-    const auto is_new = session_->on_data(sequence);
+    const auto is_new = session_->on_data(sequence, body.size());
     if (!is_new) { return std::unexpected(is_new.error()); }
     if (!*is_new) { return std::nullopt; }
     switch (kind) {
@@ -94,14 +94,10 @@ link::frame_event link::on_data(std::span<const std::byte> body) {
 
 std::expected<void, error> link::admit_incoming(std::uint64_t actor, std::size_t payload_bytes) {
     if (payload_bytes > own_.message_bytes_max) { return std::unexpected(error::frame_too_large); }
-    account& from = incoming_[actor];
+    incoming_account& from = incoming_[actor];
     // What was granted, but not told yet, the peer does not know of.
-    std::uint64_t messages = from.messages;
-    std::uint64_t bytes = from.bytes;
-    if (const auto granted = grants_.find(actor); granted != grants_.end()) {
-        messages += granted->second.messages;
-        bytes += granted->second.bytes;
-    }
+    const std::uint64_t messages = from.messages + from.granted_messages;
+    const std::uint64_t bytes = from.bytes + from.granted_bytes;
     if (messages >= own_.window_messages ||
         (messages > 0 && bytes + payload_bytes > own_.window_bytes)) {
         return std::unexpected(error::window_exceeded);

@@ -9,7 +9,7 @@ namespace heph::remote::protocol {
 
 frame_writer session::begin_frame(std::vector<std::byte>& frame) const {
     frame_writer writer(frame, frame_type::data);
-    writer.u64(base_ + kept_.size());
+    writer.u64(next_sequence());
     return writer;
 }
 
@@ -28,6 +28,7 @@ std::expected<void, error> session::attach(std::uint64_t peer_received) {
     written_ = 0;
     // The handshake told the peer how far we received.
     acknowledged_to_peer_ = received_;
+    unacknowledged_bytes_ = 0;
     return {};
 }
 
@@ -44,13 +45,15 @@ void session::write_to(std::vector<std::byte>& out, std::size_t out_bytes_max) {
         ack.u64(received_);
         ack.end();
         acknowledged_to_peer_ = received_;
+        unacknowledged_bytes_ = 0;
     }
 }
 
-std::expected<bool, error> session::on_data(std::uint64_t sequence) noexcept {
+std::expected<bool, error> session::on_data(std::uint64_t sequence, std::size_t bytes) noexcept {
     if (sequence == 0 || sequence > received_ + 1) { return std::unexpected(error::sequence_gap); }
     if (sequence <= received_) { return false; }
     received_ = sequence;
+    unacknowledged_bytes_ += bytes;
     return true;
 }
 

@@ -50,8 +50,6 @@ heph::task<> measure(rt::worker worker, remote::node node, bench::load what) {
     const data body(std::string(what.body_bytes, 'x'));
     const auto begin = bench::steady::now();
     for (std::uint64_t i = 0; i < what.one_way; ++i) {
-        if (found->try_send(body)) { continue; }
-        // Too many wait: be slowed down.
         const auto sent = co_await found->send(body);
         if (!sent) { bench::fail("a message was not sent"); }
     }

@@ -57,8 +57,17 @@ struct link_settings {
     /// until some are forgiven, one each `failure_forgiven`. 0: no limit.
     std::uint32_t failures_max = 20;
     milliseconds failure_forgiven{1'000};
-    protocol::link_limits own;         ///< What this node takes of a peer: sizes and windows.
+    /// What this node takes of a peer: sizes and windows. Of messages, four times the protocol's
+    /// window: a sender of small ones seldom waits for a round trip then.
+    protocol::link_limits own = wide_window();
     protocol::session_limits session;  ///< What waits to be acknowledged by a peer.
+
+private:
+    [[nodiscard]] static constexpr protocol::link_limits wide_window() noexcept {
+        protocol::link_limits limits;
+        limits.window_messages = 1024;
+        return limits;
+    }
 };
 
 /// Collects the settings of a node.

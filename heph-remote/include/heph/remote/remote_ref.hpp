@@ -107,13 +107,16 @@ public:
     /// Sends a message once there is room for it on the way to the actor: a full inbox there slows
     /// those who send to it, and only them.
     ///
-    /// Ready when this node has taken it over to deliver it. If it turns out not to be deliverable
-    /// after that, `options::undelivered` is told. The message is encoded by the caller, at once.
+    /// Ready when this node has taken it over to deliver it: at once while the actor's node is
+    /// linked and there is room, else when there is. If it turns out not to be deliverable after
+    /// that, `options::undelivered` is told. What one reference sends stays in the order in which
+    /// the sends were first polled, those that wait included. The message is encoded by the caller,
+    /// when `send` is called.
     /// *Cancellation*: the message is either sent by then, or not at all.
     template <typename T>
         requires detail::sendable<T, M>
     [[nodiscard]] task<std::expected<void, failure>> send(const T& message) const {
-        return detail::send_to_actor(from_, to_, type_of<T>(), encode(message));
+        return detail::send_to_actor(from_, to_, type_of<T>(), detail::framed(message));
     }
 
     /// Makes the message in place, and sends it as `send` does.
@@ -124,13 +127,13 @@ public:
     }
 
     /// Hands a message over for delivery, without waiting.
-    /// *Errors*: `full` when too many messages of `try_send` wait already, and what is known at
+    /// *Errors*: `full` when too many messages to the actor wait already, and what is known at
     /// once. What fails later is told to `options::undelivered`.
     template <typename T>
         requires detail::sendable<T, M>
     [[nodiscard]] std::expected<void, failure> try_send(const T& message) const {
         if (!to_) { return std::unexpected(failure::no_such_actor); }
-        return detail::try_send_to_actor(from_, to_, type_of<T>(), encode(message));
+        return detail::try_send_to_actor(from_, to_, type_of<T>(), detail::framed(message));
     }
 
     /// Asks the actor, and waits for its answer at most until the deadline: gives
@@ -149,12 +152,12 @@ public:
         using request_type = heph::detail::reply_t<typename call_type::request_type>;
         static_assert(detail::alternative_index<M, call_type> < detail::alternatives_of<M>::count,
                       "this actor does not take this rpc");
-        detail::byte_vector payload;
+        detail::framed_payload payload;
         if constexpr (sizeof...(Args) == 1 &&
                       (std::same_as<request_type, std::remove_cvref_t<Args>> && ...)) {
-            (encode_to(payload, request), ...);  // No copy is made.
+            (encode_to(payload.out(), request), ...);  // No copy is made.
         } else {
-            encode_to(payload, request_type(std::forward<Args>(request)...));
+            encode_to(payload.out(), request_type(std::forward<Args>(request)...));
         }
         return rpc_future<typename call_type::response_type>(
             from_, detail::call_actor(from_, to_, type_of<call_type>(), std::move(payload), until));

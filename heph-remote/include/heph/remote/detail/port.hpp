@@ -13,19 +13,30 @@
 #include <vector>
 
 #include <heph/core/task.hpp>
+#include <heph/remote/codec/codec.hpp>
 #include <heph/remote/deadline.hpp>
 #include <heph/remote/protocol/error.hpp>
+#include <heph/remote/protocol/framed_payload.hpp>
 #include <heph/remote/protocol/handshake.hpp>
 
 namespace heph::remote::detail {
 
 using protocol::failure;
+using protocol::framed_payload;
 using byte_vector = std::vector<std::byte>;
 
 class port;
 
 /// Stands for a type that the actor at the other node does not take.
 inline constexpr std::uint16_t no_type = std::numeric_limits<std::uint16_t>::max();
+
+/// Encodes a message.
+template <typename T>
+[[nodiscard]] framed_payload framed(const T& message) {
+    framed_payload made;
+    encode_to(made.out(), message);
+    return made;
+}
 
 /// Identifies an actor of another node.
 struct destination {
@@ -45,8 +56,21 @@ struct destination {
     protocol::id128 incarnation;
     std::uint64_t number;
     std::vector<std::string> types;  ///< What the actor takes, in the order of the types' numbers.
-    /// Messages of `try_send` that the node did not pass on yet.
+
+    // How `send` hands a message over without waiting for what becomes of it. The node's worker
+    // says how much room there is; a sender counts its message first, and looks for room then.
+    //     1. The worker lowers `room` before it lowers `waiting`, which releases, and pairs with
+    //        the sender's acquire: what is counted no more is not among the room any more either.
+    //        So no more is handed over than there was room for.
+    //     2. `room` is written whenever a message to the actor was passed on, and 0 once the link
+    //        is down. It may say less than there is, until something is passed on again.
+    // All this is a hint: where it is out of date, or references that were found apart share the
+    // room, what is handed over waits in the node, or is reported as what fails later.
+    /// Messages of `try_send`, and of `send` without waiting, that the node did not pass on yet.
     mutable std::atomic<std::uint32_t> waiting = 0;
+    mutable std::atomic<std::uint32_t> room = 0;
+    /// What is larger waits in any case.
+    mutable std::atomic<std::size_t> at_once_bytes = 0;
 };
 using destination_pointer = std::shared_ptr<const destination>;
 
@@ -57,13 +81,13 @@ using destination_pointer = std::shared_ptr<const destination>;
 [[nodiscard]] task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
                                                                    destination_pointer to,
                                                                    std::uint16_t type,
-                                                                   byte_vector payload,
+                                                                   framed_payload payload,
                                                                    deadline until);
 /// Sends. *Cancellation*: the message is sent, or not.
 [[nodiscard]] task<std::expected<void, failure>> send_to_actor(std::shared_ptr<port> from,
                                                                destination_pointer to,
                                                                std::uint16_t type,
-                                                               byte_vector payload);
+                                                               framed_payload payload);
 /// Waits until an actor is finished or lost, and says which. *Cancellation*: ends the watch.
 [[nodiscard]] task<failure> watch_actor(std::shared_ptr<port> from, destination_pointer to);
 /// Waits until a node is lost. *Cancellation*: ends the watch.
@@ -71,7 +95,7 @@ using destination_pointer = std::shared_ptr<const destination>;
 [[nodiscard]] std::expected<void, failure> try_send_to_actor(const std::shared_ptr<port>& from,
                                                              const destination_pointer& to,
                                                              std::uint16_t type,
-                                                             byte_vector payload);
+                                                             framed_payload payload);
 
 /// Says, while it lives, from which node's view this thread decodes: references that are read are
 /// to be used there. *Lifetime*: outlived by the port.

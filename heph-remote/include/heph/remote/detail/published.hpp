@@ -61,7 +61,8 @@ public:
     virtual polled<void> poll(const waker& waker) = 0;
 };
 
-/// What became of bytes that arrived for an actor. `reply` is there for a call.
+/// What became of bytes that arrived for an actor. Without `message` it is in the inbox. `reply` is
+/// there for a call.
 struct arrival {
     std::unique_ptr<delivery> message;
     std::unique_ptr<answer> reply;
@@ -76,9 +77,11 @@ public:
     published& operator=(const published&) = delete;
     virtual ~published() = default;
 
-    /// Decodes a message or call. *Errors*: `unknown_type`, `bad_message`.
-    [[nodiscard]] virtual std::expected<arrival, failure> take(
-        std::uint16_t type, bool is_call, std::span<const std::byte> payload) const = 0;
+    /// Decodes a message or call, and puts it into the inbox if it may be there at once and there
+    /// is room. *Errors*: `unknown_type`, `bad_message`, `actor_gone`.
+    [[nodiscard]] virtual std::expected<arrival, failure> take(std::uint16_t type, bool is_call,
+                                                               std::span<const std::byte> payload,
+                                                               bool at_once) const = 0;
     [[nodiscard]] virtual bool is_connected() const noexcept = 0;
     [[nodiscard]] virtual std::unique_ptr<ending> until_finished() const = 0;
     /// Tells whether a node may know of it.
@@ -150,8 +153,15 @@ public:
         : published(names_of<M>(), std::move(who)), actor_(std::move(actor)) {}
 
     std::expected<arrival, failure> take(std::uint16_t type, bool is_call,
-                                         std::span<const std::byte> payload) const override {
-        return alternatives_of<M>::template apply<taker>::take(actor_, type, is_call, payload);
+                                         std::span<const std::byte> payload,
+                                         bool at_once) const override {
+        using each = typename alternatives_of<M>::template apply<taker>;
+        auto arrived = each::take(actor_, type, is_call, payload, at_once);
+        // A mapped reference may have lost what it found no room for.
+        if (!arrived && arrived.error() == failure::full) {
+            return each::take(actor_, type, is_call, payload, false);
+        }
+        return arrived;
     }
     bool is_connected() const noexcept override { return actor_.is_connected(); }
     std::unique_ptr<ending> until_finished() const override {
@@ -164,10 +174,11 @@ private:
     template <typename... Ts>
     struct taker {
         static taken take(const actor_ref<M>& actor, std::uint16_t type, bool is_call,
-                          std::span<const std::byte> payload) {
+                          std::span<const std::byte> payload, bool at_once) {
             taken result(std::unexpect, failure::unknown_type);
             std::uint16_t number = 0;
-            ((number++ == type ? void(result = take_one<Ts>(actor, is_call, payload)) : void()),
+            ((number++ == type ? void(result = take_one<Ts>(actor, is_call, payload, at_once))
+                               : void()),
              ...);
             return result;
         }
@@ -182,10 +193,38 @@ private:
         }
     }
 
+    static failure failure_of(send_failure why) noexcept {
+        switch (why) {
+            case send_failure::full: return failure::full;
+            case send_failure::refused: return failure::unknown_type;
+            case send_failure::disconnected: break;
+        }
+        return failure::actor_gone;
+    }
+
+    // Puts a message into the inbox, or prepares to.
+    static taken deliver(const actor_ref<M>& actor, M message, bool at_once,
+                         std::unique_ptr<answer> reply = nullptr) {
+        arrival arrived;
+        arrived.reply = std::move(reply);
+        if (!at_once) {
+            arrived.message = std::make_unique<inbox_delivery<M>>(actor, std::move(message));
+            return taken(std::move(arrived));
+        }
+        auto sent = actor.try_send(std::move(message));
+        if (sent) { return taken(std::move(arrived)); }
+        const send_failure why = sent.error().reason();
+        if (why != send_failure::full || !sent.error().has_value()) {
+            return taken(std::unexpect, failure_of(why));
+        }
+        arrived.message =
+            std::make_unique<inbox_delivery<M>>(actor, std::move(sent.error()).value());
+        return taken(std::move(arrived));
+    }
+
     template <typename T>
     static taken take_one(const actor_ref<M>& actor, bool is_call,
-                          std::span<const std::byte> payload) {
-        arrival arrived;
+                          std::span<const std::byte> payload, bool at_once) {
         if constexpr (heph::detail::rpc_message<T>) {
             using request_type = heph::detail::reply_t<typename T::request_type>;
             using response_type = typename T::response_type;
@@ -193,21 +232,19 @@ private:
             auto request = decode<request_type>(payload, payload_limits(payload.size()));
             if (!request) { return taken(std::unexpect, failure::bad_message); }
             auto [reply, receiver] = inbox::oneshot<heph::detail::reply_t<response_type>>();
-            arrived.reply = std::make_unique<oneshot_answer<response_type>>(std::move(receiver));
+            auto answers = std::make_unique<oneshot_answer<response_type>>(std::move(receiver));
             if constexpr (std::is_void_v<typename T::request_type>) {
-                arrived.message =
-                    std::make_unique<inbox_delivery<M>>(actor, make(T(std::move(reply))));
+                return deliver(actor, make(T(std::move(reply))), at_once, std::move(answers));
             } else {
-                arrived.message = std::make_unique<inbox_delivery<M>>(
-                    actor, make(T(std::move(*request), std::move(reply))));
+                return deliver(actor, make(T(std::move(*request), std::move(reply))), at_once,
+                               std::move(answers));
             }
         } else {
             if (is_call) { return taken(std::unexpect, failure::unknown_type); }
             auto message = decode<T>(payload, payload_limits(payload.size()));
             if (!message) { return taken(std::unexpect, failure::bad_message); }
-            arrived.message = std::make_unique<inbox_delivery<M>>(actor, make(std::move(*message)));
+            return deliver(actor, make(std::move(*message)), at_once);
         }
-        return taken(std::move(arrived));
     }
 
     actor_ref<M> actor_;

@@ -5,8 +5,10 @@
 // A frame is its length (4 bytes, big-endian, 1 to the agreed maximum), then that many bytes, of
 // which the first says its type.
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <expected>
 #include <optional>
 #include <span>
@@ -86,6 +88,27 @@ private:
 
     std::vector<std::byte>* out_;
     std::size_t begin_;
+};
+
+/// Fills fixed-width big-endian numbers into bytes that are there. *Requires*: there are enough.
+class field_filler {
+public:
+    explicit field_filler(std::span<std::byte> into) noexcept : at_(into.data()) {}
+
+    void u8(std::uint8_t value) noexcept { *at_++ = std::byte{value}; }
+    void u16(std::uint16_t value) noexcept { number(value); }
+    void u32(std::uint32_t value) noexcept { number(value); }
+    void u64(std::uint64_t value) noexcept { number(value); }
+
+private:
+    template <typename T>
+    void number(T value) noexcept {
+        if constexpr (std::endian::native == std::endian::little) { value = std::byteswap(value); }
+        std::memcpy(at_, &value, sizeof value);
+        at_ += sizeof value;
+    }
+
+    std::byte* at_;
 };
 
 /// Reads fixed-width big-endian numbers. When one is not there, it gives 0 and `good()` is false.

@@ -52,6 +52,7 @@
 #include <heph/remote/protocol/error.hpp>
 #include <heph/remote/protocol/event.hpp>
 #include <heph/remote/protocol/frame.hpp>
+#include <heph/remote/protocol/framed_payload.hpp>
 #include <heph/remote/protocol/handshake.hpp>
 #include <heph/remote/protocol/parts.hpp>
 #include <heph/remote/protocol/session.hpp>
@@ -112,10 +113,17 @@ public:
     [[nodiscard]] std::expected<void, refusal> send(std::uint64_t actor, std::uint64_t token,
                                                     std::uint16_t type,
                                                     std::span<const std::byte> payload);
+    /// Likewise. The payload is taken, unless it is refused.
+    [[nodiscard]] std::expected<void, refusal> send(std::uint64_t actor, std::uint64_t token,
+                                                    std::uint16_t type, framed_payload& payload);
     /// Calls an actor, and gives the call's number: `reply_arrived` or `call_failed` will tell.
     [[nodiscard]] std::expected<std::uint64_t, refusal> call(std::uint64_t actor,
                                                              std::uint16_t type,
                                                              std::span<const std::byte> payload);
+    /// Likewise. The payload is taken, unless it is refused.
+    [[nodiscard]] std::expected<std::uint64_t, refusal> call(std::uint64_t actor,
+                                                             std::uint16_t type,
+                                                             framed_payload& payload);
     /// Says that nobody waits for the answer any more.
     void cancel(std::uint64_t call);
     /// Asks for a published actor: `found` or `find_failed` will tell.
@@ -148,10 +156,16 @@ public:
     /// Appends what is to be sent to `out`, until it has about `out_bytes_max` bytes.
     void write_to(std::vector<std::byte>& out, std::size_t out_bytes_max);
     [[nodiscard]] bool has_output() const noexcept;
+    /// Tells whether some of the output is worth a write of its own. Acknowledgements and grants
+    /// may wait a little for something to go with, unless so much is due that the peer may run
+    /// short.
+    [[nodiscard]] bool is_pressing() const noexcept;
     /// Tells whether everything that was sent has arrived.
     [[nodiscard]] bool is_idle() const noexcept {
         return !has_output() && kept_bytes() == 0 && parts_.empty();
     }
+    /// Tells how many messages to an actor are not refused for lack of credit, if they are small.
+    [[nodiscard]] std::uint32_t credit_left(std::uint64_t actor) const noexcept;
     /// Tells whether messages are not refused as `full`.
     [[nodiscard]] bool has_room() const noexcept { return session_ && session_->has_room(); }
     /// Tells whether the peer leaves more unread than it may: `lose` and say goodbye.
@@ -171,12 +185,20 @@ public:
     }
 
 private:
-    // Messages and calls that are under way to one actor, or from the peer to one of ours.
+    // Messages and calls that are under way to one actor.
     struct account {
         std::uint32_t messages = 0;
         std::uint64_t bytes = 0;
         bool refused = false;   // Somebody waits for credit.
         bool in_parts = false;  // Parts of a message to it are left.
+    };
+    // Those from the peer to one of ours; and those that its inbox took, of which the peer does not
+    // know yet.
+    struct incoming_account {
+        std::uint32_t messages = 0;
+        std::uint32_t granted_messages = 0;
+        std::uint64_t bytes = 0;
+        std::uint64_t granted_bytes = 0;
     };
     using frame_event = std::expected<std::optional<event>, error>;
 
@@ -191,7 +213,8 @@ private:
     bool drop_parts(data_kind kind, std::uint64_t call);
     void parts_left_no_more(std::uint64_t actor);
     template <typename Body>
-    void push(data_kind kind, std::uint64_t tag, Body body);
+    void push(data_kind kind, std::uint64_t tag, Body body, std::size_t payload_bytes = 0);
+    void push(std::uint64_t tag, const parts_header& what, framed_payload& payload);
 
     frame_event on_data(std::span<const std::byte> body);
     frame_event on_message(field_reader fields);
@@ -208,6 +231,7 @@ private:
     frame_event on_parts_begin(field_reader fields);
     frame_event on_part(field_reader fields);
     frame_event on_parts_end(field_reader fields);
+    [[nodiscard]] bool is_worth_a_frame(const incoming_account& from) const noexcept;
     void push_grants();
     void push_ended();
 
@@ -226,8 +250,9 @@ private:
     std::set<std::uint64_t> watched_;                      // The peer's, here.
     std::map<failure, std::vector<std::uint64_t>> ended_;  // Not told to the peer yet.
     std::map<std::uint64_t, account> outgoing_;
-    std::map<std::uint64_t, account> incoming_;
-    std::map<std::uint64_t, account> grants_;  // Taken by the inbox, and not told to the peer yet.
+    std::map<std::uint64_t, incoming_account> incoming_;
+    std::vector<std::uint64_t> granted_;  // Those of `incoming_` with a grant.
+    bool grants_press_ = false;           // One of them is worth a frame.
     outgoing_parts parts_;
     incoming_parts assembling_;
     std::vector<std::byte> assembled_;  // What the last event is a view into.

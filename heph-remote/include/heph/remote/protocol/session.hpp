@@ -42,6 +42,11 @@ struct session_limits {
     std::size_t hard_bytes_max = 256 * 1024 * 1024;
 };
 
+/// So much arrives at most before an acknowledgement is pressing: a small part of what a session
+/// keeps by default.
+inline constexpr std::uint64_t unacknowledged_frames_max = 256;
+inline constexpr std::size_t unacknowledged_bytes_max = 256 * 1024;
+
 /// Keeps what was sent until the peer has it, and knows what the peer has sent.
 class session {
 public:
@@ -58,8 +63,10 @@ public:
         return kept_bytes_ > limits_.hard_bytes_max;
     }
 
-    /// Takes a frame that `begin_frame` began. `tag` is given back if it cannot be delivered;
-    /// 0 stands for nobody.
+    /// Says which sequence number the frame that is pushed next has.
+    [[nodiscard]] std::uint64_t next_sequence() const noexcept { return base_ + kept_.size(); }
+    /// Takes a frame that `begin_frame` began, or one written elsewhere with `next_sequence`. `tag`
+    /// is given back if it cannot be delivered; 0 stands for nobody.
     void push(std::vector<std::byte> frame, std::uint64_t tag);
     /// Begins the frame that is to be pushed next. The body is to be written to it.
     [[nodiscard]] frame_writer begin_frame(std::vector<std::byte>& frame) const;
@@ -76,10 +83,17 @@ public:
     [[nodiscard]] bool has_output() const noexcept {
         return attached_ && (written_ < kept_.size() || acknowledged_to_peer_ < received_);
     }
+    /// Tells whether frames wait to be written, or so much to be acknowledged that it is time.
+    [[nodiscard]] bool is_pressing() const noexcept {
+        return attached_ && (written_ < kept_.size() ||
+                             received_ - acknowledged_to_peer_ >= unacknowledged_frames_max ||
+                             unacknowledged_bytes_ >= unacknowledged_bytes_max);
+    }
 
-    /// Takes the sequence number of a frame that arrived. Gives false for a duplicate.
-    /// *Errors*: `sequence_gap`.
-    [[nodiscard]] std::expected<bool, error> on_data(std::uint64_t sequence) noexcept;
+    /// Takes the sequence number of a frame that arrived, of so many bytes. Gives false for a
+    /// duplicate. *Errors*: `sequence_gap`.
+    [[nodiscard]] std::expected<bool, error> on_data(std::uint64_t sequence,
+                                                     std::size_t bytes = 0) noexcept;
     /// Takes an acknowledgement of all up to `sequence`. *Errors*: `bad_ack`.
     [[nodiscard]] std::expected<void, error> on_ack(std::uint64_t sequence);
 
@@ -108,6 +122,7 @@ private:
     std::uint64_t base_ = 1;
     std::uint64_t received_ = 0;
     std::uint64_t acknowledged_to_peer_ = 0;
+    std::size_t unacknowledged_bytes_ = 0;  // Of what was received since.
     std::uint64_t links_ = 0;
     bool attached_ = false;
 };
