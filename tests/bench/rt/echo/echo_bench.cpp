@@ -1,9 +1,11 @@
-// The CPU that an echo server takes for a message: heph-rt by both drivers, beside loops by hand.
+// The CPU that an echo server takes for a message, and its memory for an idle connection: heph-rt
+// by both drivers, beside loops by hand, Boost.Asio and libuv.
 //
-// Usage: heph_rt_echo_bench [--connections N] [--messages N] [--passes N]
+// Usage: heph_rt_echo_bench [--connections N] [--messages N] [--passes N] [--idle N]
 //
 // A server has CPU 0 for itself, and the load CPU 1, if there are two. Each connection has one
-// message of 64 bytes under way. A pass measures each server once, in turn; the medians are told.
+// message of 64 bytes under way; the idle ones had one before. A pass measures each server once, in
+// turn; the medians are told.
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -21,6 +23,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <string>
@@ -35,6 +39,12 @@ struct options {
     long connections = 64;
     long messages = 400'000;
     long passes = 5;
+    long idle = 10'000;
+};
+
+struct figures {
+    std::vector<double> nanoseconds;  // Of CPU, a message.
+    std::vector<double> bytes;        // Of memory, an idle connection.
 };
 
 [[noreturn]] void fail(const char* what) {
@@ -80,39 +90,74 @@ int connect_to(std::uint16_t port) {
     return made;
 }
 
+// Opens so many connections, and sends and receives a message over each.
+std::vector<int> open_connections(std::uint16_t port, long count) {
+    std::array<char, 64> message{};
+    std::vector<int> made;
+    for (long i = 0; i < count; ++i) {
+        const int each = connect_to(port);
+        (void)::send(each, message.data(), message.size(), MSG_NOSIGNAL);
+        if (::recv(each, message.data(), message.size(), MSG_WAITALL) <= 0) { fail("recv"); }
+        made.push_back(each);
+    }
+    return made;
+}
+
+void close_all(const std::vector<int>& connections) {
+    for (const int each : connections) { ::close(each); }
+}
+
 // Sends and receives so many messages over all connections.
-void load(std::uint16_t port, const options& how) {
-    use_cpu(1);
+void load(const std::vector<int>& connections, long messages) {
     const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
     std::array<char, 64> message{};
-    std::vector<int> connections;
-    for (long i = 0; i < how.connections; ++i) {
-        const int made = connect_to(port);
-        connections.push_back(made);
+    for (const int each : connections) {
         epoll_event asked{};
         asked.events = EPOLLIN;
-        asked.data.fd = made;
-        ::epoll_ctl(epoll, EPOLL_CTL_ADD, made, &asked);
+        asked.data.fd = each;
+        ::epoll_ctl(epoll, EPOLL_CTL_ADD, each, &asked);
     }
     for (const int each : connections) { (void)::send(each, message.data(), message.size(), 0); }
     std::array<epoll_event, 256> events{};
-    long left = how.messages;
-    while (left > 0) {
+    // Those that are under way in the end are received, and not answered.
+    long left = messages;
+    long under_way = static_cast<long>(connections.size());
+    while (under_way > 0) {
         const int count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), 5000);
         if (count == 0) { fail("the server does not answer"); }
         for (int i = 0; i < count; ++i) {
             const int descriptor = events[static_cast<std::size_t>(i)].data.fd;
             if (::recv(descriptor, message.data(), message.size(), 0) <= 0) { fail("recv"); }
-            --left;
-            (void)::send(descriptor, message.data(), message.size(), MSG_NOSIGNAL);
+            if (--left < under_way) {
+                --under_way;
+            } else {
+                (void)::send(descriptor, message.data(), message.size(), MSG_NOSIGNAL);
+            }
         }
     }
-    for (const int each : connections) { ::close(each); }
     ::close(epoll);
 }
 
-// Gives the nanoseconds of CPU that a server, in a process of its own, takes for a message.
-double measure(const std::function<void(int)>& serve, const options& how) {
+// Gives the nanoseconds of CPU that a process has taken so far.
+double cpu_of(pid_t process) {
+    clockid_t clock{};
+    timespec taken{};
+    if (::clock_getcpuclockid(process, &clock) != 0 || ::clock_gettime(clock, &taken) != 0) {
+        fail("the clock of a process");
+    }
+    return static_cast<double>(taken.tv_sec) * 1e9 + static_cast<double>(taken.tv_nsec);
+}
+
+// Gives the bytes of memory that a process has for itself, without what the kernel keeps for it.
+double memory_of(pid_t process) {
+    std::ifstream status("/proc/" + std::to_string(process) + "/status");
+    for (std::string line; std::getline(status, line);) {
+        if (line.starts_with("RssAnon:")) { return 1024.0 * std::atof(line.c_str() + 8); }
+    }
+    fail("the server is gone");
+}
+
+void measure(const std::function<void(int)>& serve, const options& how, figures& into) {
     std::array<int, 2> told{};
     if (::pipe(told.data()) != 0) { fail("pipe"); }
     const pid_t server = ::fork();
@@ -126,15 +171,31 @@ double measure(const std::function<void(int)>& serve, const options& how) {
     std::uint16_t port = 0;
     if (::read(told[0], &port, sizeof(port)) != sizeof(port)) { fail("no server"); }
     ::close(told[0]);
-    load(port, how);
+    use_cpu(1);
+    const std::vector<int> connections = open_connections(port, how.connections);
+    const double cpu_before = cpu_of(server);
+    load(connections, how.messages);
+    into.nanoseconds.push_back((cpu_of(server) - cpu_before) / static_cast<double>(how.messages));
+    const double memory_before = memory_of(server);
+    const std::vector<int> idle = open_connections(port, how.idle);
+    into.bytes.push_back((memory_of(server) - memory_before) / static_cast<double>(how.idle));
     ::kill(server, SIGKILL);
-    rusage used{};
-    if (::wait4(server, nullptr, 0, &used) != server) { fail("wait4"); }
-    const auto nanoseconds = [](const timeval& time) {
-        return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_usec) * 1e3;
-    };
-    return (nanoseconds(used.ru_utime) + nanoseconds(used.ru_stime)) /
-           static_cast<double>(how.messages);
+    ::waitpid(server, nullptr, 0);
+    close_all(connections);
+    close_all(idle);
+}
+
+// The connections of both sides count against this.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+double median(std::vector<double>& of) {
+    std::sort(of.begin(), of.end());
+    return of[of.size() / 2];
 }
 
 std::function<void(int)> by_hand(void (*serve)(int, std::string_view)) {
@@ -156,13 +217,15 @@ options parse(int count, char** arguments) {
     options parsed;
     const std::map<std::string_view, long*> names{{"--connections", &parsed.connections},
                                                   {"--messages", &parsed.messages},
-                                                  {"--passes", &parsed.passes}};
+                                                  {"--passes", &parsed.passes},
+                                                  {"--idle", &parsed.idle}};
     for (int i = 1; i < count; i += 2) {
         const auto named = names.find(arguments[i]);
         const long value = i + 1 < count ? std::strtol(arguments[i + 1], nullptr, 10) : 0;
         if (named == names.end() || value <= 0) {
             (void)std::fputs(
-                "usage: heph_rt_echo_bench [--connections N] [--messages N] [--passes N]\n",
+                "usage: heph_rt_echo_bench [--connections N] [--messages N] [--passes N] "
+                "[--idle N]\n",
                 stderr);
             std::exit(2);
         }
@@ -175,29 +238,43 @@ options parse(int count, char** arguments) {
 
 int main(int count, char** arguments) {
     const options how = parse(count, arguments);
+    raise_descriptor_limit();
     struct contender {
         const char* name;
         std::function<void(int)> serve;
-        std::vector<double> figures;
+        figures measured;
     };
     std::vector<contender> contenders;
     contenders.push_back({"epoll by hand", by_hand(&heph::bench::serve_with_epoll), {}});
     contenders.push_back({"heph-rt, epoll", by_heph("epoll"), {}});
     contenders.push_back({"io_uring by hand", by_hand(&heph::bench::serve_with_uring), {}});
     contenders.push_back({"heph-rt, io_uring", by_heph("uring"), {}});
+#ifdef HEPH_BENCH_ASIO
+    contenders.push_back({"Boost.Asio, epoll", by_hand(&heph::bench::serve_with_asio), {}});
+#endif
+#ifdef HEPH_BENCH_UV
+    contenders.push_back({"libuv, epoll", by_hand(&heph::bench::serve_with_uv), {}});
+#endif
     for (long pass = 0; pass < how.passes; ++pass) {
-        for (contender& each : contenders) { each.figures.push_back(measure(each.serve, how)); }
+        for (std::size_t i = 0; i < contenders.size(); ++i) {
+            // In turns, as the state of the machine changes with time.
+            contender& each = contenders[(i + static_cast<std::size_t>(pass)) % contenders.size()];
+            measure(each.serve, how, each.measured);
+        }
     }
-    std::printf("echo, %ld connections, %ld messages, %ld passes: server CPU a message, ns\n",
-                how.connections, how.messages, how.passes);
-    double by_hand_median = 0;
-    for (std::size_t i = 0; i < contenders.size(); ++i) {
-        auto& figures = contenders[i].figures;
-        std::sort(figures.begin(), figures.end());
-        const double median = figures[figures.size() / 2];
-        if (i % 2 == 0) { by_hand_median = median; }
-        std::printf("%-18s median %6.0f  least %6.0f  most %6.0f  x %.3f\n", contenders[i].name,
-                    median, figures.front(), figures.back(), median / by_hand_median);
+    std::printf(
+        "echo of 64 bytes, %ld connections, %ld messages; %ld idle connections; medians of %ld\n"
+        "%-18s %12s %14s %14s\n",
+        how.connections, how.messages, how.idle, how.passes, "", "CPU, ns/msg", "x its loop",
+        "bytes/idle");
+    double loop = 0;
+    for (contender& each : contenders) {
+        const double cpu = median(each.measured.nanoseconds);
+        if (std::string_view(each.name).ends_with("by hand")) { loop = cpu; }
+        const bool ours = std::string_view(each.name).starts_with("heph");
+        std::printf("%-18s %12.0f %14s %14.0f\n", each.name, cpu,
+                    ours ? std::to_string(cpu / loop).substr(0, 5).c_str() : "",
+                    median(each.measured.bytes));
     }
     return 0;
 }

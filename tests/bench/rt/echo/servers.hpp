@@ -10,6 +10,8 @@ namespace heph::bench {
 
 [[noreturn]] void serve_with_epoll(int listener, std::string_view reply = {});
 [[noreturn]] void serve_with_uring(int listener, std::string_view reply = {});
+[[noreturn]] void serve_with_asio(int listener, std::string_view reply = {});
+[[noreturn]] void serve_with_uv(int listener, std::string_view reply = {});
 /// Serves with heph-rt, by the driver that HEPH_DRIVER names, on a port of its own choice, which it
 /// writes to `tell`.
 [[noreturn]] void serve_with_heph(int tell);
