@@ -100,6 +100,33 @@ issued authority::issue(const std::string& name) const {
     return issue(order);
 }
 
+std::string authority::revoke(const std::vector<issued>& revoked, long valid_to_seconds) const {
+    const std::unique_ptr<X509_CRL, decltype(&X509_CRL_free)> made(X509_CRL_new(), X509_CRL_free);
+    const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> from(
+        X509_gmtime_adj(nullptr, -7200), ASN1_TIME_free);
+    const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> to(
+        X509_gmtime_adj(nullptr, valid_to_seconds), ASN1_TIME_free);
+    REQUIRE(X509_CRL_set_version(made.get(), 1) == 1);
+    REQUIRE(X509_CRL_set_issuer_name(made.get(), X509_get_subject_name(keys_->certificate.get())) ==
+            1);
+    REQUIRE(X509_CRL_set1_lastUpdate(made.get(), from.get()) == 1);
+    REQUIRE(X509_CRL_set1_nextUpdate(made.get(), to.get()) == 1);
+    for (const issued& each : revoked) {
+        const std::unique_ptr<BIO, decltype(&BIO_free)> text(
+            BIO_new_mem_buf(each.certificate.data(), static_cast<int>(each.certificate.size())),
+            BIO_free);
+        const x509_ptr read(PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr), X509_free);
+        REQUIRE(read != nullptr);
+        X509_REVOKED* entry = X509_REVOKED_new();
+        REQUIRE(X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(read.get())) == 1);
+        REQUIRE(X509_REVOKED_set_revocationDate(entry, from.get()) == 1);
+        REQUIRE(X509_CRL_add0_revoked(made.get(), entry) == 1);
+    }
+    REQUIRE(X509_CRL_sort(made.get()) == 1);
+    REQUIRE(X509_CRL_sign(made.get(), keys_->key.get(), EVP_sha256()) > 0);
+    return to_pem([&](BIO* out) { return PEM_write_bio_X509_CRL(out, made.get()); });
+}
+
 temporary_file::temporary_file(const std::string& content) {
     path_ = (std::filesystem::temp_directory_path() / "heph-test-XXXXXX").string();
     const int file = ::mkstemp(path_.data());

@@ -39,6 +39,9 @@ public:
     [[nodiscard]] issued issue(const certificate_order& order) const;
     /// Issues a certificate for one name.
     [[nodiscard]] issued issue(const std::string& name) const;
+    /// Gives a list of those that are taken back, in PEM form, out of date after so many seconds.
+    [[nodiscard]] std::string revoke(const std::vector<issued>& revoked,
+                                     long valid_to_seconds = 3600) const;
 
 private:
     struct keys;

@@ -92,3 +92,24 @@ TEST_CASE("tls certificate: damaged files are refused without harm", "[rt][tls]"
         if (!got) { CHECK_FALSE(got.error().message().empty()); }
     }
 }
+
+TEST_CASE(
+    "tls certificate: lists of revoked certificates are read, and nothing else is taken for one",
+    "[rt][tls]") {
+    const authority ca;
+    const auto store = trusting(ca);
+    const std::string list = ca.revoke({ca.issue("a")});
+    const temporary_file file(list);
+    CHECK(store.with_revocations(file.path()));
+    for (const std::string& bad :
+         {std::string(), ca.certificate(), std::string("not PEM"), list.substr(0, list.size() / 2),
+          list + list.substr(0, list.size() / 2)}) {
+        const auto refused = store.with_revocations_from_pem(bad);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code() == errc::bad_revocation_file);
+    }
+    const auto missing = store.with_revocations("/nowhere/crl.pem");
+    REQUIRE_FALSE(missing);
+    CHECK(missing.error().code() == std::errc::no_such_file_or_directory);
+    CHECK(missing.error().message().find("/nowhere/crl.pem") != std::string::npos);
+}

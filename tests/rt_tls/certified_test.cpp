@@ -210,6 +210,71 @@ TEST_CASE("tls certified: a server that asks for certificates learns whose it wa
     CHECK(attempt(make_client_context(alice), make_server_context(config), "a").done());
 }
 
+TEST_CASE("tls certified: who was taken back is refused, by servers and by clients", "[rt][tls]") {
+    const authority ca;
+    const issued good = ca.issue("good");
+    const issued bad = ca.issue("bad");
+    const auto lists = trusting(ca).with_revocations_from_pem(ca.revoke({bad}));
+    REQUIRE(lists);
+
+    tls::client_config careful;
+    careful.authorities = *lists;
+    const auto client = make_client_context(careful);
+    CHECK(attempt(client, make_server_context(tls::server_config(to_certificate(good))), "good")
+              .done());
+    const auto refused_server =
+        refused(client, make_server_context(tls::server_config(to_certificate(bad))), "bad");
+    CHECK(refused_server.client == errc::certificate_revoked);
+    CHECK(refused_server.server == errc::certificate_refused);
+
+    tls::server_config asking(to_certificate(good));
+    asking.clients = tls::client_certificates::required;
+    asking.client_authorities = *lists;
+    const auto server = make_server_context(asking);
+    tls::client_config shown = trust_in(ca);
+    shown.own = to_certificate(bad);
+    CHECK(refused(make_client_context(shown), server, "good").server == errc::certificate_revoked);
+    shown.own = to_certificate(good);
+    CHECK(attempt(make_client_context(shown), server, "good").done());
+}
+
+TEST_CASE("tls certified: a list that is missing or out of date refuses everybody", "[rt][tls]") {
+    const authority ca;
+    const authority other("another authority");
+    const auto server = make_server_context(tls::server_config(to_certificate(ca.issue("a"))));
+    for (const std::string& list : {other.revoke({}), ca.revoke({}, -60)}) {
+        const auto store = trusting(ca).with_revocations_from_pem(list);
+        REQUIRE(store);
+        tls::client_config careful;
+        careful.authorities = *store;
+        CHECK(refused(make_client_context(careful), server, "a").client ==
+              errc::revocation_unknown);
+        // A later list makes up for it.
+        const auto mended = store->with_revocations_from_pem(ca.revoke({}));
+        REQUIRE(mended);
+        careful.authorities = *mended;
+        CHECK(attempt(make_client_context(careful), server, "a").done());
+    }
+}
+
+TEST_CASE("tls certified: a reload takes a client's certificate back", "[rt][tls]") {
+    const authority ca;
+    const issued own = ca.issue("client");
+    tls::server_config config(to_certificate(ca.issue("server")));
+    config.clients = tls::client_certificates::required;
+    config.client_authorities = trusting(ca).with_revocations_from_pem(ca.revoke({})).value();
+    auto server = make_server_context(config);
+    tls::client_config shown = trust_in(ca);
+    shown.own = to_certificate(own);
+    const auto client = make_client_context(shown);
+    attempt before(client, server, "server");
+    REQUIRE(before.done());
+    CHECK(before.talk());  // The client has a ticket now.
+    config.client_authorities = trusting(ca).with_revocations_from_pem(ca.revoke({own})).value();
+    REQUIRE(server.reload(config));
+    CHECK(refused(client, server, "server").server == errc::certificate_revoked);
+}
+
 TEST_CASE("tls certified: TLS 1.2 is spoken unless it is turned off", "[rt][tls]") {
     const authority ca;
     tls::server_config config(to_certificate(ca.issue("a")));

@@ -157,6 +157,52 @@ std::expected<std::shared_ptr<trust_store::state>, error> parse_trusted(std::str
     return made;
 }
 
+// Makes a store with the authorities and lists of another one.
+store_ptr copy_of(const trust_store::state& from) {
+    store_ptr made(X509_STORE_new());
+    if (!made) { return made; }
+    if (from.of_system && X509_STORE_set_default_paths(made.get()) != 1) { return nullptr; }
+    STACK_OF(X509_OBJECT)* objects = X509_STORE_get0_objects(from.store.get());
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
+        X509_OBJECT* each = sk_X509_OBJECT_value(objects, i);
+        X509* authority = X509_OBJECT_get0_X509(each);
+        X509_CRL* list = X509_OBJECT_get0_X509_CRL(each);
+        const bool added =
+            (authority == nullptr || X509_STORE_add_cert(made.get(), authority) == 1) &&
+            (list == nullptr || X509_STORE_add_crl(made.get(), list) == 1);
+        if (!added) { return nullptr; }
+    }
+    return made;
+}
+
+std::expected<std::shared_ptr<trust_store::state>, error> parse_revocations(
+    const trust_store::state& authorities, std::string_view text, std::string_view name) {
+    ERR_clear_error();
+    auto made = std::make_shared<trust_store::state>();
+    made->of_system = authorities.of_system;
+    made->store = copy_of(authorities);
+    const bio_ptr source = open_text(text);
+    if (!made->store || !source) {
+        return std::unexpected(say(errc::internal, {}, take_reason_text()));
+    }
+    std::size_t count = 0;
+    std::string_view none;
+    while (const crl_ptr next{PEM_read_bio_X509_CRL(source.get(), nullptr, give_password, &none)}) {
+        if (X509_STORE_add_crl(made->store.get(), next.get()) != 1) {
+            return std::unexpected(say(errc::internal, {}, take_reason_text()));
+        }
+        ++count;
+    }
+    if (!is_at_end() || count == 0) {
+        return std::unexpected(say(errc::bad_revocation_file, name));
+    }
+    if (X509_STORE_set_flags(made->store.get(),
+                             X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) != 1) {
+        return std::unexpected(say(errc::internal, {}, take_reason_text()));
+    }
+    return made;
+}
+
 }  // namespace
 
 std::vector<std::string> alternative_names(const X509* leaf, bool only_dns) {
@@ -207,6 +253,7 @@ std::expected<trust_store, error> trust_store::system() {
     if (!made->store || X509_STORE_set_default_paths(made->store.get()) != 1) {
         return std::unexpected(say(errc::internal, {}, take_reason_text()));
     }
+    made->of_system = true;
     ERR_clear_error();
     return trust_store(std::move(made));
 }
@@ -221,6 +268,22 @@ std::expected<trust_store, error> trust_store::load(const std::filesystem::path&
 
 std::expected<trust_store, error> trust_store::from_pem(std::string_view text) {
     auto made = parse_trusted(text, "the authorities");
+    if (!made) { return std::unexpected(made.error()); }
+    return trust_store(std::move(*made));
+}
+
+std::expected<trust_store, error> trust_store::with_revocations(
+    const std::filesystem::path& file) const {
+    const auto text = read_file(file);
+    if (!text) { return std::unexpected(text.error()); }
+    auto made = parse_revocations(*state_, *text, file.string());
+    if (!made) { return std::unexpected(made.error()); }
+    return trust_store(std::move(*made));
+}
+
+std::expected<trust_store, error> trust_store::with_revocations_from_pem(
+    std::string_view text) const {
+    auto made = parse_revocations(*state_, text, "the revocations");
     if (!made) { return std::unexpected(made.error()); }
     return trust_store(std::move(*made));
 }

@@ -20,6 +20,7 @@ struct certificate::state {
 
 struct trust_store::state {
     store_ptr store;
+    bool of_system = false;
 };
 
 /// Gives the alternative names of a certificate of the kinds asked for.

@@ -70,6 +70,13 @@ const char* message_of(errc error) noexcept {
         case errc::bad_protocol_name:
             return "the name of an application protocol must have 1 to 255 bytes";
         case errc::bad_host_name: return "this is neither the name nor the address of a host";
+        case errc::certificate_revoked:
+            return "the authority of the peer's certificate has taken it back";
+        case errc::revocation_unknown:
+            return "no valid list tells whether the peer's certificate was taken back: read the "
+                   "lists of all its authorities again";
+        case errc::bad_revocation_file:
+            return "this has no lists of revoked certificates in PEM form, or a damaged one";
     }
     return "unknown TLS error";
 }

@@ -62,6 +62,23 @@ public:
     /// Trusts the certificates of a PEM text, and nothing else. *Errors*: `bad_certificate_file`.
     [[nodiscard]] static std::expected<trust_store, error> from_pem(std::string_view text);
 
+    /// Gives a store that trusts the same authorities, and believes none of their certificates that
+    /// the lists of a PEM file revoke, besides those of earlier calls (CRL, RFC 5280). Blocks the
+    /// thread.
+    ///
+    /// Each authority of a peer's chain has to have a list, which is not out of date: without one
+    /// nobody knows, and the peer is refused with `revocation_unknown`. Lists are not fetched: read
+    /// them again before they expire, and give a server the new store by `server_context::reload`.
+    /// A session that is resumed was verified when it began.
+    ///
+    /// *Errors*: the system's, `bad_revocation_file`, `internal`.
+    [[nodiscard]] std::expected<trust_store, error> with_revocations(
+        const std::filesystem::path& file) const;
+
+    /// As `with_revocations`, of a PEM text. *Errors*: `bad_revocation_file`, `internal`.
+    [[nodiscard]] std::expected<trust_store, error> with_revocations_from_pem(
+        std::string_view text) const;
+
     struct state;
     /// Gives what OpenSSL made of it, for this library.
     [[nodiscard]] const state& inner() const noexcept { return *state_; }

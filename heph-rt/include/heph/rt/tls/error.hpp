@@ -78,6 +78,12 @@ enum class errc {
     bad_protocol_name,
     /// What should be the name or address of a host is none.
     bad_host_name,
+    /// The authority of the peer's certificate has taken it back.
+    certificate_revoked,
+    /// There is no list, or no valid one, that tells whether the peer's certificate was taken back.
+    revocation_unknown,
+    /// What should be lists of revoked certificates in PEM form is none.
+    bad_revocation_file,
 };
 
 /// Gives the category of `errc`, named "heph.rt.tls".
