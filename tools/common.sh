@@ -6,7 +6,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # What building and testing takes, what the sanitizers and tools/lint take, tools/bench, and
 # tests/interop/run.
 build_packages=(cmake ninja-build g++ ccache pkg-config liburing-dev libspdlog-dev node-llhttp
-    libboost1.81-dev libcli11-dev libssl-dev openssl zlib1g-dev nlohmann-json3-dev catch2
+    libboost1.81-dev libcli11-dev libssl-dev openssl zlib1g-dev libbrotli-dev nlohmann-json3-dev catch2
     curl python3)
 # What some tests run against; they say that they are left out where it is missing.
 test_packages=(etcd-server redis-tools)

@@ -8,6 +8,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "client_pool.hpp"
+#include "proxy_tunnel.hpp"
 
 namespace heph::http {
 
@@ -26,16 +27,37 @@ bool needs_no_resolver(const std::string& host) {
     return rt::net::endpoint::parse(v6 ? '[' + host + "]:0" : host + ":0").has_value();
 }
 
-/// Finds the host's addresses, and connects to the first that answers.
-task<std::expected<rt::net::tcp_stream, std::error_code>> reach(const client_options& options,
-                                                                const url& to) {
-    using result = std::expected<rt::net::tcp_stream, std::error_code>;
+/// How a URL is reached.
+struct way {
+    way(const client_options& options, const client_request& request, const url& to)
+        : through(options.proxies.find(to)),
+          tunnels(to.scheme == "https" || request.headers().contains("Upgrade")) {}
+
+    /// The proxy that passes requests on; null when the origin itself, or a tunnel to it, gets
+    /// them.
+    [[nodiscard]] const proxy* relay() const noexcept { return tunnels ? nullptr : through; }
+    /// What connections are kept by. A tunnel and a proxy's own connection differ.
+    [[nodiscard]] std::string key(const url& to) const {
+        if (through == nullptr) { return to.origin(); }
+        return to.origin() + (tunnels ? " by " : " via ") + through->host() + ' ' +
+               std::to_string(through->port());
+    }
+
+    const proxy* through;  // Null when none is used.
+    bool tunnels;          // What a proxy must not look at, or would not pass on.
+};
+
+using reached = std::expected<rt::net::tcp_stream, std::error_code>;
+
+/// Finds a host's addresses, and connects to the first that answers.
+task<reached> reach(const client_options& options, const std::string& host, std::uint16_t port) {
+    using result = reached;
     std::expected<std::vector<rt::net::endpoint>, std::error_code> found;
-    if (options.resolve && !needs_no_resolver(to.host)) {
-        auto resolving = options.resolve(to.host, to.port);
+    if (options.resolve && !needs_no_resolver(host)) {
+        auto resolving = options.resolve(host, port);
         found = co_await std::move(resolving);
     } else {
-        found = co_await rt::net::resolve(to.host, to.port);
+        found = co_await rt::net::resolve(host, port);
     }
     if (!found) {
         const bool unknown = found.error() == rt::net::resolve_errc::unknown_host;
@@ -48,17 +70,29 @@ task<std::expected<rt::net::tcp_stream, std::error_code>> reach(const client_opt
     co_return connected;
 }
 
+/// Connects to where requests to a URL are sent.
+task<reached> reach(const client_options& options, const url& to, way by) {
+    const std::string& host = by.through == nullptr ? to.host : by.through->host();
+    reached connected =
+        co_await reach(options, host, by.through == nullptr ? to.port : by.through->port());
+    if (!connected || by.through == nullptr || !by.tunnels) { co_return connected; }
+    const std::error_code refused =
+        co_await detail::open_tunnel(*connected, *by.through, to, options);
+    if (refused) { co_return reached(std::unexpect, refused); }
+    co_return connected;
+}
+
 /// Connects to a host, and shakes hands when it is to be secure.
 task<std::expected<detail::peer_stream, std::error_code>> connect(const client_options& options,
-                                                                  const url& to) {
+                                                                  const url& to, way by) {
     using result = std::expected<detail::peer_stream, std::error_code>;
     const auto timed_out = std::make_error_code(std::errc::timed_out);
-    auto reaching = rt::deadline(options.connect_timeout, reach(options, to));
-    auto reached = co_await reaching;
-    if (!reached) { co_return result(std::unexpect, timed_out); }
-    if (!*reached) { co_return result(std::unexpect, reached->error()); }
-    if (to.scheme != "https") { co_return result(std::in_place, std::move(**reached)); }
-    auto channel = options.tls->connect(std::move(**reached), to.host);
+    auto reaching = rt::deadline(options.connect_timeout, reach(options, to, by));
+    auto connected = co_await reaching;
+    if (!connected) { co_return result(std::unexpect, timed_out); }
+    if (!*connected) { co_return result(std::unexpect, connected->error()); }
+    if (to.scheme != "https") { co_return result(std::in_place, std::move(**connected)); }
+    auto channel = options.tls->connect(std::move(**connected), to.host);
     if (!channel) { co_return result(std::unexpect, channel.error()); }
     detail::peer_stream secured(std::move(*channel));
     const auto shaken = co_await rt::deadline(options.handshake_timeout, secured.handshake());
@@ -194,11 +228,13 @@ task<std::expected<client_response, std::error_code>> client::send(client_reques
     if (!pool_->options().user_agent.empty() && !request.headers().contains("User-Agent")) {
         request.set_header("User-Agent", pool_->options().user_agent);
     }
+    // It is for a proxy, which this client has or has not: nobody else is to read it.
+    (void)request.headers().remove("Proxy-Authorization");
     // Who asks for a coding, or for a part of what may be encoded, is given what there is.
     const bool decodes = pool_->options().decompress &&
                          !request.headers().contains("Accept-Encoding") &&
                          !request.headers().contains("Range");
-    if (decodes) { request.set_header("Accept-Encoding", "gzip, deflate"); }
+    if (decodes) { request.set_header("Accept-Encoding", "gzip, deflate, br"); }
     return follow(pool_, std::make_shared<client_request>(std::move(request)), decodes);
 }
 
@@ -241,18 +277,19 @@ task<client::answer> client::ask(const std::shared_ptr<client_pool>& pool,
         co_return answer(std::unexpect, make_error_code(error::bad_outgoing_request));
     }
     const client_options& options = pool->options();
+    const way by(options, *request, to);
     for (bool may_be_kept = true;; may_be_kept = false) {
-        auto borrowing = pool->borrow(to.origin());
+        auto borrowing = pool->borrow(by.key(to));
         auto lease = std::make_unique<client_lease>();
         *lease = co_await std::move(borrowing);
         // The second time, what else is kept may have ended in the same way.
         if (!may_be_kept) { lease->connection().reset(); }
         const bool kept = lease->connection() != nullptr;
         if (!kept) {
-            auto connected = co_await connect(options, to);
+            auto connected = co_await connect(options, to, by);
             if (!connected) { co_return answer(std::unexpect, connected.error()); }
-            lease->connection() =
-                std::make_unique<detail::client_connection>(std::move(*connected), options);
+            lease->connection() = std::make_unique<detail::client_connection>(std::move(*connected),
+                                                                              options, by.relay());
         }
         detail::client_connection& connection = *lease->connection();
         const std::error_code failed = co_await connection.exchange(request, to);
@@ -264,8 +301,11 @@ task<client::answer> client::ask(const std::shared_ptr<client_pool>& pool,
             }
             co_return answer(std::unexpect, failed);
         }
-        client_response made(std::move(lease), connection.take_head(), to,
-                             options.limits.body_bytes_max);
+        response_head head = connection.take_head();
+        if (by.relay() != nullptr && head.status() == status::proxy_authentication_required) {
+            co_return answer(std::unexpect, make_error_code(error::proxy_authentication_required));
+        }
+        client_response made(std::move(lease), std::move(head), to, options.limits.body_bytes_max);
         if (decodes) { made.decode(options.decoding); }
         if (made.head().content_length() == std::uint64_t{0}) {
             // There is nothing to wait for: the connection is free already.

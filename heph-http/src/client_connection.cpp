@@ -54,7 +54,10 @@ void client_connection::stop_sending() noexcept {
 
 task<std::error_code> client_connection::send_request(const url& to) {
     std::string head;
-    const auto written = writer_.write(head, *request_, to.target, to.authority());
+    const auto written = through_ == nullptr
+                             ? writer_.write(head, *request_, to.target, to.authority())
+                             : writer_.write(head, *request_, to.to_string(), to.authority(),
+                                             through_->authorization());
     if (!written) { co_return make_error_code(written.error()); }
     std::error_code sent = co_await send_bytes(head);
     if (sent || !writer_.expects_body()) { co_return sent; }

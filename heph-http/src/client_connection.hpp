@@ -32,11 +32,17 @@ namespace heph::http::detail {
 ///        not certain, or the server said that it will close.
 ///     3. The receive and the send are dropped separately: a send that is dropped half-way makes
 ///        the connection not reusable.
-/// *Lifetime*: `options` outlives it. It does not move.
+/// *Lifetime*: `options` outlives it, unchanged. It does not move.
 class client_connection final : body_writer {
 public:
-    client_connection(peer_stream stream, const client_options& options) noexcept
-        : options_(&options), stream_(std::move(stream)), parser_(options.limits) {}
+    /// `through` is the proxy that requests are sent to, which passes them on; null when the peer
+    /// is the origin, or is reached by a tunnel.
+    client_connection(peer_stream stream, const client_options& options,
+                      const proxy* through) noexcept
+        : options_(&options),
+          through_(through),
+          stream_(std::move(stream)),
+          parser_(options.limits) {}
     client_connection(const client_connection&) = delete;
     client_connection& operator=(const client_connection&) = delete;
     virtual ~client_connection() = default;
@@ -97,6 +103,7 @@ private:
     }
 
     const client_options* options_;
+    const proxy* through_;
     peer_stream stream_;
     rt::net::chunk bytes_;
     h1::response_parser parser_;

@@ -3,12 +3,30 @@
 #include <algorithm>
 #include <utility>
 
+#include "brotli_stage.hpp"
 #include "chars.hpp"
 #include "zlib_inflate.hpp"
 
 namespace heph::http {
 
-using detail::inflate_stage;
+using detail::decode_stage;
+
+namespace {
+
+/// Makes what undoes a coding; null when it is not known.
+std::unique_ptr<decode_stage> make_stage(std::string_view coding, const decoding_limits& limits) {
+    using detail::inflate_stage;
+    const auto is = [coding](std::string_view name) { return equal_ignoring_case(coding, name); };
+    // RFC 9110, 8.4.1.3, for the second one.
+    if (is("gzip") || is("x-gzip")) {
+        return std::make_unique<inflate_stage>(inflate_stage::coding::gzip);
+    }
+    if (is("deflate")) { return std::make_unique<inflate_stage>(inflate_stage::coding::deflate); }
+    if (is("br")) { return std::make_unique<detail::brotli_stage>(limits.window_bytes_max); }
+    return nullptr;
+}
+
+}  // namespace
 
 content_decoder::content_decoder(const headers& fields, decoding_limits limits) : limits_(limits) {
     for (const header field : fields) {
@@ -17,15 +35,12 @@ content_decoder::content_decoder(const headers& fields, decoding_limits limits) 
         while (!list.empty()) {
             const std::string_view name = detail::next_element(list);
             if (name.empty() || equal_ignoring_case(name, "identity")) { continue; }
-            const bool gzip = equal_ignoring_case(name, "gzip") ||
-                              equal_ignoring_case(name, "x-gzip");  // RFC 9110, 8.4.1.3
-            const bool known = gzip || equal_ignoring_case(name, "deflate");
-            if (!known || stages_.size() == limits_.codings_max) {
+            auto stage = make_stage(name, limits_);
+            if (!stage || stages_.size() == limits_.codings_max) {
                 (void)fail(error::unknown_content_encoding);
                 return;
             }
-            stages_.push_back(std::make_unique<inflate_stage>(
-                gzip ? inflate_stage::coding::gzip : inflate_stage::coding::deflate));
+            stages_.push_back(std::move(stage));
         }
     }
     std::ranges::reverse(stages_);
@@ -65,19 +80,20 @@ h1::event content_decoder::next(std::string_view& input) {
     // The innermost content that there is comes first: outer codings wait until it is used up.
     std::size_t at = stages_.size() - 1;
     for (;;) {
-        inflate_stage& stage = *stages_[at];
+        decode_stage& stage = *stages_[at];
         std::string_view& from = at == 0 ? input : stages_[at - 1]->given();
         const std::size_t before = from.size();
         std::string_view piece;
         const auto outcome = stage.next(from, piece);
         if (at == 0) { received_ += before - from.size(); }
         switch (outcome) {
-            case inflate_stage::outcome::broken: return fail(error::bad_content_encoding);
-            case inflate_stage::outcome::need_input:
+            case decode_stage::outcome::broken: return fail(error::bad_content_encoding);
+            case decode_stage::outcome::too_costly: return fail(error::decompression_bomb);
+            case decode_stage::outcome::need_input:
                 if (at == 0) { return h1::event(h1::event_kind::need_input); }
                 --at;
                 break;
-            case inflate_stage::outcome::piece:
+            case decode_stage::outcome::piece:
                 if (!counts(stage.total(), piece.size())) { return h1::event(failure_); }
                 if (at + 1 == stages_.size()) { return h1::event(piece); }
                 stage.given() = piece;

@@ -128,6 +128,11 @@ description describe(error value) noexcept {
                     "This client speaks plain http only: it was set up without TLS."};
         case error::unknown_host:
             return {status::bad_gateway, "There is no address for this host."};
+        case error::proxy_authentication_required:
+            return {status::bad_gateway,
+                    "The proxy wants other credentials than this client has for it."};
+        case error::proxy_refused:
+            return {status::bad_gateway, "The proxy does not open a tunnel to this host."};
         case error::bad_response:
             return {status::internal_server_error, "The server's answer could not be sent."};
         case error::bad_handshake:

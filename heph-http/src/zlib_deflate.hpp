@@ -5,6 +5,8 @@
 
 #include <zlib.h>
 
+#include "content_encoder.hpp"
+
 namespace heph::http::detail {
 
 /// Appends what a stream makes of `text`, and of what `flush` asks it to give up (Z_SYNC_FLUSH,
@@ -18,22 +20,16 @@ void deflate_all(z_stream& stream, std::string_view text, int flush, std::string
 [[nodiscard]] std::string_view take_zlib_step(std::string_view& text) noexcept;
 
 /// Compresses one body as gzip (RFC 1952).
-///
-/// *Thread safety*: unsafe.
-class gzip_writer {
+class gzip_writer final : public content_encoder {
 public:
     /// *Errors*: throws `std::bad_alloc`.
     explicit gzip_writer(int level);
-    gzip_writer(const gzip_writer&) = delete;
-    gzip_writer& operator=(const gzip_writer&) = delete;
-    ~gzip_writer();
+    ~gzip_writer() override;
 
-    /// Appends what stands for a piece, all of it.
-    void add(std::string_view piece, std::string& out) {
+    void add(std::string_view piece, std::string& out) override {
         deflate_all(stream_, piece, Z_SYNC_FLUSH, out);
     }
-    /// Appends what stands for the last piece, and the end.
-    void end(std::string_view piece, std::string& out) {
+    void end(std::string_view piece, std::string& out) override {
         deflate_all(stream_, piece, Z_FINISH, out);
     }
 

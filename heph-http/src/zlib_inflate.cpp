@@ -65,35 +65,12 @@ void inflate_stage::run(std::string_view& input) {
     if (result == Z_MEM_ERROR) { throw std::bad_alloc(); }
     input.remove_prefix(step.size() - stream_.avail_in);
     made_ = room_.size() - stream_.avail_out;
-    full_ = stream_.avail_out == 0;
+    has_more_ = stream_.avail_out == 0;
     if (result == Z_STREAM_END) {
         // RFC 1952, 2.2: members follow one another, with nothing between them.
         state_ = coding_ == coding::gzip ? state::start : state::done;
     } else if (result != Z_OK && result != Z_BUF_ERROR) {
         state_ = state::broken;
-    }
-}
-
-inflate_stage::outcome inflate_stage::next(std::string_view& input, std::string_view& piece) {
-    for (;;) {
-        switch (state_) {
-            case state::start:
-                if (input.empty() || !begin(input)) { return outcome::need_input; }
-                break;
-            case state::running:
-                if (input.empty() && !full_) { return outcome::need_input; }
-                run(input);
-                if (made_ > 0) {
-                    piece = std::string_view(room_.data(), made_);
-                    return outcome::piece;
-                }
-                break;
-            case state::done:
-                if (input.empty()) { return outcome::need_input; }
-                state_ = state::broken;
-                break;
-            case state::broken: return outcome::broken;
-        }
     }
 }
 

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
+#include <brotli/encode.h>
 #include <zlib.h>
 
 #include <catch2/catch.hpp>
@@ -37,5 +39,15 @@ inline std::string compress(std::string_view text, wrapping how, gz_header* head
 }
 
 inline std::string gzip(std::string_view text) { return compress(text, gzip_wrapped); }
+
+inline std::string brotli(std::string_view text, int window_bits = 18, int quality = 5) {
+    std::string out(BrotliEncoderMaxCompressedSize(text.size()) + 16, '\0');
+    std::size_t size = out.size();
+    REQUIRE(BrotliEncoderCompress(quality, window_bits, BROTLI_MODE_GENERIC, text.size(),
+                                  reinterpret_cast<const std::uint8_t*>(text.data()), &size,
+                                  reinterpret_cast<std::uint8_t*>(out.data())) == BROTLI_TRUE);
+    out.resize(size);
+    return out;
+}
 
 }  // namespace heph::http::test

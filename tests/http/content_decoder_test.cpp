@@ -16,6 +16,7 @@
 namespace http = heph::http;
 namespace h1 = heph::http::h1;
 using http::error;
+using http::test::brotli;
 using http::test::compress;
 using http::test::gzip;
 
@@ -99,6 +100,10 @@ TEST_CASE("content decoder: each coding, and each list of two, gives the content
     CHECK(decode("x-GZip", gzip(text)) == text);
     CHECK(decode("deflate", wrapped) == text);
     CHECK(decode("deflate", bare) == text);
+    CHECK(decode("br", brotli(text)) == text);
+    CHECK(decode("BR", brotli(text, 10, 11)) == text);
+    CHECK(decode("gzip, br", brotli(gzip(text))) == text);
+    CHECK(decode("br, gzip", gzip(brotli(text))) == text);
     CHECK(decode("identity", text) == text);
     CHECK(decode("", text) == text);
     CHECK(decode(" , identity, gzip ,", gzip(text)) == text);
@@ -134,6 +139,9 @@ TEST_CASE("content decoder: how the bytes are cut changes nothing", "[http][cont
         {"deflate", compress(text, http::test::unwrapped)},
         {"deflate", compress("", http::test::unwrapped)},
         {"gzip, deflate", compress(gzip(text), http::test::zlib_wrapped)},
+        {"br", brotli(text)},
+        {"br", brotli("")},
+        {"br", brotli(text) + "x"},
         {"gzip", gzip(text) + "x"},
         {"gzip", gzip(text).replace(100, 3, "abc")},
     };
@@ -170,7 +178,7 @@ TEST_CASE("content decoder: members of gzip follow one another, and bring their 
 
 TEST_CASE("content decoder: an empty body is empty content, but no content is some bytes",
           "[http][content_decoder]") {
-    for (const char* codings : {"gzip", "deflate", "gzip, deflate", "identity"}) {
+    for (const char* codings : {"gzip", "deflate", "br", "gzip, deflate", "identity"}) {
         CHECK(decode(codings, "").empty());
     }
     CHECK(decode("gzip", gzip("")).empty());
@@ -190,6 +198,11 @@ TEST_CASE("content decoder: data that is cut off is an error wherever that is",
                            std::string_view(all).substr(0, size)) ==
                     text_of(error::bad_content_encoding));
         }
+    }
+    const std::string all = brotli(text);
+    for (std::size_t size = 1; size < all.size(); ++size) {
+        REQUIRE(decode("br", std::string_view(all).substr(0, size)) ==
+                text_of(error::bad_content_encoding));
     }
 }
 
@@ -228,6 +241,9 @@ TEST_CASE("content decoder: what is no compressed data, or more than it, is an e
     CHECK(decode("deflate", compress("some text", http::test::zlib_wrapped, nullptr, "text")) ==
           bad);
     CHECK(decode("gzip, gzip", gzip("once")) == bad);
+    CHECK(decode("br", gzip("x")) == bad);
+    CHECK(decode("br", "\x11 a window that RFC 7932 does not define") == bad);
+    CHECK(decode("br", brotli("x") + "y") == bad);
 }
 
 TEST_CASE("content decoder: what comes before a mistake is given, and the mistake each time",
@@ -248,8 +264,8 @@ TEST_CASE("content decoder: what comes before a mistake is given, and the mistak
 TEST_CASE("content decoder: a coding that is not known is told before anything is decoded",
           "[http][content_decoder]") {
     const std::string unknown = text_of(error::unknown_content_encoding);
-    for (const char* codings : {"br", "gzip;q=1", "gzip deflate", "aws-chunked, gzip", "\"gzip\"",
-                                "zstd", "gzip, gzip, gzip"}) {
+    for (const char* codings : {"brotli", "gzip;q=1", "gzip deflate", "aws-chunked, gzip",
+                                "\"gzip\"", "zstd", "gzip, gzip, gzip"}) {
         reader read(encoded_as(codings));
         CHECK_FALSE(read.decoder().is_good());
         CHECK_FALSE(read.decoder().is_identity());
@@ -293,6 +309,43 @@ TEST_CASE("content decoder: content that is too large for its bytes is a bomb",
         limits.ratio_free_bytes = 0;
         CHECK(decode("gzip", gzip(some_text(1000)), limits) == text_of(error::decompression_bomb));
         CHECK(decode("gzip", gzip("x"), limits) == "x");
+    }
+}
+
+TEST_CASE("content decoder: Brotli is limited as the others are, and in its window",
+          "[http][content_decoder]") {
+    const std::string bomb = brotli(std::string(32 * 1024 * 1024, '\0'), 24);
+    REQUIRE(bomb.size() < 1000);
+    reader read(encoded_as("br"));
+    read.feed(bomb);
+    CHECK(read.failure == text_of(error::decompression_bomb));
+    CHECK(read.text.size() <= http::decoding_limits().ratio_free_bytes);
+    CHECK(read.largest <= 16 * 1024);
+    http::decoding_limits limits;
+    const std::string text = some_text(50'000);
+    limits.bytes_max = text.size() - 1;
+    CHECK(decode("br", brotli(text), limits) == text_of(error::body_too_large));
+    limits.bytes_max = text.size();
+    CHECK(decode("br", brotli(text), limits) == text);
+    // The first byte says how large a window is wanted (RFC 7932, 9.1).
+    for (const auto& [first, bits] : {std::pair{0x21, 10},
+                                      {0x31, 11},
+                                      {0x71, 15},
+                                      {0x70, 16},
+                                      {0x01, 17},
+                                      {0x83, 18},
+                                      {0x8b, 22},
+                                      {0x8f, 24}}) {
+        CAPTURE(first);
+        const std::string byte(1, static_cast<char>(first));
+        limits.window_bytes_max = std::size_t{1} << static_cast<unsigned>(bits);
+        reader fits(encoded_as("br"), limits);
+        fits.feed(byte);
+        CHECK(fits.decoder().is_good());
+        --limits.window_bytes_max;
+        reader refused(encoded_as("br"), limits);
+        refused.feed(byte);
+        CHECK(refused.failure == text_of(error::decompression_bomb));
     }
 }
 

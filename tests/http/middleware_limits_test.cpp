@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include <brotli/decode.h>
 #include <zlib.h>
 
 #include <catch2/catch.hpp>
@@ -46,6 +47,16 @@ std::string gunzip(std::string_view bytes) {
     out.resize(out.size() - stream.avail_out);
     inflateEnd(&stream);
     CHECK(ended == Z_STREAM_END);
+    return out;
+}
+
+std::string unbrotli(std::string_view bytes) {
+    std::string out(100'000, '\0');
+    std::size_t size = out.size();
+    CHECK(BrotliDecoderDecompress(bytes.size(), reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                  &size, reinterpret_cast<std::uint8_t*>(out.data())) ==
+          BROTLI_DECODER_RESULT_SUCCESS);
+    out.resize(size);
     return out;
 }
 
@@ -179,7 +190,7 @@ TEST_CASE("compression: bodies are compressed for who takes them", "[http][middl
     CHECK(small.body().size() < 100);
     CHECK(gunzip(small.body()) == std::string(5000, 'a'));
     for (const std::string_view fields :
-         {"", "Accept-Encoding: br\r\n", "Accept-Encoding: gzip;q=0\r\n",
+         {"", "Accept-Encoding: zstd\r\n", "Accept-Encoding: gzip;q=0\r\n",
           "Accept-Encoding: identity, gzip;q=0\r\n"}) {
         CAPTURE(fields);
         const auto plain = ask(routes, "/", fields);
@@ -187,6 +198,49 @@ TEST_CASE("compression: bodies are compressed for who takes them", "[http][middl
         CHECK(header_of(plain, "Vary") == "Accept-Encoding");
         CHECK(header_of(plain, "ETag") == "\"a\"");
         CHECK(plain.body().size() == 5000);
+    }
+}
+
+TEST_CASE(
+    "compression: the coding a client likes best is taken, and Brotli of those it likes alike",
+    "[http][middleware]") {
+    http::router both;
+    both.use(http::compression());
+    both.get("/", [](http::request&) { return text_of(5000); });
+    http::compression_options without;
+    without.brotli_level.reset();
+    http::router gzip_only;
+    gzip_only.use(http::compression(without));
+    gzip_only.get("/", [](http::request&) { return text_of(5000); });
+    struct sample {
+        const char* accepted;
+        const char* chosen;
+        const char* chosen_without;
+    };
+    for (const auto& [accepted, chosen, chosen_without] :
+         {sample{"gzip, deflate, br", "br", "gzip"},
+          {"br", "br", "-"},
+          {"*", "br", "gzip"},
+          {"br;q=0.5, gzip", "gzip", "gzip"},
+          {"br;q=0.5, gzip;q=0.5", "br", "gzip"},
+          {"br;q=0.6, gzip;q=0.5", "br", "gzip"},
+          {"br;q=0, *", "gzip", "gzip"},
+          {"br;q=0, gzip;q=0", "-", "-"},
+          {"identity, br;q=0.5", "-", "-"}}) {
+        CAPTURE(accepted);
+        const std::string field = "Accept-Encoding: " + std::string(accepted) + "\r\n";
+        const auto answer = ask(both, "/", field);
+        CHECK(header_of(answer, "Content-Encoding") == chosen);
+        CHECK(header_of(answer, "Vary") == "Accept-Encoding");
+        CHECK(header_of(ask(gzip_only, "/", field), "Content-Encoding") == chosen_without);
+        if (std::string_view(chosen) == "br") {
+            CHECK(answer.body().size() < 100);
+            CHECK(unbrotli(answer.body()) == std::string(5000, 'a'));
+        }
+    }
+    for (const int level : {-1, 12}) {
+        without.brotli_level = level;
+        CHECK_THROWS_AS(http::compression(without), std::invalid_argument);
     }
 }
 
@@ -285,6 +339,10 @@ TEST_CASE("compression: a stream is compressed piece by piece, as it is written"
     CHECK(whole.header("content-encoding") == "gzip");
     CHECK(whole.chunked);
     CHECK(gunzip(whole.body) == "first piece, second piece");
+    const auto by_brotli =
+        client.ask(http::test::get_request("/", "Accept-Encoding: gzip, br\r\n"));
+    CHECK(by_brotli.header("content-encoding") == "br");
+    CHECK(unbrotli(by_brotli.body) == "first piece, second piece");
     const auto plain = client.ask(http::test::get_request("/"));
     CHECK(plain.body == "first piece, second piece");
     const http::test::captured_log log;

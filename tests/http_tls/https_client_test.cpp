@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "http/relay_proxy.hpp"
 #include "https_setting.hpp"
 
 using namespace heph_tests;
@@ -114,4 +115,33 @@ TEST_CASE("https client: a server that does not shake hands is given up", "[http
     options.handshake_timeout = std::chrono::milliseconds(30);
     CHECK(fetch_all({url}, options) ==
           std::vector{text_of(std::make_error_code(std::errc::timed_out))});
+}
+
+TEST_CASE("https client: a tunnel ends at the origin, which proves its name, and is kept",
+          "[https]") {
+    const https_setting with;
+    test_server server(http::test::make_test_routes(), with.server());
+    http::test::relay_proxy relay;
+    http::proxy known("127.0.0.1", relay.port());
+    REQUIRE(known.authenticate("user", "secret"));
+    auto options = with.client();
+    options.proxies = http::proxy_rules(known);
+    const std::string port = std::to_string(server.port());
+    const std::string big = "200 " + std::string(3'000'000, 'b');
+    CHECK(fetch_all({https_url(server, "/hello"), https_url(server, "/big/3000000"),
+                     // It is for the proxy to find what the name stands for.
+                     "https://localhost:" + port + "/hello", "https://other.test:" + port + "/"},
+                    options) == std::vector{std::string("200 Hello, World!"), big,
+                                            std::string("200 Hello, World!"),
+                                            text_of(tls::errc::host_mismatch)});
+    relay.stop();
+    std::vector<std::string> asked;
+    for (const std::string& head : relay.heads()) {
+        asked.push_back(head.substr(0, head.find(' ', 8)));
+        CHECK(head.find("\r\nProxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n") !=
+              std::string::npos);
+    }
+    CHECK(asked == std::vector<std::string>{"CONNECT 127.0.0.1:" + port,
+                                            "CONNECT localhost:" + port,
+                                            "CONNECT other.test:" + port});
 }

@@ -20,12 +20,17 @@ bool expects_content(method method) noexcept {
     return method == method::post || method == method::put || method == method::patch;
 }
 
-bool append_fields(std::string& out, const client_request& request, std::string_view host) {
+bool append_fields(std::string& out, const client_request& request, std::string_view host,
+                   std::string_view proxy_authorization) {
     const bool chunked = request.is_streamed() && !request.stream_length();
     // First, as RFC 9110, 7.2, has it, so that a server may look no further.
     const auto own = request.headers().get("Host");
     if (request.headers().count("Host") > 1) { return false; }
     if (!append_field(out, "Host", own.value_or(host))) { return false; }
+    if (!proxy_authorization.empty() &&
+        !append_field(out, "Proxy-Authorization", proxy_authorization)) {
+        return false;
+    }
     return std::ranges::all_of(request.headers(), [&out, chunked](const header& field) {
         // `Trailer` announces what has a place behind chunks only.
         return equal_ignoring_case(field.name, "host") ||
@@ -37,7 +42,8 @@ bool append_fields(std::string& out, const client_request& request, std::string_
 }  // namespace
 
 std::expected<void, error> request_writer::write(std::string& out, const client_request& request,
-                                                 std::string_view target, std::string_view host) {
+                                                 std::string_view target, std::string_view host,
+                                                 std::string_view proxy_authorization) {
     const std::size_t before = out.size();
     framing_ = framing::none;
     if (!is_target(target)) { return std::unexpected(error::bad_outgoing_request); }
@@ -45,7 +51,7 @@ std::expected<void, error> request_writer::write(std::string& out, const client_
     out.push_back(' ');
     out.append(target);
     out.append(" HTTP/1.1\r\n");
-    if (!append_fields(out, request, host)) {
+    if (!append_fields(out, request, host, proxy_authorization)) {
         out.resize(before);
         return std::unexpected(error::bad_outgoing_request);
     }

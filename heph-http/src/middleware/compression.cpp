@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -8,6 +10,7 @@
 #include <heph/http/middleware/compression.hpp>
 #include <heph/http/negotiation.hpp>
 
+#include "../brotli_writer.hpp"
 #include "../chars.hpp"
 #include "../zlib_deflate.hpp"
 
@@ -31,14 +34,31 @@ bool is_compressible(std::string_view content_type) {
     return text || structured || std::ranges::any_of(known, is);
 }
 
+/// A coding, and how hard it tries.
+class encoding {
+public:
+    encoding(std::optional<int> brotli, int gzip) noexcept : brotli_(brotli), gzip_(gzip) {}
+
+    [[nodiscard]] std::unique_ptr<detail::content_encoder> make_encoder(
+        std::optional<std::size_t> size = {}) const {
+        if (brotli_) { return std::make_unique<detail::brotli_writer>(*brotli_, size); }
+        return std::make_unique<detail::gzip_writer>(gzip_);
+    }
+
+private:
+    std::optional<int> brotli_;  // Nothing for gzip.
+    int gzip_;
+};
+
 /// Compresses what is written, piece by piece.
 class compressing_writer final : public body_writer {
 public:
-    compressing_writer(body_writer& to, int level) : to_(&to), gzip_(level) {}
+    compressing_writer(body_writer& to, std::unique_ptr<detail::content_encoder> by)
+        : to_(&to), by_(std::move(by)) {}
 
     task<outcome> write(std::string_view piece) override {
         std::string out;
-        if (!piece.empty()) { gzip_.add(piece, out); }
+        if (!piece.empty()) { by_->add(piece, out); }
         const outcome written = co_await to_->write(out);
         co_return written;
     }
@@ -47,18 +67,18 @@ public:
     }
     task<outcome> end() {
         std::string out;
-        gzip_.end({}, out);
+        by_->end({}, out);
         const outcome written = co_await to_->write(out);
         co_return written;
     }
 
 private:
     body_writer* to_;
-    detail::gzip_writer gzip_;
+    std::unique_ptr<detail::content_encoder> by_;
 };
 
-task<outcome> produce(body_producer* inner, body_writer* to, int level) {
-    compressing_writer compressed(*to, level);
+task<outcome> produce(body_producer* inner, body_writer* to, encoding how) {
+    compressing_writer compressed(*to, how.make_encoder());
     auto producing = (*inner)(compressed);
     const outcome produced = co_await std::move(producing);
     if (!produced) { co_return produced; }
@@ -72,6 +92,9 @@ public:
         if (options_.level < 1 || options_.level > 9) {
             throw std::invalid_argument("compression: the level is 1 to 9");
         }
+        if (options_.brotli_level && (*options_.brotli_level < 0 || *options_.brotli_level > 11)) {
+            throw std::invalid_argument("compression: the level of Brotli is 0 to 11");
+        }
         if (!options_.compresses) { options_.compresses = is_compressible; }
     }
 
@@ -81,9 +104,11 @@ public:
         if (!answer.headers().has_token("Vary", "Accept-Encoding")) {
             answer.headers().append("Vary", "Accept-Encoding");
         }
-        constexpr std::array<std::string_view, 2> offers{"gzip", "identity"};
-        if (choose_encoding(asked.headers(), offers) != std::size_t{0}) { co_return answer; }
-        compress(answer);
+        constexpr std::array<std::string_view, 3> codings{"br", "gzip", "identity"};
+        const std::size_t first = options_.brotli_level ? 0 : 1;
+        const auto chosen = choose_encoding(asked.headers(), std::span(codings).subspan(first));
+        const std::string_view coding = chosen ? codings[*chosen + first] : codings.back();
+        if (coding != codings.back()) { compress(answer, coding); }
         co_return answer;
     }
 
@@ -100,18 +125,19 @@ private:
         return answer.is_streamed() || answer.body().size() >= options_.bytes_min;
     }
 
-    void compress(response& answer) const {
+    void compress(response& answer, std::string_view coding) const {
+        const encoding how(coding == "br" ? options_.brotli_level : std::nullopt, options_.level);
         if (answer.is_streamed()) {
             auto inner = std::make_unique<body_producer>(std::move(answer.producer()));
-            answer.set_stream([inner = std::move(inner), level = options_.level](body_writer& to) {
-                return produce(inner.get(), &to, level);
+            answer.set_stream([inner = std::move(inner), how](body_writer& to) {
+                return produce(inner.get(), &to, how);
             });
         } else {
             std::string small;
-            detail::gzip_writer(options_.level).end(answer.body(), small);
+            how.make_encoder(answer.body().size())->end(answer.body(), small);
             answer.set_body(std::move(small));
         }
-        answer.set_header("Content-Encoding", "gzip");
+        answer.set_header("Content-Encoding", coding);
         // A range of it would be one of other bytes the next time.
         (void)answer.headers().remove("Accept-Ranges");
         if (const auto tag = answer.headers().get("ETag"); tag && tag->starts_with('"')) {

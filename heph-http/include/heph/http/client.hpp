@@ -27,6 +27,7 @@
 #include <heph/http/content_decoder.hpp>
 #include <heph/http/error.hpp>
 #include <heph/http/limits.hpp>
+#include <heph/http/proxy.hpp>
 #include <heph/http/response_head.hpp>
 #include <heph/http/security.hpp>
 #include <heph/http/upgrade.hpp>
@@ -57,7 +58,8 @@ struct client_options {
     std::size_t idle_connections_max = 64;
     /// How long a connection is kept without a request. Servers close theirs after about a minute.
     std::chrono::milliseconds idle_timeout{30'000};
-    /// How long finding the host's addresses and connecting to one of them may take.
+    /// How long finding the host's addresses and connecting to one of them may take; through a
+    /// proxy, until there is a tunnel.
     std::chrono::milliseconds connect_timeout{10'000};
     /// How long a TLS handshake may take.
     std::chrono::milliseconds handshake_timeout{10'000};
@@ -70,14 +72,17 @@ struct client_options {
     unsigned redirects_max = 0;
     /// What `User-Agent` says, unless the request says something else; empty leaves it out.
     std::string user_agent = "heph-http";
-    /// Asks for compressed bodies (`Accept-Encoding: gzip, deflate`), and gives them decompressed;
-    /// not for requests that have an `Accept-Encoding` or a `Range` of their own.
+    /// Asks for compressed bodies (`Accept-Encoding: gzip, deflate, br`), and gives them
+    /// decompressed; not for requests that have an `Accept-Encoding` or a `Range` of their own.
     bool decompress = false;
     /// What a compressed body may grow to.
     decoding_limits decoding = {};
     /// Keeps the cookies that servers set, and sends them back; none are kept without it. A request
     /// with a `Cookie` of its own is sent as it is. See `<heph/http/cookie_jar.hpp>`.
     std::shared_ptr<cookie_jar> cookies = {};
+    /// Which requests go through a proxy. It gets those to http URLs to pass them on, and opens
+    /// tunnels for https, whose bytes it cannot read, and for requests with an `Upgrade`.
+    proxy_rules proxies = {};
     /// Finds addresses; `rt::net::resolve` does by default. Numeric addresses and `localhost` are
     /// taken as they are.
     resolver resolve = {};
@@ -157,7 +162,9 @@ private:
 ///
 /// *Errors*: `std::error_code`: of the system (`connection_refused`, …), `std::errc::timed_out`,
 /// those of `http::error` for what is wrong with a message, `bad_target` for what is no URL,
-/// `unsupported_scheme` for https without TLS; `rt::net::resolve_errc`, `rt::tls::errc`.
+/// `unsupported_scheme` for https without TLS, `proxy_authentication_required` for the 407 of a
+/// proxy, `proxy_refused` for another answer than a tunnel; `rt::net::resolve_errc`,
+/// `rt::tls::errc`.
 /// *Thread safety*: unsafe: used on the worker it was made for. Copies share their connections.
 /// *Cancellation*: dropping a request closes its connection.
 class client {

@@ -17,7 +17,9 @@ namespace heph::http {
 /// What is told of the interim responses to a request. *Lifetime*: the head is valid for the call.
 using interim_handler = std::function<void(const response_head&)>;
 
-/// A request for a client to send. `Host`, the framing and `Connection` are set by the client.
+/// A request for a client to send. `Host`, the framing and `Connection` are set by the client, and
+/// so is `Proxy-Authorization`, which is left out when it was set by hand: see
+/// `<heph/http/proxy.hpp>`.
 ///
 ///     http::client_request request(http::method::put, "http://127.0.0.1:8080/notes/1");
 ///     request.set_header("Content-Type", "text/plain").set_body("milk, eggs");

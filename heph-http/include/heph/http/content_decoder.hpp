@@ -13,7 +13,7 @@
 namespace heph::http {
 
 namespace detail {
-class inflate_stage;
+class decode_stage;
 }  // namespace detail
 
 /// Bounds what compressed content may grow to, so that a few bytes do not become a flood of them.
@@ -26,6 +26,10 @@ struct decoding_limits {
     std::uint64_t ratio_max = 200;
     /// Decoded bytes that may come of however few.
     std::uint64_t ratio_free_bytes = std::uint64_t{1024} * 1024;
+    /// The window that Brotli may ask for, which is memory: `error::decompression_bomb` beyond it.
+    /// What is made once and kept as a file often has all of these 16 MiB, what is made for an
+    /// answer seldom more than 4.
+    std::size_t window_bytes_max = std::size_t{16} * 1024 * 1024;
     /// Codings that lie around one another: `error::unknown_content_encoding` for more.
     std::size_t codings_max = 2;
 };
@@ -34,7 +38,8 @@ struct decoding_limits {
 /// out, no I/O.
 ///
 /// It knows `gzip` (RFC 1952, also of several members), `x-gzip`, `deflate` (RFC 1950, and without
-/// the wrapping, RFC 1951, which some servers send), and `identity`; and lists of them. An empty
+/// the wrapping, RFC 1951, which some servers send), `br` (RFC 7932), and `identity`; and lists of
+/// them. An empty
 /// body is empty content, however it is said to be encoded. What comes behind the end of compressed
 /// data is an error, and so is data that lacks its end or has another checksum. However much
 /// the data would become, a piece has at most 16 KiB, and the next is made when it is asked for.
@@ -47,7 +52,7 @@ struct decoding_limits {
 ///     }
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe. Memory: about 60 KiB for each
-/// coding, from the first byte on.
+/// coding, from the first byte on; for `br` as much as its window as well, as far as it is filled.
 class content_decoder {
 public:
     /// Takes the codings from a message's fields. One that is not known is told by `next`.
@@ -81,7 +86,7 @@ private:
 
     decoding_limits limits_;
     /// In the order of decoding: the last coding of the list is the first that is undone.
-    std::vector<std::unique_ptr<detail::inflate_stage>> stages_;
+    std::vector<std::unique_ptr<detail::decode_stage>> stages_;
     std::uint64_t received_ = 0;
     error failure_{};
     bool failed_ = false;

@@ -63,6 +63,8 @@ enum class error : std::uint8_t {
     bad_outgoing_request,
     unsupported_scheme,
     unknown_host,
+    proxy_authentication_required,
+    proxy_refused,
     bad_response,
     bad_handshake,
 };

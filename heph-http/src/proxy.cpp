@@ -1,0 +1,203 @@
+#include <heph/http/proxy.hpp>
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+
+#include <heph/http/headers.hpp>
+#include <heph/http/uri.hpp>
+
+#include "base64.hpp"
+
+namespace heph::http {
+
+namespace {
+
+using address = std::array<std::uint8_t, 16>;
+
+constexpr unsigned mapped_bits = 96;  // RFC 4291, 2.5.5.2
+
+/// Reads an address of either version; nothing when it is a name.
+std::optional<address> read_address(const std::string& text, bool* is_v4 = nullptr) {
+    address found{};
+    in_addr v4{};
+    if (::inet_pton(AF_INET, text.c_str(), &v4) == 1) {
+        found[10] = found[11] = 0xff;
+        std::memcpy(found.data() + 12, &v4, sizeof(v4));
+        if (is_v4 != nullptr) { *is_v4 = true; }
+        return found;
+    }
+    if (::inet_pton(AF_INET6, text.c_str(), found.data()) != 1) { return {}; }
+    if (is_v4 != nullptr) { *is_v4 = false; }
+    return found;
+}
+
+bool have_common_bits(const address& one, const address& other, unsigned bits) noexcept {
+    const std::size_t whole = bits / 8;
+    if (!std::equal(one.begin(), one.begin() + static_cast<std::ptrdiff_t>(whole), other.begin())) {
+        return false;
+    }
+    const unsigned rest = bits % 8;
+    return rest == 0 || (one[whole] ^ other[whole]) >> (8 - rest) == 0;
+}
+
+template <typename Number>
+bool read_number(std::string_view text, Number& to) noexcept {
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), to);
+    return failure == std::errc() && end == text.data() + text.size() && !text.empty();
+}
+
+/// Tells whether a host is a name, or below it.
+bool is_within(std::string_view host, std::string_view name) noexcept {
+    if (host.ends_with('.')) { host.remove_suffix(1); }
+    if (host.size() < name.size()) { return false; }
+    const std::size_t before = host.size() - name.size();
+    return equal_ignoring_case(host.substr(before), name) &&
+           (before == 0 || host[before - 1] == '.');
+}
+
+bool is_visible(std::string_view text) noexcept {
+    return std::ranges::none_of(text, [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; });
+}
+
+}  // namespace
+
+std::expected<proxy, error> proxy::parse(std::string_view text) {
+    constexpr std::string_view separator = "://";
+    if (const std::size_t at = text.find(separator); at != std::string_view::npos) {
+        if (!equal_ignoring_case(text.substr(0, at), "http")) {
+            return std::unexpected(error::unsupported_scheme);
+        }
+        text.remove_prefix(at + separator.size());
+    }
+    const std::string_view authority = text.substr(0, text.find_first_of("/?#"));
+    if (text.size() > authority.size() + 1 ||
+        (text.size() > authority.size() && text.back() != '/')) {
+        return std::unexpected(error::bad_target);
+    }
+    const std::size_t at = authority.rfind('@');
+    const bool has_user = at != std::string_view::npos;
+    const auto where =
+        url::parse("http://" + std::string(has_user ? authority.substr(at + 1) : authority));
+    if (!where) { return std::unexpected(where.error()); }
+    proxy made(where->host, where->port);
+    if (!has_user) { return made; }
+    const std::string_view who = authority.substr(0, at);
+    const std::size_t colon = std::min(who.find(':'), who.size());
+    const auto user = percent_decode(who.substr(0, colon));
+    const auto password = percent_decode(who.substr(std::min(colon + 1, who.size())));
+    if (!user || !password) { return std::unexpected(error::bad_target); }
+    const auto told = made.authenticate(*user, *password);
+    if (!told) { return std::unexpected(told.error()); }
+    return made;
+}
+
+std::expected<void, error> proxy::authenticate(std::string_view user, std::string_view password) {
+    if (user.find(':') != std::string_view::npos || !is_visible(user) || !is_visible(password)) {
+        return std::unexpected(error::bad_target);
+    }
+    std::string both(user);
+    both.append(":").append(password);
+    authorization_ = "Basic " + detail::encode_base64(both);
+    return {};
+}
+
+std::optional<proxy_rules::exclusion> proxy_rules::read_exclusion(std::string_view text) {
+    exclusion made;
+    std::string_view host = text;
+    if (const std::size_t slash = text.find('/'); slash != std::string_view::npos) {
+        bool is_v4 = false;
+        unsigned bits = 0;
+        const auto network = read_address(std::string(text.substr(0, slash)), &is_v4);
+        if (!network || !read_number(text.substr(slash + 1), bits) || bits > (is_v4 ? 32 : 128)) {
+            return {};
+        }
+        made.network = *network;
+        made.bits = bits + (is_v4 ? mapped_bits : 0);
+        return made;
+    }
+    const bool is_bare_v6 = !text.starts_with('[') && std::ranges::count(text, ':') > 1;
+    const std::size_t colon = text.rfind(':');
+    const bool has_port = !is_bare_v6 && colon != std::string_view::npos && !text.ends_with(']');
+    if (has_port) {
+        host = text.substr(0, colon);
+        if (!read_number(text.substr(colon + 1), made.port) || made.port == 0) { return {}; }
+    }
+    if (host.starts_with('[') && host.ends_with(']')) { host = host.substr(1, host.size() - 2); }
+    if (const auto one = read_address(std::string(host))) {
+        made.network = *one;
+        made.bits = 128;
+        return made;
+    }
+    if (host.starts_with("*.")) { host.remove_prefix(1); }
+    if (host.starts_with('.')) { host.remove_prefix(1); }
+    if (host.ends_with('.')) { host.remove_suffix(1); }
+    if (host.empty() || !is_host(host) || host.find(':') != std::string_view::npos) { return {}; }
+    made.name = std::string(host);
+    return made;
+}
+
+std::expected<void, error> proxy_rules::exclude(std::string_view list) {
+    constexpr std::string_view separators = ", \t";
+    while (!list.empty()) {
+        const std::size_t end = std::min(list.find_first_of(separators), list.size());
+        const std::string_view one = list.substr(0, end);
+        list.remove_prefix(std::min(end + 1, list.size()));
+        if (one.empty()) { continue; }
+        if (one == "*") {
+            excludes_all_ = true;
+            continue;
+        }
+        auto read = read_exclusion(one);
+        if (!read) { return std::unexpected(error::bad_host); }
+        excluded_.push_back(std::move(*read));
+    }
+    return {};
+}
+
+std::expected<proxy_rules, error> proxy_rules::from_environment() {
+    return from([](const char* name) -> std::optional<std::string> {
+        const char* const value = std::getenv(name);
+        return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+    });
+}
+
+std::expected<proxy_rules, error> proxy_rules::from(const variables& environment) {
+    const auto first_of = [&environment](std::initializer_list<const char*> names) {
+        for (const char* name : names) {
+            auto value = environment(name);
+            if (value && !value->empty()) { return *value; }
+        }
+        return std::string();
+    };
+    proxy_rules made;
+    const std::string http = first_of({"http_proxy", "all_proxy", "ALL_PROXY"});
+    const std::string https = first_of({"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"});
+    for (const auto& [text, to] : {std::pair(&http, &made.http_), {&https, &made.https_}}) {
+        if (text->empty()) { continue; }
+        auto read = proxy::parse(*text);
+        if (!read) { return std::unexpected(read.error()); }
+        *to = std::move(*read);
+    }
+    const auto excluded = made.exclude(first_of({"no_proxy", "NO_PROXY"}));
+    if (!excluded) { return std::unexpected(excluded.error()); }
+    return made;
+}
+
+const proxy* proxy_rules::find(const url& to) const noexcept {
+    const std::optional<proxy>& found = to.scheme == "https" ? https_ : http_;
+    if (!found || excludes_all_) { return nullptr; }
+    if (excluded_.empty()) { return &*found; }
+    const auto numeric = read_address(to.host);
+    const bool excluded = std::ranges::any_of(excluded_, [&](const exclusion& each) {
+        if (each.port != 0 && each.port != to.port) { return false; }
+        if (!each.name.empty()) { return !numeric && is_within(to.host, each.name); }
+        return numeric && have_common_bits(*numeric, each.network, each.bits);
+    });
+    return excluded ? nullptr : &*found;
+}
+
+}  // namespace heph::http
