@@ -7,6 +7,7 @@
 //   --stream N        sends N letters, chunked
 //   --redirects N     follows N redirects
 //   --header A:B      sends a header
+//   --proxy URL       goes through a proxy
 //   --decompress yes  asks for compressed bodies, and decompresses them
 //
 // Asks for the URLs one after the other over one client, and prints of each answer a line "STATUS
@@ -26,6 +27,7 @@
 #include <heph/core/task.hpp>
 #include <heph/http/client.hpp>
 #include <heph/http/method.hpp>
+#include <heph/http/proxy.hpp>
 #include <heph/rt/error.hpp>
 #include <heph/rt/runtime.hpp>
 
@@ -43,6 +45,7 @@ struct orders {
     std::optional<std::uint64_t> stream;
     unsigned redirects = 0;
     bool decompress = false;
+    std::optional<http::proxy> proxy;
     std::vector<std::pair<std::string, std::string>> headers;
     std::vector<std::string> urls;
 };
@@ -86,6 +89,7 @@ heph::task<> ask_all(heph::rt::worker worker, const orders& given, bool& failed)
     http::client_options options;
     options.redirects_max = given.redirects;
     options.decompress = given.decompress;
+    if (given.proxy) { options.proxies = http::proxy_rules(*given.proxy); }
     http::client client(worker, options);
     for (const std::string& url : given.urls) {
         const auto line = co_await ask(client, given, url);
@@ -114,6 +118,10 @@ std::optional<orders> read(int count, char** arguments) {
             given.stream = std::strtoull(value.c_str(), nullptr, 10);
         } else if (option == "--redirects") {
             given.redirects = static_cast<unsigned>(std::strtoul(value.c_str(), nullptr, 10));
+        } else if (option == "--proxy") {
+            const auto proxy = http::proxy::parse(value);
+            if (!proxy) { return {}; }
+            given.proxy = *proxy;
         } else if (option == "--decompress") {
             given.decompress = value == "yes";
         } else if (option == "--header" && value.find(':') != std::string::npos) {
@@ -133,7 +141,7 @@ int main(int count, char** arguments) {
     const auto given = read(count, arguments);
     if (!given) {
         std::cerr << "usage: heph_interop_client [--method NAME] [--body N | --stream N] "
-                     "[--redirects N] [--header A:B] [--decompress yes] URL...\n";
+                     "[--redirects N] [--header A:B] [--proxy URL] [--decompress yes] URL...\n";
         return 2;
     }
     auto runtime = heph::rt::setup{}.name("interop").threads(1).build();

@@ -632,6 +632,188 @@ class ClientOfNode(Client):
                 [self.expect(200, letters(5_000_000))])
 
 
+class ClientThroughProxies(Client):
+    """Our client through proxies of others, to an origin of others."""
+
+    TUNNELS = r"""
+        import http from "node:http";
+        import net from "node:net";
+        const secret = "Basic " + Buffer.from("user:secret").toString("base64");
+        const server = http.createServer((request, response) => response.writeHead(501).end());
+        server.on("connect", (request, client, head) => {
+            if (request.headers["proxy-authorization"] !== secret) {
+                client.end("HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n");
+                return;
+            }
+            const [host, port] = request.url.split(":");
+            const origin = net.connect(port, host, () => {
+                client.write("HTTP/1.1 200 Connection Established\r\nVia: node\r\n\r\n");
+                origin.write(head);
+                origin.pipe(client);
+                client.pipe(origin);
+            });
+            origin.on("error", () => client.destroy());
+            client.on("error", () => origin.destroy());
+        });
+        server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+    """
+
+    def setUp(self):
+        super().setUp()
+        files = self.folder / "files"
+        files.mkdir()
+        (files / "1000").write_bytes(letters(1000))
+        (files / "300000").write_bytes(letters(300_000))
+        self.origin, self.port = free_port(), free_port()
+        # The target is in the absolute form, or nginx would answer 405 by itself.
+        process = nginx(self.folder, self.port, f"""
+            server {{
+                listen 127.0.0.1:{self.origin};
+                root {files};
+                add_header X-Leaked "$http_proxy_authorization";
+                location / {{ if ($http_proxy_authorization) {{ return 418; }} }}
+            }}
+            server {{
+                listen 127.0.0.1:{self.port};
+                location / {{
+                    if ($http_proxy_authorization != "Basic dXNlcjpzZWNyZXQ=") {{ return 407; }}
+                    if ($request !~ " http://127.0.0.1:{self.origin}/") {{ return 405; }}
+                    proxy_set_header Proxy-Authorization "";
+                    proxy_pass http://$http_host$request_uri;
+                }}
+            }}""")
+        self.addCleanup(end, process)
+        self.urls = [f"http://127.0.0.1:{self.origin}/{size}" for size in (1000, 300_000, 1000)]
+        self.expected = [self.expect(200, letters(size)) for size in (1000, 300_000, 1000)]
+
+    def error(self, *arguments):
+        done = subprocess.run([PROGRAMS / "heph_interop_client", *arguments],
+                              capture_output=True, timeout=LIMIT, check=False)
+        self.assertEqual(done.returncode, 1)
+        return done.stdout.decode()
+
+    def test_nginx_passes_requests_on(self):
+        proxy = f"http://user:secret@127.0.0.1:{self.port}"
+        self.assertEqual(self.ask("--proxy", proxy, *self.urls), self.expected)
+        self.assertIn("credentials",
+                      self.error("--proxy", f"http://127.0.0.1:{self.port}", self.urls[0]))
+
+    def test_node_opens_tunnels(self):
+        script = self.folder / "proxy.mjs"
+        script.write_text(self.TUNNELS)
+        process = subprocess.Popen(["node", script], stdout=subprocess.PIPE)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(end, process)
+        address = f"127.0.0.1:{int(process.stdout.readline())}"
+        # What asks for another protocol goes through a tunnel; nginx ignores that it asks.
+        tunnelled = ("--header", "Upgrade:other", "--proxy")
+        self.assertEqual(self.ask(*tunnelled, f"http://user:secret@{address}", *self.urls),
+                         self.expected)
+        self.assertIn("credentials", self.error(*tunnelled, f"http://{address}", self.urls[0]))
+
+
+class Production(unittest.TestCase):
+    """The example http/production, behind its nginx.conf and with a socket that outlives it."""
+
+    EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "examples/http/production"
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="heph-interop-"))
+        os.chmod(self.folder, 0o755)
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.addCleanup(self.listener.close)
+        self.port = self.listener.getsockname()[1]
+        self.admin = free_port()
+
+    def start(self):
+        """Starts the program as systemd does, with the socket as descriptor 3."""
+
+        def give_socket():
+            os.dup2(self.listener.fileno(), 3)
+            os.set_inheritable(3, True)
+
+        process = subprocess.Popen(
+            ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", PROGRAMS / "http_production",
+             "127.0.0.1:1", f"127.0.0.1:{self.admin}"],
+            env={**os.environ, "LISTEN_FDS": "1"}, preexec_fn=give_socket, pass_fds=(3,),
+            stdout=subprocess.DEVNULL)
+        self.addCleanup(lambda: process.poll() is None and end(process))
+        return process
+
+    def nginx_before_it(self):
+        text = (self.EXAMPLE / "nginx.conf").read_text()
+        front, plain = free_port(), free_port()
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-days", "2", "-subj", "/CN=service.example",
+            "-addext", "subjectAltName=DNS:service.example",
+            "-keyout", self.folder / "key.pem", "-out", self.folder / "fullchain.pem")
+        for old, new in (("127.0.0.1:8080", f"127.0.0.1:{self.port}"),
+                         ("listen 80;", f"listen 127.0.0.1:{plain};"),
+                         ("listen [::]:80;", ""),
+                         ("listen 443 ssl;", f"listen 127.0.0.1:{front} ssl;"),
+                         ("listen [::]:443 ssl;", ""),
+                         ("/etc/ssl/service.example", str(self.folder))):
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        process = nginx(self.folder, front, text)
+        self.addCleanup(end, process)
+        return front, plain
+
+    def test_behind_its_nginx(self):
+        self.start()
+        front, plain = self.nginx_before_it()
+        curl = ("curl", "--silent", "--show-error", "--max-time", "30",
+                "--cacert", self.folder / "fullchain.pem",
+                "--resolve", f"service.example:{front}:127.0.0.1",
+                "--resolve", f"service.example:{plain}:127.0.0.1")
+        url = f"https://service.example:{front}"
+        shown = run(*curl, "--include", f"{url}/hello/nginx").decode()
+        head, _, body = shown.partition("\r\n\r\n")
+        self.assertEqual(body, "Hello, nginx!\n")
+        self.assertEqual(len(re.findall("(?im)^x-request-id: [0-9a-f]{32}\r?$", head)), 1)
+        self.assertEqual(run(*curl, "--data", "hello", f"{url}/length"), b"5 bytes\n")
+        code = ("--output", "/dev/null", "--write-out", "%{http_code}")
+        source = self.folder / "large"
+        source.write_bytes(letters(70_000))
+        self.assertEqual(run(*curl, *code, "--data-binary", f"@{source}", f"{url}/length"), b"413")
+        # The service itself refuses it as well, in pieces, too.
+        own = f"http://127.0.0.1:{self.port}/length"
+        self.assertEqual(run(*curl, *code, "--data-binary", f"@{source}", own), b"413")
+        self.assertEqual(run(*curl, *code, "--header", "Transfer-Encoding: chunked",
+                             "--data-binary", f"@{source}", own), b"413")
+        self.assertEqual(run(*curl, *code, f"http://service.example:{plain}/"), b"308")
+        inside = f"http://127.0.0.1:{self.admin}"
+        self.assertEqual(run(*curl, f"{inside}/healthz"), b"good\n")
+        self.assertIn(b'http_requests_total{method="GET",status="2xx"} 1',
+                      run(*curl, f"{inside}/metrics"))
+        self.assertEqual(run(*curl, *code, f"{url}/metrics"), b"404")
+
+    def test_a_restart_refuses_nobody(self):
+        first = self.start()
+        url = f"http://127.0.0.1:{self.port}/hello/you"
+        self.assertEqual(run("curl", "--silent", url), b"Hello, you!\n")
+        end(first)
+        self.assertEqual(first.returncode, 0)
+        # There is nobody, but there is the socket.
+        waiting = subprocess.Popen(["curl", "--silent", "--max-time", "30", url],
+                                   stdout=subprocess.PIPE)
+        self.addCleanup(waiting.stdout.close)
+        self.start()
+        self.assertEqual(waiting.communicate(timeout=LIMIT)[0], b"Hello, you!\n")
+
+    def test_its_units_are_good(self):
+        text = (self.EXAMPLE / "heph-production.service").read_text()
+        start = "ExecStart=/usr/local/bin/http_production 127.0.0.1:8080 127.0.0.1:9100\n"
+        self.assertIn(start, text)
+        self.assertIn("\nRequires=heph-production.socket\n", text)
+        unit = self.folder / "heph-production.service"
+        unit.write_text(text.replace("/usr/local/bin", str(PROGRAMS)))
+        held = shutil.copy(self.EXAMPLE / "heph-production.socket", self.folder)
+        if shutil.which("systemd-analyze"):
+            run("systemd-analyze", "verify", unit, held)
+
+
 if __name__ == "__main__":
     program = unittest.main(exit=False, verbosity=2)
     result = program.result
