@@ -7,14 +7,17 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <heph/core/either.hpp>
+#include <heph/http/client.hpp>
 #include <heph/remote/etcd/lease.hpp>
 #include <heph/remote/etcd/names.hpp>
 #include <heph/rt/net/tcp.hpp>
 
+#include "etcd/gateway.hpp"
 #include "remote/etcd_server.hpp"
 
 namespace heph::remote::testing {
@@ -310,13 +313,12 @@ TEST_CASE("etcd: a lease is kept alive beyond its time, and ends when it is give
         const auto too_short = co_await etcd::lease::hold(client, 0s);
         REQUIRE_FALSE(too_short);
         CHECK(too_short.error().code() == etcd::errc::bad_settings);
-        auto held = co_await etcd::lease::hold(client, 1s);
+        auto held = co_await etcd::lease::hold(client, 5s);
         REQUIRE(held);
         const auto put = co_await client.put("/l", "x", held->id());
         REQUIRE(put);
         const auto first = held->held_until();
-        const bool prolonged =
-            co_await eventually([&] { return held->held_until() > first + held->ttl(); });
+        const bool prolonged = co_await eventually([&] { return held->held_until() > first + 1s; });
         CHECK(prolonged);
         CHECK(held->is_held());
         co_await held->give_back();
@@ -477,6 +479,120 @@ TEST_CASE("etcd: candidates lead one after the other, in the order in which they
         co_await all[2]->held->give_back();
         const bool fourth = co_await eventually([&] { return all[3]->won.has_value(); });
         CHECK(fourth);
+    });
+}
+
+namespace {
+
+constexpr std::string_view root_password = "a \"secret\" of root";
+
+/// Asks etcd's authentication something, as the administrator does. False when it refuses.
+task<bool> administer(http::client by, std::string url, std::string token, std::string body) {
+    http::client_request request(http::method::post, std::move(url));
+    request.set_body(std::move(body));
+    if (!token.empty()) { request.set_header("Authorization", token); }
+    auto answered = co_await by.send(std::move(request));
+    if (!answered) { co_return false; }
+    const auto read = co_await answered->read_body(65536);
+    co_return read&& static_cast<unsigned>(answered->status()) == 200;
+}
+
+task<std::string> log_in_as_root(http::client by, std::string url) {
+    http::client_request request(http::method::post, std::move(url));
+    request.set_body(etcd::gateway::login_body("root", root_password));
+    auto answered = co_await by.send(std::move(request));
+    if (!answered) { co_return std::string(); }
+    const auto read = co_await answered->read_body(65536);
+    co_return etcd::gateway::read_token(read.value_or("")).value_or("");
+}
+
+/// Makes the users root and app, who may use what begins with /app/, and requires a login from now.
+task<bool> require_logins(http::client by, std::string url) {
+    const std::vector<std::pair<std::string, std::string>> steps{
+        {"user/add", etcd::gateway::login_body("root", root_password)},
+        {"role/add", R"({"name":"root"})"},
+        {"user/grant", R"({"user":"root","role":"root"})"},
+        {"user/add", R"({"name":"app","password":"app's"})"},
+        {"role/add", R"({"name":"app"})"},
+        {"role/grant",
+         R"({"name":"app","perm":{"permType":"READWRITE","key":"L2FwcC8=","range_end":"L2FwcDA="}})"},
+        {"user/grant", R"({"user":"app","role":"app"})"},
+        {"enable", "{}"},
+    };
+    for (const auto& [path, body] : steps) {
+        const bool done = co_await administer(by, url + path, std::string(), body);
+        if (!done) { co_return false; }
+    }
+    co_return true;
+}
+
+}  // namespace
+
+TEST_CASE("etcd: a client logs in, and again when its token is not known any more",
+          "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        const log_lines lines;
+        etcd_server server;
+        co_await server.start();
+        auto as_root = server.where().login("root", std::string(root_password));
+        etcd::client root(worker, as_root);
+        // Without authentication it does no harm.
+        const bool is_ready = co_await etcd_server::ready(root);
+        REQUIRE(is_ready);
+        http::client raw(worker, http::client_options());
+        const auto auth = server.endpoint() + "/v3/auth/";
+        const bool enabled = co_await require_logins(raw, auth);
+        REQUIRE(enabled);
+        const auto put = co_await root.put("/else/a", "1");
+        REQUIRE(put);
+        etcd::client nobody(worker, server.where());
+        const auto refused = co_await nobody.get("/app/a");
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code() == etcd::errc::permission_denied);
+        etcd::client wrong(worker, server.where().login("app", "another"));
+        const auto wrongly = co_await wrong.put("/app/a", "1");
+        REQUIRE_FALSE(wrongly);
+        CHECK(wrongly.error().code() == etcd::errc::permission_denied);
+        CHECK_FALSE(wrongly.error().message().contains("another"));
+        etcd::client app(worker, server.where().login("app", "app's"));
+        const auto own = co_await app.put("/app/a", "1");
+        CHECK(own);
+        const auto others = co_await app.put("/else/a", "2");
+        REQUIRE_FALSE(others);
+        CHECK(others.error().code() == etcd::errc::permission_denied);
+        auto watching = app.watch_prefix("/app/");
+        const auto first = co_await next_batch(watching);
+        REQUIRE(first);
+        CHECK(first->events.size() == 1);
+        auto spying = app.watch_prefix("/else/");
+        rt::deadline bounded(plenty, spying.next());
+        const auto nothing = co_await bounded;
+        REQUIRE(nothing);
+        REQUIRE_FALSE(*nothing);
+        CHECK(nothing->error().code() == etcd::errc::permission_denied);
+        // All tokens end. What changes something is refused, not done, and so sent again.
+        const auto token = co_await log_in_as_root(raw, auth + "authenticate");
+        const bool disabled = co_await administer(raw, auth + "disable", token, "{}");
+        REQUIRE(disabled);
+        const bool anew = co_await administer(raw, auth + "enable", std::string(), "{}");
+        REQUIRE(anew);
+        const auto after = co_await app.put("/app/b", "1");
+        CHECK(after);
+        const auto seen = co_await next_batch(watching);
+        CHECK(seen);
+        // A member that was restarted knows none either.
+        co_await server.kill();
+        co_await server.start();
+        const auto held = co_await etcd::lease::hold(app, 60s);
+        const bool back = co_await etcd_server::ready(root);
+        CHECK(back);
+        const auto again = co_await app.put("/app/c", "1");
+        CHECK(again);
+        const auto told = co_await next_batch(watching);
+        CHECK(told);
+        CHECK(log_lines::with("secret") == 0);
+        CHECK(log_lines::with("app's") == 0);
     });
 }
 

@@ -496,4 +496,45 @@ TEST_CASE("etcd lease: it is held from when the granted request was sent, and ne
     }
 }
 
+TEST_CASE("etcd gateway: a login gives a token, and tells when a token is not good any more",
+          "[etcd][gateway]") {
+    CHECK(gateway::login_body("a\"b", "\\") == R"({"name":"a\"b","password":"\\"})");
+    CHECK(gateway::read_token(with_header(R"("token":"VxlFDbxz.7")")).value() == "VxlFDbxz.7");
+    for (const auto* bad : {R"("token":"")", R"("token":7)", R"("token":"a\r\nHost: b")",
+                            R"("token":"a b")", R"("token":"\u00e9")", ""}) {
+        CAPTURE(bad);
+        const auto read = gateway::read_token(with_header(bad));
+        REQUIRE_FALSE(read);
+        CHECK(read.error().code() == errc::bad_answer);
+    }
+    const auto long_one =
+        gateway::read_token(with_header(R"("token":")" + std::string(4097, 'a') + '"'));
+    CHECK_FALSE(long_one);
+    struct row {
+        unsigned status;
+        std::string_view body;
+        bool refused;
+        bool needless;
+    };
+    for (
+        const auto& each : {
+            row{401, R"({"error":"etcdserver: invalid auth token","code":16})", true, false},
+            row{400, R"({"error":"etcdserver: user name is empty","code":3})", true, false},
+            row{400, R"({"error":"etcdserver: revision in header is old","code":3})", true, false},
+            row{400, R"({"code":3,"message":"auth: revision in header is old"})", true, false},
+            row{400,
+                R"({"code":3,"message":"etcdserver: authentication failed, invalid user ID or password"})",
+                false, false},
+            row{403, R"({"code":7,"message":"etcdserver: permission denied"})", false, false},
+            row{400, R"({"error":"etcdserver: authentication is not enabled","code":9})", false,
+                true},
+        }) {
+        CAPTURE(each.body);
+        const auto said = gateway::read_error(each.status, each.body);
+        CHECK(gateway::is_token_refused(said) == each.refused);
+        CHECK(gateway::is_login_needless(said) == each.needless);
+        CHECK((said.code() == errc::permission_denied) == !each.needless);
+    }
+}
+
 }  // namespace heph::remote::etcd

@@ -62,12 +62,6 @@ rt::error describe(const std::string& endpoint, const std::error_code& code) {
     return {kind_of(code), "etcd at " + endpoint + ": " + code.message()};
 }
 
-http::client_request post(const std::string& url, std::string body) {
-    http::client_request request(http::method::post, url);
-    request.set_header("Content-Type", "application/json").set_body(std::move(body));
-    return request;
-}
-
 /// Goes on from an endpoint when the request to it is dropped: it may have been dropped because
 /// the endpoint is silent, and the next request must not find out about that again.
 class turning_when_dropped {
@@ -105,10 +99,68 @@ std::string client_core::url(std::size_t endpoint, std::string_view path) const 
     return std::string(base) + "/v3/" + std::string(path);
 }
 
+http::client_request client_core::post(std::size_t endpoint, std::string_view path,
+                                       std::string body) const {
+    http::client_request request(http::method::post, url(endpoint, path));
+    request.set_header("Content-Type", "application/json").set_body(std::move(body));
+    if (!token_.empty()) { request.set_header("Authorization", token_); }
+    return request;
+}
+
+task<answer<void>> client_core::log_in(std::size_t endpoint) {
+    while (is_logging_in_) { co_await logged_in_.next(); }
+    if (!needs_login()) { co_return answer<void>(); }
+    // It may be dropped by whoever did not wait for so long; then the next one goes on.
+    struct turn {
+        explicit turn(client_core& of) noexcept : of_(of) { of_.is_logging_in_ = true; }
+        turn(const turn&) = delete;
+        turn& operator=(const turn&) = delete;
+        ~turn() {
+            of_.is_logging_in_ = false;
+            of_.logged_in_.notify();
+        }
+        client_core& of_;
+    } const own(*this);
+    auto body = gateway::login_body(where_.user(), where_.password());
+    auto answered = co_await post_once(endpoint, "auth/authenticate", std::move(body));
+    if (!answered.outcome) {
+        if (!gateway::is_login_needless(answered.outcome.error())) {
+            co_return std::unexpected(std::move(answered.outcome).error());
+        }
+        is_login_needless_ = true;
+        co_return answer<void>();
+    }
+    auto token = gateway::read_token(*answered.outcome);
+    if (!token) { co_return std::unexpected(std::move(token).error()); }
+    token_ = std::move(*token);
+    co_return answer<void>();
+}
+
 task<client_core::attempt> client_core::try_endpoint(std::size_t endpoint, std::string_view path,
                                                      const std::string& body) {
+    for (bool is_second = false;; is_second = true) {
+        if (needs_login()) {
+            auto done = co_await log_in(endpoint);
+            if (!done) {
+                attempt failed(std::unexpected(std::move(done).error()), false);
+                co_return failed;
+            }
+        }
+        const auto used = token_;
+        auto tried = co_await post_once(endpoint, path, body);
+        // A token lives for minutes, and only as long as its member and the users stay as they are.
+        const bool is_stale =
+            logs_in() && !tried.outcome && gateway::is_token_refused(tried.outcome.error());
+        if (!is_stale || is_second) { co_return tried; }
+        // Another request may have got a new one meanwhile.
+        if (used == token_) { forget_token(); }
+    }
+}
+
+task<client_core::attempt> client_core::post_once(std::size_t endpoint, std::string_view path,
+                                                  const std::string& body) {
     const auto& name = where_.endpoints()[endpoint];
-    auto request = post(url(endpoint, path), body);
+    auto request = post(endpoint, path, body);
     auto answered = co_await requests_.send(std::move(request));
     if (!answered) {
         attempt failed(std::unexpected(describe(name, answered.error())),
@@ -170,7 +222,15 @@ task<answer<http::client_response>> client_core::open_watch(std::shared_ptr<clie
                                                             std::int64_t from) {
     using result = answer<http::client_response>;
     const auto endpoint = core->current_;
-    auto request = post(core->url(endpoint, "watch"), gateway::watch_body(keys, from));
+    if (core->needs_login()) {
+        rt::deadline bounded(core->where_.request_timeout(), core->log_in(endpoint));
+        auto done = co_await bounded;
+        if (!done) {
+            co_return result(std::unexpect, errc::timed_out, "etcd: the login took too long");
+        }
+        if (!*done) { co_return result(std::unexpect, std::move(*done).error()); }
+    }
+    auto request = core->post(endpoint, "watch", gateway::watch_body(keys, from));
     // A member that lost its leader ends the watch then, rather than be silent.
     request.set_header("Grpc-Metadata-hasleader", "true");
     auto opened = co_await core->watches_.send(std::move(request));

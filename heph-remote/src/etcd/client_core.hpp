@@ -11,6 +11,7 @@
 #include <heph/http/client.hpp>
 #include <heph/remote/etcd/client.hpp>
 
+#include "etcd/change_signal.hpp"
 #include "etcd/gateway.hpp"
 
 namespace heph::remote::etcd::detail {
@@ -35,6 +36,14 @@ public:
                                                           gateway::key_range keys,
                                                           std::int64_t from);
 
+    /// Tells whether requests carry a token.
+    [[nodiscard]] bool logs_in() const noexcept { return !where_.user().empty(); }
+    /// Has the next request log in anew.
+    void forget_token() noexcept {
+        token_.clear();
+        is_login_needless_ = false;
+    }
+
     /// Goes on to the next endpoint, after the current one failed somehow.
     void turn_from(std::size_t endpoint) noexcept {
         if (endpoint == current_) { current_ = (current_ + 1) % where_.endpoints().size(); }
@@ -54,6 +63,14 @@ private:
     };
 
     [[nodiscard]] std::string url(std::size_t endpoint, std::string_view path) const;
+    [[nodiscard]] http::client_request post(std::size_t endpoint, std::string_view path,
+                                            std::string body) const;
+    [[nodiscard]] bool needs_login() const noexcept {
+        return logs_in() && token_.empty() && !is_login_needless_;
+    }
+    /// Gets a token, if one is needed; one request for all who wait for it.
+    task<answer<void>> log_in(std::size_t endpoint);
+    task<attempt> post_once(std::size_t endpoint, std::string_view path, const std::string& body);
     task<attempt> try_endpoint(std::size_t endpoint, std::string_view path,
                                const std::string& body);
 
@@ -62,6 +79,10 @@ private:
     http::client requests_;
     http::client watches_;
     std::size_t current_ = 0;
+    std::string token_;
+    change_signal logged_in_;  // Or not.
+    bool is_logging_in_ = false;
+    bool is_login_needless_ = false;
 };
 
 }  // namespace heph::remote::etcd::detail

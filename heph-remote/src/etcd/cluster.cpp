@@ -45,6 +45,8 @@ public:
     [[nodiscard]] std::vector<member> members() const;
     [[nodiscard]] const client& with() const noexcept { return with_; }
     [[nodiscard]] const std::string& prefix() const noexcept { return settings_.prefix(); }
+    [[nodiscard]] const node& self() const noexcept { return self_; }
+    [[nodiscard]] std::chrono::seconds ttl() const noexcept { return settings_.ttl(); }
 
 private:
     [[nodiscard]] bool is_over() const noexcept { return leaving_ || rt::stop_requested(); }
@@ -274,6 +276,8 @@ std::vector<member> cluster::members() const { return core_->members(); }
 task<> cluster::changed() const { return cluster_core::wait_for_change(core_, core_->changes()); }
 task<> cluster::leave() const { return cluster_core::leave(core_); }
 const client& cluster::coordinator() const noexcept { return core_->with(); }
+const node& cluster::self() const noexcept { return core_->self(); }
+std::chrono::seconds cluster::ttl() const noexcept { return core_->ttl(); }
 const std::string& cluster::prefix() const noexcept { return core_->prefix(); }
 
 }  // namespace heph::remote::etcd

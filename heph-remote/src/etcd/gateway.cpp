@@ -1,5 +1,6 @@
 #include "etcd/gateway.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <limits>
@@ -194,6 +195,10 @@ std::string compact_body(std::int64_t revision) {
     return object_writer().integer("revision", revision).done();
 }
 
+std::string login_body(std::string_view user, std::string_view password) {
+    return object_writer().word("name", user).word("password", password).done();
+}
+
 std::string watch_body(const key_range& keys, std::int64_t from) {
     object_writer writer;
     writer.integer("start_revision", from).raw("progress_notify", "true");
@@ -211,6 +216,11 @@ errc code_of(std::int64_t grpc, std::string_view message) noexcept {
     if (message.contains("required revision has been compacted")) { return errc::compacted; }
     if (message.contains("requested lease not found")) { return errc::lease_not_found; }
     if (message.contains("database space exceeded")) { return errc::no_space; }
+    // What is wrong with a login is an invalid argument for etcd.
+    if (message.contains("authentication failed") || message.contains("user name is empty") ||
+        message.contains("revision in header is old")) {
+        return errc::permission_denied;
+    }
     switch (grpc) {
         case 3:   // invalid argument
         case 5:   // not found
@@ -304,6 +314,28 @@ std::int64_t revision_of(const json_value& answered) {
 }
 
 }  // namespace
+
+answer<std::string> read_token(std::string_view body) {
+    const auto read = read_with_header(body);
+    if (!read) { return std::unexpected(read.error()); }
+    const auto& value = (*read)["token"];
+    const auto& token = value.text();
+    const bool is_good =
+        value.type() == json_value::kind::string && !token.empty() && token.size() <= 4096 &&
+        std::ranges::all_of(token, [](char each) { return each > 32 && each < 127; });
+    if (!is_good) { return std::unexpected(bad_answer("a login was answered without a token")); }
+    return token;
+}
+
+bool is_token_refused(const rt::error& said) noexcept {
+    const std::string_view words = said.message();
+    return words.contains("invalid auth token") || words.contains("user name is empty") ||
+           words.contains("revision in header is old");
+}
+
+bool is_login_needless(const rt::error& said) noexcept {
+    return std::string_view(said.message()).contains("authentication is not enabled");
+}
 
 answer<std::int64_t> read_put(std::string_view body) {
     const auto read = read_with_header(body);

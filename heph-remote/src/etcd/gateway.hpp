@@ -50,6 +50,17 @@ struct key_range {
 [[nodiscard]] std::string lease_body(std::int64_t id);  // /v3/lease/revoke, /v3/lease/keepalive
 [[nodiscard]] std::string compact_body(std::int64_t revision);  // /v3/kv/compaction
 [[nodiscard]] std::string watch_body(const key_range& keys, std::int64_t from);  // /v3/watch
+[[nodiscard]] std::string login_body(std::string_view user,
+                                     std::string_view password);  // /v3/auth/authenticate
+
+/// Reads what answers a login: a token, which is good as the value of a header.
+[[nodiscard]] answer<std::string> read_token(std::string_view body);
+
+/// Tells whether an error means that a request was not done as its token was not known any more,
+/// or was missing: with another one it may be done.
+[[nodiscard]] bool is_token_refused(const rt::error& said) noexcept;
+/// Tells whether an error of a login means that there is none: authentication is not enabled.
+[[nodiscard]] bool is_login_needless(const rt::error& said) noexcept;
 
 /// Reads what answers a put: the store's revision.
 [[nodiscard]] answer<std::int64_t> read_put(std::string_view body);

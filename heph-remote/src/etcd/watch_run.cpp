@@ -97,6 +97,21 @@ task<watch_run::done> watch_run::check() {
     co_return done();
 }
 
+rt::error watch_run::refused(std::string_view reason) {
+    auto code = errc::unavailable;
+    if (reason.contains("permission denied") || reason.contains("auth token")) {
+        // etcd says the same of one who may not see the keys, and of a token that it forgot.
+        const bool may_be_stale = core_->logs_in() && !std::exchange(is_token_new_, true);
+        if (may_be_stale) {
+            core_->forget_token();
+        } else {
+            is_token_new_ = false;
+            code = errc::permission_denied;
+        }
+    }
+    return {code, "etcd: " + std::string(reason)};
+}
+
 watch_run::maybe_batch watch_run::take(std::string_view line) {
     auto message = gateway::read_watch_line(line);
     if (!message) {
@@ -115,15 +130,12 @@ watch_run::maybe_batch watch_run::take(std::string_view line) {
         // Why a watch is canceled otherwise is told in words only: no leader, no permission.
         if (!message->reason.empty() && message->compact_revision == 0) {
             core_->turn_from(endpoint_);
-            const auto code = message->reason.contains("permission denied") ||
-                                      message->reason.contains("auth token")
-                                  ? errc::permission_denied
-                                  : errc::unavailable;
-            return std::unexpected(rt::error(code, "etcd: " + message->reason));
+            return std::unexpected(refused(message->reason));
         }
         return std::nullopt;
     }
     pause_ = {};
+    is_token_new_ = false;
     if (step != watch_state::step::tell) { return std::nullopt; }
     watch_batch batch;
     batch.revision = message->changes.back().what.mod_revision;

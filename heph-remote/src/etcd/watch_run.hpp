@@ -29,6 +29,8 @@ private:
     /// Reads one piece, if no line is left. Gives a batch as soon as there is one to tell.
     task<maybe_batch> read();
     maybe_batch take(std::string_view line);
+    /// Says what a watch means that was canceled for a reason in words.
+    rt::error refused(std::string_view reason);
     /// Closes the connection, after which another endpoint may be better.
     void leave() noexcept;
     task<> pause();
@@ -40,6 +42,7 @@ private:
     std::optional<line_splitter> lines_;
     std::size_t endpoint_ = 0;
     std::chrono::milliseconds pause_{0};
+    bool is_token_new_ = false;  // As this watch was refused by the one before.
 };
 
 /// Gives all keys of a range as they are at one revision, page by page.

@@ -56,6 +56,15 @@ public:
         tls_ = std::move(security);
         return *this;
     }
+    /// Has the client log in, as etcd with authentication needs it. It gets a token, and another
+    /// one when etcd does not know that any more. Neither password nor token is logged or part of
+    /// an error; but whoever can read the connection can read them, unless that is `https://`. An
+    /// etcd whose authentication is not enabled is used without.
+    settings& login(std::string user, std::string password) {
+        user_ = std::move(user);
+        password_ = std::move(password);
+        return *this;
+    }
     /// Sets how long one endpoint may take for one answer; 3 s by default.
     settings& request_timeout(milliseconds limit) {
         request_timeout_ = limit;
@@ -77,6 +86,8 @@ public:
     [[nodiscard]] const std::shared_ptr<const http::client_security>& tls() const noexcept {
         return tls_;
     }
+    [[nodiscard]] const std::string& user() const noexcept { return user_; }
+    [[nodiscard]] const std::string& password() const noexcept { return password_; }
     [[nodiscard]] milliseconds request_timeout() const noexcept { return request_timeout_; }
     [[nodiscard]] milliseconds watch_silence() const noexcept { return watch_silence_; }
     [[nodiscard]] std::size_t answer_bytes_max() const noexcept { return answer_bytes_max_; }
@@ -84,6 +95,8 @@ public:
 private:
     std::vector<std::string> endpoints_;
     std::shared_ptr<const http::client_security> tls_;
+    std::string user_;
+    std::string password_;
     milliseconds request_timeout_{3'000};
     milliseconds watch_silence_{60'000};
     std::size_t answer_bytes_max_ = std::size_t{16} << 20U;

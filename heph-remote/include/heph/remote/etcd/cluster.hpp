@@ -105,6 +105,10 @@ public:
     /// Ends the membership, and waits until etcd knows, or did not answer in time. Links stay.
     task<> leave() const;
 
+    /// Gives the node that is a member by it.
+    [[nodiscard]] const node& self() const noexcept;
+    /// Gives how long a node that fell silent stays a member.
+    [[nodiscard]] std::chrono::seconds ttl() const noexcept;
     /// Gives the client, and the prefix of the cluster's keys, for what else is to be kept there.
     [[nodiscard]] const client& coordinator() const noexcept;
     [[nodiscard]] const std::string& prefix() const noexcept;
