@@ -73,7 +73,7 @@ TEST_CASE("server: handlers ask actors and wait for time", "[http][server]") {
     routes.get("/silent", [actors](request&) { return ask((*actors)->silent, 1); });
     routes.get("/patient", [actors](request&) -> heph::task<response> {
         co_await heph::rt::timer(5ms);
-        auto bounded = heph::rt::deadline(2s, ask((*actors)->counter, 0));
+        auto bounded = heph::rt::deadline(60s, ask((*actors)->counter, 0));
         auto answer = co_await bounded;
         if (!answer) { co_return response::problem(status::gateway_timeout); }
         co_return std::move(*answer);

@@ -86,7 +86,7 @@ std::size_t captured_log::count(std::string_view text) const {
 }
 
 bool eventually(const std::function<bool()>& condition) {
-    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (!condition()) {
         if (std::chrono::steady_clock::now() > until) { return false; }
         std::this_thread::yield();

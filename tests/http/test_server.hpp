@@ -56,11 +56,11 @@ public:
     ~captured_log();
 
     [[nodiscard]] std::vector<std::string> lines() const;
-    /// Counts the lines that have this text. Waits for the first one, up to a few seconds.
+    /// Counts the lines that have this text. Waits for the first one, up to a minute.
     [[nodiscard]] std::size_t count(std::string_view text) const;
 };
 
-/// Waits until the condition holds; gives false when it does not within some seconds.
+/// Waits until the condition holds; gives false when it does not within a minute.
 bool eventually(const std::function<bool()>& condition);
 
 }  // namespace heph::http::test
