@@ -7,7 +7,10 @@
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <memory>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -101,6 +104,82 @@ private:
     std::optional<heph::rt::runtime> runtime_;
     std::thread thread_;
 };
+
+// A listener whose accept throws first, then is refused, then gives a connection, and then no more;
+// it has accepted three others by the time that it is asked to end.
+class scripted_listener {
+public:
+    explicit scripted_listener(std::shared_ptr<int> step) : step_(std::move(step)) {}
+
+    class [[nodiscard]] accept_future {
+    public:
+        using value_type = std::expected<tcp_stream, std::error_code>;
+        explicit accept_future(std::shared_ptr<int> step) : step_(std::move(step)) {}
+        heph::polled<value_type> poll(const heph::waker& /*waker*/) {
+            switch ((*step_)++) {
+                case 0: throw std::bad_alloc();
+                case 1: throw std::runtime_error("not a system's error");
+                case 2: throw std::system_error(std::make_error_code(std::errc::io_error));
+                case 3: return value_type(std::unexpect, EMFILE, std::system_category());
+                case 4: return value_type(std::in_place);
+                default: return heph::pending;
+            }
+        }
+
+    private:
+        std::shared_ptr<int> step_;
+    };
+    [[nodiscard]] accept_future accept() const { return accept_future(step_); }
+    [[nodiscard]] std::optional<heph::rt::net::socket_handle> take_accepted() {
+        if (accepted_before_ == 0) { return std::nullopt; }
+        --accepted_before_;
+        return heph::rt::net::socket_handle();
+    }
+    [[nodiscard]] int descriptor() const { return -1; }
+
+private:
+    std::shared_ptr<int> step_;
+    int accepted_before_ = 3;
+};
+
+// So many connections to an address, completed by the kernel.
+task<std::vector<tcp_stream>> connect_many(endpoint to, std::size_t count) {
+    std::vector<tcp_stream> all;
+    while (all.size() < count) {
+        auto stream = co_await tcp_stream::connect(to);
+        if (!stream) { FAIL(stream.error().message()); }
+        all.push_back(std::move(*stream));
+    }
+    co_return all;
+}
+
+// Sets a variable of the environment for as long as it lives.
+class set_variable {
+public:
+    set_variable(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
+    set_variable(const set_variable&) = delete;
+    set_variable& operator=(const set_variable&) = delete;
+    ~set_variable() { ::unsetenv(name_); }
+
+private:
+    const char* name_;
+};
+
+// Runs a script as a successor, and then that which says that it is ready; gives whether it was.
+bool is_ready_after(const std::string& script, int* id = nullptr) {
+    bool ready = false;
+    const std::string whole = script + " && eval \"echo 1 >&$HEPH_PREDECESSOR\"";
+    heph::test::run_task(heph::rt::setup{}.name("test"), [&]() -> task<> {
+        return [](std::string text, bool* out, int* process) -> task<> {
+            const std::vector<std::string> command{"/bin/sh", "-c", text};
+            auto next = heph::rt::net::successor::start(command, {});
+            REQUIRE(next);
+            *out = co_await next->wait_until_ready();
+            if (process != nullptr) { *process = next->process_id(); }
+        }(whole, &ready, id);
+    });
+    return ready;
+}
 
 std::atomic<int> refusals_logged{0};
 
@@ -198,6 +277,183 @@ TEST_CASE("server: connections beyond the limit wait for one to end", "[rt][net]
     service.stop();
     CHECK(*most == 2);
     CHECK(*live == 0);
+}
+
+TEST_CASE("server: listeners that wait for room on one worker are all woken", "[rt][net][server]") {
+    std::string log;
+    run_on_worker(heph::test::quiet_setup(), [&log](heph::rt::worker& worker) {
+        worker.spawn_future([](heph::rt::worker on, std::string* out) -> task<> {
+            std::vector<tcp_listener> listeners;
+            std::vector<endpoint> to;
+            for (int i = 0; i < 2; ++i) {
+                for (tcp_listener& each : listen(1)) {
+                    to.push_back(each.local_endpoint().value());
+                    listeners.push_back(std::move(each));
+                }
+            }
+            const auto server = tcp_server::over(std::move(listeners), 1);
+            REQUIRE(server);
+            heph::rt::net::serve_options options;
+            options.connections_max = 1;
+            server->start(on, echo<tcp_stream>, options);
+            for (int round = 0; round < 3; ++round) {
+                std::optional<tcp_stream> first;
+                std::optional<tcp_stream> second;
+                std::optional<tcp_stream> third;
+                for (auto* each : {&first, &second, &third}) {
+                    auto stream = co_await tcp_stream::connect(to[each == &second ? 1 : 0]);
+                    REQUIRE(stream);
+                    each->emplace(std::move(*stream));
+                    if (each == &first) { *out += co_await ask(*first, "a"); }
+                }
+                for (auto* each : {&second, &third}) {
+                    auto bytes = buffer::copy_of("b");
+                    const auto sent = co_await (*each)->send_all(std::move(bytes));
+                    REQUIRE(sent);
+                }
+                // Both wait, each at a listener of its own.
+                auto early = co_await heph::rt::deadline(20ms, second->next());
+                *out += early ? "early" : "-";
+                first.reset();
+                // Who of the two is next is open: one's end is the other's beginning.
+                auto reads = heph::either(third->next(), second->next());
+                auto next = co_await heph::rt::deadline(60s, std::move(reads));
+                if (!next) {
+                    *out += "lost";
+                    break;
+                }
+                const bool third_was_first = next->index() == 0;
+                (third_was_first ? third : second).reset();
+                auto last =
+                    co_await heph::rt::deadline(60s, (third_was_first ? second : third)->next());
+                *out += last && *last ? "bb " : "lost";
+            }
+            on.request_stop();
+        }(worker, &log));
+    });
+    CHECK(log == "a-bb a-bb a-bb ");
+}
+
+TEST_CASE("server: who waits for room and is dropped is not woken", "[rt][net][server]") {
+    heph::rt::detail::connection_count count;
+    count.add();
+    const heph::waker nobody;
+    std::vector<std::unique_ptr<heph::rt::detail::connection_count::room_future>> waiting;
+    for (int i = 0; i < 3; ++i) {
+        waiting.push_back(
+            std::make_unique<heph::rt::detail::connection_count::room_future>(count.room(1)));
+        CHECK_FALSE(waiting.back()->poll(nobody).is_ready());
+    }
+    // In the middle, at the end, and the last one.
+    for (const std::size_t dropped : {1U, 0U, 0U}) {
+        waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(dropped));
+        count.remove();
+        for (const auto& each : waiting) { CHECK(each->poll(nobody).is_ready()); }
+        count.add();
+    }
+    CHECK(count.current() == 1);
+}
+
+TEST_CASE("server: what accepting or a handler throws ends no listener", "[rt][net][server]") {
+    auto listeners = listen(1);
+    const endpoint address = listeners.front().local_endpoint().value();
+    const auto server = tcp_server::over(std::move(listeners), 1);
+    REQUIRE(server);
+    running service(1, [&server](heph::rt::worker& worker) {
+        heph::rt::net::serve_options options;
+        options.connections_max = 1;  // So that one which is counted on would show.
+        server->start(
+            worker,
+            // No coroutine: it throws before there is a task.
+            [calls = 0](heph::rt::worker on, tcp_stream stream) mutable -> task<> {
+                if (++calls <= 2) { throw std::runtime_error("no task"); }
+                return echo(on, std::move(stream));
+            },
+            options);
+    });
+    std::vector<std::string> answers;
+    heph::test::run_task([&]() -> task<> {
+        return [](endpoint to, std::vector<std::string>* all) -> task<> {
+            for (int i = 0; i < 4; ++i) {
+                auto answer = co_await ask_once(to, "hello");
+                all->push_back(answer == "hello" ? "served" : "ended");
+            }
+        }(address, &answers);
+    });
+    CHECK(answers == std::vector<std::string>{"ended", "ended", "served", "served"});
+
+    // Then accepting itself; of what it had accepted, too, one fails.
+    const auto previous = heph::set_log_handler(&count_refusals);
+    refusals_logged = 0;
+    auto step = std::make_shared<int>(0);
+    auto live = std::make_shared<int>(0);
+    auto log = std::make_shared<std::string>();
+    run_on_worker(heph::test::quiet_setup(), [&](heph::rt::worker& worker) {
+        heph::rt::net::serve_options options;
+        options.connections_max = 1;
+        options.pause_first = 1ms;
+        auto handler = [live, log](heph::rt::worker on, tcp_stream stream) -> task<> {
+            *log += std::to_string(*live);
+            if (log->size() == 3) { throw std::bad_alloc(); }
+            return [](heph::rt::worker of, std::shared_ptr<int> now, tcp_stream held) -> task<> {
+                ++*now;
+                if (!of.shared().stop_requested()) { of.request_stop(); }
+                for (int i = 0; i < 3; ++i) { co_await heph::yield(); }
+                --*now;
+                (void)held;
+            }(on, live, std::move(stream));
+        };
+        worker.spawn_future(heph::rt::detail::serve_all<scripted_listener, tcp_stream>(
+            worker, std::make_shared<scripted_listener>(step), handler, options,
+            std::make_shared<heph::rt::detail::connection_count>()));
+    });
+    (void)heph::set_log_handler(previous);
+    CHECK(refusals_logged == 4);
+    // None was lost, and never were there two at a time.
+    CHECK(*log == "0000");
+    CHECK(*live == 0);
+}
+
+TEST_CASE("server: a stop takes no more of those who wait than there is room for",
+          "[rt][net][server]") {
+    constexpr std::size_t waiting = 150;
+    auto listeners = listen(1);
+    const endpoint address = listeners.front().local_endpoint().value();
+    // As a successor has it.
+    auto copy = heph::rt::duplicate(listeners.front().descriptor());
+    REQUIRE(copy);
+    const auto server = tcp_server::over(std::move(listeners), 1);
+    REQUIRE(server);
+    auto served = std::make_shared<std::size_t>(0);
+    std::vector<std::size_t> taken;
+    run_on_worker(heph::test::quiet_setup().stop_grace(60s), [&](heph::rt::worker& worker) {
+        worker.spawn_future([](heph::rt::worker on, tcp_server its, endpoint to,
+                               std::shared_ptr<std::size_t> count, int rest,
+                               std::vector<std::size_t>* out) -> task<> {
+            auto clients = co_await connect_many(to, waiting);
+            on.request_stop();
+            heph::rt::net::serve_options options;
+            options.connections_max = 100;
+            its.start(
+                on,
+                [count](heph::rt::worker of, tcp_stream stream) {
+                    ++*count;
+                    return echo(of, std::move(stream));
+                },
+                options);
+            // They are served in the order in which they came.
+            const std::string answer = co_await ask(clients[options.connections_max - 1], "last");
+            CHECK(answer == "last");
+            out->push_back(heph::rt::detail::take_waiting(rest, 0).size());
+            out->push_back(heph::rt::detail::take_waiting(rest, 20).size());
+            out->push_back(heph::rt::detail::take_waiting(rest, waiting).size());
+            clients.clear();
+            clients = co_await connect_many(to, 70);
+            out->push_back(heph::rt::detail::take_waiting(rest, waiting).size());
+        }(worker, *server, address, served, copy->get(), &taken));
+    });
+    CHECK(*served == 100);
+    CHECK(taken == std::vector<std::size_t>{0, 20, 30, 64});
 }
 
 TEST_CASE("server: what a connection throws ends that connection only", "[rt][net][server]") {
@@ -344,6 +600,51 @@ TEST_CASE("successor: a program gets the sockets, and says when it serves", "[rt
     const std::vector<heph::rt::net::handed_over> bad_name(1, {"a:b", 0});
     CHECK(heph::rt::net::successor::start({"/bin/true"}, bad_name).error() ==
           std::errc::invalid_argument);
+}
+
+TEST_CASE("successor: the user's variables stay, and those of this process's own sockets go",
+          "[rt][net][server]") {
+    const set_variable pid("LISTEN_PID", "1");
+    const set_variable pidfd("LISTEN_PIDFDID", "2");
+    const set_variable old_names("LISTEN_FDNAMES", "old");
+    const set_variable old_line("HEPH_PREDECESSOR", "99");
+    const set_variable address("LISTEN_ADDRESS", "here");
+    const set_variable longer("LISTEN_FDS_MAX", "7");
+    const set_variable name("HEPH_PREDECESSOR_NAME", "blue");
+    CHECK(
+        is_ready_after("test \"$LISTEN_ADDRESS $LISTEN_FDS_MAX $HEPH_PREDECESSOR_NAME\" = "
+                       "'here 7 blue'"));
+    CHECK(
+        is_ready_after("test \"$LISTEN_FDS.$LISTEN_FDNAMES.$HEPH_PREDECESSOR\" = 0..3 && "
+                       "test -z \"$LISTEN_PID$LISTEN_PIDFDID\""));
+}
+
+TEST_CASE("successor: no signal is blocked in it, and a broken pipe's is not ignored",
+          "[rt][net][server]") {
+    const auto before = std::signal(SIGPIPE, SIG_IGN);
+    const std::string mask = "$(sed -n 's/^Sig%:[^0-9a-f]*/0x/p' /proc/self/status)";
+    const auto of = [&mask](const char* which) {
+        std::string made = mask;
+        return made.replace(made.find('%'), 1, which);
+    };
+    CHECK(is_ready_after("test $((" + of("Blk") + ")) = 0"));
+    // SIGPIPE is 13, SIGXFSZ 25.
+    CHECK(is_ready_after("test $((" + of("Ign") + " & 0x1001000)) = 0"));
+    (void)std::signal(SIGPIPE, before);
+}
+
+TEST_CASE("successor: one that ends leaves no zombie", "[rt][net][server]") {
+    for (const char* script : {"true", "exit 1"}) {
+        int id = -1;
+        CHECK(is_ready_after(script, &id) == (std::string_view(script) == "true"));
+        REQUIRE(id > 0);
+        bool is_gone = false;
+        for (int round = 0; round < 6000 && !is_gone; ++round) {
+            is_gone = ::kill(id, 0) != 0 && errno == ESRCH;
+            if (!is_gone) { std::this_thread::sleep_for(10ms); }
+        }
+        CHECK(is_gone);
+    }
 }
 
 TEST_CASE("successor: a process without a predecessor has nobody to tell", "[rt][net][server]") {

@@ -5,6 +5,7 @@
 #include <sys/time.h>
 
 #include <cerrno>
+#include <new>
 
 #include <heph/core/log.hpp>
 
@@ -30,8 +31,21 @@ void log_connection_failure(const std::exception_ptr& failure) noexcept {
     }
 }
 
-std::vector<net::socket_handle> take_waiting(int descriptor) {
+std::error_code accept_error_of(const std::exception_ptr& thrown) noexcept {
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::system_error& failure) {
+        return failure.code();
+    } catch (const std::bad_alloc&) {
+        return std::make_error_code(std::errc::not_enough_memory);
+    } catch (...) { return std::make_error_code(std::errc::state_not_recoverable); }
+}
+
+std::vector<net::socket_handle> take_waiting(int descriptor, std::size_t most) {
     std::vector<net::socket_handle> taken;
+    most = std::min(most, taken_at_once);
+    if (most == 0) { return taken; }
+    taken.reserve(most);
     worker_core* worker = current_worker();
     const int flags = SOCK_CLOEXEC | (worker != nullptr ? worker->driver().socket_flags() : 0);
     // Another process may take a connection between the look and the accept: a limit of time, which
@@ -43,7 +57,7 @@ std::vector<net::socket_handle> take_waiting(int descriptor) {
         ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &at_once, sizeof(at_once)) != 0) {
         return taken;
     }
-    for (;;) {
+    while (taken.size() < most) {
         pollfd readable{descriptor, POLLIN, 0};
         if (::poll(&readable, 1, 0) != 1) { break; }
         const int accepted = ::accept4(descriptor, nullptr, nullptr, flags);

@@ -69,6 +69,23 @@ polled<new_socket> poll_connect(connecting& state, int type, const sockaddr& to,
     return new_socket(std::move(state.socket));
 }
 
+static net::socket_handle pop_accepted(slot& operation) noexcept {
+    const int descriptor = operation.accepted[operation.accepted_taken++];
+    if (operation.accepted_waiting() == 0) {
+        operation.accepted.clear();
+        operation.accepted_taken = 0;
+    }
+    return net::socket_handle(descriptor);
+}
+
+std::optional<net::socket_handle> take_accepted(watched_socket& listener) noexcept {
+    worker_core* worker = current_worker();
+    if (worker == nullptr || !listener.multishot.started()) { return std::nullopt; }
+    slot& operation = listener.multishot.state();
+    if (!worker->owns(operation) || operation.accepted_waiting() == 0) { return std::nullopt; }
+    return pop_accepted(operation);
+}
+
 polled<new_socket> poll_accept(watched_socket& listener, const waker& waker) {
     worker_core* worker = current_worker();
     if (worker == nullptr) { return new_socket(std::unexpect, errc::no_worker); }
@@ -81,14 +98,7 @@ polled<new_socket> poll_accept(watched_socket& listener, const waker& waker) {
     slot& operation = listener.multishot.state();
     if (!worker->owns(operation)) { return new_socket(std::unexpect, errc::wrong_worker); }
     for (;;) {
-        if (operation.accepted_waiting() != 0) {
-            const int descriptor = operation.accepted[operation.accepted_taken++];
-            if (operation.accepted_waiting() == 0) {
-                operation.accepted.clear();
-                operation.accepted_taken = 0;
-            }
-            return new_socket(std::in_place, net::socket_handle(descriptor));
-        }
+        if (operation.accepted_waiting() != 0) { return new_socket(pop_accepted(operation)); }
         if (operation.result < 0) {
             const int number = -std::exchange(operation.result, 0);
             return new_socket(std::unexpect, system_error(number));

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <expected>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -54,6 +55,9 @@ template <typename Stream>
 
 /// Polls for the next connection of a listener.
 [[nodiscard]] polled<new_socket> poll_accept(watched_socket& listener, const waker& waker);
+
+/// Takes a connection that was accepted already, and asks for no others.
+[[nodiscard]] std::optional<net::socket_handle> take_accepted(watched_socket& listener) noexcept;
 
 /// Polls a connection attempt to an address of `bytes` bytes.
 [[nodiscard]] polled<new_socket> poll_connect(connecting& state, int type, const sockaddr& to,

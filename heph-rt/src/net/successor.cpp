@@ -3,13 +3,20 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
+
+#include "../child_process.hpp"
+#include "../system_call.hpp"
 
 extern char** environ;  // NOLINT: the environment has no other name.
 
@@ -43,13 +50,18 @@ private:
     std::vector<int> all_;
 };
 
+// Tells whether a variable, as NAME=value, is one of those that hand sockets over.
+bool hands_over(std::string_view variable) noexcept {
+    constexpr std::array<std::string_view, 5> names{"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
+                                                    "LISTEN_PIDFDID", line_variable};
+    const std::string_view name = variable.substr(0, variable.find('='));
+    return std::ranges::find(names, name) != names.end();
+}
+
 std::vector<std::string> make_environment(const std::vector<handed_over>& sockets) {
     std::vector<std::string> made;
-    for (char** at = environ; *at != nullptr; ++at) {
-        const std::string_view each(*at);
-        if (!each.starts_with("LISTEN_") && !each.starts_with(line_variable)) {
-            made.emplace_back(each);
-        }
+    for (char** at = environ; at != nullptr && *at != nullptr; ++at) {
+        if (!hands_over(*at)) { made.emplace_back(*at); }
     }
     std::string names;
     for (const handed_over& each : sockets) { names += (names.empty() ? "" : ":") + each.name(); }
@@ -66,6 +78,54 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
     made.push_back(nullptr);
     return made;
 }
+
+// The actions and attributes of posix_spawn, destroyed in the end. Each step gives a positive
+// errno, or 0.
+class successor_request {
+public:
+    successor_request() noexcept {
+        ::posix_spawn_file_actions_init(&actions_);
+        ::posix_spawnattr_init(&attributes_);
+    }
+    successor_request(const successor_request&) = delete;
+    successor_request& operator=(const successor_request&) = delete;
+    ~successor_request() {
+        ::posix_spawn_file_actions_destroy(&actions_);
+        ::posix_spawnattr_destroy(&attributes_);
+    }
+
+    // A worker blocks signals, which is its own affair.
+    [[nodiscard]] int reset_signals() noexcept {
+        sigset_t none;
+        sigset_t usual;
+        sigemptyset(&none);
+        sigemptyset(&usual);
+        sigaddset(&usual, SIGPIPE);
+        sigaddset(&usual, SIGXFSZ);
+        ::posix_spawnattr_setsigmask(&attributes_, &none);
+        ::posix_spawnattr_setsigdefault(&attributes_, &usual);
+        return ::posix_spawnattr_setflags(&attributes_,
+                                          POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    }
+
+    [[nodiscard]] int place(const std::vector<int>& descriptors) noexcept {
+        int number = first_descriptor;
+        for (const int each : descriptors) {
+            const int failed = ::posix_spawn_file_actions_adddup2(&actions_, each, number++);
+            if (failed != 0) { return failed; }
+        }
+        return 0;
+    }
+
+    [[nodiscard]] int start(const char* program, char* const* arguments, char* const* environment,
+                            pid_t& id) const noexcept {
+        return ::posix_spawn(&id, program, &actions_, &attributes_, arguments, environment);
+    }
+
+private:
+    posix_spawn_file_actions_t actions_{};
+    posix_spawnattr_t attributes_{};
+};
 
 }  // namespace
 
@@ -95,21 +155,36 @@ std::expected<successor, std::error_code> successor::start(
     std::vector<std::string> environment = make_environment(sockets);
     const std::vector<char*> argument_pointers = pointers_to(arguments);
     const std::vector<char*> environment_pointers = pointers_to(environment);
-    posix_spawn_file_actions_t actions{};
-    int number = ::posix_spawn_file_actions_init(&actions);
-    if (number != 0) { return std::unexpected(system_code(number)); }
-    for (std::size_t i = 0; i < theirs.all().size() && number == 0; ++i) {
-        number = ::posix_spawn_file_actions_adddup2(&actions, theirs.all()[i],
-                                                    first_descriptor + static_cast<int>(i));
-    }
-    pid_t process = -1;
+    successor_request request;
+    pid_t id = -1;
+    int number = request.reset_signals();
+    if (number == 0) { number = request.place(theirs.all()); }
     if (number == 0) {
-        number = ::posix_spawn(&process, command.front().c_str(), &actions, nullptr,
-                               argument_pointers.data(), environment_pointers.data());
+        number = request.start(command.front().c_str(), argument_pointers.data(),
+                               environment_pointers.data(), id);
     }
-    ::posix_spawn_file_actions_destroy(&actions);
     if (number != 0) { return std::unexpected(system_code(number)); }
-    return successor(process, std::move(ours));
+    // Until it is waited for, nobody else gets its id.
+    descriptor_handle process(static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
+    if (!process.is_open()) {
+        number = errno;
+        ::kill(id, SIGKILL);
+        (void)detail::retry([&] { return ::waitpid(id, nullptr, 0); });
+        return std::unexpected(system_code(number));
+    }
+    return successor(id, std::move(process), std::move(ours));
+}
+
+successor& successor::operator=(successor&& other) noexcept {
+    successor old(std::move(*this));
+    process_id_ = other.process_id_;
+    process_ = std::move(other.process_);
+    line_ = std::move(other.line_);
+    return *this;
+}
+
+successor::~successor() {
+    if (process_.is_open()) { detail::reap_in_background(std::move(process_)); }
 }
 
 task<bool> successor::wait_until_ready() {

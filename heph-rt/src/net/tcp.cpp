@@ -25,4 +25,8 @@ polled<accept_future::value_type> accept_future::poll(const waker& waker) {
     return detail::to_stream<tcp_stream>(detail::poll_accept(listener_->socket_, waker));
 }
 
+std::optional<socket_handle> tcp_listener::take_accepted() noexcept {
+    return detail::take_accepted(socket_);
+}
+
 }  // namespace heph::rt::net

@@ -90,6 +90,10 @@ polled<unix_accept_future::value_type> unix_accept_future::poll(const waker& wak
     return detail::to_stream<unix_stream>(detail::poll_accept(listener_->socket_, waker));
 }
 
+std::optional<socket_handle> unix_listener::take_accepted() noexcept {
+    return detail::take_accepted(socket_);
+}
+
 std::expected<unix_listener, std::error_code> unix_listener::bind(
     const unix_address& local, const unix_listen_options& options) {
     auto socket = detail::listen_at(SOCK_STREAM, local, options);

@@ -3,7 +3,7 @@
 // Restarting without refusing a connection: the listening sockets go to a new process.
 //
 // The old process:
-//     auto next = net::successor::start({"/usr/bin/service", "--flag"}, server.handed_over());
+//     auto next = net::successor::start({"/usr/bin/service", "--flag"}, server.hand_over("name"));
 //     auto ready = co_await rt::deadline(30s, next->wait_until_ready());
 //     if (ready && *ready) { worker.request_stop(); }     // else: go on serving
 // The new one:
@@ -23,6 +23,7 @@
 #include <vector>
 
 #include <heph/core/task.hpp>
+#include <heph/rt/descriptor.hpp>
 #include <heph/rt/net/unix.hpp>
 
 namespace heph::rt::net {
@@ -41,13 +42,18 @@ private:
     int descriptor_;
 };
 
-/// The process that takes over.
+/// The process that takes over. It lives on when this object goes, and leaves no zombie then.
 ///
 /// *Thread safety*: unsafe.
 class successor {
 public:
+    successor(successor&&) noexcept = default;
+    successor& operator=(successor&& other) noexcept;
+    ~successor();
+
     /// Starts a program with the sockets, in the way of `systemd::inherited_sockets`. Its
-    /// environment is that of this process otherwise. Blocks until the program is loaded.
+    /// environment is that of this process otherwise; no signal is blocked in it. Blocks until the
+    /// program is loaded.
     /// *Requires*: `command` has at least the program's path.
     /// *Errors*: `no_such_file_or_directory`, `permission_denied`, …; `invalid_argument` for a name
     /// with a colon.
@@ -58,13 +64,15 @@ public:
     /// or closed its end, without that. *Cancellation*: loses nothing.
     [[nodiscard]] task<bool> wait_until_ready();
 
+    /// Gives its id, which is no other process's while this object is there.
     [[nodiscard]] int process_id() const noexcept { return process_id_; }
 
 private:
-    successor(int process_id, unix_stream line) noexcept
-        : process_id_(process_id), line_(std::move(line)) {}
+    successor(int process_id, descriptor_handle process, unix_stream line) noexcept
+        : process_id_(process_id), process_(std::move(process)), line_(std::move(line)) {}
 
     int process_id_;
+    descriptor_handle process_;  // Stands for it; not open when moved from.
     unix_stream line_;
 };
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -12,6 +13,11 @@
 #include <heph/rt/detail/operation.hpp>
 #include <heph/rt/net/endpoint.hpp>
 #include <heph/rt/net/stream.hpp>
+
+namespace heph::rt::detail {
+template <typename Listener>
+class accept_at_once;
+}  // namespace heph::rt::detail
 
 namespace heph::rt::net {
 
@@ -101,7 +107,11 @@ public:
 
 private:
     friend class accept_future;
+    template <typename>
+    friend class detail::accept_at_once;
     explicit tcp_listener(socket_handle socket) noexcept : socket_(std::move(socket)) {}
+    // Takes a connection that was accepted already.
+    std::optional<socket_handle> take_accepted() noexcept;
 
     detail::watched_socket socket_;
 };

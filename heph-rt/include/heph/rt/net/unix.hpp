@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -14,6 +15,11 @@
 #include <heph/rt/io_future.hpp>
 #include <heph/rt/net/descriptors.hpp>
 #include <heph/rt/net/stream.hpp>
+
+namespace heph::rt::detail {
+template <typename Listener>
+class accept_at_once;
+}  // namespace heph::rt::detail
 
 namespace heph::rt::net {
 
@@ -161,7 +167,11 @@ public:
 
 private:
     friend class unix_accept_future;
+    template <typename>
+    friend class detail::accept_at_once;
     explicit unix_listener(socket_handle socket) noexcept : socket_(std::move(socket)) {}
+    // Takes a connection that was accepted already.
+    std::optional<socket_handle> take_accepted() noexcept;
 
     detail::watched_socket socket_;
 };
