@@ -395,8 +395,8 @@ TEST_CASE("server: what accepting or a handler throws ends no listener", "[rt][n
         auto handler = [live, log](heph::rt::worker on, tcp_stream stream) -> task<> {
             *log += std::to_string(*live);
             if (log->size() == 3) { throw std::bad_alloc(); }
+            ++*live;
             return [](heph::rt::worker of, std::shared_ptr<int> now, tcp_stream held) -> task<> {
-                ++*now;
                 if (!of.shared().stop_requested()) { of.request_stop(); }
                 for (int i = 0; i < 3; ++i) { co_await heph::yield(); }
                 --*now;
