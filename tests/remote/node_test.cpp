@@ -222,7 +222,7 @@ TEST_CASE("node: a full inbox slows its own senders, and nobody else", "[remote]
         int taken = 0;
         failure why = failure::stopped;
         while (taken < 5000) {
-            auto sending = rt::deadline(200ms, found->send(add(1)));
+            auto sending = rt::deadline(5s, found->send(add(1)));
             const auto sent = co_await sending;
             if (!sent) { break; }
             REQUIRE(*sent);
