@@ -199,10 +199,12 @@ TEST_CASE("reconnect: a node that stops says goodbye, and what waits for it fail
           "[remote][reconnect]") {
     const log_lines log;
     run_nodes([](rt::worker worker) -> heph::task<> {
-        proxied_nodes nodes(worker);
+        remote::link_settings links = quick_links();
+        links.grace = 120s;
+        proxied_nodes nodes(worker, links);
         auto found = co_await nodes.b.find<counter_message>("a", "counter", plenty);
         REQUIRE(found);
-        auto holding = found->rpc<hold>(plenty);
+        auto holding = found->rpc<hold>(120s);
         auto first =
             co_await heph::either(holding, eventually([&] { return nodes.state->holding == 1; }));
         REQUIRE(first.index() == 1);
@@ -210,7 +212,7 @@ TEST_CASE("reconnect: a node that stops says goodbye, and what waits for it fail
         nodes.a.stop();
         const auto held = co_await holding;
         CHECK(held.error() == failure::node_down);
-        CHECK(rt::clock::now() - before < 5s);  // Neither the grace nor the deadline.
+        CHECK(rt::clock::now() - before < 60s);  // Neither the grace nor the deadline.
         CHECK(log_lines::with("the link to a at") == 1);
         CHECK(log_lines::with("shutting down") == 1);
         const bool given_up = co_await eventually([&] { return nodes.state->given_up == 1; });
@@ -226,6 +228,8 @@ TEST_CASE("reconnect: while a node is down, searches and calls fail after the pa
         remote::link_settings links = quick_links();
         links.patience = 100ms;
         proxied_nodes nodes(worker, links);
+        const bool linked = co_await eventually([&] { return nodes.b.is_linked("a"); });
+        REQUIRE(linked);
         auto found = co_await nodes.b.find<counter_message>("a", "counter", plenty);
         REQUIRE(found);
         nodes.between.refuse(true);
@@ -237,7 +241,7 @@ TEST_CASE("reconnect: while a node is down, searches and calls fail after the pa
         CHECK(total.error() == failure::node_down);
         const auto other = co_await nodes.b.find<counter_message>("a", "counter", plenty);
         CHECK(other.error() == failure::node_down);
-        CHECK(rt::clock::now() - before < 10s);
+        CHECK(rt::clock::now() - before < 60s);
         nodes.between.refuse(false);
         const bool up = co_await eventually([&] { return nodes.b.is_linked("a"); });
         REQUIRE(up);

@@ -17,6 +17,15 @@ namespace rt = heph::rt;
 
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool is_sanitized = true;
+#elif defined(__has_feature)
+constexpr bool is_sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+constexpr bool is_sanitized = false;
+#endif
+constexpr int many = is_sanitized ? 500 : 2000;  // A sanitizer makes each search slow.
+
 // Node "b" dials "a", which has a counter.
 struct linked_nodes {
     explicit linked_nodes(rt::worker worker, const remote::link_settings& links = quick_links())
@@ -83,7 +92,9 @@ TEST_CASE("watch: an actor that is unpublished, or published anew, is told so", 
 TEST_CASE("watch: a node that says goodbye ends the watches of it and of its actors at once",
           "[remote][watch]") {
     run_nodes([](rt::worker worker) -> heph::task<> {
-        linked_nodes nodes(worker);
+        remote::link_settings links = quick_links();
+        links.grace = 120s;
+        linked_nodes nodes(worker, links);
         auto found = co_await nodes.b.find<counter_message>("a", "counter", plenty);
         REQUIRE(found);
         auto actor = found->join();
@@ -99,7 +110,7 @@ TEST_CASE("watch: a node that says goodbye ends the watches of it and of its act
         CHECK(of_node == failure::node_down);
         const auto own = co_await accepted;
         CHECK(own == failure::stopped);
-        CHECK(rt::clock::now() - before < 5s);
+        CHECK(rt::clock::now() - before < 60s);  // Not the grace.
         const auto unknown = co_await nodes.b.watch("nobody");
         CHECK(unknown == failure::node_down);
     });
@@ -190,11 +201,10 @@ TEST_CASE("watch: a node that dialed is called back, and is gone when nobody ans
     });
 }
 
-TEST_CASE("watch: the end of 2,000 actors at once is told to each of 2,000 watchers",
+TEST_CASE("watch: the end of thousands of actors at once is told to each of their watchers",
           "[remote][watch]") {
     run_nodes([](rt::worker worker) -> heph::task<> {
         linked_nodes nodes(worker);
-        constexpr int many = 2000;
         std::vector<heph::actor_ref<counter_message>> actors;
         for (int i = 0; i < many; ++i) {
             actors.push_back(spawn_counter(worker, std::make_shared<counter_state>(), 1));
