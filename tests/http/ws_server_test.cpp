@@ -235,7 +235,7 @@ TEST_CASE("ws server: a silent peer is sent a ping, and given up without an answ
     const auto seen = std::make_shared<report>();
     ws::accept_options options;
     options.socket.ping_interval = 30ms;
-    options.socket.pong_timeout = 3s;
+    options.socket.pong_timeout = 60s;
     {
         test_server server(routes_of(reported(seen), options));
         ws_peer peer(server.port(), "/");

@@ -74,6 +74,7 @@ private:
     void drain(const waker& waker);
     bool poll_read(const waker& waker);
     void watch_time(const waker& waker);
+    void look_again();
     void finish(state next);
     void end(std::error_code why) noexcept;
     [[nodiscard]] bool has_output() const noexcept { return writing_ || !out_.empty(); }
@@ -97,6 +98,7 @@ private:
     rt::clock::time_point heard_at_;  // When something last came.
     rt::timer timer_;                 // For the next ping, its answer, or the end of closing.
     rt::stopping stopping_;
+    int looks_ = 0;  // For what came in time, since the time is over.
     role side_;
     state state_ = state::open;
     bool pinged_ = false;  // Nothing has come since the last ping.
