@@ -1,6 +1,7 @@
 #include <heph/core/detail/os_thread.hpp>
 
 #include <algorithm>
+#include <ctime>
 #include <memory>
 #include <type_traits>
 
@@ -71,6 +72,15 @@ void os_thread::join() noexcept {
     HEPH_ASSERT(is_owned_ && !is_current());
     is_owned_ = false;
     (void)pthread_join(handle_, nullptr);
+}
+
+std::chrono::nanoseconds os_thread::cpu_time() const noexcept {
+    clockid_t clock{};
+    timespec ran{};
+    if (pthread_getcpuclockid(handle_, &clock) != 0 || clock_gettime(clock, &ran) != 0) {
+        return {};
+    }
+    return std::chrono::seconds(ran.tv_sec) + std::chrono::nanoseconds(ran.tv_nsec);
 }
 
 void os_thread::detach() noexcept {

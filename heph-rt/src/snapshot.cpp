@@ -33,12 +33,16 @@ void add_worker(std::string& text, std::size_t index, const worker_metrics& work
 }
 
 void add_process(std::string& text, const process_snapshot& process) {
-    constexpr std::array<std::string_view, 3> states{"waiting", "ready", "running"};
+    constexpr std::array<std::string_view, 4> states{"waiting", "ready", "running", "sync"};
     text += "  ";
     text += process.name.empty() ? std::string_view("(no name)") : std::string_view(process.name);
     text += ": ";
     text += states[static_cast<std::size_t>(process.state)];
-    text += process.worker ? " on worker " + std::to_string(*process.worker) : ", thread-safe";
+    if (process.state == process_state::on_own_thread) {
+        text += " on a thread of its own";
+    } else {
+        text += process.worker ? " on worker " + std::to_string(*process.worker) : ", thread-safe";
+    }
     text += ", ran " + milliseconds(process.run_time);
     text += ", " + std::to_string(process.inbox_depth) + " in the inbox, " +
             std::to_string(process.received) + " received, " + std::to_string(process.restarts) +
@@ -117,6 +121,7 @@ runtime_snapshot runtime_core::snapshot(std::chrono::milliseconds patience) {
     }
     request->take(now);
     add_shared_to(now);
+    sync_.describe(now.processes);
     now.metrics = metrics();
     return now;
 }

@@ -35,7 +35,7 @@ std::expected<void, std::error_code> sync_threads::start(std::string name, std::
     if (handles_signals_) { blocked.emplace(); }
     // Held meanwhile: one that is faster waits in `leave` until its handle is here.
     const std::lock_guard lock(mutex_);
-    running_.push_back({std::move(name), std::nullopt});
+    running_.push_back({std::move(name), std::nullopt, main.get()});
     const auto place = std::prev(running_.end());
     main->place = place;
     auto started =
@@ -49,13 +49,35 @@ std::expected<void, std::error_code> sync_threads::start(std::string name, std::
 }
 
 void sync_threads::enter() const noexcept {
-    if (handles_signals_) {  // As on workers: a broken pipe is an error.
-        sigset_t pipe;
-        sigemptyset(&pipe);
-        sigaddset(&pipe, SIGPIPE);
-        (void)pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+    if (handles_signals_) {  // As on workers: a broken pipe and a full file are errors.
+        sigset_t errors;
+        sigemptyset(&errors);
+        sigaddset(&errors, SIGPIPE);
+        sigaddset(&errors, SIGXFSZ);
+        (void)pthread_sigmask(SIG_BLOCK, &errors, nullptr);
     }
     cpus_.apply();
+}
+
+void sync_threads::forget_actor(std::list<sync_entry>::iterator place) noexcept {
+    const std::lock_guard lock(mutex_);
+    place->main = nullptr;
+}
+
+void sync_threads::describe(std::vector<process_snapshot>& into) {
+    const std::lock_guard lock(mutex_);
+    for (const sync_entry& each : running_) {
+        if (each.main == nullptr) { continue; }
+        const actor_counts counts = each.main->counts();
+        process_snapshot described;
+        described.name = each.name;
+        described.state = process_state::on_own_thread;
+        described.run_time = each.thread->cpu_time();
+        described.inbox_depth = counts.queued;
+        described.received = counts.received;
+        described.restarts = counts.restarts;
+        into.push_back(std::move(described));
+    }
 }
 
 void sync_threads::leave(std::list<sync_entry>::iterator place) noexcept {
@@ -124,6 +146,8 @@ sync_main::~sync_main() = default;
 void sync_main::run() noexcept {
     runtime->sync().enter();
     run_actor();
+    runtime->sync().forget_actor(place);
+    destroy_actor();
     runtime->sync().leave(place);
     runtime->drop_reason();
 }

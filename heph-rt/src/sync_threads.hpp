@@ -14,6 +14,7 @@
 
 #include <heph/core/detail/os_thread.hpp>
 #include <heph/rt/detail/sync_process.hpp>
+#include <heph/rt/snapshot.hpp>
 
 #include "thread_cpus.hpp"
 
@@ -23,6 +24,7 @@ namespace heph::rt::detail {
 struct sync_entry {
     std::string name;
     std::optional<heph::detail::os_thread> thread;
+    const sync_main* main = nullptr;  // While there is an actor.
 };
 
 /// The threads of a runtime's sync actors.
@@ -48,8 +50,13 @@ public:
 
     /// Sets the calling thread, which was just started, up.
     void enter() const noexcept;
+    /// Forgets the actor of the calling thread, which is about to be destroyed.
+    void forget_actor(std::list<sync_entry>::iterator place) noexcept;
     /// Takes the calling thread, which is about to end, out.
     void leave(std::list<sync_entry>::iterator place) noexcept;
+
+    /// Adds what the actors do.
+    void describe(std::vector<process_snapshot>& into);
 
     /// Waits until none runs, or that time has come: then those that still do are left alone. Gives
     /// their names. *Requires*: none is started any more; called by the thread that ends the

@@ -9,6 +9,7 @@
 
 #include <heph/core/actor_future.hpp>
 #include <heph/core/supervisor.hpp>
+#include <heph/core/sync_actor.hpp>
 #include <heph/core/yield.hpp>
 #include <heph/rt/snapshot.hpp>
 #include <heph/rt/stopping.hpp>
@@ -169,6 +170,45 @@ TEST_CASE("snapshot: it counts messages that wait and that were received, and re
         CHECK(found->restarts == 1);
         CHECK(found->inbox_depth == 1);
     }
+}
+
+TEST_CASE("snapshot: it has sync actors, for as long as they are there", "[rt][snapshot]") {
+    auto runtime = quiet_setup().build();
+    REQUIRE(runtime);
+    const shared_runtime shared = runtime->shared();
+    heph::sync_options options;
+    options.name = "blocks";
+    std::atomic<bool> taken{false};
+    auto ref = runtime->spawn_sync(
+        options, no_supervisor(),
+        [](heph::sync_context<int> ctx, std::atomic<bool>* told) {
+            (void)ctx.receive();
+            while (!told->load()) { std::this_thread::yield(); }
+            while (ctx.receive()) {}
+        },
+        &taken);
+    REQUIRE(ref);
+    for (int i = 0; i < 3; ++i) { REQUIRE(ref->try_send(i)); }
+    const auto until = std::chrono::steady_clock::now() + 20s;
+    runtime_snapshot seen;
+    const auto complete = [&seen] {
+        return seen.processes.size() == 1 && seen.processes[0].received == 1;
+    };
+    do {
+        seen = shared.snapshot(10s);
+    } while (!complete() && std::chrono::steady_clock::now() < until);
+    taken.store(true);
+    REQUIRE(complete());
+    CHECK(seen.processes[0].name == "blocks");
+    CHECK(seen.processes[0].state == process_state::on_own_thread);
+    CHECK(seen.processes[0].inbox_depth == 2);
+    CHECK_FALSE(seen.processes[0].worker);
+    CHECK(heph::rt::to_text(seen).find("blocks: sync on a thread of its own, ran ") !=
+          std::string::npos);
+    { const auto gone = std::move(*ref); }
+    const auto ended = runtime->start();
+    REQUIRE(ended);
+    CHECK(shared.snapshot(10s).processes.empty());
 }
 
 TEST_CASE("snapshot: actors of two workers that ask at the same time both get their answers",

@@ -45,7 +45,7 @@ struct runtime_settings {
     idle_time when_idle = idle_time::stands;         ///< For such a clock.
     std::string trace_path = {};                     ///< A file that is made; empty for no trace.
     std::shared_ptr<detail::trace_log> trace = {};   ///< That file, once it is made.
-    /// SIGINT, SIGTERM and SIGQUIT ask for a stop; on workers, SIGPIPE is blocked.
+    /// SIGINT, SIGTERM and SIGQUIT ask for a stop; workers block SIGPIPE and SIGXFSZ.
     bool handle_signals = true;
 };
 

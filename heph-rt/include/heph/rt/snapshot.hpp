@@ -16,9 +16,10 @@ namespace heph::rt {
 
 /// Says what a process does at the moment.
 enum class process_state : std::uint8_t {
-    waiting,  ///< For a message, a timer, I/O or another future.
-    ready,    ///< Waits for its turn.
-    running,  ///< Is being polled.
+    waiting,        ///< For a message, a timer, I/O or another future.
+    ready,          ///< Waits for its turn.
+    running,        ///< Is being polled.
+    on_own_thread,  ///< Runs, or blocks, on a thread of its own: a sync actor.
 };
 
 /// One actor, or another future that a runtime runs.
@@ -28,6 +29,7 @@ struct process_snapshot {
     rt::priority priority = rt::priority::normal;
     std::optional<std::size_t> worker;    ///< The worker it belongs to; none if thread-safe.
     std::chrono::nanoseconds run_time{};  ///< In polls so far; quick ones are measured together.
+                                          ///< Of a sync actor, the processor time of its thread.
     std::size_t inbox_depth = 0;          ///< Messages that wait in an actor's inbox.
     std::uint64_t received = 0;           ///< Messages that an actor has received.
     std::uint32_t restarts = 0;           ///< How often an actor was restarted.
@@ -36,7 +38,7 @@ struct process_snapshot {
 /// A runtime at a moment. Workers are asked one by one: not all is of the same instant.
 struct runtime_snapshot {
     runtime_metrics metrics;
-    std::vector<process_snapshot> processes;  ///< Those of the workers, then thread-safe ones.
+    std::vector<process_snapshot> processes;  ///< Of the workers; thread-safe; sync actors.
     std::vector<std::size_t> silent;          ///< Workers that did not answer: a poll takes long.
 };
 

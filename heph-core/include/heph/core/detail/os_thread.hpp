@@ -42,6 +42,8 @@ public:
 
     [[nodiscard]] bool is_owned() const noexcept { return is_owned_; }
     [[nodiscard]] bool is_current() const noexcept;
+    /// Gives how long it ran on processors. *Requires*: it runs, or is not joined yet.
+    [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept;
     void join() noexcept;
     void detach() noexcept;
 
