@@ -45,7 +45,7 @@ void enqueue_shared(process_header& process) noexcept {
         return;
     }
     if (here != nullptr && &here->link() == &home) {
-        here->push_ready(process);
+        here->push_bound(process);
     } else {
         home.push_remote(process);
     }

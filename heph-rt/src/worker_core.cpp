@@ -226,7 +226,7 @@ void worker_core::take_remote_processes() noexcept {
     for (process_header* each = link_.take_remote(); each != nullptr;) {
         process_header* following = each->remote_next;
         if (each->shared) {  // Pinned to this worker.
-            push_ready(*each);
+            push_bound(*each);
         } else {
             // Acquire: what came before the wakes so far is seen by the poll to come.
             each->state.fetch_and(static_cast<std::uint8_t>(~process_header::woken),
@@ -295,7 +295,7 @@ void worker_core::run_ready() {
         process_header* next = next_ready();
         if (next == nullptr) { return; }
         if (next->shared) {
-            run_shared(*next);
+            run_shared(*next, true);
         } else {
             run_local(*next);
         }
@@ -315,7 +315,7 @@ void worker_core::take_and_run_shared() {
         }
         if (taken == nullptr) { return; }
         if (i == 0 && link_.has_shared()) { runtime_->wake_a_thief(link_); }
-        run_shared(*taken);
+        run_shared(*taken, false);
         if (ran_this_turn_ >= settings_.run_time_max) { return; }
     }
 }
@@ -405,7 +405,7 @@ void worker_core::report_long_poll(std::chrono::nanoseconds took,
     } catch (const std::bad_alloc&) {}  // No memory for a warning.
 }
 
-void worker_core::run_shared(process_header& process) {
+void worker_core::run_shared(process_header& process, bool of_this_worker) {
     // Others may run it as soon as it is let go: it is measured by itself, and before.
     if (!meter_.empty()) { close_window(); }
     // Acquire: pairs with the release of the wake. Nobody else changes the state from `woken`.
@@ -415,11 +415,19 @@ void worker_core::run_shared(process_header& process) {
     const bool done = poll(process);
     const auto now = std::chrono::steady_clock::now();
     const auto ran = meter_.close_shared(now);
-    ran_shared_ += ran;
     link_.counters().run_time.add(ran.count());
     ran_this_turn_ += ran;
     process.ran(ran);
-    fair_queue::charge(process, ran);
+    if (of_this_worker && scheduler_ != nullptr) {
+        scheduler_->charge(process, ran);
+    } else {
+        fair_queue::charge(process, ran);
+    }
+    if (of_this_worker) {
+        ready_.advance(ran);
+    } else {
+        ran_shared_ += ran;
+    }
     if (settings_.long_poll > std::chrono::nanoseconds::zero() && ran >= settings_.long_poll) {
         std::string names;
         if (!done) { add_name(names, process); }
@@ -442,8 +450,10 @@ void worker_core::requeue_shared(process_header& process) noexcept {
     process.state.exchange(process_header::woken, std::memory_order_acq_rel);
     if (to_be_shared) {
         link_.push_shared(process);
-    } else {
+    } else if (process.is_bound()) {
         push_again(process);
+    } else {
+        push_bound(process);
     }
 }
 

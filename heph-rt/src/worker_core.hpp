@@ -76,6 +76,11 @@ public:
             scheduler_->push(process);
         }
     }
+    /// Queues a woken thread-safe process that has pins here. *Requires*: as `push_ready`.
+    void push_bound(process_header& process) noexcept {
+        process.set_bound(true);
+        push_ready(process);
+    }
     /// Queues a process again that has just run and was woken meanwhile.
     void push_again(process_header& process) noexcept {
         if (scheduler_ == nullptr) [[likely]] {
@@ -128,7 +133,7 @@ private:
     void take_remote_processes() noexcept;
     void run_ready();
     void run_local(process_header& process);
-    void run_shared(process_header& process);
+    void run_shared(process_header& process, bool of_this_worker);
     [[nodiscard]] bool poll(process_header& process);
     void requeue_shared(process_header& process) noexcept;
     void finish_local(process_header& process) noexcept;

@@ -38,6 +38,7 @@ void worker_link::push_remote(process_header& process) noexcept {
 bool worker_link::push_shared(process_header& process) noexcept {
     {
         const std::lock_guard lock(mutex_);
+        process.set_bound(false);
         shared_.push(process);
         shared_count_.fetch_add(1, std::memory_order_seq_cst);
     }

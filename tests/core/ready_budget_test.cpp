@@ -14,8 +14,8 @@
 #include <heph/core/either.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/core/yield.hpp>
+#include <heph/inbox/channel.hpp>
 
-#include "core/probes.hpp"
 #include "support/poll_loop.hpp"
 
 using heph::actor_options;
@@ -23,7 +23,6 @@ using heph::context;
 using heph::task;
 using heph::waker;
 using heph::test::poll_loop;
-using heph::test::probe;
 
 namespace {
 
@@ -99,25 +98,49 @@ TEST_CASE("ready budget: an await that had to wait does not use it up", "[core][
     CHECK(polls_of(waits(), most - 1) == most);
 }
 
-TEST_CASE("ready budget: dropped while it holds a result, the task destroys it", "[core][task]") {
-    int live = 0;
-    const auto gives = [](int* count) -> task<> {
-        struct given {
-            using value_type = probe;
-            explicit given(int* counted) noexcept : count(counted) {}
-            heph::polled<probe> poll(const waker&) noexcept {
-                return heph::polled<probe>(std::in_place, *count);
+TEST_CASE("ready budget: dropped after the last one of a poll, the task has taken no more",
+          "[core][task]") {
+    std::size_t given = 0;
+    const auto takes = [](std::size_t* count) -> task<> {
+        struct counted {
+            using value_type = void;
+            explicit counted(std::size_t* of) noexcept : count(of) {}
+            heph::polled<void> poll(const waker&) noexcept {
+                ++*count;
+                return heph::ready;
             }
-            int* count;
+            std::size_t* count;
         };
-        for (;;) { [[maybe_unused]] auto value = co_await given(count); }
+        for (;;) { co_await counted(count); }
     };
     {
-        auto dropped = gives(&live);
+        auto dropped = takes(&given);
         CHECK_FALSE(dropped.poll(waker()).is_ready());
-        CHECK(live == 1);
+        CHECK(given == most - 1);
     }
-    CHECK(live == 0);
+    CHECK(given == most - 1);
+}
+
+TEST_CASE("ready budget: a receive that is given up for its poll's end leaves the message",
+          "[core][task]") {
+    constexpr std::size_t sent = 2 * most;
+    auto [sender, receiver] = heph::inbox::channel<std::size_t>(sent);
+    for (std::size_t i = 0; i < sent; ++i) { REQUIRE(sender.try_send(i)); }
+    std::size_t taken = 0;
+    {
+        auto reads = [](heph::inbox::receiver<std::size_t>* from, std::size_t* next) -> task<> {
+            for (;;) {
+                auto message = co_await from->recv();
+                if (!message || *message != *next) { co_return; }
+                ++*next;
+            }
+        }(&receiver, &taken);
+        CHECK_FALSE(reads.poll(waker()).is_ready());
+    }
+    CHECK(taken == most - 1);
+    const auto next = receiver.try_recv();
+    REQUIRE(next);
+    CHECK(*next == taken);
 }
 
 TEST_CASE("ready budget: an actor with a long queue lets the others of its thread run",

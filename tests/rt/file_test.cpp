@@ -94,6 +94,9 @@ TEST_CASE("file: errors are the system's", "[rt][file]") {
             CHECK(missing.error() == std::errc::no_such_file_or_directory);
             const auto made = co_await file::open(p / "new", open_options().write().create_new());
             REQUIRE(made);
+            // The kernel would open the first part of it.
+            const auto cut = co_await file::open(p / std::string("new\0.png", 8));
+            CHECK(cut.error() == std::errc::invalid_argument);
             const auto twice = co_await file::open(p / "new", open_options().write().create_new());
             REQUIRE_FALSE(twice);
             CHECK(twice.error() == std::errc::file_exists);

@@ -297,6 +297,70 @@ TEST_CASE("worker: what is always ready holds neither timers nor others up", "[r
     CHECK(over);
 }
 
+TEST_CASE("worker: what a thread-safe future ran before does not hold it up among a worker's own",
+          "[rt][schedule]") {
+    std::atomic<bool> bound{false};
+    std::atomic<bool> over{false};
+    int turns = 0;
+    auto runtime = quiet_setup().build();
+    REQUIRE(runtime);
+    runtime->shared().spawn_future([](std::atomic<bool>* waits, std::atomic<bool>* done) -> task<> {
+        const auto until = std::chrono::steady_clock::now() + 300ms;
+        while (std::chrono::steady_clock::now() < until) {}
+        co_await heph::yield();
+        waits->store(true);
+        co_await heph::rt::timer(1ms);  // Which binds it to its worker.
+        done->store(true);
+    }(&bound, &over));
+    runtime->run_on_workers([&](worker& here) {
+        here.spawn_future(
+            [](std::atomic<bool>* waits, std::atomic<bool>* done, int* count) -> task<> {
+                while (!done->load()) {
+                    if (waits->load()) { ++*count; }
+                    const auto until = std::chrono::steady_clock::now() + 100us;
+                    while (std::chrono::steady_clock::now() < until) {}
+                    co_await heph::yield();
+                }
+            }(&bound, &over, &turns));
+    });
+    const auto ended = runtime->start();
+    REQUIRE(ended);
+    CHECK(turns < 1000);  // 300 ms would be 3,000 of them.
+}
+
+TEST_CASE("scheduler: a program's own hears of bound thread-safe futures, too", "[rt][schedule]") {
+    class in_order final : public heph::rt::scheduler {
+    public:
+        explicit in_order(std::atomic<int>* charges) : charges_(charges) {}
+        void push(schedulable& ready) noexcept override {
+            ready.next = nullptr;
+            (first_ != nullptr ? last_->next : first_) = &ready;
+            last_ = &ready;
+        }
+        schedulable* pop() noexcept override {
+            return first_ != nullptr ? std::exchange(first_, first_->next) : nullptr;
+        }
+        [[nodiscard]] bool empty() const noexcept override { return first_ == nullptr; }
+        void charge(schedulable&, std::chrono::nanoseconds) noexcept override { ++*charges_; }
+
+    private:
+        schedulable* first_ = nullptr;
+        schedulable* last_ = nullptr;
+        std::atomic<int>* charges_;
+    };
+    std::atomic<int> charges{0};
+    auto runtime = quiet_setup()
+                       .scheduler([&charges] { return std::make_unique<in_order>(&charges); })
+                       .build();
+    REQUIRE(runtime);
+    runtime->shared().spawn_future([]() -> task<> {
+        for (int i = 0; i < 3; ++i) { co_await heph::rt::timer(1ms); }
+    }());
+    const auto ended = runtime->start();
+    REQUIRE(ended);
+    CHECK(charges == 3);  // Not for the first poll, which any worker could have made.
+}
+
 TEST_CASE("worker: a long poll is logged with the actor's name", "[rt][schedule]") {
     long_polls = 0;
     named = false;

@@ -425,6 +425,8 @@ TEST_CASE("stream: a folder, a closed file and a closed stream cannot be sent", 
             const file closed;
             const auto none = co_await send_file(near, closed, 0, 10);
             CHECK(none.error() == errc::closed);
+            const auto nowhere_in_it = co_await send_file(near, *opened, ~std::uint64_t{0}, 10);
+            CHECK(nowhere_in_it.error() == std::errc::invalid_argument);
             const unix_stream gone;
             const auto nowhere = co_await send_file(gone, *opened, 0, 10);
             CHECK(nowhere.error() == errc::closed);

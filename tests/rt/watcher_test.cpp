@@ -165,5 +165,6 @@ TEST_CASE("watcher: a closed one says so", "[rt][fs]") {
         REQUIRE_FALSE(event);
         CHECK(event.error() == errc::closed);
         CHECK(closed.add("/").error() == std::errc::bad_file_descriptor);
+        CHECK(closed.add(std::string("/\0x", 3)).error() == std::errc::invalid_argument);
     });
 }

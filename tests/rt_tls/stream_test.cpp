@@ -301,3 +301,49 @@ TEST_CASE("tls stream: after a send that was dropped the stream is whole", "[rt]
         CHECK(got.size() < text.size());
     });
 }
+
+TEST_CASE("tls stream: two tasks that share it both go on after the handshake",
+          "[rt][tls][stream]") {
+    auto with = std::make_shared<setting>();
+    auto got = std::make_shared<std::string>();
+    heph::test::run_on_worker(heph::test::quiet_setup(), [with, got](heph::rt::worker& worker) {
+        auto ends = std::make_shared<pair>(make_pair(*with));
+        worker.spawn_future(
+            [](std::shared_ptr<pair> of, std::shared_ptr<std::string> text) -> task<> {
+                *text = co_await receive(of->client, 5);
+            }(ends, got));
+        worker.spawn_future([](std::shared_ptr<pair> of) -> task<> {
+            const bool sent = co_await send_text(of->client, "hello");
+            CHECK(sent);
+        }(ends));
+        worker.spawn_future([](std::shared_ptr<pair> of) -> task<> {
+            const std::string asked = co_await receive(of->server, 5);
+            const bool sent = co_await send_text(of->server, asked);
+            CHECK(sent);
+        }(ends));
+    });
+    CHECK(*got == "hello");
+}
+
+TEST_CASE("tls stream: one that gives up in the handshake leaves it to the other",
+          "[rt][tls][stream]") {
+    auto with = std::make_shared<setting>();
+    auto got = std::make_shared<std::string>();
+    heph::test::run_on_worker(heph::test::quiet_setup(), [with, got](heph::rt::worker& worker) {
+        auto ends = std::make_shared<pair>(make_pair(*with));
+        worker.spawn_future(
+            [](std::shared_ptr<pair> of, std::shared_ptr<std::string> text) -> task<> {
+                *text = co_await receive(of->client, 5);
+            }(ends, got));
+        worker.spawn_future([](std::shared_ptr<pair> of) -> task<> {
+            auto bytes = buffer::copy_of("hello");
+            auto bounded = heph::rt::deadline(20ms, of->client.send_all(std::move(bytes)));
+            const auto given_up = co_await bounded;
+            CHECK_FALSE(given_up);
+            // Only now the peer answers.
+            const bool sent = co_await send_text(of->server, "hello");
+            CHECK(sent);
+        }(ends));
+    });
+    CHECK(*got == "hello");
+}

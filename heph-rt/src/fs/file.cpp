@@ -56,6 +56,9 @@ polled<open_future::value_type> open_future::poll(const waker& waker) {
         worker_core* worker = current_worker();
         if (worker == nullptr) { return value_type(std::unexpect, errc::no_worker); }
         auto path = std::make_unique<std::string>(path_.string());
+        if (path->find('\0') != std::string::npos) {  // The kernel would not see the rest.
+            return value_type(std::unexpect, std::make_error_code(std::errc::invalid_argument));
+        }
         slot& operation = acquire_slot(*worker, slot_kind::opens);
         operation.path = std::move(path);
         operation_ = detail::operation(&operation);

@@ -64,6 +64,9 @@ std::expected<watcher, std::error_code> watcher::make() {
 
 std::expected<watch_id, std::error_code> watcher::add(const std::filesystem::path& at,
                                                       change changes) noexcept {
+    if (at.native().find('\0') != std::string::npos) {
+        return std::unexpected(std::make_error_code(std::errc::invalid_argument));
+    }
     const int watch = ::inotify_add_watch(descriptor_.get(), at.c_str(), to_mask(changes));
     if (watch < 0) { return std::unexpected(system_error(errno)); }
     return static_cast<watch_id>(watch);

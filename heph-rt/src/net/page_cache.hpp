@@ -5,9 +5,9 @@
 
 namespace heph::rt::net {
 
-/// Tells whether a part of a file is in the page cache, or as much of it as there is, so that
-/// reading it waits for no disk. False where the kernel cannot tell (before Linux 6.5; file systems
-/// that cannot read without waiting).
+/// Tells whether a part of a file is in the page cache, so that reading it waits for no disk. False
+/// where the kernel cannot tell (before Linux 6.5; file systems that cannot read without waiting),
+/// and for what goes beyond the file's end.
 ///
 /// Not a promise: pages may go before they are read, and of pages that are just being read into the
 /// cache only some are looked at (one in 16, the first and the last). Whoever relies on it then

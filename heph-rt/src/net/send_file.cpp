@@ -6,11 +6,13 @@
 #include <signal.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <ctime>
+#include <limits>
 #include <memory>
 #include <new>
 #include <utility>
@@ -33,6 +35,7 @@ constexpr std::size_t piece_bytes = 128 * 1024;
 constexpr std::size_t cached_bytes = 256 * 1024;
 // So much a thread sends before it asks whether to go on: the future may be gone.
 constexpr std::uint64_t turn_bytes = 1024 * 1024;
+constexpr auto offset_max = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
 
 /// Does not let a socket block for as long as it lives. Sockets on a ring do block otherwise: the
 /// ring fails what has to wait on others, instead of waiting.
@@ -67,7 +70,7 @@ public:
     }
     ~without_pipe_signal() {
         if (::sigismember(&before_, SIGPIPE) == 1) { return; }
-        if (failed_ && !was_pending_) {
+        if (may_be_pending_ && !was_pending_) {
             const timespec at_once{0, 0};
             while (::sigtimedwait(&only_, nullptr, &at_once) < 0 && errno == EINTR) {}
         }
@@ -76,14 +79,14 @@ public:
     without_pipe_signal(const without_pipe_signal&) = delete;
     without_pipe_signal& operator=(const without_pipe_signal&) = delete;
 
-    /// Says that a call failed with EPIPE, and so has raised it.
-    void note_failure() noexcept { failed_ = true; }
+    /// Says that less was sent than was asked for: the peer may be gone, which has raised it.
+    void note_shortfall() noexcept { may_be_pending_ = true; }
 
 private:
     sigset_t only_;
     sigset_t before_;
     bool was_pending_ = false;
-    bool failed_ = false;
+    bool may_be_pending_ = false;
 };
 
 /// On a ring, by the worker's thread, which must not wait:
@@ -116,7 +119,11 @@ public:
     }
 
     /// Chooses the first step on a ring. Gives false when there is no memory.
-    [[nodiscard]] bool begin_on_ring() noexcept { return left_ == 0 || choose_step(); }
+    [[nodiscard]] bool begin_on_ring() noexcept {
+        struct stat known{};
+        if (::fstat(file_, &known) == 0) { size_ = static_cast<std::uint64_t>(known.st_size); }
+        return left_ == 0 || choose_step();
+    }
 
     [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
 
@@ -153,8 +160,10 @@ public:
             case step::await_room: {
                 const without_blocking flag(descriptor());
                 without_pipe_signal signal;
+                const std::uint64_t before = sent_;
+                const std::uint64_t wanted = std::min<std::uint64_t>(left_, cached_bytes);
                 result = send_directly(descriptor(), file_, cached_bytes);
-                if (result == -EPIPE) { signal.note_failure(); }
+                if (sent_ - before < wanted) { signal.note_shortfall(); }
                 if (result == -EAGAIN) { return true; }  // Another one has filled it up.
                 if (result < 0) { return false; }
                 break;
@@ -181,7 +190,10 @@ private:
     enum class step : std::uint8_t { on_thread, await_room, read, send };
 
     bool choose_step() noexcept {
-        if (in_page_cache(file_, offset_, std::min<std::uint64_t>(left_, cached_bytes))) {
+        // What lies behind the end as it was known is found out by reading.
+        const std::uint64_t known = offset_ < size_ ? size_ - offset_ : 0;
+        const std::uint64_t next = std::min<std::uint64_t>({left_, cached_bytes, known});
+        if (next != 0 && in_page_cache(file_, offset_, next)) {
             step_ = step::await_room;
             return true;
         }
@@ -218,7 +230,9 @@ private:
     std::uint64_t offset_;
     std::uint64_t left_;
     std::uint64_t sent_ = 0;
-    // On a ring: a piece of the file, the bytes of it, and those that are sent.
+    // On a ring: the size of the file in the beginning; a piece of the file, the bytes of it, and
+    // those that are sent.
+    std::uint64_t size_ = 0;
     std::unique_ptr<std::byte[]> piece_;
     std::uint64_t room_bytes_ = 0;
     std::size_t filled_ = 0;
@@ -238,6 +252,7 @@ io_future<std::uint64_t> send_file(const byte_stream& stream, const fs::file& fi
                                    std::uint64_t offset, std::uint64_t count) {
     using result = io_future<std::uint64_t>;
     if (!stream.is_open() || !file.is_open()) { return result(make_error_code(errc::closed)); }
+    if (offset > offset_max) { return result(std::make_error_code(std::errc::invalid_argument)); }
     detail::worker_core* worker = detail::current_worker();
     if (worker == nullptr) { return result(make_error_code(errc::no_worker)); }
     auto call =

@@ -71,8 +71,12 @@ polled<new_socket> poll_connect(connecting& state, int type, const sockaddr& to,
 
 static net::socket_handle pop_accepted(slot& operation) noexcept {
     const int descriptor = operation.accepted[operation.accepted_taken++];
-    if (operation.accepted_waiting() == 0) {
-        operation.accepted.clear();
+    // Bounded also where it never runs empty.
+    constexpr std::size_t taken_max = 64;
+    if (operation.accepted_waiting() == 0 || operation.accepted_taken == taken_max) {
+        operation.accepted.erase(
+            operation.accepted.begin(),
+            operation.accepted.begin() + static_cast<std::ptrdiff_t>(operation.accepted_taken));
         operation.accepted_taken = 0;
     }
     return net::socket_handle(descriptor);

@@ -59,6 +59,24 @@ polled<session::done> session::poll_fill(const waker& waker) {
 }
 
 polled<session::done> session::poll_handshake(const waker& waker) {
+    auto driven = drive_handshake(waker);
+    if (driven.is_ready()) {
+        std::erase_if(shaking_,
+                      [&waker](const heph::waker& each) { return each.will_wake(waker); });
+        wake_shaking();
+        return driven;
+    }
+    const bool known = std::ranges::any_of(
+        shaking_, [&waker](const heph::waker& each) { return each.will_wake(waker); });
+    if (!known) { shaking_.push_back(waker); }
+    return pending;
+}
+
+void session::wake_shaking() noexcept {
+    for (const waker& each : std::exchange(shaking_, {})) { each.wake(); }
+}
+
+polled<session::done> session::drive_handshake(const waker& waker) {
     std::error_code refused;
     for (;;) {
         if (engine_.failed()) { refused = engine_.feed({}).error(); }

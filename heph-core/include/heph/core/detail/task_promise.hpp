@@ -45,15 +45,16 @@ struct leaf_base {
     explicit leaf_base(task_promise_base& root_of_chain) noexcept : root(&root_of_chain) {}
 };
 
-/// How many awaits of a chain may find their futures ready in one poll. The next one suspends
-/// though it need not, and the chain wakes itself: so who always finds a message, an answer or a
-/// chunk does not keep its executor from all others.
+/// How many awaits of a chain may find their futures ready in one poll, with the one that it was
+/// suspended at. The next one suspends without asking its future, and the chain wakes itself: so
+/// who always finds a message, an answer or a chunk does not keep its executor from all others. As
+/// nothing was taken out of that future, a task that is dropped then loses nothing.
 inline constexpr std::uint32_t ready_awaits_max = 128;
 
 /// What a root knows during its poll. It is on the stack of the poll.
 struct root_poll {
     const waker* who;
-    std::uint32_t ready_left = ready_awaits_max;
+    std::uint32_t ready_left = ready_awaits_max - 1;
 };
 
 /// What every promise has, whatever its task gives. The same in all builds, see `await_site`.
@@ -176,15 +177,17 @@ public:
 
     [[nodiscard]] bool await_ready() noexcept(polls_noexcept) {
         root_poll& now = root->current_poll();
-        return poll_once(*now.who) && --now.ready_left != 0;
+        if (now.ready_left == 0) [[unlikely]] { return false; }  // Not asked in this poll.
+        if (!poll_once(*now.who)) { return false; }
+        --now.ready_left;
+        return true;
     }
     void await_suspend(std::coroutine_handle<> handle) noexcept {
         task_promise_base& chain = *root;
+        const root_poll& now = chain.current_poll();
+        // An await that has used up the last one was not suspended.
+        if (now.ready_left == 0) [[unlikely]] { now.who->wake(); }
         poll = &poll_leaf;
-        if (result_.is_ready()) [[unlikely]] {  // One too many in this poll.
-            poll = &poll_no_more;
-            chain.current_poll().who->wake();
-        }
         waiting = handle;
         chain.wait_for(*this);
         if constexpr (Named) { chain.waits_at(site_); }
@@ -237,9 +240,6 @@ private:
         }
         return is_ready;
     }
-
-    // Called by the root when the result is there already.
-    static bool poll_no_more(leaf_base&, const waker&) noexcept { return true; }
 
     F* future_;
     [[no_unique_address]] await_site_if<Named> site_;

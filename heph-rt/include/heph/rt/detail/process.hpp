@@ -76,6 +76,7 @@ struct process_header : schedulable {
     static constexpr std::uint8_t running = 2;
     static constexpr std::uint8_t finished = 4;
     static constexpr std::uint8_t merged = 8;  // In `local`: the count of references is.
+    static constexpr std::uint8_t bound = 16;  // In `local`, of a thread-safe process only.
 
     explicit process_header(const process_vtable& functions) noexcept : vtable(&functions) {}
 
@@ -94,6 +95,16 @@ struct process_header : schedulable {
         run_time.store(run_time.load(std::memory_order_relaxed) + time.count(),
                        std::memory_order_relaxed);
     }
+
+    /// Notes with whom a thread-safe process is queued from now on: with its home worker's own ones
+    /// or the thread-safe ones. What it is ahead of the ones does not count among the others.
+    /// Called by who queues it.
+    void set_bound(bool to_worker) noexcept {
+        if (is_bound() == to_worker) { return; }
+        local ^= bound;
+        virtual_time = 0;
+    }
+    [[nodiscard]] bool is_bound() const noexcept { return (local & bound) != 0; }
 
     bool shared = false;                 // Thread-safe: may be polled by any worker, if not pinned.
     std::uint8_t local = 0;              // Of a local process; see above.

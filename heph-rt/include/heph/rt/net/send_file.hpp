@@ -18,7 +18,8 @@ namespace heph::rt::net {
 ///
 /// No other send on the stream may be under way; nor may another process use the same socket, as it
 /// does not block (O_NONBLOCK) for moments.
-/// *Errors*: those of reading the file and of sending; `is_a_directory`, `errc::closed`.
+/// *Errors*: those of reading the file and of sending; `is_a_directory`, `errc::closed`;
+/// `invalid_argument` for an offset that no file has.
 /// *Cancellation*: a part may have been sent; the file's position is not changed.
 /// *Lifetime*: stream and file outlive the future.
 [[nodiscard]] io_future<std::uint64_t> send_file(const byte_stream& stream, const fs::file& file,

@@ -18,6 +18,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <heph/core/task.hpp>
 #include <heph/inbox/future.hpp>
@@ -38,6 +39,9 @@ namespace detail {
 ///        end even when the future that had them made is gone: whatever is polled next goes on.
 ///     2. `sending_` is polled by one side at a time: by a sender while there is one, else by
 ///        whoever receives.
+///     3. The handshake is driven by whoever polls last, as the connection below wakes only that
+///        one. So all others that wait for it are in `shaking_`, and are woken when it ends, and
+///        when one of those that drove it gives up.
 class session {
 public:
     explicit session(engine secured) noexcept : engine_(std::move(secured)) {}
@@ -55,6 +59,10 @@ public:
     /// Encrypts what of `bytes` lies behind `taken`, bit by bit, and sends it.
     polled<done> poll_send(const buffer& bytes, std::size_t& taken, const waker& waker);
     polled<done> poll_shutdown(const waker& waker);
+    /// Has others drive the handshake: who did may be gone.
+    void leave_handshake() noexcept {
+        if (shaking_.size() > 1) { wake_shaking(); }
+    }
     void set_sender(bool active) noexcept { has_sender_ = active; }
 
 protected:
@@ -63,6 +71,8 @@ protected:
 
 private:
     polled<done> poll_flush(const waker& waker);
+    polled<done> drive_handshake(const waker& waker);
+    void wake_shaking() noexcept;
     polled<done> poll_fill(const waker& waker);
     polled<done> poll_readable(const waker& waker);
 
@@ -70,6 +80,7 @@ private:
     std::optional<net::send_future> sending_;
     buffer spare_;
     buffer scratch_;
+    std::vector<waker> shaking_;
     std::error_code send_failure_;
     bool has_sender_ = false;
     bool ended_ = false;
@@ -89,15 +100,40 @@ private:
 
 }  // namespace detail
 
+namespace detail {
+
+/// A future's way to its session, which it leaves when it is dropped.
+class session_user {
+public:
+    explicit session_user(session& used) noexcept : session_(&used) {}
+    session_user(session_user&& other) noexcept
+        : session_(other.session_), polled_(std::exchange(other.polled_, false)) {}
+    session_user& operator=(session_user&&) = delete;
+    ~session_user() {
+        if (polled_) { session_->leave_handshake(); }
+    }
+    /// Gives the session to be polled.
+    [[nodiscard]] session& use() noexcept {
+        polled_ = true;
+        return *session_;
+    }
+
+private:
+    session* session_;
+    bool polled_ = false;
+};
+
+}  // namespace detail
+
 /// Waits until both sides have proved what they must. Borrows the stream.
 class [[nodiscard]] handshake_future {
 public:
     using value_type = std::expected<void, std::error_code>;
-    explicit handshake_future(detail::session& session) noexcept : session_(&session) {}
-    polled<value_type> poll(const waker& waker) { return session_->poll_handshake(waker); }
+    explicit handshake_future(detail::session& session) noexcept : session_(session) {}
+    polled<value_type> poll(const waker& waker) { return session_.use().poll_handshake(waker); }
 
 private:
-    detail::session* session_;
+    detail::session_user session_;
 };
 
 /// Receives into a buffer's spare room. Borrows the stream; see `basic_stream::recv`.
@@ -105,11 +141,11 @@ class [[nodiscard]] recv_future {
 public:
     using value_type = std::expected<buffer, std::error_code>;
     recv_future(detail::session& session, buffer into) noexcept
-        : session_(&session), buffer_(std::move(into)) {}
-    polled<value_type> poll(const waker& waker) { return session_->poll_recv(buffer_, waker); }
+        : session_(session), buffer_(std::move(into)) {}
+    polled<value_type> poll(const waker& waker) { return session_.use().poll_recv(buffer_, waker); }
 
 private:
-    detail::session* session_;
+    detail::session_user session_;
     buffer buffer_;
 };
 
@@ -117,11 +153,11 @@ private:
 class [[nodiscard]] next_future {
 public:
     using value_type = std::expected<net::chunk, std::error_code>;
-    explicit next_future(detail::session& session) noexcept : session_(&session) {}
-    polled<value_type> poll(const waker& waker) { return session_->poll_next(waker); }
+    explicit next_future(detail::session& session) noexcept : session_(session) {}
+    polled<value_type> poll(const waker& waker) { return session_.use().poll_next(waker); }
 
 private:
-    detail::session* session_;
+    detail::session_user session_;
 };
 
 /// Sends a buffer's bytes. Borrows the stream; see `basic_stream::send_all`.
@@ -137,7 +173,9 @@ public:
           active_(std::exchange(other.active_, false)) {}
     send_future& operator=(send_future&&) = delete;
     ~send_future() {
-        if (active_) { session_->set_sender(false); }
+        if (!active_) { return; }
+        session_->set_sender(false);
+        session_->leave_handshake();
     }
     polled<value_type> poll(const waker& waker);
 
