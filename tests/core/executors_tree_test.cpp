@@ -37,12 +37,16 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Lets everything begin, then sends one order after the other, each when the one before was obeyed.
+struct command {
+    std::size_t lines;  // So many are in the journal when it is given: the one before was obeyed.
+    order what;
+};
+
 template <typename RT>
-task<> commands(RT runtime, actor_ref<order> to, std::vector<order> all) {
-    for (const order what : all) {
-        co_await runtime.timer_at(runtime.now() + 20ms);
-        auto sent = co_await to.send(what);
+task<> commands(RT runtime, actor_ref<order> to, const journal* seen, std::vector<command> all) {
+    for (const command& each : all) {
+        while (seen->lines() < each.lines) { co_await runtime.timer_at(runtime.now() + 5ms); }
+        auto sent = co_await to.send(each.what);
         (void)sent;
     }
 }
@@ -104,8 +108,9 @@ TEMPLATE_TEST_CASE(
             tree.add(child_spec("c").stop_with(order::stop).within(2ms),
                      heph::actor_fn(&heph::test::stubborn<runtime>), &seen, std::string("c"));
         rt.spawn_future(run_tree(std::move(tree), {first, second, last}, &seen));
-        rt.spawn_future(
-            commands(rt, second, {order::work, order::blow_up, order::work, order::finish}));
+        const std::vector<command> all{
+            {3, order::work}, {4, order::blow_up}, {6, order::work}, {7, order::finish}};
+        rt.spawn_future(commands(rt, second, &seen, all));
     });
     // b restarts alone, by its own supervisor. Its end is that of the tree: c is too slow.
     CHECK(seen == journal{"+a", "+b", "+c", "b", "-b", "+b", "b", "-b", "no, c", "-c", "stop a",
@@ -127,7 +132,8 @@ TEMPLATE_TEST_CASE("executors: a tree gives up when restarts do not help, and sa
         auto second = tree.add(child_spec("b"), heph::actor_fn(&heph::test::worker<runtime>), &seen,
                                std::string("b"));
         rt.spawn_future(run_tree(std::move(tree), {first, second}, &seen));
-        rt.spawn_future(commands(rt, first, {order::fail, order::blow_up}));
+        const std::vector<command> all{{2, order::fail}, {6, order::blow_up}};
+        rt.spawn_future(commands(rt, first, &seen, all));
     });
     CHECK(seen == journal{"+a", "+b", "-a", "-b", "+a", "+b", "-a", "-b",
                           "child a failed: a blew up (exception std::range_error)"});

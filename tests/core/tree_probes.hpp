@@ -2,6 +2,7 @@
 
 // Children for tests of supervision trees.
 
+#include <atomic>
 #include <cstddef>
 #include <expected>
 #include <stdexcept>
@@ -14,8 +15,29 @@
 
 namespace heph::test {
 
-/// Notes what happens, in order.
-using journal = std::vector<std::string>;
+/// Notes what happens, in order. Others may look how many lines there are.
+class journal : public std::vector<std::string> {
+public:
+    journal() = default;
+    journal(std::initializer_list<std::string> lines) : vector(lines), lines_(size()) {}
+    journal(journal&& other) noexcept
+        : vector(std::move(other)), lines_(other.lines_.exchange(0)) {}
+    journal& operator=(journal&& other) noexcept {
+        vector::operator=(std::move(other));
+        lines_.store(other.lines_.exchange(0));
+        return *this;
+    }
+    void push_back(std::string line) {
+        vector::push_back(std::move(line));
+        lines_.fetch_add(1, std::memory_order_release);
+    }
+    [[nodiscard]] std::size_t lines() const noexcept {
+        return lines_.load(std::memory_order_acquire);
+    }
+
+private:
+    std::atomic<std::size_t> lines_{0};
+};
 
 /// Notes when it begins, and when it goes.
 class noted {

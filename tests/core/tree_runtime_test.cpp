@@ -37,7 +37,7 @@ TEST_CASE("tree: runs on heph-rt, waits before restarts, and drops who does not 
         options.name = "on rt";
         heph::supervision_tree tree(options, worker);
         heph::backoff brief;
-        brief.initial = brief.longest = 2ms;
+        brief.initial = brief.longest = 200ms;
         refs.push_back(tree.add(
             child_spec("a").transient().significant(),
             heph::backoff_supervisor(restart_limit{3, 1h}, brief, &seen, std::string("a")),

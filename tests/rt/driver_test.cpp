@@ -197,12 +197,14 @@ TEST_CASE("driver: a worker that signals interrupt loses nothing", "[rt][driver]
     int came_back = 0;
     std::atomic<pthread_t> target{};
     std::atomic<bool> done{false};
+    std::atomic<bool> left{false};
     {
         std::jthread interrupting([&](const std::stop_token& end) {
             while (!end.stop_requested() && !done) {
                 if (target.load() != 0) { ::pthread_kill(target.load(), SIGURG); }
                 std::this_thread::yield();
             }
+            left = true;
         });
         run_on_worker(quiet_setup(), [&](worker& here) {
             target = ::pthread_self();
@@ -211,7 +213,8 @@ TEST_CASE("driver: a worker that signals interrupt loses nothing", "[rt][driver]
             const auto server = listener->local_endpoint();
             REQUIRE(server);
             here.spawn_future(echo_one(std::move(*listener)));
-            here.spawn_future([](endpoint to, int* rounds, std::atomic<bool>* end) -> task<> {
+            here.spawn_future([](endpoint to, int* rounds, std::atomic<bool>* end,
+                                 const std::atomic<bool>* over) -> task<> {
                 co_await talk(to, 500, rounds);
                 auto zeros = co_await heph::rt::fs::file::open("/dev/zero");
                 REQUIRE(zeros);
@@ -222,8 +225,8 @@ TEST_CASE("driver: a worker that signals interrupt loses nothing", "[rt][driver]
                 }
                 *end = true;
                 // The thread must be there for as long as it may be sent a signal.
-                co_await heph::rt::timer(20ms);
-            }(*server, &came_back, &done));
+                while (!*over) { co_await heph::rt::timer(1ms); }
+            }(*server, &came_back, &done, &left));
         });
     }
     CHECK(came_back == 500);

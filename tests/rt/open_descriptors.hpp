@@ -1,8 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <iterator>
+#include <thread>
 
 namespace heph::test {
 
@@ -10,6 +12,18 @@ namespace heph::test {
 inline std::size_t open_descriptors() {
     return static_cast<std::size_t>(
         std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
+}
+
+/// Waits for what ends by itself: children without a parent that cares, and the closing of what
+/// their reaper watches. Gives whether it did within a minute.
+template <typename Condition>
+bool comes_true(Condition condition) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() >= until) { return false; }
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return true;
 }
 
 }  // namespace heph::test

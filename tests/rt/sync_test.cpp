@@ -233,7 +233,7 @@ TEST_CASE("sync: dropping the others after the grace time lets it end", "[rt][sy
     const warnings log;
     std::atomic<bool> ended = false;
     auto settings = quiet_setup();
-    settings.stop_grace(50ms);
+    settings.stop_grace(3s);  // The thread has as long once the others are dropped.
     run_on_worker(settings, [&](worker& here) {
         auto ref =
             here.spawn_sync(named("patient"), heph::no_supervisor(), [&](sync_context<int> ctx) {

@@ -38,8 +38,8 @@ public:
     static heph::polled<void> poll(const heph::waker&) { return heph::pending; }
 };
 
-task<> sleep_and_note(std::chrono::milliseconds after, std::vector<int>* order, int number) {
-    co_await heph::rt::timer(after);
+task<> sleep_and_note(heph::rt::clock::time_point until, std::vector<int>* order, int number) {
+    co_await heph::rt::timer(until);
     order->push_back(number);
 }
 
@@ -68,9 +68,10 @@ TEST_CASE("timer: a duration that is not positive, and a past point, complete at
 TEST_CASE("timer: timers fire in the order of their times", "[rt][timer]") {
     std::vector<int> order;
     heph::test::run_on_worker(heph::test::quiet_setup(), [&order](heph::rt::worker& worker) {
-        worker.spawn_future(sleep_and_note(30ms, &order, 3));
-        worker.spawn_future(sleep_and_note(10ms, &order, 1));
-        worker.spawn_future(sleep_and_note(20ms, &order, 2));
+        const auto now = heph::rt::clock::now();
+        worker.spawn_future(sleep_and_note(now + 1030ms, &order, 3));
+        worker.spawn_future(sleep_and_note(now + 1010ms, &order, 1));
+        worker.spawn_future(sleep_and_note(now + 1020ms, &order, 2));
     });
     CHECK(order == std::vector<int>{1, 2, 3});
 }

@@ -60,7 +60,7 @@ polled<session::done> session::poll_fill(const waker& waker) {
 
 polled<session::done> session::poll_handshake(const waker& waker) {
     auto driven = drive_handshake(waker);
-    if (driven.is_ready()) {
+    if (driven.is_ready() || engine_.handshake_done()) {
         std::erase_if(shaking_,
                       [&waker](const heph::waker& each) { return each.will_wake(waker); });
         wake_shaking();

@@ -48,6 +48,7 @@ using heph::rt::net::udp_socket;
 using heph::rt::net::unix_datagram;
 using heph::rt::net::unix_seqpacket;
 using heph::rt::net::unix_stream;
+using heph::test::comes_true;
 using heph::test::drop_after;
 using heph::test::open_descriptors;
 using heph::test::pick;
@@ -295,17 +296,6 @@ tally run_seed(std::uint32_t seed, int rounds, const std::filesystem::path& fold
         here.spawn_future(drive(here, surroundings{folder, &counts}, seed, rounds));
     });
     return counts;
-}
-
-// Waits, within reason, for what ends by itself: children without a parent that cares, and the
-// closing of what their reaper watches.
-template <typename Condition>
-bool comes_true(Condition condition) {
-    for (int round = 0; round < 1000; ++round) {
-        if (condition()) { return true; }
-        std::this_thread::sleep_for(5ms);
-    }
-    return condition();
 }
 
 // Neither living ones nor zombies.
