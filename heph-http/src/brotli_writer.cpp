@@ -44,6 +44,8 @@ void brotli_writer::end(std::string_view piece, std::string& out) {
 void brotli_writer::run(int operation, std::string_view piece, std::string& out) {
     const auto* input = reinterpret_cast<const std::uint8_t*>(piece.data());
     std::size_t left = piece.size();
+    std::size_t size = 0;
+    // A call may end with output before it has flushed what it has taken: only one without any has.
     do {
         std::size_t no_room = 0;
         // It fails for a lack of memory only, and then stays so.
@@ -52,11 +54,11 @@ void brotli_writer::run(int operation, std::string_view piece, std::string& out)
                                         nullptr) == BROTLI_FALSE) {
             throw std::bad_alloc();
         }
-        std::size_t size = 0;
+        size = 0;
         const std::uint8_t* made = BrotliEncoderTakeOutput(state_, &size);
         out.append(reinterpret_cast<const char*>(made), size);
     } while (
-        left != 0 || BrotliEncoderHasMoreOutput(state_) == BROTLI_TRUE ||
+        left != 0 || size != 0 || BrotliEncoderHasMoreOutput(state_) == BROTLI_TRUE ||
         (operation == BROTLI_OPERATION_FINISH && BrotliEncoderIsFinished(state_) == BROTLI_FALSE));
 }
 

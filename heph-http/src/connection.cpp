@@ -228,7 +228,8 @@ response connection::failed(std::exception_ptr failure) const noexcept {
 }
 
 task<connection::step> connection::finish(response reply) {
-    if (reply.is_streamed() && owes_continue_ && code(reply.status()) < 300) {
+    if (reply.is_streamed() && owes_continue_ && !announces_too_much() &&
+        code(reply.status()) < 300) {
         // The producer may read the body; behind the head it would be too late for a 100.
         work_->out.append(h1::continue_response);
         owes_continue_ = false;

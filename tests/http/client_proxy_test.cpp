@@ -331,4 +331,11 @@ TEST_CASE("request writer: what a proxy is told stands behind Host", "[http][req
     out.clear();
     CHECK_FALSE(writer.write(out, request, "http://a.test/", "a.test", "a\r\nb"));
     CHECK(out.empty());
+    // A whole URL says where to go; a name of one's own could only contradict it.
+    request.set_header("Host", "b.test");
+    REQUIRE(writer.write(out, request, "http://a.test/", "a.test"));
+    CHECK(out == "GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    out.clear();
+    REQUIRE(writer.write(out, request, "/", "a.test"));
+    CHECK(out == "GET / HTTP/1.1\r\nHost: b.test\r\n\r\n");
 }

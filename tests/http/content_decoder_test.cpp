@@ -11,6 +11,7 @@
 
 #include <heph/http/content_decoder.hpp>
 
+#include "brotli_writer.hpp"
 #include "compressed.hpp"
 
 namespace http = heph::http;
@@ -376,4 +377,26 @@ TEST_CASE("content decoder: it can be moved while it decodes", "[http][content_d
     }
     CHECK(second.end_of_input().kind == h1::event_kind::end);
     CHECK(got == text);
+}
+
+TEST_CASE("brotli writer: all of a piece can be read before the next one comes",
+          "[http][content_decoder]") {
+    // Of 6 bits a byte, so that blocks fill up before the piece ends.
+    std::mt19937 random(1);
+    for (const std::size_t size : {std::size_t{1}, std::size_t{1000}, std::size_t{200'000}}) {
+        for (const int quality : {0, 4, 9}) {
+            CAPTURE(size, quality);
+            std::string piece(size, '\0');
+            for (char& c : piece) { c = static_cast<char>('0' + random() % 64); }
+            http::detail::brotli_writer writer(quality);
+            reader reads(encoded_as("br"));
+            for (int round = 1; round <= 2; ++round) {
+                std::string made;
+                writer.add(piece, made);
+                reads.feed(made);
+                CHECK(reads.text.size() == piece.size() * static_cast<std::size_t>(round));
+            }
+            CHECK(reads.text == piece + piece);
+        }
+    }
 }

@@ -307,6 +307,7 @@ TEST_CASE("compression: a condition on the weak tag is met", "[http][middleware]
     CHECK(header_of(first, "Accept-Ranges") == "-");
     const auto again = ask(routes, "/", std::string(takes_gzip) + "If-None-Match: " + tag + "\r\n");
     CHECK(again.status() == http::status::not_modified);
+    CHECK(header_of(again, "Vary") == "Accept-Encoding");
     const auto part = ask(routes, "/", std::string(takes_gzip) + "Range: bytes=0-9\r\n");
     CHECK(part.status() == http::status::partial_content);
     CHECK(part.body() == std::string(10, 'a'));

@@ -149,7 +149,10 @@ TEST_CASE("server: a streamed body that is announced too large is not asked for"
     fits.send(expecting("/count", 3));
     CHECK(fits.read().status == 100);
     CHECK(fits.ask("abc").body == "3");
-    for (const auto& [path, size] : {std::pair{"/count", 1001}, {"/small/count", 101}}) {
+    for (const auto& [path, size] : {std::pair{"/count", 1001},
+                                     {"/small/count", 101},
+                                     {"/copy", 1001},
+                                     {"/small/copy", 101}}) {
         CAPTURE(path);
         raw_client client(server.port());
         const reply refused = client.ask(expecting(path, static_cast<std::size_t>(size)));

@@ -47,9 +47,9 @@ heph::task<http::response> length(http::request& request) {
 }
 
 // The outermost comes first: what the others refuse is counted and logged, too.
-http::router public_routes(const http::metrics& metrics) {
+http::router public_routes(const http::metrics& metrics, bool behind_nginx) {
     http::request_id_options names;
-    names.keeps_given = true;  // nginx has named it already.
+    names.keeps_given = behind_nginx;  // Which has named it already.
     http::router routes;
     routes.use(metrics.around());
     routes.use(http::access_log(http::access_log_format::json));
@@ -108,7 +108,7 @@ int main(int count, char** arguments) {
         if (!context) { return rt::report(context.error()); }
         options.tls = http::secured_by(*context);
     }
-    const auto server = open_server(public_routes(metrics), options);
+    const auto server = open_server(public_routes(metrics, count == 3), options);
     if (!server) { return complain(options.address, server.error()); }
     http::server_options inside;
     inside.address = arguments[2];

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <utility>
 
 #include <heph/http/h1/request_writer.hpp>
@@ -20,11 +21,13 @@ bool expects_content(method method) noexcept {
     return method == method::post || method == method::put || method == method::patch;
 }
 
-bool append_fields(std::string& out, const client_request& request, std::string_view host,
-                   std::string_view proxy_authorization) {
+bool append_fields(std::string& out, const client_request& request, std::string_view target,
+                   std::string_view host, std::string_view proxy_authorization) {
     const bool chunked = request.is_streamed() && !request.stream_length();
     // First, as RFC 9110, 7.2, has it, so that a server may look no further.
-    const auto own = request.headers().get("Host");
+    // A whole URL names the host as well, and must not name another one (RFC 9112, 3.2.2).
+    const bool is_whole = !target.starts_with('/') && target != "*";
+    const auto own = is_whole ? std::nullopt : request.headers().get("Host");
     if (request.headers().count("Host") > 1) { return false; }
     if (!append_field(out, "Host", own.value_or(host))) { return false; }
     if (!proxy_authorization.empty() &&
@@ -51,7 +54,7 @@ std::expected<void, error> request_writer::write(std::string& out, const client_
     out.push_back(' ');
     out.append(target);
     out.append(" HTTP/1.1\r\n");
-    if (!append_fields(out, request, host, proxy_authorization)) {
+    if (!append_fields(out, request, target, host, proxy_authorization)) {
         out.resize(before);
         return std::unexpected(error::bad_outgoing_request);
     }

@@ -100,10 +100,13 @@ public:
 
     task<response> run(request& asked, next_handler next) const {
         response answer = co_await next(asked);
-        if (!may_compress(answer)) { co_return answer; }
-        if (!answer.headers().has_token("Vary", "Accept-Encoding")) {
-            answer.headers().append("Vary", "Accept-Encoding");
+        if (answer.status() == status::not_modified) {
+            // As the answer that it stands for has it (RFC 9110, 15.4.5).
+            note_choice(answer);
+            co_return answer;
         }
+        if (!may_compress(answer)) { co_return answer; }
+        note_choice(answer);
         constexpr std::array<std::string_view, 3> codings{"br", "gzip", "identity"};
         const std::size_t first = options_.brotli_level ? 0 : 1;
         const auto chosen = choose_encoding(asked.headers(), std::span(codings).subspan(first));
@@ -113,6 +116,12 @@ public:
     }
 
 private:
+    static void note_choice(response& answer) {
+        if (!answer.headers().has_token("Vary", "Accept-Encoding")) {
+            answer.headers().append("Vary", "Accept-Encoding");
+        }
+    }
+
     [[nodiscard]] bool may_compress(const response& answer) const {
         const headers& fields = answer.headers();
         if (answer.is_upgrade() || is_bodiless(answer.status()) ||

@@ -52,7 +52,8 @@ struct decoding_limits {
 ///     }
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe. Memory: about 60 KiB for each
-/// coding, from the first byte on; for `br` as much as its window as well, as far as it is filled.
+/// coding, from the first byte on; for `br` as much as its window as well, as far as it is filled,
+/// and up to some 3 MiB for the tables that hostile data may ask for.
 class content_decoder {
 public:
     /// Takes the codings from a message's fields. One that is not known is told by `next`.

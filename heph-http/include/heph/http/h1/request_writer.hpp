@@ -19,19 +19,21 @@ namespace heph::http::h1 {
 class request_writer {
 public:
     /// Appends the head, and the body unless it is streamed, to `out`. `target` is what stands in
-    /// the request line, `host` the value of `Host` unless the request has one of its own,
-    /// `proxy_authorization` that of `Proxy-Authorization`, which is left out when it is empty.
-    /// *Errors*: `bad_request`, and `out` is as before: a header that would break the framing, a
-    /// framing header set by hand, or a target with bytes that no request line may have.
+    /// the request line, `host` the value of `Host` unless the request has one of its own (which
+    /// does not count beside a whole URL, as for a proxy), `proxy_authorization` that of
+    /// `Proxy-Authorization`, which is left out when it is empty.
+    /// *Errors*: `bad_outgoing_request`, and `out` is as before: a header that would break the
+    /// framing, a framing header set by hand, or a target with bytes that no request line may have.
     std::expected<void, error> write(std::string& out, const client_request& request,
                                      std::string_view target, std::string_view host,
                                      std::string_view proxy_authorization = {});
 
-    /// Appends a piece of a streamed body. *Errors*: `bad_request`: more than was announced.
+    /// Appends a piece of a streamed body. *Errors*: `bad_outgoing_request`: more than was
+    /// announced.
     std::expected<void, error> write_piece(std::string& out, std::string_view piece);
 
     /// Appends what ends a streamed body, with the lines of its trailer section, which are left out
-    /// unless it is chunked. *Errors*: `bad_request`: less than was announced.
+    /// unless it is chunked. *Errors*: `bad_outgoing_request`: less than was announced.
     std::expected<void, error> write_end(std::string& out, std::string_view trailers = {});
 
     /// Appends a line to those of a trailer section.
