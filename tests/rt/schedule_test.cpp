@@ -19,6 +19,7 @@
 #include <heph/core/yield.hpp>
 #include <heph/rt/detail/biased_count.hpp>
 #include <heph/rt/fs/file.hpp>
+#include <heph/rt/net/unix.hpp>
 #include <heph/rt/scheduler.hpp>
 
 #include "fair_queue.hpp"
@@ -310,9 +311,11 @@ TEST_CASE("worker: what a thread-safe future ran before does not hold it up amon
         while (std::chrono::steady_clock::now() < until) {}
         co_await heph::yield();
         waits->store(true);
-        // Which binds it to its worker.
-        const auto opened = co_await heph::rt::fs::file::open("/dev/null");
-        CHECK(opened.has_value());
+        // Which binds it to its worker, and waits for no other thread.
+        auto sockets = heph::rt::net::unix_stream::pair();
+        REQUIRE(sockets);
+        const auto sent = co_await sockets->first.send_all(heph::rt::buffer::copy_of("x"));
+        CHECK(sent.has_value());
         done->store(true);
     }(&bound, &over));
     runtime->run_on_workers([&](worker& here) {

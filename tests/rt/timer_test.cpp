@@ -1,6 +1,7 @@
 #include <chrono>
 #include <vector>
 
+#include <heph/core/testing/virtual_clock.hpp>
 #include <heph/core/yield.hpp>
 #include <heph/rt/error.hpp>
 #include <heph/rt/timer.hpp>

@@ -304,25 +304,35 @@ TEST_CASE("tls stream: after a send that was dropped the stream is whole", "[rt]
 
 TEST_CASE("tls stream: two tasks that share it both go on after the handshake",
           "[rt][tls][stream]") {
-    auto with = std::make_shared<setting>();
-    auto got = std::make_shared<std::string>();
-    heph::test::run_on_worker(heph::test::quiet_setup(), [with, got](heph::rt::worker& worker) {
-        auto ends = std::make_shared<pair>(make_pair(*with));
-        worker.spawn_future(
-            [](std::shared_ptr<pair> of, std::shared_ptr<std::string> text) -> task<> {
-                *text = co_await receive(of->client, 5);
-            }(ends, got));
-        worker.spawn_future([](std::shared_ptr<pair> of) -> task<> {
-            const bool sent = co_await send_text(of->client, "hello");
-            CHECK(sent);
-        }(ends));
-        worker.spawn_future([](std::shared_ptr<pair> of) -> task<> {
-            const std::string asked = co_await receive(of->server, 5);
-            const bool sent = co_await send_text(of->server, asked);
-            CHECK(sent);
-        }(ends));
-    });
-    CHECK(*got == "hello");
+    // Whoever polls last drives it.
+    for (const bool sender_first : {false, true}) {
+        CAPTURE(sender_first);
+        auto with = std::make_shared<setting>();
+        auto got = std::make_shared<std::string>();
+        heph::test::run_on_worker(
+            heph::test::quiet_setup(), [with, got, sender_first](heph::rt::worker& worker) {
+                auto ends = std::make_shared<pair>(make_pair(*with));
+                const auto sends = [](std::shared_ptr<pair> of) -> task<> {
+                    const bool sent = co_await send_text(of->server, "welcome");
+                    CHECK(sent);
+                };
+                const auto receives = [](std::shared_ptr<pair> of,
+                                         std::shared_ptr<std::string> text) -> task<> {
+                    *text = co_await receive(of->server, 5);
+                };
+                if (sender_first) { worker.spawn_future(sends(ends)); }
+                worker.spawn_future(receives(ends, got));
+                if (!sender_first) { worker.spawn_future(sends(ends)); }
+                // Its end of the handshake and its question come in one piece.
+                worker.spawn_future([](std::shared_ptr<pair> of) -> task<> {
+                    const bool sent = co_await send_text(of->client, "hello");
+                    CHECK(sent);
+                    const std::string greeting = co_await receive(of->client, 7);
+                    CHECK(greeting == "welcome");
+                }(ends));
+            });
+        CHECK(*got == "hello");
+    }
 }
 
 namespace {

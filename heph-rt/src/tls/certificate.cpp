@@ -162,6 +162,8 @@ store_ptr copy_of(const trust_store::state& from) {
     store_ptr made(X509_STORE_new());
     if (!made) { return made; }
     if (from.of_system && X509_STORE_set_default_paths(made.get()) != 1) { return nullptr; }
+    // Verifying, on other threads, may add to it and sort it.
+    const store_lock locked(X509_STORE_lock(from.store.get()) == 1 ? from.store.get() : nullptr);
     STACK_OF(X509_OBJECT)* objects = X509_STORE_get0_objects(from.store.get());
     for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
         X509_OBJECT* each = sk_X509_OBJECT_value(objects, i);

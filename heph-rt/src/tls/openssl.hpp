@@ -31,6 +31,9 @@ using x509_ptr = std::unique_ptr<X509, freed_by<X509_free>>;
 using crl_ptr = std::unique_ptr<X509_CRL, freed_by<X509_CRL_free>>;
 using store_ptr = std::unique_ptr<X509_STORE, freed_by<X509_STORE_free>>;
 
+inline void unlock_store(X509_STORE* store) noexcept { X509_STORE_unlock(store); }
+using store_lock = std::unique_ptr<X509_STORE, freed_by<unlock_store>>;
+
 inline void free_chain(STACK_OF(X509) * chain) noexcept { sk_X509_pop_free(chain, X509_free); }
 using chain_ptr = std::unique_ptr<STACK_OF(X509), freed_by<free_chain>>;
 

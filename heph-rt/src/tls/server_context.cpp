@@ -104,6 +104,7 @@ bool server_context::state::set_up_clients(const server_config& config) const {
     X509_STORE* store = config.client_authorities->inner().store.get();
     if (SSL_CTX_set1_verify_cert_store(ssl.get(), store) != 1) { return false; }
     // Clients with several certificates choose by the names of the authorities.
+    const store_lock locked(X509_STORE_lock(store) == 1 ? store : nullptr);
     STACK_OF(X509_OBJECT)* objects = X509_STORE_get0_objects(store);
     for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
         X509* authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));

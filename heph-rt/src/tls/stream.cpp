@@ -30,10 +30,12 @@ polled<session::done> session::poll_flush(const waker& waker) {
             engine_.take_output(out);
             sending_.emplace(transport().send_all(std::move(out)));
         }
+        if (!shaking_.empty()) { driver_ = waker; }
         auto sent = sending_->poll(waker);
         if (!sent.is_ready()) { return pending; }
         auto outcome = std::move(sent).value();
         sending_.reset();
+        if (!shaking_.empty()) { wake_shaking(); }
         if (!outcome) {
             send_failure_ = outcome.error();
             continue;
@@ -60,16 +62,22 @@ polled<session::done> session::poll_fill(const waker& waker) {
 
 polled<session::done> session::poll_handshake(const waker& waker) {
     auto driven = drive_handshake(waker);
-    if (driven.is_ready() || engine_.handshake_done()) {
-        std::erase_if(shaking_,
-                      [&waker](const heph::waker& each) { return each.will_wake(waker); });
-        wake_shaking();
-        return driven;
+    std::erase_if(shaking_, [&waker](const heph::waker& each) { return each.will_wake(waker); });
+    // What is left to be sent when the handshake is done may become another one's to send.
+    if (driven.is_ready() || engine_.handshake_done()) { wake_shaking(); }
+    if (!driven.is_ready()) {
+        shaking_.push_back(waker);
+        driver_ = waker;
     }
-    const bool known = std::ranges::any_of(
-        shaking_, [&waker](const heph::waker& each) { return each.will_wake(waker); });
-    if (!known) { shaking_.push_back(waker); }
-    return pending;
+    return driven;
+}
+
+void session::wake_others() noexcept {
+    std::erase_if(shaking_, [this](const heph::waker& each) {
+        if (each.will_wake(driver_)) { return false; }
+        each.wake();
+        return true;
+    });
 }
 
 void session::wake_shaking() noexcept {
@@ -96,7 +104,9 @@ polled<session::done> session::drive_handshake(const waker& waker) {
 polled<session::done> session::poll_readable(const waker& waker) {
     if (!engine_.handshake_done()) {
         auto shaken = poll_handshake(waker);
-        if (!shaken.is_ready() || !shaken.value()) { return shaken; }
+        if (shaken.is_ready() && !shaken.value()) { return shaken; }
+        // Done, if not sent to its end: what has come can be read.
+        if (!engine_.handshake_done()) { return pending; }
     }
     if (!has_sender_ && (sending_ || engine_.has_output())) {
         auto flushed = poll_flush(waker);
@@ -158,7 +168,8 @@ polled<session::done> session::poll_send(const buffer& bytes, std::size_t& taken
                                          const waker& waker) {
     if (!engine_.handshake_done()) {
         auto shaken = poll_handshake(waker);
-        if (!shaken.is_ready() || !shaken.value()) { return shaken; }
+        if (shaken.is_ready() && !shaken.value()) { return shaken; }
+        if (!engine_.handshake_done()) { return pending; }
     }
     for (;;) {
         auto flushed = poll_flush(waker);
@@ -181,6 +192,16 @@ polled<session::done> session::poll_shutdown(const waker& waker) {
 }
 
 }  // namespace detail
+
+polled<shutdown_future::value_type> shutdown_future::poll(const waker& waker) {
+    active_ = true;
+    session_->set_sender(true);
+    auto done = session_->poll_shutdown(waker);
+    if (!done.is_ready()) { return pending; }
+    active_ = false;
+    session_->set_sender(false);
+    return done;
+}
 
 polled<send_future::value_type> send_future::poll(const waker& waker) {
     active_ = true;

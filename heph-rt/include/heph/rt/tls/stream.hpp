@@ -39,9 +39,10 @@ namespace detail {
 ///        end even when the future that had them made is gone: whatever is polled next goes on.
 ///     2. `sending_` is polled by one side at a time: by a sender while there is one, else by
 ///        whoever receives.
-///     3. The handshake is driven by whoever polls last, as the connection below wakes only that
-///        one. So all others that wait for it are in `shaking_`, and are woken when it ends, and
-///        when one of those that drove it gives up.
+///     3. The handshake is driven by whoever polls last, `driver_`, as the connection below wakes
+///        only that one. All that wait for it are in `shaking_`. They are woken when it is done,
+///        and when what it has to send is sent; all but the driver also when somebody gives up, as
+///        that may have been the driver.
 class session {
 public:
     explicit session(engine secured) noexcept : engine_(std::move(secured)) {}
@@ -61,7 +62,7 @@ public:
     polled<done> poll_shutdown(const waker& waker);
     /// Has others drive the handshake: who did may be gone.
     void leave_handshake() noexcept {
-        if (shaking_.size() > 1) { wake_shaking(); }
+        if (!shaking_.empty()) { wake_others(); }
     }
     void set_sender(bool active) noexcept { has_sender_ = active; }
 
@@ -73,6 +74,7 @@ private:
     polled<done> poll_flush(const waker& waker);
     polled<done> drive_handshake(const waker& waker);
     void wake_shaking() noexcept;
+    void wake_others() noexcept;
     polled<done> poll_fill(const waker& waker);
     polled<done> poll_readable(const waker& waker);
 
@@ -81,6 +83,7 @@ private:
     buffer spare_;
     buffer scratch_;
     std::vector<waker> shaking_;
+    waker driver_;
     std::error_code send_failure_;
     bool has_sender_ = false;
     bool ended_ = false;
@@ -112,10 +115,13 @@ public:
     ~session_user() {
         if (polled_) { session_->leave_handshake(); }
     }
-    /// Gives the session to be polled.
-    [[nodiscard]] session& use() noexcept {
+    /// Polls the session by `step`. Once that gave something, the session is not touched again.
+    template <typename Step>
+    auto poll(Step step) {
         polled_ = true;
-        return *session_;
+        auto result = step(*session_);
+        if (result.is_ready()) { polled_ = false; }
+        return result;
     }
 
 private:
@@ -130,7 +136,9 @@ class [[nodiscard]] handshake_future {
 public:
     using value_type = std::expected<void, std::error_code>;
     explicit handshake_future(detail::session& session) noexcept : session_(session) {}
-    polled<value_type> poll(const waker& waker) { return session_.use().poll_handshake(waker); }
+    polled<value_type> poll(const waker& waker) {
+        return session_.poll([&](detail::session& used) { return used.poll_handshake(waker); });
+    }
 
 private:
     detail::session_user session_;
@@ -142,7 +150,9 @@ public:
     using value_type = std::expected<buffer, std::error_code>;
     recv_future(detail::session& session, buffer into) noexcept
         : session_(session), buffer_(std::move(into)) {}
-    polled<value_type> poll(const waker& waker) { return session_.use().poll_recv(buffer_, waker); }
+    polled<value_type> poll(const waker& waker) {
+        return session_.poll([&](detail::session& used) { return used.poll_recv(buffer_, waker); });
+    }
 
 private:
     detail::session_user session_;
@@ -154,7 +164,9 @@ class [[nodiscard]] next_future {
 public:
     using value_type = std::expected<net::chunk, std::error_code>;
     explicit next_future(detail::session& session) noexcept : session_(session) {}
-    polled<value_type> poll(const waker& waker) { return session_.use().poll_next(waker); }
+    polled<value_type> poll(const waker& waker) {
+        return session_.poll([&](detail::session& used) { return used.poll_next(waker); });
+    }
 
 private:
     detail::session_user session_;
@@ -191,10 +203,19 @@ class [[nodiscard]] shutdown_future {
 public:
     using value_type = std::expected<void, std::error_code>;
     explicit shutdown_future(detail::session& session) noexcept : session_(&session) {}
-    polled<value_type> poll(const waker& waker) { return session_->poll_shutdown(waker); }
+    shutdown_future(shutdown_future&& other) noexcept
+        : session_(other.session_), active_(std::exchange(other.active_, false)) {}
+    shutdown_future& operator=(shutdown_future&&) = delete;
+    ~shutdown_future() {
+        if (!active_) { return; }
+        session_->set_sender(false);
+        session_->leave_handshake();
+    }
+    polled<value_type> poll(const waker& waker);
 
 private:
     detail::session* session_;
+    bool active_ = false;
 };
 
 /// A secured connection over which bytes flow both ways, in order.
@@ -206,6 +227,8 @@ private:
 ///
 /// *Errors*: `tls::errc`, and those of the connection.
 /// *Thread safety*: unsafe. It may be moved to another worker before its first use.
+/// *Lifetime*: its futures that gave nothing yet must be gone before it is, also those that were
+/// given up by a `deadline`.
 template <std::derived_from<net::byte_stream> Transport>
 class [[nodiscard]] basic_stream {
 public:
