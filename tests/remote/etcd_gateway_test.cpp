@@ -520,6 +520,8 @@ TEST_CASE("etcd gateway: a login gives a token, and tells when a token is not go
         const auto& each : {
             row{401, R"({"error":"etcdserver: invalid auth token","code":16})", true, false},
             row{400, R"({"error":"etcdserver: user name is empty","code":3})", true, false},
+            row{400, R"({"error":"etcdserver: revision of auth store is old","code":3})", true,
+                false},
             row{400, R"({"error":"etcdserver: revision in header is old","code":3})", true, false},
             row{400, R"({"code":3,"message":"auth: revision in header is old"})", true, false},
             row{400,

@@ -168,6 +168,13 @@ TEST_CASE("shards: a key that is taken away ends its actor at once", "[etcd][sha
     // The store is that of an old backup, in which the key is not.
     rolled_back.watched(batch(5, {put("hosts/a", "", own_lease, 4)}, true));
     CHECK(words(rolled_back) == expected{"drop 0", "acquire 0"});
+    // Another store, which has grown beyond the one before: what it holds counts, however old.
+    auto regrown = running_host();
+    regrown.watched(
+        batch(20, {put("hosts/a", "", own_lease, 4), put("owners/0", "b", 5, 5)}, true));
+    CHECK(words(regrown) == expected{"drop 0"});
+    CHECK(regrown.view().owner_of(0).node == "b");
+    CHECK(regrown.view().owner_of(0).fence == 5);
     auto unhosted = running_host();
     unhosted.watched(batch(12, {removed("hosts/a", 12)}));
     CHECK(words(unhosted) == expected{"enter", "stop 0"});

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <numeric>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,13 +73,13 @@ etcd::shard_settings set_of(std::uint32_t count = shard_count) {
 /// Is a node that is a member, and hosts shards.
 struct host {
     host(rt::worker worker, const etcd::client& client, std::string name,
-         std::shared_ptr<registry> in, std::chrono::seconds ttl = 30s)
+         std::shared_ptr<registry> in, std::chrono::seconds ttl = 120s)
         : self(testing::start(worker, listening(std::move(name)))),
           in_cluster(join(self, client, ttl)),
           in_set(etcd::shards::host(in_cluster, set_of(), counters(std::move(in))).value()) {}
 
     static etcd::cluster join(const node& self, const etcd::client& client,
-                              std::chrono::seconds ttl = 30s) {
+                              std::chrono::seconds ttl = 120s) {
         etcd::cluster_settings settings;
         settings.ttl(ttl);
         return etcd::cluster::join(self, client, settings).value();
@@ -324,9 +325,47 @@ TEST_CASE("etcd shards: one that does not stop is dropped, one that throws is st
         CHECK(refuses(etcd::shard_settings(std::string(65, 'a'))));
         CHECK(refuses(etcd::shard_settings("a").count(0)));
         CHECK(refuses(etcd::shard_settings("a").count(65'537)));
-        CHECK(refuses(etcd::shard_settings("a").stop_time(15'001ms)));
+        CHECK(refuses(etcd::shard_settings("a").stop_time(60'001ms)));
         CHECK(refuses(etcd::shard_settings("a").stop_time(0ms)));
         CHECK_FALSE(etcd::shards::host(in_a, etcd::shard_settings("a"), nullptr));
+    });
+}
+
+TEST_CASE("etcd shards: an orderly stop is told as one, a set is hosted once, events may throw",
+          "[etcd][etcd-server][shards]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        auto in = std::make_shared<registry>();
+        auto a = testing::start(worker, listening("a"));
+        auto in_a = host::join(a, client);
+        using kind = etcd::shard_event::kind;
+        auto told = std::make_shared<std::vector<kind>>();
+        const log_lines lines;
+        const auto settings =
+            etcd::shard_settings("orderly").count(1).on_event([told](const auto& event) {
+                told->push_back(event.what);
+                throw std::runtime_error("nobody listens");
+            });
+        auto orderly = etcd::shards::host(in_a, settings, counters(in));
+        REQUIRE(orderly);
+        const auto is_refused = [&] {
+            const auto again = etcd::shards::host(in_a, settings, counters(in));
+            return !again && again.error().code() == etcd::errc::bad_settings;
+        };
+        CHECK(is_refused());
+        const bool counts = co_await add_one(*orderly, "a key");
+        CHECK(counts);
+        CHECK(in->running[0] == 1);
+        co_await orderly->leave();
+        CHECK(in->running[0] == 0);
+        CHECK(*told == std::vector<kind>{kind::started, kind::stopped});
+        CHECK(log_lines::with("on_event threw: nobody listens") == 2);
+        CHECK(is_refused());
+        CHECK(etcd::shards::observe(in_a, settings));
+        CHECK(in->all_starts() == 1);
     });
 }
 

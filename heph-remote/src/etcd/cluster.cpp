@@ -1,6 +1,7 @@
 #include <heph/remote/etcd/cluster.hpp>
 
 #include <map>
+#include <set>
 #include <string_view>
 
 #include <heph/core/either.hpp>
@@ -37,6 +38,7 @@ public:
         co_await core->changed_.beyond(seen);
     }
     static task<> leave(core_pointer core);
+    bool take_set(std::string_view name) { return sets_.emplace(name).second; }
 
     [[nodiscard]] std::uint64_t changes() const noexcept { return changed_.count(); }
     [[nodiscard]] std::optional<lease> current() const {
@@ -69,6 +71,7 @@ private:
     std::optional<lease> held_;                              // By which the key was entered,
     std::int64_t entered_ = 0;                               // and at which revision.
     std::string complaint_;                                  // The last one, not to be repeated.
+    std::set<std::string, std::less<>> sets_;                // Of shards that were ever hosted.
     change_signal changed_;
     bool leaving_ = false;
     bool told_taken_ = false;
@@ -279,5 +282,6 @@ const client& cluster::coordinator() const noexcept { return core_->with(); }
 const node& cluster::self() const noexcept { return core_->self(); }
 std::chrono::seconds cluster::ttl() const noexcept { return core_->ttl(); }
 const std::string& cluster::prefix() const noexcept { return core_->prefix(); }
+bool cluster::take_set(std::string_view name) const { return core_->take_set(name); }
 
 }  // namespace heph::remote::etcd

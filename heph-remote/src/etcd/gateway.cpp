@@ -330,7 +330,8 @@ answer<std::string> read_token(std::string_view body) {
 bool is_token_refused(const rt::error& said) noexcept {
     const std::string_view words = said.message();
     return words.contains("invalid auth token") || words.contains("user name is empty") ||
-           words.contains("revision in header is old");
+           words.contains("revision in header is old") ||
+           words.contains("revision of auth store is old");
 }
 
 bool is_login_needless(const rt::error& said) noexcept {

@@ -60,19 +60,17 @@ bool shard_view::see_host(std::string_view name, std::int64_t revision, const ke
     return std::exchange(known.lease, lease) != lease;
 }
 
-void shard_view::take(const watch_event& event, changes& into) {
+void shard_view::take(const watch_event& event, std::int64_t revision, changes& into) {
     const std::string_view key = event.what.key;
     if (!key.starts_with(folder_)) { return; }
     const std::string_view rest = key.substr(folder_.size());
     const auto* const there = event.removed ? nullptr : &event.what;
     if (rest.starts_with(hosts_folder)) {
         const auto name = rest.substr(hosts_folder.size());
-        if (see_host(name, event.what.mod_revision, there)) { into.hosts = true; }
+        if (see_host(name, revision, there)) { into.hosts = true; }
     } else if (rest.starts_with(owners_folder)) {
         const auto shard = number_in(rest.substr(owners_folder.size()), owners_.size());
-        if (shard && see_owner(*shard, event.what.mod_revision, there)) {
-            into.owners.push_back(*shard);
-        }
+        if (shard && see_owner(*shard, revision, there)) { into.owners.push_back(*shard); }
     }
 }
 
@@ -114,7 +112,10 @@ shard_view::changes shard_view::apply(const watch_batch& batch) {
         forget_absent(batch, made);
     }
     revision_ = batch.reset ? batch.revision : std::max(revision_, batch.revision);
-    for (const auto& each : batch.events) { take(each, made); }
+    for (const auto& each : batch.events) {
+        // What is listed is what there is at the listing's revision, however old it is.
+        take(each, batch.reset ? batch.revision : each.what.mod_revision, made);
+    }
     if (hosts_.size() > hosts_kept_max) {
         // The watch is beyond what could still tell of them.
         std::erase_if(hosts_, [&](const auto& each) {

@@ -76,7 +76,7 @@ private:
         std::int64_t known = -1;
     };
 
-    void take(const watch_event& event, changes& into);
+    void take(const watch_event& event, std::int64_t revision, changes& into);
     void forget_absent(const watch_batch& all, changes& into);
 
     std::string folder_;

@@ -104,7 +104,13 @@ void shards_core::tell(shard_event::kind what, const shard_run& of) {
     event.what = what;
     event.number = of.number;
     event.fence = of.fence;
-    settings_.on_event()(event);
+    try {
+        settings_.on_event()(event);
+    } catch (const std::exception& thrown) {
+        heph::log(log_level::error, of.name + ": on_event threw: " + thrown.what());
+    } catch (...) {
+        heph::log(log_level::error, of.name + ": on_event threw an unknown exception");
+    }
 }
 
 void shards_core::sync() {
@@ -260,7 +266,8 @@ task<shard_event::kind> shards_core::run_guarded(core_pointer core, run_pointer 
         shard_run::fence_future fence(*one);
         auto first = co_await either(fence, body, shard_run::wait_until_stopping(one));
         if (first.index() == 0) { co_return dropped; }
-        if (first.index() == 1) { co_return failed; }
+        // An actor that had nothing left to do ends within the turn that asks it to.
+        if (first.index() == 1) { co_return one->stop_until() ? stopped : failed; }
         // The fence may be what woke both.
         if (!one->stop_until()) { co_return dropped; }
         rt::timer late(*one->stop_until());
@@ -396,6 +403,9 @@ std::expected<shards, rt::error> shards::make(cluster of, shard_settings setting
         return refuse("the time to stop a shard is half of the cluster's time to live at most");
     }
     const bool hosts = start != nullptr;
+    if (hosts && !of.take_set(name)) {
+        return refuse("this node hosts, or hosted, shards of this name already");
+    }
     rt::worker worker = of.coordinator().worker();
     auto core = std::make_shared<shards_core>(std::move(of), std::move(settings), stop_time,
                                               std::move(start));

@@ -98,8 +98,9 @@ task<watch_run::done> watch_run::check() {
 }
 
 rt::error watch_run::refused(std::string_view reason) {
+    const std::string words = "etcd: " + std::string(reason);
     auto code = errc::unavailable;
-    if (reason.contains("permission denied") || reason.contains("auth token")) {
+    if (reason.contains("permission denied") || gateway::is_token_refused(rt::error(code, words))) {
         // etcd says the same of one who may not see the keys, and of a token that it forgot.
         const bool may_be_stale = core_->logs_in() && !std::exchange(is_token_new_, true);
         if (may_be_stale) {
@@ -109,7 +110,7 @@ rt::error watch_run::refused(std::string_view reason) {
             code = errc::permission_denied;
         }
     }
-    return {code, "etcd: " + std::string(reason)};
+    return {code, words};
 }
 
 watch_run::maybe_batch watch_run::take(std::string_view line) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,8 @@ namespace heph::remote::etcd {
 namespace detail {
 class cluster_core;
 }  // namespace detail
+
+class shards;
 
 /// How a node is a member.
 class cluster_settings {
@@ -114,7 +117,10 @@ public:
     [[nodiscard]] const std::string& prefix() const noexcept;
 
 private:
+    friend class shards;
     explicit cluster(std::shared_ptr<detail::cluster_core> core) noexcept;
+    /// Takes the name of a set of shards that this node is to host, once. False: it was taken.
+    [[nodiscard]] bool take_set(std::string_view name) const;
 
     std::shared_ptr<detail::cluster_core> core_;
 };

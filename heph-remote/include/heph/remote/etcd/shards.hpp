@@ -41,6 +41,7 @@
 #include <heph/remote/etcd/cluster.hpp>
 #include <heph/remote/node.hpp>
 #include <heph/rt/error.hpp>
+#include <heph/rt/stopping.hpp>
 #include <heph/rt/timer.hpp>
 #include <heph/rt/worker.hpp>
 
@@ -59,7 +60,9 @@ public:
     [[nodiscard]] std::uint32_t number() const noexcept;
     /// Grows from owner to owner of the shard. A resource that refuses those who come with a
     /// smaller one than it has seen cannot be harmed by an owner that was held up, and does not
-    /// know yet that it is none.
+    /// know yet that it is none. It is a revision of etcd, and goes back with that when etcd loses
+    /// its data, or an old backup is restored: restore with raised revisions
+    /// (`etcdutl snapshot restore --bump-revision … --mark-compacted`), or reset the resources.
     [[nodiscard]] std::int64_t fence() const noexcept;
     /// Gives the key that makes this node the owner, for transactions that have to be an owner's:
     /// `transaction.if_create_revision(self.key(), self.fence())`.
@@ -126,7 +129,8 @@ public:
         hash_ = std::move(by);
         return *this;
     }
-    /// Has each event told, on the worker of the cluster's client.
+    /// Has each event told, on the worker of the cluster's client. What it throws goes to the log,
+    /// and changes nothing for the shard.
     shard_settings& on_event(std::function<void(const shard_event&)> told) {
         on_event_ = std::move(told);
         return *this;
@@ -162,7 +166,8 @@ public:
     using start_function = std::function<task<>(shard)>;
 
     /// Has this node host shards, as soon as it is a member.
-    /// *Errors*: `bad_settings`. *Requires*: called on the worker of the cluster's client.
+    /// *Errors*: `bad_settings`; also for a set that is, or was, hosted by this cluster object or a
+    /// copy of it. *Requires*: called on the worker of the cluster's client.
     [[nodiscard]] static std::expected<shards, rt::error> host(cluster of, shard_settings settings,
                                                                start_function start);
     /// Only looks where shards are.
@@ -181,7 +186,8 @@ public:
     /// Finds the actor of a key's shard, at whichever node it is, and waits while the shard moves.
     /// When what it gives fails with `node_down`, `no_such_actor` or `actor_gone`, the shard has
     /// moved: find it again.
-    /// *Errors*: those of `node::find`; the last one of those when the time is over.
+    /// *Errors*: those of `node::find`; the last one of those when the time is over; `stopped` when
+    /// the runtime stops while the shard has no owner.
     template <remote_message M>
     [[nodiscard]] task<std::expected<remote_ref<M>, failure>> find(
         std::string_view key, deadline until = deadline(std::chrono::seconds(5))) const {
@@ -202,7 +208,7 @@ public:
     [[nodiscard]] task<> changed() const;
 
     /// Hosts no more: ends the shards here, and waits until the others can take them. It still
-    /// tells where they are.
+    /// tells where they are. It is final: this cluster object cannot host the set again.
     task<> leave() const;
 
     [[nodiscard]] std::uint32_t count() const noexcept;
@@ -228,6 +234,8 @@ private:
                     why != failure::actor_gone) {
                     co_return std::unexpected(why);
                 }
+            } else if (rt::stop_requested()) {
+                co_return std::unexpected(failure::stopped);
             }
             const auto now = deadline::clock::now();
             if (now >= until.at()) { co_return std::unexpected(why); }
