@@ -48,8 +48,9 @@ public:
 private:
     template <typename Limit>
     [[nodiscard]] static waiting_place take(const destination_pointer& to, Limit limit) {
-        // See `destination` for the order.
-        if (to->waiting.fetch_add(1, std::memory_order_acquire) >= limit()) {
+        // See `destination` for the order: the limit is read behind the count.
+        const auto before = to->waiting.fetch_add(1, std::memory_order_acquire);
+        if (before >= limit()) {
             to->waiting.fetch_sub(1, std::memory_order_relaxed);
             return waiting_place(nullptr, false);
         }

@@ -235,6 +235,11 @@ void hub::link_up(const connection_pointer& over) {
     const auto told = node_address::parse(agreed.peer_address);
     with->told_address = told && told->is_dialable() ? std::optional(*told) : std::nullopt;
     tell_news(with);
+    if (with->link.links() == 1) {
+        // Numbers of another incarnation's actors: what was not delivered has been told by now.
+        with->actor_names.clear();
+        with->last_named = 0;
+    }
     with->fresh = random_id();
     over->current = connection::phase::linked;
     over->was_linked = true;

@@ -29,7 +29,7 @@ constexpr auto drain_look = 10ms;
 constexpr int drain_looks = 3;
 
 // What the end of a node waits for those who are giving it something just then.
-constexpr auto refusing_time = 1s;
+constexpr auto refusing_time = 10s;
 
 // An acknowledgement or a grant that has nothing to go with waits so long for it: an answer that an
 // actor gives at once is one write, and so is the next question.

@@ -76,11 +76,13 @@ struct peer {
     [[nodiscard]] bool is_up() const noexcept { return up != nullptr; }
 
     /// Says how much may be handed over to an actor without waiting: as many messages as it has
-    /// credit for, of sizes that together are within the window.
+    /// credit for, and there are places, of sizes that together are within the window.
     /// *Requires*: the link is up, with the incarnation of that actor.
     void tell_room(const destination_pointer& to) {
         if (to->at_once_bytes.load(std::memory_order_relaxed) == 0) { open_way(to); }
-        to->room.store(link.credit_left(to->number), std::memory_order_relaxed);
+        // A peer may grant more than this node is willing to queue.
+        to->room.store(std::min(link.credit_left(to->number), waiting_place::places),
+                       std::memory_order_relaxed);
     }
     void open_way(const destination_pointer& to) {
         if (ways.size() >= ways_looked_at) {
