@@ -218,7 +218,8 @@ errc code_of(std::int64_t grpc, std::string_view message) noexcept {
     if (message.contains("database space exceeded")) { return errc::no_space; }
     // What is wrong with a login is an invalid argument for etcd.
     if (message.contains("authentication failed") || message.contains("user name is empty") ||
-        message.contains("revision in header is old")) {
+        message.contains("revision in header is old") ||
+        message.contains("revision of auth store is old")) {
         return errc::permission_denied;
     }
     switch (grpc) {
