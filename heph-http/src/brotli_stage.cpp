@@ -50,7 +50,9 @@ void brotli_stage::run(std::string_view& input) {
     const auto result = BrotliDecoderDecompressStream(decoder_, &left, &from, &room, &to, nullptr);
     input.remove_prefix(input.size() - left);
     made_ = room_.size() - room;
-    has_more_ = result == BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT;
+    // It may ask for more input although it has more output.
+    has_more_ = result == BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT ||
+                BrotliDecoderHasMoreOutput(decoder_) == BROTLI_TRUE;
     if (result == BROTLI_DECODER_RESULT_SUCCESS) { state_ = state::done; }
     if (result != BROTLI_DECODER_RESULT_ERROR) { return; }
     if (lacks_memory(BrotliDecoderGetErrorCode(decoder_))) { throw std::bad_alloc(); }
