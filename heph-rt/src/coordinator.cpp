@@ -63,6 +63,14 @@ blocked_signals::blocked_signals() noexcept {
 
 blocked_signals::~blocked_signals() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
 
+void block_write_signals() noexcept {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    sigaddset(&set, SIGXFSZ);
+    (void)pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
 coordinator::coordinator(runtime_core& runtime, std::chrono::milliseconds grace,
                          std::vector<actor_ref<signal>> receivers)
     : runtime_(runtime), grace_(std::min(grace, grace_max)), receivers_(std::move(receivers)) {}

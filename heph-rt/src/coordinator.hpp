@@ -33,6 +33,11 @@ private:
     sigset_t previous_{};
 };
 
+/// Blocks, in the calling thread for good, the signals of writing to a broken pipe, and more to a
+/// file than the process may: these are errors like any other. Sockets do without: they ask for no
+/// signal.
+void block_write_signals() noexcept;
+
 /// Watches over a started runtime, on the thread that started it: relays signals, times the grace
 /// of an orderly stop, and returns when the workers have nothing left to do.
 ///

@@ -89,16 +89,6 @@ void name_this_thread(const std::string& name, std::size_t index) {
     (void)pthread_setname_np(pthread_self(), cut.c_str());
 }
 
-// Writing to a broken pipe, or more to a file than the process may, is an error like any other.
-// Sockets do without: they ask for no signal.
-void block_write_signals() {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGPIPE);
-    sigaddset(&set, SIGXFSZ);
-    (void)pthread_sigmask(SIG_BLOCK, &set, nullptr);
-}
-
 std::optional<error> check_range(const char* what, std::size_t value, std::size_t least,
                                  std::size_t most) {
     if (value >= least && value <= most) { return std::nullopt; }
@@ -222,7 +212,7 @@ void run_worker(std::shared_ptr<detail::runtime_core> core, const runtime_settin
                 start_state& start) {
     name_this_thread(settings.name, index);
     if (settings.cpu_affinity) { pin_this_thread(index); }
-    if (settings.handle_signals) { block_write_signals(); }
+    if (settings.handle_signals) { detail::block_write_signals(); }
     std::optional<detail::worker_core> made_worker;
     try {
         made_worker.emplace(core, core->link(index), index);

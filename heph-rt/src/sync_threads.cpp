@@ -1,8 +1,5 @@
 #include "sync_threads.hpp"
 
-#include <pthread.h>
-
-#include <csignal>
 #include <utility>
 
 #include "coordinator.hpp"
@@ -49,13 +46,7 @@ std::expected<void, std::error_code> sync_threads::start(std::string name, std::
 }
 
 void sync_threads::enter() const noexcept {
-    if (handles_signals_) {  // As on workers: a broken pipe and a full file are errors.
-        sigset_t errors;
-        sigemptyset(&errors);
-        sigaddset(&errors, SIGPIPE);
-        sigaddset(&errors, SIGXFSZ);
-        (void)pthread_sigmask(SIG_BLOCK, &errors, nullptr);
-    }
+    if (handles_signals_) { block_write_signals(); }  // As on workers.
     cpus_.apply();
 }
 

@@ -42,19 +42,9 @@ task<response> count_pieces(request& asked) {
     }
 }
 
-task<outcome> copy_pieces(body_reader& from, body_writer& to) {
-    for (;;) {
-        const auto piece = co_await from.next();
-        if (!piece) { co_return std::unexpected(piece.error()); }
-        if (piece->empty()) { co_return outcome(); }
-        const auto written = co_await to.write(*piece);
-        if (!written) { co_return written; }
-    }
-}
-
 response copy_back(request& asked) {
-    return response::stream(
-        "text/plain", [from = &asked.body()](body_writer& to) { return copy_pieces(*from, to); });
+    return response::stream("text/plain",
+                            [from = &asked.body()](body_writer& to) { return copy(*from, to); });
 }
 
 /// Routes whose handlers stream: by the server's limit, by their own, and by those of middleware.

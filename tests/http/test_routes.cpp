@@ -9,6 +9,16 @@
 
 namespace heph::http::test {
 
+task<std::expected<void, error>> copy(body_reader& from, body_writer& to) {
+    for (;;) {
+        const auto piece = co_await from.next();
+        if (!piece) { co_return std::unexpected(piece.error()); }
+        if (piece->empty()) { co_return std::expected<void, error>(); }
+        const auto written = co_await to.write(*piece);
+        if (!written) { co_return written; }
+    }
+}
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -44,16 +54,6 @@ task<response> length(request& request) {
     const auto body = co_await request.read_body();
     if (!body) { co_return response::problem(body.error()); }
     co_return response::text(std::to_string(body->size()));
-}
-
-task<outcome> copy(body_reader& from, body_writer& to) {
-    for (;;) {
-        const auto piece = co_await from.next();
-        if (!piece) { co_return std::unexpected(piece.error()); }
-        if (piece->empty()) { co_return outcome(); }
-        const auto written = co_await to.write(*piece);
-        if (!written) { co_return written; }
-    }
 }
 
 response echo(request& request) {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <expected>
+
+#include <heph/core/task.hpp>
 #include <heph/http/router.hpp>
 
 namespace heph::http::test {
@@ -20,5 +23,8 @@ namespace heph::http::test {
 ///     GET  /bad-header     sets a header that cannot be sent
 ///     GET  /big/{bytes}    a body of that size
 router make_test_routes();
+
+/// Streams a request's body back.
+task<std::expected<void, error>> copy(body_reader& from, body_writer& to);
 
 }  // namespace heph::http::test
