@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "etcd/base64.hpp"
+#include "codec/base64.hpp"
 #include "etcd/gateway.hpp"
 #include "etcd/json.hpp"
 #include "etcd/lease_clock.hpp"
@@ -131,20 +131,19 @@ TEST_CASE("etcd json: depth and number of values are bounded", "[etcd][json]") {
     CHECK_FALSE(json_value::parse(listed(json_value::values_max)));
 }
 
-TEST_CASE("etcd base64: bytes of any length come back, and nothing else is read",
-          "[etcd][base64]") {
+TEST_CASE("base64: bytes of any length come back, and nothing else is read", "[remote][json]") {
     std::string bytes;
     for (int i = 0; i < 260; ++i) {
         std::string text;
-        append_base64(text, bytes);
+        codec::append_base64(text, bytes);
         CHECK(text.size() % 4 == 0);
-        CHECK(from_base64(text) == bytes);
+        CHECK(codec::from_base64(text) == bytes);
         bytes += static_cast<char>(i * 7);
     }
     for (const std::string_view text :
          {"YQ", "YQ=", "Y===", "====", "YR==", "YWJ=", "Y Q=", "YQ==YQ==", "Y-_=", "Y=Q="}) {
         CAPTURE(text);
-        CHECK_FALSE(from_base64(text));
+        CHECK_FALSE(codec::from_base64(text));
     }
 }
 

@@ -8,7 +8,7 @@
 
 #include <heph/http/response.hpp>
 
-#include "etcd/base64.hpp"
+#include "codec/base64.hpp"
 #include "etcd/json.hpp"
 
 namespace heph::remote::etcd {
@@ -23,7 +23,7 @@ public:
     object_writer& bytes(std::string_view name, std::string_view value) {
         begin(name);
         text_ += '"';
-        append_base64(text_, value);
+        codec::append_base64(text_, value);
         text_ += '"';
         return *this;
     }
@@ -96,7 +96,7 @@ transaction& transaction::if_lease(std::string_view key, std::int64_t lease) {
 }
 transaction& transaction::if_value(std::string_view key, std::string_view value) {
     std::string text = "\"";
-    append_base64(text, value);
+    codec::append_base64(text, value);
     return compare(key, "VALUE", "value", text + '"');
 }
 
@@ -260,8 +260,8 @@ std::optional<std::int64_t> revision_in(const json_value& from) noexcept {
 
 std::optional<key_value> key_value_of(const json_value& from) {
     key_value made;
-    auto key = from_base64(from["key"].text());
-    auto value = from_base64(from["value"].text());
+    auto key = codec::from_base64(from["key"].text());
+    auto value = codec::from_base64(from["value"].text());
     const auto created = revision_in(from["create_revision"]);
     const auto changed = revision_in(from["mod_revision"]);
     const auto version = revision_in(from["version"]);

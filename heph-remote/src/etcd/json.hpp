@@ -1,6 +1,7 @@
 #pragma once
 
-// JSON (RFC 8259) as far as etcd's gateway needs it, bounded in depth and in the number of values.
+// JSON (RFC 8259), in memory, as far as etcd's gateway needs it, bounded in depth and in the number
+// of values.
 
 #include <cstddef>
 #include <cstdint>
@@ -40,7 +41,7 @@ public:
     [[nodiscard]] std::optional<std::uint64_t> uint64() const noexcept;
 
 private:
-    friend class json_reader;
+    friend class json_builder;
 
     kind kind_ = kind::null;
     std::string text_;

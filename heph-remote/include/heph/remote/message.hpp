@@ -2,6 +2,8 @@
 
 // Describing a struct so that it can travel between nodes.
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -14,19 +16,36 @@ namespace heph::remote {
 template <typename... Members>
 struct message_description {
     constexpr message_description(std::string_view stable_name, std::uint32_t its_version,
-                                  std::tuple<Members...> its_members) noexcept
-        : name(stable_name), version(its_version), members(its_members) {}
+                                  std::tuple<Members...> its_members,
+                                  std::string_view listed = {}) noexcept
+        : name(stable_name), version(its_version), members(its_members) {
+        for (auto& each : member_names) {
+            const std::size_t comma = std::min(listed.find(','), listed.size());
+            each = trimmed(listed.substr(0, comma));
+            listed.remove_prefix(std::min(comma + 1, listed.size()));
+        }
+    }
 
     std::string_view name;
     std::uint32_t version;
     std::tuple<Members...> members;  ///< Pointers to members, in the order on the wire.
+    std::array<std::string_view, sizeof...(Members)> member_names;  ///< In the same order.
+
+private:
+    static constexpr std::string_view trimmed(std::string_view word) noexcept {
+        while (word.starts_with(' ')) { word.remove_prefix(1); }
+        while (word.ends_with(' ')) { word.remove_suffix(1); }
+        return word;
+    }
 };
 
+/// Makes a description; `listed` has the names of the members, separated by commas.
 template <typename... Members>
 constexpr message_description<Members...> make_description(std::string_view name,
                                                            std::uint32_t version,
-                                                           std::tuple<Members...> members) {
-    return {name, version, members};
+                                                           std::tuple<Members...> members,
+                                                           std::string_view listed = {}) {
+    return {name, version, members, listed};
 }
 
 /// Is a struct that `HEPH_MESSAGE` describes.
@@ -55,11 +74,11 @@ inline constexpr auto description_of = heph_describe_message(static_cast<const T
 /// *Requires*: the struct can be made without arguments; at most 64 members, each a `bool`, an
 /// integer, `float`, `double`, a scoped enumeration, `std::string`, `std::vector<std::byte>`, a
 /// described struct, or a `std::vector`, `std::optional`, `std::map` or `std::variant` of those.
-#define HEPH_MESSAGE(type, name, version, ...)                                           \
-    [[maybe_unused]] inline constexpr auto heph_describe_message(const type*) noexcept { \
-        using heph_described [[maybe_unused]] = type;                                    \
-        return ::heph::remote::make_description(                                         \
-            name, version, ::std::make_tuple(HEPH_REMOTE_MEMBERS(__VA_ARGS__)));         \
+#define HEPH_MESSAGE(type, name, version, ...)                                                 \
+    [[maybe_unused]] inline constexpr auto heph_describe_message(const type*) noexcept {       \
+        using heph_described [[maybe_unused]] = type;                                          \
+        return ::heph::remote::make_description(                                               \
+            name, version, ::std::make_tuple(HEPH_REMOTE_MEMBERS(__VA_ARGS__)), #__VA_ARGS__); \
     }
 
 // Expands to `&heph_described::a, &heph_described::b, …`. A macro is not expanded within itself, so

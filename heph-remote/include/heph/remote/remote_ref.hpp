@@ -195,6 +195,8 @@ private:
 
     template <typename>
     friend struct detail::value_codec;
+    template <typename>
+    friend struct detail::json_codec;
     template <remote_message>
     friend class remote_ref;
     friend class node;
@@ -277,26 +279,53 @@ template <typename M>
 struct value_codec<remote_ref<M>> {
     static void write(writer& out, const remote_ref<M>& value) {
         if (!value.to_) { return out.nil(); }
-        const destination& to = *value.to_;
-        const reference_form form{to.node,        to.address, to.name,
-                                  to.incarnation, to.number,  to.types};
-        write_value(out, form);
+        write_value(out, form_of(value));
     }
     static bool read(reader& in, remote_ref<M>& value) {
         value = remote_ref<M>();
         if (in.take_nil()) { return true; }
         reference_form form;
         if (!read_value(in, form)) { return false; }
+        return take(std::move(form), value) || in.fail(codec_error::malformed);
+    }
+
+private:
+    friend json_codec<remote_ref<M>>;
+
+    static reference_form form_of(const remote_ref<M>& value) {
+        const destination& to = *value.to_;
+        return {to.node, to.address, to.name, to.incarnation, to.number, to.types};
+    }
+    static bool take(reference_form form, remote_ref<M>& value) {
         auto at = decoding_at::node();
         // Outside of a node there is nothing from which to use it.
         if (!at || !protocol::is_good_name(form.node) || form.types.size() >= no_type) {
-            return in.fail(codec_error::malformed);
+            return false;
         }
         auto to = std::make_shared<const destination>(std::move(form.node), std::move(form.address),
                                                       std::move(form.name), form.incarnation,
                                                       form.number, std::move(form.types));
         value = remote_ref<M>(std::move(at), std::move(to));
         return true;
+    }
+};
+
+// The writer and the reader of JSON are not included here; who uses this has.
+template <typename M>
+struct json_codec<remote_ref<M>> {
+    template <typename Out>
+    static void write(Out& out, const remote_ref<M>& value) {
+        if (!value.to_) { return out.null(); }
+        out.value(value_codec<remote_ref<M>>::form_of(value));
+    }
+    template <typename In>
+    static bool read(In& in, remote_ref<M>& value) {
+        value = remote_ref<M>();
+        if (in.take_null()) { return true; }
+        reference_form form;
+        if (!in.value(form)) { return false; }
+        return value_codec<remote_ref<M>>::take(std::move(form), value) ||
+               in.fail(codec_error::malformed, "a reference can be read within a node only");
     }
 };
 

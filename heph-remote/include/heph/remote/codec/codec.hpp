@@ -34,6 +34,9 @@ namespace detail {
 
 template <typename T>
 struct value_codec;
+/// How values are in JSON: codec/json.hpp.
+template <typename T>
+struct json_codec;
 
 template <typename T>
 void write_value(writer& out, const T& value) {

@@ -18,6 +18,7 @@ enum class codec_error : std::uint8_t {
     duplicate_key,        ///< A map has the same key twice.
     unknown_alternative,  ///< A variant holds a type that this program does not know.
     malformed,            ///< A byte that MessagePack does not use, or a missing discriminator.
+    invalid_utf8,         ///< Text, in JSON, that is not UTF-8.
 };
 
 /// Says it in words.
@@ -31,6 +32,7 @@ enum class codec_error : std::uint8_t {
         case codec_error::trailing_bytes: return "bytes follow the message";
         case codec_error::duplicate_key: return "a map has the same key twice";
         case codec_error::unknown_alternative: return "a variant holds an unknown type";
+        case codec_error::invalid_utf8: return "the text is not UTF-8";
         case codec_error::malformed: break;
     }
     return "the bytes are not MessagePack";

@@ -14,12 +14,11 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string_view>
-#include <type_traits>
 
 #include <heph/remote/codec/error.hpp>
+#include <heph/remote/codec/narrow.hpp>
 
 namespace heph::remote {
 
@@ -74,23 +73,7 @@ public:
         std::uint64_t bits = 0;
         bool negative = false;
         if (!read_any_integer(bits, negative)) { return false; }
-        if (negative) {
-            const auto wide = static_cast<std::int64_t>(bits);
-            if constexpr (std::is_unsigned_v<T>) {
-                return fail(codec_error::out_of_range);
-            } else {
-                if (wide < static_cast<std::int64_t>(std::numeric_limits<T>::min())) {
-                    return fail(codec_error::out_of_range);
-                }
-                value = static_cast<T>(wide);
-            }
-        } else {
-            if (bits > static_cast<std::uint64_t>(std::numeric_limits<T>::max())) {
-                return fail(codec_error::out_of_range);
-            }
-            value = static_cast<T>(bits);
-        }
-        return true;
+        return narrow(bits, negative, value) || fail(codec_error::out_of_range);
     }
 
     [[nodiscard]] bool read_float(float& value) noexcept;

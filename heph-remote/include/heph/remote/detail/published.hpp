@@ -16,10 +16,12 @@
 #include <vector>
 
 #include <heph/core/actor_ref.hpp>
+#include <heph/core/detail/ref_target.hpp>
 #include <heph/inbox/oneshot.hpp>
 #include <heph/remote/audience.hpp>
 #include <heph/remote/codec/codec.hpp>
 #include <heph/remote/detail/alternatives.hpp>
+#include <heph/remote/detail/waits_for_all.hpp>
 #include <heph/remote/protocol/error.hpp>
 
 namespace heph::remote::detail {
@@ -149,14 +151,19 @@ private:
 template <remote_message M>
 class published_actor final : public published {
 public:
-    published_actor(actor_ref<M> actor, audience who)
-        : published(names_of<M>(), std::move(who)), actor_(std::move(actor)) {}
+    /// `may_wait` says whether who takes waits for what is not in the inbox at once.
+    published_actor(actor_ref<M> actor, audience who, bool may_wait = true)
+        : published(names_of<M>(), std::move(who)), actor_(std::move(actor)) {
+        using access = heph::detail::ref_access;
+        waits_ = may_wait && access::sender_of(actor_) == nullptr &&
+                 dynamic_cast<const waits_for_all*>(&access::target_of(actor_)) != nullptr;
+    }
 
     std::expected<arrival, failure> take(std::uint16_t type, bool is_call,
                                          std::span<const std::byte> payload,
                                          bool at_once) const override {
         using each = typename alternatives_of<M>::template apply<taker>;
-        auto arrived = each::take(actor_, type, is_call, payload, at_once);
+        auto arrived = each::take(actor_, type, is_call, payload, at_once && !waits_);
         // A mapped reference may have lost what it found no room for.
         if (!arrived && arrived.error() == failure::full) {
             return each::take(actor_, type, is_call, payload, false);
@@ -248,6 +255,7 @@ private:
     }
 
     actor_ref<M> actor_;
+    bool waits_ = false;
 };
 
 }  // namespace heph::remote::detail

@@ -18,10 +18,12 @@ public:
     using clock = std::chrono::steady_clock;
     using duration = clock::duration;
 
-    /// Takes for how long a peer may be silent, and when it was heard last.
-    liveness(duration silence_max, clock::time_point now) noexcept
+    /// Takes for how long a peer may be silent, when it was heard last, and how long a step may be.
+    liveness(duration silence_max, clock::time_point now,
+             duration step_max = duration::max()) noexcept
         : silence_max_(silence_max),
-          step_(std::max<duration>(silence_max / 8, std::chrono::milliseconds(1))),
+          step_(std::max<duration>(std::min(silence_max / 8, step_max),
+                                   std::chrono::milliseconds(1))),
           seen_(now) {}
 
     /// Says that something came.

@@ -1,10 +1,10 @@
-#include "etcd/base64.hpp"
+#include "codec/base64.hpp"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
-namespace heph::remote::etcd {
+namespace heph::remote::codec {
 
 namespace {
 
@@ -59,4 +59,4 @@ std::optional<std::string> from_base64(std::string_view text) {
     return bytes;
 }
 
-}  // namespace heph::remote::etcd
+}  // namespace heph::remote::codec
