@@ -41,12 +41,23 @@ inline void report_rate(const load& what, steady::duration took) {
     std::printf("%.0f\n", static_cast<double>(what.one_way) / seconds(took).count());
 }
 inline void report_times(std::vector<steady::duration> times) {
-    std::ranges::sort(times);
+    std::sort(times.begin(), times.end());
     const auto at = [&](double part) {
         const auto index = static_cast<std::size_t>(part * static_cast<double>(times.size() - 1));
         return std::chrono::duration<double, std::micro>(times[index]).count();
     };
     std::printf("%.1f %.1f\n", at(0.5), at(0.99));
+}
+
+/// Reads a load from three arguments: BODY_BYTES, one-way or requests, COUNT.
+inline load load_of(char** arguments) {
+    load what;
+    what.body_bytes = std::strtoul(arguments[0], nullptr, 10);
+    const std::uint64_t count = std::strtoull(arguments[2], nullptr, 10);
+    const bool one_way = std::string(arguments[1]) == "one-way";
+    what.one_way = one_way ? count : 0;
+    what.requests = one_way ? 0 : count;
+    return what;
 }
 
 int serve_heph();

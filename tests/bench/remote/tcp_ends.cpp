@@ -58,6 +58,8 @@ public:
             std::memmove(held_.data(), held_.data() + begin_, there);
             begin_ = 0;
             end_ = there;
+            // A frame that is larger than a batch.
+            if (end_ == held_.size()) { held_.resize(2 * held_.size()); }
             const auto count = ::recv(socket_, held_.data() + end_, held_.size() - end_, 0);
             if (count <= 0) { return {}; }
             end_ += static_cast<std::size_t>(count);

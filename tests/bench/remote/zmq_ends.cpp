@@ -45,7 +45,7 @@ int serve_zmq() {
     announce(first + ',' + bind(reply));
     std::array items{zmq_pollitem_t{pull, 0, ZMQ_POLLIN, 0},
                      zmq_pollitem_t{reply, 0, ZMQ_POLLIN, 0}};
-    std::string body(std::size_t{64} * 1024, '\0');
+    std::string body(std::size_t{2} * 1024 * 1024, '\0');
     std::uint64_t bytes = 0;
     while (zmq_poll(items.data(), static_cast<int>(items.size()), -1) >= 0) {
         for (int size = 0; (size = receive(pull, ZMQ_DONTWAIT, body)) >= 0;) {
@@ -74,7 +74,7 @@ int measure_zmq(const std::string& where, const load& what) {
         fail("no server");
     }
     std::string body(what.body_bytes, 'x');
-    std::string answer(std::size_t{64} * 1024, '\0');
+    std::string answer(std::size_t{2} * 1024 * 1024, '\0');
     const auto ask = [&](const std::string& with) {
         if (zmq_send(request, with.data(), with.size(), 0) < 0) { fail("no request"); }
         return receive(request, 0, answer);
