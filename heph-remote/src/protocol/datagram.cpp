@@ -14,13 +14,13 @@ namespace heph::remote::protocol {
 
 namespace {
 
-constexpr std::string_view magic = "hrly";
-constexpr std::byte version{1};
-enum class mode : std::uint8_t { plain = 0, authenticated = 1 };
+constexpr std::string_view datagram_magic = "hrly";
+constexpr std::byte datagram_version{1};
+enum class datagram_mode : std::uint8_t { plain = 0, authenticated = 1 };
 
 // Magic, version, mode, time, id, length of the type's name.
-constexpr std::size_t head_bytes = 4 + 1 + 1 + 8 + 16 + 1;
-constexpr std::size_t tag_bytes = std::tuple_size_v<datagram_key::tag>;
+constexpr std::size_t datagram_head_bytes = 4 + 1 + 1 + 8 + 16 + 1;
+constexpr std::size_t datagram_tag_bytes = std::tuple_size_v<datagram_key::tag>;
 
 datagram_key::tag hmac_sha256(std::span<const std::byte> key, std::span<const std::byte> bytes) {
     datagram_key::tag made{};
@@ -33,13 +33,13 @@ datagram_key::tag hmac_sha256(std::span<const std::byte> key, std::span<const st
     return made;
 }
 
-void append_number(std::vector<std::byte>& to, std::uint64_t number) {
+void append_u64(std::vector<std::byte>& to, std::uint64_t number) {
     for (int shift = 56; shift >= 0; shift -= 8) {
         to.push_back(static_cast<std::byte>(number >> static_cast<unsigned>(shift)));
     }
 }
 
-std::uint64_t number_at(std::span<const std::byte> bytes, std::size_t at) noexcept {
+std::uint64_t u64_at(std::span<const std::byte> bytes, std::size_t at) noexcept {
     std::uint64_t number = 0;
     for (std::size_t i = 0; i < 8; ++i) {
         number = number << 8U | std::to_integer<std::uint64_t>(bytes[at + i]);
@@ -88,7 +88,7 @@ std::expected<id128, datagram_refusal> datagram_sealer::seal(std::vector<std::by
                                                              std::string_view type,
                                                              std::span<const std::byte> payload,
                                                              clock::time_point now) {
-    const std::size_t around = head_bytes + type.size() + (key_ ? tag_bytes : 0);
+    const std::size_t around = datagram_head_bytes + type.size() + (key_ ? datagram_tag_bytes : 0);
     if (type.size() > std::numeric_limits<std::uint8_t>::max() || around > bytes_max_ ||
         payload.size() > bytes_max_ - around) {
         return std::unexpected(datagram_refusal::too_large);
@@ -98,12 +98,13 @@ std::expected<id128, datagram_refusal> datagram_sealer::seal(std::vector<std::by
     const auto append = [&out](std::span<const std::byte> bytes) {
         out.insert(out.end(), bytes.begin(), bytes.end());
     };
-    append(std::as_bytes(std::span(magic)));
-    out.push_back(version);
-    out.push_back(static_cast<std::byte>(key_ ? mode::authenticated : mode::plain));
-    append_number(out, static_cast<std::uint64_t>(milliseconds_of(now)));
-    append_number(out, id.high);
-    append_number(out, id.low);
+    append(std::as_bytes(std::span(datagram_magic)));
+    out.push_back(datagram_version);
+    out.push_back(
+        static_cast<std::byte>(key_ ? datagram_mode::authenticated : datagram_mode::plain));
+    append_u64(out, static_cast<std::uint64_t>(milliseconds_of(now)));
+    append_u64(out, id.high);
+    append_u64(out, id.low);
     out.push_back(static_cast<std::byte>(type.size()));
     append(std::as_bytes(std::span(type)));
     append(payload);
@@ -151,34 +152,39 @@ std::expected<opened_datagram, datagram_refusal> datagram_opener::open(
     std::span<const std::byte> bytes, clock::time_point now) {
     using enum datagram_refusal;
     if (bytes.size() > limits_.bytes_max) { return std::unexpected(too_large); }
-    if (bytes.size() < head_bytes || std::memcmp(bytes.data(), magic.data(), magic.size()) != 0) {
+    if (bytes.size() < datagram_head_bytes ||
+        std::memcmp(bytes.data(), datagram_magic.data(), datagram_magic.size()) != 0) {
         return std::unexpected(malformed);
     }
-    if (bytes[4] != version) { return std::unexpected(other_version); }
-    const auto how = static_cast<mode>(bytes[5]);
-    if (how != mode::plain && how != mode::authenticated) { return std::unexpected(malformed); }
-    if ((how == mode::plain) != keys_.empty()) { return std::unexpected(other_mode); }
-    if (how == mode::authenticated) {
-        if (bytes.size() < head_bytes + tag_bytes) { return std::unexpected(malformed); }
-        const auto tag = bytes.last(tag_bytes);
-        bytes = bytes.first(bytes.size() - tag_bytes);
+    if (bytes[4] != datagram_version) { return std::unexpected(other_version); }
+    const auto how = static_cast<datagram_mode>(bytes[5]);
+    if (how != datagram_mode::plain && how != datagram_mode::authenticated) {
+        return std::unexpected(malformed);
+    }
+    if ((how == datagram_mode::plain) != keys_.empty()) { return std::unexpected(other_mode); }
+    if (how == datagram_mode::authenticated) {
+        if (bytes.size() < datagram_head_bytes + datagram_tag_bytes) {
+            return std::unexpected(malformed);
+        }
+        const auto tag = bytes.last(datagram_tag_bytes);
+        bytes = bytes.first(bytes.size() - datagram_tag_bytes);
         const bool is_right = std::ranges::any_of(keys_, [&](const datagram_key& key) {
             const auto wanted = key.tag_of(bytes);
-            return ::CRYPTO_memcmp(wanted.data(), tag.data(), tag_bytes) == 0;
+            return ::CRYPTO_memcmp(wanted.data(), tag.data(), datagram_tag_bytes) == 0;
         });
         if (!is_right) { return std::unexpected(wrong_secret); }
     }
     opened_datagram made;
-    made.id = {number_at(bytes, 14), number_at(bytes, 22)};
-    const auto name_bytes = std::to_integer<std::size_t>(bytes[head_bytes - 1]);
-    if (name_bytes > bytes.size() - head_bytes || made.id.low == 0) {
+    made.id = {u64_at(bytes, 14), u64_at(bytes, 22)};
+    const auto name_bytes = std::to_integer<std::size_t>(bytes[datagram_head_bytes - 1]);
+    if (name_bytes > bytes.size() - datagram_head_bytes || made.id.low == 0) {
         return std::unexpected(malformed);
     }
     const std::int64_t now_ms = milliseconds_of(now);
     std::int64_t its_ms = now_ms;
-    if (how == mode::authenticated) {
+    if (how == datagram_mode::authenticated) {
         // As far as numbers go, it may be from any time.
-        const std::uint64_t said = number_at(bytes, 6);
+        const std::uint64_t said = u64_at(bytes, 6);
         const auto window_ms = static_cast<std::uint64_t>(limits_.time_window.count());
         const auto here = static_cast<std::uint64_t>(now_ms);
         if ((said > here ? said - here : here - said) > window_ms) {
@@ -191,9 +197,9 @@ std::expected<opened_datagram, datagram_refusal> datagram_opener::open(
     if (of_sender == nullptr) { return std::unexpected(too_many_senders); }
     if (!of_sender->accept(made.id.low)) { return std::unexpected(repeated); }
     of_sender->newest_ms = std::max(of_sender->newest_ms, its_ms);
-    const auto name = bytes.subspan(head_bytes, name_bytes);
+    const auto name = bytes.subspan(datagram_head_bytes, name_bytes);
     made.type = {reinterpret_cast<const char*>(name.data()), name.size()};
-    made.payload = bytes.subspan(head_bytes + name_bytes);
+    made.payload = bytes.subspan(datagram_head_bytes + name_bytes);
     return made;
 }
 

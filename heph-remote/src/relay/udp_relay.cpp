@@ -24,10 +24,10 @@ namespace heph::remote::detail {
 
 namespace {
 
-using clock = protocol::datagram_sealer::clock;
+using relay_clock = protocol::datagram_sealer::clock;
 
 // A socket that fails so often in a row receives nothing any more.
-constexpr unsigned failures_max = 100;
+constexpr unsigned relay_failures_max = 100;
 constexpr std::chrono::milliseconds pause_after_failure{10};
 
 }  // namespace
@@ -71,7 +71,7 @@ void add_one(std::atomic<std::uint64_t>& to) noexcept {
 
 /// Gives what arrived to the route, or drops it.
 void take(relay_state& relay, std::span<const std::byte> bytes) {
-    const auto opened = relay.opener.open(bytes, clock::now());
+    const auto opened = relay.opener.open(bytes, relay_clock::now());
     if (!opened) { return add_one(relay.count.refused); }
     const auto& types = relay.route->types();
     const auto type = std::ranges::find(types, opened->type);
@@ -88,7 +88,7 @@ task<> receive_all(std::shared_ptr<relay_state> relay) {
     unsigned failures = 0;
     // One byte more, by which is seen what is too large.
     auto into = rt::buffer::with_capacity(relay->bytes_max + 1);
-    while (failures < failures_max) {
+    while (failures < relay_failures_max) {
         auto received = co_await relay->socket.recv_from(std::move(into));
         if (!received) {
             // Such as that nobody listened where something was sent to.
@@ -114,7 +114,7 @@ task<> send_all(rt::local_context<outgoing_datagram>* ctx, std::shared_ptr<relay
     while (auto message = co_await ctx->receive()) {
         std::vector<std::byte> bytes;
         const auto sealed =
-            relay->sealer.seal(bytes, types[message->type], message->payload, clock::now());
+            relay->sealer.seal(bytes, types[message->type], message->payload, relay_clock::now());
         if (!sealed) {
             add_one(relay->count.too_large);
             continue;
