@@ -5,23 +5,34 @@
 #include <array>
 #include <atomic>
 #include <expected>
+#include <forward_list>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <queue>
 #include <span>
+#include <stack>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include <catch2/catch.hpp>
 #include <heph/core/actor_future.hpp>
+#include <heph/core/either.hpp>
+#include <heph/core/join.hpp>
+#include <heph/core/select.hpp>
+#include <heph/core/supervision_tree.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/core/task.hpp>
+#include <heph/core/timing.hpp>
+#include <heph/core/with_cleanup.hpp>
 
 namespace {
 
@@ -36,6 +47,22 @@ struct says_no {
 struct locks {
     static constexpr bool is_shareable = true;
 };
+
+// A future that belongs to one thread.
+struct bound_future {
+    using value_type = void;
+    static constexpr bool is_sendable = false;
+    heph::polled<void> poll(const heph::waker& /*waker*/) { return heph::ready; }
+};
+struct any_threads {
+    static constexpr bool runs_on_any_thread = true;
+};
+struct one_threads {
+    static constexpr bool runs_on_any_thread = true;
+    static constexpr bool is_sendable = false;
+};
+template <typename T>
+T make();
 
 heph::task<> counts(heph::context<int> ctx, std::atomic<int>* count) {
     while (auto next = co_await ctx.receive()) { *count += *next; }
@@ -91,6 +118,50 @@ TEST_CASE("sendable: looks into what holds others", "[core][sendable]") {
     STATIC_REQUIRE_FALSE(heph::sendable<std::array<window, 2>>);
     STATIC_REQUIRE_FALSE(heph::sendable<std::expected<void, window>>);
     STATIC_REQUIRE(heph::sendable<std::expected<void, plain>>);
+}
+
+TEST_CASE("sendable: containers of pointers were taken for values", "[core][sendable]") {
+    STATIC_REQUIRE_FALSE(heph::sendable<std::forward_list<int*>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::queue<int*>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::stack<int*>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::priority_queue<int*>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::initializer_list<int*>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::unordered_multiset<int*>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::unordered_multimap<int, int*>>);
+    STATIC_REQUIRE(heph::sendable<std::forward_list<std::string>>);
+    STATIC_REQUIRE(heph::sendable<std::queue<std::string>>);
+    STATIC_REQUIRE(heph::sendable<std::stack<int>>);
+    STATIC_REQUIRE(heph::sendable<std::priority_queue<int>>);
+}
+
+TEST_CASE("sendable: what waits for others is as little as they are", "[core][sendable]") {
+    using one = heph::task<>;
+    using other = bound_future;
+    STATIC_REQUIRE_FALSE(heph::sendable<other>);
+    STATIC_REQUIRE(heph::sendable<decltype(heph::either(make<one>(), make<one>()))>);
+    STATIC_REQUIRE_FALSE(heph::sendable<decltype(heph::either(make<one>(), make<other>()))>);
+    STATIC_REQUIRE(heph::sendable<decltype(heph::either(make<std::vector<one>>()))>);
+    STATIC_REQUIRE_FALSE(heph::sendable<decltype(heph::either(make<std::vector<other>>()))>);
+    STATIC_REQUIRE(heph::sendable<decltype(heph::join(make<one>(), make<one>()))>);
+    STATIC_REQUIRE_FALSE(heph::sendable<decltype(heph::join(make<other>(), make<one>()))>);
+    STATIC_REQUIRE_FALSE(heph::sendable<decltype(heph::join(make<std::vector<other>>()))>);
+    STATIC_REQUIRE(heph::sendable<decltype(heph::with_deadline(make<one>(), make<one>()))>);
+    STATIC_REQUIRE_FALSE(heph::sendable<decltype(heph::with_deadline(make<other>(), make<one>()))>);
+    STATIC_REQUIRE_FALSE(heph::sendable<decltype(heph::with_deadline(make<one>(), make<other>()))>);
+    STATIC_REQUIRE(heph::sendable<decltype(heph::with_cleanup(make<one>(), make<one>()))>);
+    STATIC_REQUIRE_FALSE(heph::sendable<decltype(heph::with_cleanup(make<other>(), make<one>()))>);
+    STATIC_REQUIRE_FALSE(
+        heph::sendable<decltype(heph::select(heph::when(make<other>(), make<void (*)()>())))>);
+    // Borrowed: it stays where it is.
+    STATIC_REQUIRE_FALSE(heph::sendable<decltype(heph::either(make<one&>(), make<one>()))>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::restart_supervisor<int*>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::undelayed_supervisor<says_no>>);
+}
+
+TEST_CASE("sendable: a tree is where its children were checked", "[core][sendable]") {
+    STATIC_REQUIRE(heph::sendable<heph::supervision_tree<any_threads>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::supervision_tree<one_threads>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::supervision_tree<heph::no_runtime>>);
 }
 
 TEST_CASE("shareable: constants, what locks, and what says so", "[core][sendable]") {

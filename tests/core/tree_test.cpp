@@ -446,6 +446,29 @@ TEST_CASE("tree: a child whose supervisor waits before a restart is stopped at o
     CHECK(time.waiting() == 0);
 }
 
+TEST_CASE("tree: a child that fails as it is asked to stop is not restarted by its own supervisor",
+          "[core][tree]") {
+    const captured_log log;
+    journal seen;
+    poll_loop loop;
+    std::optional<tree_result> result;
+    supervision_tree tree(settings(restart_strategy::one_for_one));
+    const order asks = GENERATE(order::fail, order::blow_up);
+    auto ref = tree.add(child_spec("b").stop_with(asks),
+                        heph::restart_supervisor(restart_limit{9, 1h}, &seen, std::string("b")),
+                        plain_worker(), &seen, std::string("b"));
+    auto control = tree.control();
+    loop.spawn(three::keep(std::move(tree), &result));
+    REQUIRE(ref.try_send(order::fail));  // Before that, it is.
+    loop.run();
+    CHECK(seen == journal{"+b", "-b", "+b"});
+    control.stop();
+    loop.run();
+    CHECK(seen == journal{"+b", "-b", "+b", "-b"});
+    CHECK(result.has_value());
+    CHECK_FALSE(ref.is_connected());
+}
+
 TEST_CASE("tree: a nested tree that gives up has failed, and is restarted", "[core][tree]") {
     const captured_log log;
     journal seen;

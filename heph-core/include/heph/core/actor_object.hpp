@@ -26,6 +26,7 @@
 
 #include <heph/core/context.hpp>
 #include <heph/core/new_actor.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/future.hpp>
 
 namespace heph {
@@ -76,6 +77,7 @@ template <typename M, typename T, typename F>
 class object_actor {
 public:
     using message_type = M;
+    static constexpr bool is_sendable = sendable<T> && sendable<F>;
 
     explicit object_actor(F function) noexcept : function_(std::move(function)) {}
 
@@ -97,6 +99,7 @@ template <typename M, typename T, typename F>
 class copied_object_actor {
 public:
     using message_type = M;
+    static constexpr bool is_sendable = sendable<T> && sendable<F>;
 
     copied_object_actor(T original, F function)
         : original_(std::move(original)), function_(std::move(function)) {}

@@ -11,6 +11,7 @@
 
 #include <heph/core/detail/future_traits.hpp>
 #include <heph/core/dump.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/future.hpp>
 
 namespace heph {
@@ -21,6 +22,7 @@ class [[nodiscard]] either_future {
 public:
     /// Says by its index which future was first. A `void` value is a `std::monostate`.
     using value_type = std::variant<detail::held_value_t<Held>...>;
+    static constexpr bool is_sendable = (sendable<Held> && ...);
 
     explicit either_future(Held&&... futures) : futures_(std::forward<Held>(futures)...) {}
 

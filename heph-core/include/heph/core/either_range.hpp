@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <heph/core/detail/future_traits.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/assert.hpp>
 #include <heph/inbox/future.hpp>
 
@@ -38,6 +39,7 @@ template <future F>
 class [[nodiscard]] either_range_future {
 public:
     using value_type = first_ready<future_value_t<F>>;
+    static constexpr bool is_sendable = sendable<F>;
 
     explicit either_range_future(std::vector<F> futures) noexcept : futures_(std::move(futures)) {
         HEPH_ASSERT(!futures_.empty());

@@ -10,6 +10,7 @@
 
 #include <heph/core/detail/future_traits.hpp>
 #include <heph/core/dump.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/future.hpp>
 
 namespace heph {
@@ -25,6 +26,7 @@ public:
     /// among others is a `std::monostate`.
     using value_type =
         std::conditional_t<all_void, void, std::tuple<detail::held_value_t<Held>...>>;
+    static constexpr bool is_sendable = (sendable<Held> && ...);
 
     explicit join_future(Held&&... futures) : parts_(part<Held>(std::forward<Held>(futures))...) {}
 

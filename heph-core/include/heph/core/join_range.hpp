@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <heph/core/detail/future_traits.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/future.hpp>
 
 namespace heph {
@@ -22,6 +23,7 @@ public:
     /// The values in the order of the futures; nothing when they have none.
     using value_type = std::conditional_t<std::is_void_v<given_type>, void,
                                           std::vector<detail::value_or_monostate_t<given_type>>>;
+    static constexpr bool is_sendable = sendable<F>;
 
     explicit join_range_future(std::vector<F> futures) : futures_(std::move(futures)) {
         values_.resize(futures_.size());

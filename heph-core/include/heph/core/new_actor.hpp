@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <heph/core/context.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/future.hpp>
 
 namespace heph {
@@ -124,6 +125,7 @@ template <typename N, typename F>
 class mapped_new_actor {
 public:
     using message_type = typename N::message_type;
+    static constexpr bool is_sendable = sendable<N> && sendable<F>;
 
     mapped_new_actor(N maker, F function)
         : maker_(std::move(maker)), function_(std::move(function)) {}

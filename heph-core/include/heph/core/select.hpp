@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <heph/core/detail/future_traits.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/future.hpp>
 
 namespace heph {
@@ -32,6 +33,7 @@ class [[nodiscard]] selection {
 
 public:
     using value_type = typename detail::handled<F, given_type>::type;
+    static constexpr bool is_sendable = sendable<Held> && sendable<F>;
 
     selection(Held&& awaited, F function)
         : awaited_(std::forward<Held>(awaited)), function_(std::move(function)) {}
@@ -73,6 +75,7 @@ template <typename... Selections>
 class [[nodiscard]] select_future {
 public:
     using value_type = std::common_type_t<typename Selections::value_type...>;
+    static constexpr bool is_sendable = (sendable<Selections> && ...);
 
     explicit select_future(Selections... selections) : selections_(std::move(selections)...) {}
 

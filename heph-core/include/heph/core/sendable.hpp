@@ -23,16 +23,20 @@
 #include <condition_variable>
 #include <deque>
 #include <expected>
+#include <forward_list>
 #include <functional>
+#include <initializer_list>
 #include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <queue>
 #include <semaphore>
 #include <set>
 #include <shared_mutex>
 #include <span>
+#include <stack>
 #include <tuple>
 #include <type_traits>
 #include <unordered_map>
@@ -125,6 +129,16 @@ template <typename T, typename A>
 struct holds<std::deque<T, A>> : holds_all<T> {};
 template <typename T, typename A>
 struct holds<std::list<T, A>> : holds_all<T> {};
+template <typename T, typename A>
+struct holds<std::forward_list<T, A>> : holds_all<T> {};
+template <typename T, typename C>
+struct holds<std::queue<T, C>> : holds_all<C> {};
+template <typename T, typename C>
+struct holds<std::stack<T, C>> : holds_all<C> {};
+template <typename T, typename C, typename Less>
+struct holds<std::priority_queue<T, C, Less>> : holds_all<C> {};
+template <typename T>
+struct holds<std::initializer_list<T>> : holds<std::span<const T>> {};
 template <typename T, typename C, typename A>
 struct holds<std::set<T, C, A>> : holds_all<T> {};
 template <typename T, typename C, typename A>
@@ -137,6 +151,15 @@ template <typename T, typename H, typename E, typename A>
 struct holds<std::unordered_set<T, H, E, A>> : holds_all<T> {};
 template <typename K, typename T, typename H, typename E, typename A>
 struct holds<std::unordered_map<K, T, H, E, A>> : holds_all<K, T> {};
+template <typename T, typename H, typename E, typename A>
+struct holds<std::unordered_multiset<T, H, E, A>> : holds_all<T> {};
+template <typename K, typename T, typename H, typename E, typename A>
+struct holds<std::unordered_multimap<K, T, H, E, A>> : holds_all<K, T> {};
+
+/// Tells whether a runtime access says that what runs with it may move from thread to thread, and
+/// therefore has to be sendable, by a member `static constexpr bool runs_on_any_thread = true`.
+template <typename RT>
+inline constexpr bool runs_on_any_thread = requires { requires RT::runs_on_any_thread; };
 
 template <typename T>
 consteval bool sends() {

@@ -31,6 +31,7 @@
 // - A child that has ended for good is gone, and its inbox is closed: also a nested tree that is
 //   restarted starts without it. Where children are restarted together, one that has finished stays
 //   as in OTP, and is started with them again.
+// - A child that fails while it is being stopped has stopped: its own supervisor is not asked.
 // - When no child is left, and no control that could add one, the tree has finished.
 
 #include <chrono>
@@ -48,6 +49,7 @@
 #include <heph/core/actor_future.hpp>
 #include <heph/core/detail/tree_child.hpp>
 #include <heph/core/detail/tree_core.hpp>
+#include <heph/core/sendable.hpp>
 
 namespace heph {
 
@@ -112,6 +114,12 @@ private:
     template <typename Supervisor, typename NewActor, typename RT, typename... Args>
     auto make(Supervisor supervisor, NewActor new_actor, RT runtime, Args... args) && {
         static_assert(detail::check_actor<Supervisor, NewActor, RT, Args...>());
+        if constexpr (detail::runs_on_any_thread<RT>) {
+            static_assert(check_sendable_actor<Supervisor, NewActor, RT, Args...>());
+            static_assert(sendable<Stop>,
+                          "child_spec::stop_with: the message has to be "
+                          "heph::sendable in a tree that any thread may run");
+        }
         static_assert(!detail::is_linkable<Supervisor>,
                       "the children of a tree end together by its strategy: heph::linkable is for "
                       "actors that run by themselves");
@@ -233,7 +241,9 @@ class [[nodiscard]] supervision_tree {
 public:
     /// Nothing, or why it gave up.
     using value_type = std::expected<void, tree_failure>;
-    static constexpr bool is_sendable = sendable<RT>;
+    /// Only where each child was checked when it was added: with a runtime access that says that
+    /// any thread may run what has it (`static constexpr bool runs_on_any_thread = true`).
+    static constexpr bool is_sendable = sendable<RT> && detail::runs_on_any_thread<RT>;
 
     explicit supervision_tree(tree_options options = {}, RT runtime = {})
         : core_(std::make_unique<detail::tree_core>(
@@ -264,6 +274,8 @@ public:
     /// unless the spec bounds it.
     template <bool IsTimed, typename Other>
     void add(child_spec<detail::no_stop_message, IsTimed> spec, supervision_tree<Other> nested) {
+        static_assert(!detail::runs_on_any_thread<RT> || sendable<supervision_tree<Other>>,
+                      "what is added to a tree that any thread may run has to be heph::sendable");
         static_assert(!IsTimed || timed_runtime<RT>,
                       "child_spec::within needs a tree whose runtime access is a "
                       "heph::timed_runtime");

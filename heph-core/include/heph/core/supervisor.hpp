@@ -30,6 +30,7 @@
 
 #include <heph/core/detail/restart_history.hpp>
 #include <heph/core/failure.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/core/timing.hpp>
 
 namespace heph {
@@ -258,6 +259,8 @@ public:
 template <typename... Args>
 class restart_supervisor {
 public:
+    static constexpr bool is_sendable = (sendable<Args> && ...);
+
     explicit restart_supervisor(restart_limit limit, Args... args)
         : history_(limit), args_(std::move(args)...) {}
 
@@ -327,6 +330,8 @@ private:
 template <typename... Args>
 class backoff_supervisor {
 public:
+    static constexpr bool is_sendable = (sendable<Args> && ...);
+
     backoff_supervisor(restart_limit limit, const backoff& waits, Args... args)
         : history_(limit), state_(waits), args_(std::move(args)...) {}
 
@@ -350,6 +355,8 @@ backoff_supervisor(restart_limit, backoff, Args...) -> backoff_supervisor<Args..
 template <typename S>
 class undelayed_supervisor {
 public:
+    static constexpr bool is_sendable = sendable<S>;
+
     explicit undelayed_supervisor(S inner) : inner_(std::move(inner)) {}
 
     auto decide(const failure& why, steady_time now) {

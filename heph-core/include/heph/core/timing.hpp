@@ -21,6 +21,7 @@
 #include <utility>
 
 #include <heph/core/detail/future_traits.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/future.hpp>
 
 namespace heph {
@@ -117,6 +118,7 @@ template <timer_future Timer>
 class [[nodiscard]] bound_deadline {
 public:
     using value_type = void;
+    static constexpr bool is_sendable = sendable<Timer>;
 
     explicit bound_deadline(Timer watching) noexcept(std::is_nothrow_move_constructible_v<Timer>)
         : timer_(std::move(watching)) {}
@@ -166,6 +168,7 @@ class [[nodiscard]] deadline_future {
 
 public:
     using value_type = std::expected<future_value_t<future_type>, timed_out>;
+    static constexpr bool is_sendable = sendable<Held> && sendable<Timer>;
 
     deadline_future(Held&& inner, Timer watching)
         : timer_(std::move(watching)), inner_(std::forward<Held>(inner)) {}

@@ -30,6 +30,7 @@
 
 #include <heph/core/detail/future_traits.hpp>
 #include <heph/core/log.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/core/task.hpp>
 #include <heph/inbox/future.hpp>
 
@@ -54,6 +55,7 @@ class [[nodiscard]] cleanup_future {
 
 public:
     using value_type = body_value;
+    static constexpr bool is_sendable = sendable<Body> && sendable<Elsewhere>;
 
     cleanup_future(Body body, task<> cleanup, Elsewhere elsewhere)
         : body_(std::move(body)), cleanup_(std::move(cleanup)), elsewhere_(std::move(elsewhere)) {}

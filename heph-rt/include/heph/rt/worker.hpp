@@ -67,6 +67,10 @@ private:
 /// *Thread safety*: safe. *Lifetime*: it may outlive the runtime; what is spawned then is dropped.
 class shared_runtime {
 public:
+    /// What has it may run on one worker after another: `heph::supervision_tree` then takes
+    /// sendable children only.
+    static constexpr bool runs_on_any_thread = true;
+
     explicit shared_runtime(std::shared_ptr<detail::runtime_core> core) noexcept
         : core_(std::move(core)) {}
 

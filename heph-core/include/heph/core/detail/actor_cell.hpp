@@ -175,20 +175,20 @@ public:
         if constexpr (waits) {
             if (state_ == state::waiting) { return poll_waiting(waker, on_failure); }
         }
-        auto result = poll_actor(waker);
-        if (!result.is_ready()) { return pending; }
-        drop_actor();  // Invariant 1.
-        if (!result.value().has_value()) {
-            return after<true>(describe(std::move(result.value().error()), failure_stage::running),
-                               waker, on_failure);
-        }
-        if constexpr (!std::is_void_v<actor_value>) {
-            if (!result.value()->has_value()) {
-                return after<true>(describe(result.value()->error(), failure_stage::running), waker,
-                                   on_failure);
-            }
-        }
-        return cell_end::finished;
+        return poll_running(waker, [&](const failure& why) noexcept {
+            return after<true>(why, waker, on_failure);
+        });
+    }
+
+    /// Polls an actor that is being stopped: it ends when it fails, and its supervisor, which might
+    /// restart it, is not asked. *Requires*: there is an actor.
+    template <typename OnFailure>
+    polled<cell_end> poll_last(const waker& waker, OnFailure&& on_failure) noexcept {
+        HEPH_ASSERT(state_ == state::running);
+        return poll_running(waker, [&](const failure& why) noexcept {
+            log_failure(why, "not restarting it, as it is being stopped", false);
+            return end(why, cell_end::failed, on_failure);
+        });
     }
 
     /// Destroys the actor, or gives up the restart that is waited for.
@@ -222,6 +222,23 @@ private:
     template <typename What>
     [[nodiscard]] failure describe(What&& what, failure_stage stage) const noexcept {
         return failure(std::forward<What>(what), name_.view(), stage, inbox_.id().hash());
+    }
+
+    // Polls the actor, and gives what `failed(why)` gives when it failed.
+    template <typename Failed>
+    polled<cell_end> poll_running(const waker& waker, Failed&& failed) noexcept {
+        auto result = poll_actor(waker);
+        if (!result.is_ready()) { return pending; }
+        drop_actor();  // Invariant 1.
+        if (!result.value().has_value()) {
+            return failed(describe(std::move(result.value().error()), failure_stage::running));
+        }
+        if constexpr (!std::is_void_v<actor_value>) {
+            if (!result.value()->has_value()) {
+                return failed(describe(result.value()->error(), failure_stage::running));
+            }
+        }
+        return cell_end::finished;
     }
 
     using actor_value = future_value_t<Actor>;

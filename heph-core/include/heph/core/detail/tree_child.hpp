@@ -56,6 +56,7 @@ public:
 
     std::optional<std::string> start() noexcept override {
         try {
+            is_stopping_ = false;
             if constexpr (is_renewed) { cell_.renew(Supervisor(fresh_)); }
             auto args = args_;
             std::optional<std::string> error;
@@ -71,9 +72,11 @@ public:
             if (asking_ && asking_->sending.poll(waker).is_ready()) { asking_.reset(); }
         }
         std::optional<actor_end> end;
-        const auto polled_cell = cell_.poll(waker, [&end](const failure& why, cell_end) noexcept {
+        const auto on_failure = [&end](const failure& why, cell_end) noexcept {
             end.emplace(describe_end(why));
-        });
+        };
+        const auto polled_cell =
+            is_stopping_ ? cell_.poll_last(waker, on_failure) : cell_.poll(waker, on_failure);
         if (!polled_cell.is_ready()) { return pending; }
         asking_.reset();
         if (end) { return polled<actor_end>(std::move(*end)); }
@@ -86,6 +89,7 @@ public:
             if (cell_.is_waiting()) { return false; }
             try {
                 asking_.emplace(cell_.inbox().new_sender(), message_type(stop_));
+                is_stopping_ = true;
                 return true;
             } catch (...) { return false; }
         } else {
@@ -119,6 +123,7 @@ private:
     [[no_unique_address]] Stop stop_;
     actor_cell<Supervisor, NewActor, RT, Actor> cell_;
     [[no_unique_address]] std::conditional_t<is_asked, std::optional<request>, no_request> asking_;
+    bool is_stopping_ = false;  // It was asked: whatever it fails with, it is not restarted.
 };
 
 /// A tree in a tree.
