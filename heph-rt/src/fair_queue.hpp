@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -23,6 +24,10 @@ namespace heph::rt::detail {
 ///        that are further ahead are in `ahead_`, each list in the order of their times.
 ///     2. Who wakes is at most a quantum behind: who slept has no claim to what it missed.
 ///     3. When nobody is eligible the queue's time jumps to the first one ahead: no time is wasted.
+///     4. Each queue has a time of its own. Who goes from one to another is as far ahead, or
+///        behind, as before: `carry`. Otherwise who changes all the time would never pay. It is
+///        no more than `carried_max` ahead: the time of the queue that it left may have stood
+///        still for long, and what it ran then is not to be paid for among others now.
 ///
 /// The order is kept where it costs next to nothing: what has just run is mostly the last of its
 /// list.
@@ -71,10 +76,28 @@ public:
                                 << cost_shift[static_cast<std::size_t>(process.priority())];
     }
 
-    /// Notes that processes of this queue ran for so long, in all.
-    void advance(std::chrono::nanoseconds ran) noexcept {
-        // With none left, the one that ran had all of the time.
-        const std::uint64_t weight = weight_ != 0 ? weight_ : weight_max;
+    /// Gives the virtual time of a process for another queue, as far from its time `to` as it is
+    /// from that of the queue that it leaves, `from`.
+    [[nodiscard]] static std::uint64_t carry(std::uint64_t process, std::uint64_t from,
+                                             std::uint64_t to) noexcept {
+        if (process < from) { return to - std::min(from - process, quantum); }
+        return to + std::min(process - from, carried_max);
+    }
+    /// Gives a process's weight among others.
+    [[nodiscard]] static std::uint64_t weight_of(const schedulable& process) noexcept {
+        return weights[static_cast<std::size_t>(process.priority())];
+    }
+    /// Gives the queue's time.
+    [[nodiscard]] std::uint64_t time() const noexcept { return time_; }
+    /// Is that of a queue in which nothing ran yet.
+    static constexpr std::uint64_t first_time = 2'000'000;
+
+    /// Notes that processes of this queue ran for so long, in all. `running` is the weight of those
+    /// among them that are not queued again: they shared the time with those that are.
+    void advance(std::chrono::nanoseconds ran, std::uint64_t running = 0) noexcept {
+        // Of one that is gone nothing is known: it had all of the time.
+        const std::uint64_t all = weight_ + running;
+        const std::uint64_t weight = all != 0 ? all : weight_max;
         time_ += static_cast<std::uint64_t>(ran.count()) * weight_max / weight;
     }
 
@@ -85,6 +108,8 @@ private:
     static constexpr std::array<unsigned, levels> cost_shift{4, 2, 0};  // weight_max / weight.
     // What one may be ahead, in virtual nanoseconds: 1 ms at the highest priority.
     static constexpr std::uint64_t quantum = 1'000'000;
+    static_assert(first_time >= 2 * quantum);
+    static constexpr std::uint64_t carried_max = 16 * quantum;
     static constexpr std::uint64_t never = ~std::uint64_t{0};
 
     struct list {
@@ -99,16 +124,13 @@ private:
         schedulable* tail = nullptr;
     };
 
-    [[nodiscard]] static std::uint64_t weight_of(const schedulable& process) noexcept {
-        return weights[static_cast<std::size_t>(process.priority())];
-    }
     void push_ahead(schedulable& process) noexcept;
     void admit() noexcept;
 
     list eligible_;
     std::size_t size_ = 0;
     std::uint64_t weight_ = 0;
-    std::uint64_t time_ = 2 * quantum;  // So that one may be behind.
+    std::uint64_t time_ = first_time;  // So that one may be behind.
     std::uint64_t first_ahead_ = never;
     std::array<list, levels> ahead_;
 };

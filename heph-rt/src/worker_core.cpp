@@ -126,6 +126,7 @@ std::expected<void, error> worker_core::set_up(const worker_settings& settings) 
     if (settings.make_scheduler) {
         try {
             scheduler_ = settings.make_scheduler();
+            if (scheduler_ != nullptr) { link_.set_ready_time(0); }
         } catch (const std::exception& thrown) {
             return std::unexpected(
                 error(std::make_error_code(std::errc::operation_canceled),
@@ -372,9 +373,13 @@ void worker_core::close_window() noexcept {
     std::string names;
     const bool may_be_long = settings_.long_poll > std::chrono::nanoseconds::zero() &&
                              meter_.since_begin(now) >= settings_.long_poll;
-    const auto took = meter_.close(
-        now, [this, may_be_long, &names](process_header& process, std::chrono::nanoseconds ran) {
+    std::uint64_t not_queued = 0;
+    const auto took =
+        meter_.close(now, [&, this](process_header& process, std::chrono::nanoseconds ran) {
             process.ran(ran);
+            if ((process.local & process_header::woken) == 0) {
+                not_queued += fair_queue::weight_of(process);
+            }
             if (scheduler_ == nullptr) {
                 fair_queue::charge(process, ran);
             } else {
@@ -382,7 +387,8 @@ void worker_core::close_window() noexcept {
             }
             if (may_be_long) { add_name(names, process); }
         });
-    ready_.advance(took);
+    ready_.advance(took, not_queued);
+    if (scheduler_ == nullptr) { link_.set_ready_time(ready_.time()); }
     ran_this_turn_ += took;
     link_.counters().run_time.add(took.count());
     if (may_be_long) { report_long_poll(took, names); }
@@ -424,9 +430,11 @@ void worker_core::run_shared(process_header& process, bool of_this_worker) {
         fair_queue::charge(process, ran);
     }
     if (of_this_worker) {
-        ready_.advance(ran);
+        ready_.advance(ran, fair_queue::weight_of(process));
+        if (scheduler_ == nullptr) { link_.set_ready_time(ready_.time()); }
     } else {
-        ran_shared_ += ran;
+        ran_shared_.ran += ran;
+        ran_shared_.weight = fair_queue::weight_of(process);
     }
     if (settings_.long_poll > std::chrono::nanoseconds::zero() && ran >= settings_.long_poll) {
         std::string names;
@@ -449,6 +457,7 @@ void worker_core::requeue_shared(process_header& process) noexcept {
     // Again a read-modify-write, to acquire what was written before a second wake that came since.
     process.state.exchange(process_header::woken, std::memory_order_acq_rel);
     if (to_be_shared) {
+        ran_shared_.weight = 0;  // It counts as one of the queue.
         link_.push_shared(process);
     } else if (process.is_bound()) {
         push_again(process);

@@ -78,8 +78,16 @@ public:
     }
     /// Queues a woken thread-safe process that has pins here. *Requires*: as `push_ready`.
     void push_bound(process_header& process) noexcept {
-        process.set_bound(true);
+        if (!process.is_bound()) {
+            // A scheduler of the program's has accounts of its own; see `schedulable`.
+            process.set_bound(true, scheduler_ == nullptr ? time_here(process) : 0);
+        }
         push_ready(process);
+    }
+    /// Gives the virtual time among this worker's own of one that comes from the thread-safe ones.
+    [[nodiscard]] std::uint64_t time_here(const process_header& process) noexcept {
+        const std::uint64_t there = link_.advance_shared(std::exchange(ran_shared_, {}));
+        return fair_queue::carry(process.virtual_time, there, ready_.time());
     }
     /// Queues a process again that has just run and was woken meanwhile.
     void push_again(process_header& process) noexcept {
@@ -175,7 +183,7 @@ private:
     idle_spin spin_{{}};
     worker_settings settings_{};
     std::chrono::nanoseconds ran_this_turn_{};
-    std::chrono::nanoseconds ran_shared_{};
+    shared_run ran_shared_;
     time_point long_poll_logged_{};
     process_header* live_ = nullptr;  // Local processes.
     std::size_t processes_ = 0;       // So many are in it.

@@ -38,7 +38,12 @@ void worker_link::push_remote(process_header& process) noexcept {
 bool worker_link::push_shared(process_header& process) noexcept {
     {
         const std::lock_guard lock(mutex_);
-        process.set_bound(false);
+        if (process.is_bound()) {
+            const std::uint64_t left = ready_time_.load(std::memory_order_relaxed);
+            process.set_bound(
+                false,
+                left == 0 ? 0 : fair_queue::carry(process.virtual_time, left, shared_.time()));
+        }
         shared_.push(process);
         shared_count_.fetch_add(1, std::memory_order_seq_cst);
     }
@@ -93,11 +98,19 @@ process_header* worker_link::take_remote() noexcept {
     return oldest;
 }
 
-process_header* worker_link::take_shared(std::chrono::nanoseconds ran) noexcept {
+std::uint64_t worker_link::advance_shared(const shared_run& since) noexcept {
+    const std::lock_guard lock(mutex_);
+    shared_.advance(since.ran, since.weight);
+    shared_time_.store(shared_.time(), std::memory_order_relaxed);
+    return shared_.time();
+}
+
+process_header* worker_link::take_shared(const shared_run& since) noexcept {
     if (!has_shared()) { return nullptr; }
     const std::lock_guard lock(mutex_);
-    shared_.advance(ran);
+    shared_.advance(since.ran, since.weight);
     auto* first = static_cast<process_header*>(shared_.pop());
+    shared_time_.store(shared_.time(), std::memory_order_relaxed);
     if (first != nullptr) { shared_count_.fetch_sub(1, std::memory_order_seq_cst); }
     return first;
 }
@@ -106,7 +119,8 @@ process_header* worker_link::steal_for(worker_link& thief) noexcept {
     process_header* stolen = take_shared({});
     if (stolen != nullptr) {
         // How far it is ahead of those here does not matter there: the thief had nothing to do.
-        stolen->virtual_time = 0;
+        // What it runs from now on does.
+        stolen->virtual_time = thief.shared_time();
         stolen->home = &thief;
     }
     return stolen;

@@ -19,6 +19,13 @@ namespace heph::rt::detail {
 class runtime_core;
 class snapshot_request;
 
+/// For how long a worker ran thread-safe processes since it last told, and what the last one of
+/// them weighs, unless it is queued again.
+struct shared_run {
+    std::chrono::nanoseconds ran{};
+    std::uint64_t weight = 0;
+};
+
 /// How other threads reach a worker: what they queue for it, and how they wake it.
 ///
 /// Sleeping
@@ -59,9 +66,22 @@ public:
 
     /// Takes all that `push_remote` queued, in order. The worker's.
     [[nodiscard]] process_header* take_remote() noexcept;
-    /// Takes the next one that `push_shared` queued, or null. `ran` is for how long the worker ran
+    /// Takes the next one that `push_shared` queued, or null. `since` is what the worker ran of
     /// such processes since the last call; a thief has no part in that.
-    [[nodiscard]] process_header* take_shared(std::chrono::nanoseconds ran) noexcept;
+    [[nodiscard]] process_header* take_shared(const shared_run& since) noexcept;
+    /// Notes the same, and gives the virtual time of those that are queued.
+    std::uint64_t advance_shared(const shared_run& since) noexcept;
+    /// Gives the virtual time of the thread-safe processes that are queued here, for who has no
+    /// lock.
+    [[nodiscard]] std::uint64_t shared_time() const noexcept {
+        return shared_time_.load(std::memory_order_relaxed);
+    }
+    /// Says what the virtual time of the worker's own queue is; 0 while a scheduler of the
+    /// program's is in its place. The worker's.
+    void set_ready_time(std::uint64_t time) noexcept {
+        ready_time_.store(time, std::memory_order_relaxed);
+    }
+
     /// Takes one for a thief to run.
     [[nodiscard]] process_header* steal_for(worker_link& thief) noexcept;
     [[nodiscard]] bool has_shared() const noexcept {
@@ -144,8 +164,10 @@ private:
     alignas(64) std::atomic<std::size_t> shared_count_{0};
     alignas(64) worker_counters counters_;
     biased_count headers_;
+    std::atomic<std::uint64_t> ready_time_{fair_queue::first_time};
     alignas(64) std::mutex mutex_;  // Guards what follows.
     fair_queue shared_;
+    std::atomic<std::uint64_t> shared_time_{fair_queue::first_time};  // A copy for all to read.
     std::vector<std::shared_ptr<snapshot_request>> requests_;
 };
 

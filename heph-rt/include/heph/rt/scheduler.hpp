@@ -28,8 +28,11 @@ public:
     /// Gives the actor's name; empty for those without one.
     [[nodiscard]] std::string_view name() const noexcept;
 
-    schedulable* next = nullptr;     ///< For the scheduler to link it with, from `push` to `pop`.
-    std::uint64_t virtual_time = 0;  ///< For the scheduler's accounts; 0 in a new process.
+    schedulable* next = nullptr;  ///< For the scheduler to link it with, from `push` to `pop`.
+    /// For the scheduler's accounts; 0 in a new process. Also in a thread-safe one each time that
+    /// it is bound to the worker again: those that are not bound wait with others of their kind,
+    /// in an order of the runtime's own, which has the field meanwhile.
+    std::uint64_t virtual_time = 0;
 
 protected:
     schedulable() noexcept = default;

@@ -97,12 +97,10 @@ struct process_header : schedulable {
     }
 
     /// Notes with whom a thread-safe process is queued from now on: with its home worker's own ones
-    /// or the thread-safe ones. What it is ahead of the ones does not count among the others.
-    /// Called by who queues it.
-    void set_bound(bool to_worker) noexcept {
-        if (is_bound() == to_worker) { return; }
-        local ^= bound;
-        virtual_time = 0;
+    /// or the thread-safe ones, and its virtual time there. Called by who queues it.
+    void set_bound(bool to_worker, std::uint64_t time_there) noexcept {
+        if (to_worker != is_bound()) { local ^= bound; }
+        virtual_time = time_there;
     }
     [[nodiscard]] bool is_bound() const noexcept { return (local & bound) != 0; }
 
