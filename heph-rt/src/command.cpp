@@ -16,6 +16,7 @@
 #include <heph/rt/error.hpp>
 
 #include "child_process.hpp"
+#include "child_signals.hpp"
 #include "readiness_call.hpp"
 #include "system_call.hpp"
 #include "worker_core.hpp"
@@ -39,7 +40,7 @@ struct spawn_plan {
     std::array<stdio, 3> streams{stdio::inherit(), stdio::inherit(), stdio::inherit()};
     std::vector<passed> extra;
     bool kill_on_drop = true;
-    short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+    short flags = 0;
 
     [[nodiscard]] std::error_code check() const noexcept;
     [[nodiscard]] std::error_code open_pipes(std::array<descriptor_handle, 3>& ours);
@@ -82,14 +83,8 @@ public:
     // Each gives a positive errno, or 0.
 
     [[nodiscard]] int set_attributes(short flags) noexcept {
-        sigset_t none;
-        sigset_t usual;
-        sigemptyset(&none);
-        sigemptyset(&usual);
-        sigaddset(&usual, SIGPIPE);
-        ::posix_spawnattr_setsigmask(&attributes_, &none);
-        ::posix_spawnattr_setsigdefault(&attributes_, &usual);
-        return ::posix_spawnattr_setflags(&attributes_, flags);
+        const int all = flags | detail::reset_signals(attributes_);
+        return ::posix_spawnattr_setflags(&attributes_, static_cast<short>(all));
     }
 
     [[nodiscard]] int set_descriptors(const spawn_plan& plan) {

@@ -67,6 +67,12 @@ public:
     void accept_many(slot& operation, int descriptor) noexcept {
         begin(operation, {.code = request_code::accept_many, .descriptor = descriptor});
     }
+    /// Accepts one of those that wait already; ends with `EAGAIN` or `ECANCELED` when none does.
+    void accept_one(slot& operation, int descriptor) noexcept {
+        begin(operation, {.code = request_code::accept_one, .descriptor = descriptor});
+    }
+    /// Has a multishot operation end soon, with what came until then. It may be armed again.
+    virtual void pause(slot& operation) noexcept = 0;
     void connect(slot& operation, int descriptor, unsigned address_bytes) noexcept {
         begin(operation, {.code = request_code::connect,
                           .descriptor = descriptor,

@@ -51,6 +51,11 @@ constexpr bool would_block(std::int32_t result) noexcept {
     return result == -EAGAIN || result == -EWOULDBLOCK;
 }
 
+std::int32_t accept_from(int listener) noexcept {
+    return retry(
+        [listener] { return ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); });
+}
+
 std::int32_t readiness_of(const slot& operation) noexcept {
     return is_ready(operation.request.descriptor, direction_of(operation) == EPOLLIN);
 }
@@ -185,6 +190,10 @@ void epoll_driver::start(slot& operation) noexcept {
         case request_code::connect:
         case request_code::await: start_soon(operation); return;
         case request_code::call: start_call(operation); return;
+        case request_code::accept_one:
+            make_non_blocking(operation.request.descriptor);
+            finish(operation, accept_from(operation.request.descriptor));
+            return;
         case request_code::receive_many:
         case request_code::accept_many: break;
         case request_code::open:
@@ -242,6 +251,10 @@ void epoll_driver::cancel(slot& operation) noexcept {
     } else {
         operation.unwanted.store(true, std::memory_order_relaxed);
     }
+}
+
+void epoll_driver::pause(slot& operation) noexcept {
+    if (operation.armed) { (void)end_multishot(operation); }
 }
 
 void epoll_driver::close_descriptor(int descriptor) noexcept {
@@ -322,6 +335,7 @@ bool epoll_driver::attempt(slot& operation, watched& entry) noexcept {
             }
             break;
         case request_code::await: result = readiness_of(operation); break;
+        case request_code::accept_one:
         case request_code::open:
         case request_code::sync:
         case request_code::close: HEPH_ASSERT(false); break;
@@ -376,10 +390,7 @@ bool epoll_driver::attempt_accept_many(slot& operation, watched& entry) noexcept
     bool arrived = false;
     for (;;) {
         if (operation.accepted_waiting() >= accepted_max) { return end_multishot(operation); }
-        const std::int32_t result = retry([&] {
-            return ::accept4(operation.request.descriptor, nullptr, nullptr,
-                             SOCK_CLOEXEC | SOCK_NONBLOCK);
-        });
+        const std::int32_t result = accept_from(operation.request.descriptor);
         if (would_block(result)) {
             entry.readable = false;
             if (arrived) { settle(operation, false); }

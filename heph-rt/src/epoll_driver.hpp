@@ -44,6 +44,7 @@ public:
         return !ready_.empty() || any_job_finished();
     }
 
+    void pause(slot& operation) noexcept override;
     void close_descriptor(int descriptor) noexcept override;
     void close_file(int descriptor) noexcept override;
     /// Makes a system call when some time has passed since the last one, and not each time.

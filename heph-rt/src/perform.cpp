@@ -73,6 +73,7 @@ std::int32_t perform(slot& operation) noexcept {
         case request_code::receive_many:
         case request_code::send:
         case request_code::accept_many:
+        case request_code::accept_one:
         case request_code::connect: break;
     }
     return -EINVAL;

@@ -59,6 +59,7 @@ enum class request_code : std::uint8_t {
     receive_many,  // Multishot, into provided buffers.
     send,          // `data` from `from` on.
     accept_many,   // Multishot.
+    accept_one,    // Of those that wait already: it ends at once.
     connect,       // To `address`, `flags` bytes of it.
     open,          // `path`, with `flags` and `mode`.
     read,          // Into `data`'s spare room, from `offset` on.

@@ -160,6 +160,9 @@ void uring_driver::start(slot& operation) noexcept {
         case request_code::accept_many:
             io_uring_prep_multishot_accept(&entry, descriptor, nullptr, nullptr, SOCK_CLOEXEC);
             break;
+        case request_code::accept_one:
+            io_uring_prep_accept(&entry, descriptor, nullptr, nullptr, SOCK_CLOEXEC);
+            break;
         case request_code::connect:
             io_uring_prep_connect(&entry, descriptor,
                                   reinterpret_cast<sockaddr*>(operation.address.get()),
@@ -195,6 +198,8 @@ void uring_driver::start(slot& operation) noexcept {
             break;
     }
     entry.user_data = operation.user_data();
+    // It is tried before it waits, and the next submission ends the wait.
+    if (asked.code == request_code::accept_one) { cancel(operation); }
 }
 
 void uring_driver::cancel(slot& operation) noexcept {

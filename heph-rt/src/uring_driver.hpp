@@ -32,6 +32,7 @@ public:
         return !multishot_refused_ && buffers() != nullptr;
     }
 
+    void pause(slot& operation) noexcept override;
     void close_descriptor(int descriptor) noexcept override;
     void close_file(int descriptor) noexcept override;
     /// Makes no system call when there is nothing to submit and nothing to take.
@@ -57,7 +58,6 @@ private:
     void reap() noexcept;
     void take(slot& operation, std::int32_t result, std::uint32_t flags) noexcept;
     void take_received(slot& operation, std::int32_t result, std::uint32_t flags) noexcept;
-    void pause(slot& operation) noexcept;
 
     io_uring ring_{};
     bool initialised_ = false;

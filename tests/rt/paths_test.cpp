@@ -192,6 +192,13 @@ TEST_CASE("paths: files are written, replaced and read as a whole, up to a limit
         const auto replaced = co_await fs::replace_file(in / "file", std::move(other));
         REQUIRE(replaced);
         CHECK(read(in / "file") == "2nd");
+        // Also one whose name is as long as names may be.
+        const fs::path longest = in / std::string(255, 'n');
+        auto long_bytes = buffer::copy_of("long");
+        const auto long_replaced = co_await fs::replace_file(longest, std::move(long_bytes));
+        REQUIRE(long_replaced);
+        CHECK(read(longest) == "long");
+        CHECK(std::filesystem::remove(longest));
         // No other file is left beside it.
         CHECK(std::distance(std::filesystem::directory_iterator(in), {}) == 1);
         const auto large = co_await fs::read_file("/proc/self/status", 1'000'000);

@@ -119,8 +119,8 @@ void check_that_an_idle_worker_runs(task<> (*park)(meeting*)) {
         here.begin[0].set();
         here.begin[1].set();
         if (!spin_until([&] { return here.blocking.load(); })) { return; }
+        in_time = true;  // Before: all may have ended right after.
         here.wake.set();
-        in_time = true;
     });
     CHECK(runtime->start());
     CHECK(in_time);

@@ -253,6 +253,17 @@ TEST_CASE("unix seqpacket: records go both ways and end when the peer is gone", 
             const auto empty = co_await stream->send(buffer());
             REQUIRE_FALSE(empty);
             CHECK(empty.error() == std::errc::invalid_argument);
+            // By whatever call: the peer would take it for the end.
+            std::vector<buffer> no_bytes(2);
+            const auto empty_parts = co_await stream->send_vectored(std::move(no_bytes));
+            REQUIRE_FALSE(empty_parts);
+            CHECK(empty_parts.error() == std::errc::invalid_argument);
+            std::vector<heph::rt::descriptor_handle> passed;
+            passed.emplace_back(::dup(0));
+            const auto empty_pass =
+                co_await stream->send_with_descriptors(buffer(), std::move(passed));
+            REQUIRE_FALSE(empty_pass);
+            CHECK(empty_pass.error() == std::errc::invalid_argument);
             CHECK_FALSE(stream->shutdown(shutdown_how::send));
             auto more = buffer::copy_of("x");
             const auto after = co_await stream->send(std::move(more));

@@ -1,8 +1,6 @@
 #include <heph/rt/net/server.hpp>
 
 #include <poll.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include <cerrno>
 #include <new>
@@ -10,6 +8,7 @@
 #include <heph/core/log.hpp>
 
 #include "../worker_core.hpp"
+#include "sockets.hpp"
 
 namespace heph::rt::detail {
 
@@ -41,31 +40,27 @@ std::error_code accept_error_of(const std::exception_ptr& thrown) noexcept {
     } catch (...) { return std::make_error_code(std::errc::state_not_recoverable); }
 }
 
-std::vector<net::socket_handle> take_waiting(int descriptor, std::size_t most) {
-    std::vector<net::socket_handle> taken;
-    most = std::min(most, taken_at_once);
-    if (most == 0) { return taken; }
-    taken.reserve(most);
+polled<take_waiting::value_type> take_waiting::poll(const waker& waker) {
     worker_core* worker = current_worker();
-    const int flags = SOCK_CLOEXEC | (worker != nullptr ? worker->driver().socket_flags() : 0);
-    // Another process may take a connection between the look and the accept: a limit of time, which
-    // is the socket's and does not change how others wait for it, keeps this from blocking.
-    timeval before{};
-    socklen_t size = sizeof(before);
-    const timeval at_once{0, 1000};
-    if (::getsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &before, &size) != 0 ||
-        ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &at_once, sizeof(at_once)) != 0) {
-        return taken;
+    if (worker == nullptr) { return polled<value_type>(std::in_place); }
+    for (;;) {
+        if (!attempt_.started()) {
+            slot& operation = acquire_slot(*worker, slot_kind::opens);
+            attempt_ = detail::operation(&operation);
+            worker->driver().accept_one(operation, descriptor_);
+        }
+        slot& operation = attempt_.state();
+        if (!is_completed(operation, waker)) { return pending; }
+        const int result = operation.result;
+        attempt_.finish();
+        if (result >= 0) { return polled<value_type>(std::in_place, net::socket_handle(result)); }
+        if (result == -ECONNABORTED || result == -EINTR) { continue; }
+        // The attempt may have been told of a connection as it was ended: nobody else was then.
+        pollfd readable{descriptor_, POLLIN, 0};
+        if (result != -ECANCELED || ::poll(&readable, 1, 0) != 1) {
+            return polled<value_type>(std::in_place);
+        }
     }
-    while (taken.size() < most) {
-        pollfd readable{descriptor, POLLIN, 0};
-        if (::poll(&readable, 1, 0) != 1) { break; }
-        const int accepted = ::accept4(descriptor, nullptr, nullptr, flags);
-        if (accepted < 0) { break; }
-        taken.emplace_back(accepted);
-    }
-    (void)::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &before, size);
-    return taken;
 }
 
 }  // namespace heph::rt::detail

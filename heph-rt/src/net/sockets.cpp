@@ -90,6 +90,17 @@ std::optional<net::socket_handle> take_accepted(watched_socket& listener) noexce
     return pop_accepted(operation);
 }
 
+polled<void> poll_stop_accepting(watched_socket& listener, const waker& waker) {
+    worker_core* worker = current_worker();
+    if (worker == nullptr || !listener.multishot.started()) { return ready; }
+    slot& operation = listener.multishot.state();
+    if (!worker->owns(operation) || !operation.armed) { return ready; }
+    worker->driver().pause(operation);
+    if (!operation.armed) { return ready; }
+    operation.waker = waker;
+    return pending;
+}
+
 polled<new_socket> poll_accept(watched_socket& listener, const waker& waker) {
     worker_core* worker = current_worker();
     if (worker == nullptr) { return new_socket(std::unexpect, errc::no_worker); }

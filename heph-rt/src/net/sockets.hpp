@@ -59,6 +59,9 @@ template <typename Stream>
 /// Takes a connection that was accepted already, and asks for no others.
 [[nodiscard]] std::optional<net::socket_handle> take_accepted(watched_socket& listener) noexcept;
 
+/// Polls until the kernel accepts no more for a listener: what it accepted until then can be taken.
+[[nodiscard]] polled<void> poll_stop_accepting(watched_socket& listener, const waker& waker);
+
 /// Polls a connection attempt to an address of `bytes` bytes.
 [[nodiscard]] polled<new_socket> poll_connect(connecting& state, int type, const sockaddr& to,
                                               unsigned bytes, const waker& waker);

@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "../child_process.hpp"
+#include "../child_signals.hpp"
 #include "../system_call.hpp"
 
 extern char** environ;  // NOLINT: the environment has no other name.
@@ -94,18 +95,8 @@ public:
         ::posix_spawnattr_destroy(&attributes_);
     }
 
-    // A worker blocks signals, which is its own affair.
     [[nodiscard]] int reset_signals() noexcept {
-        sigset_t none;
-        sigset_t usual;
-        sigemptyset(&none);
-        sigemptyset(&usual);
-        sigaddset(&usual, SIGPIPE);
-        sigaddset(&usual, SIGXFSZ);
-        ::posix_spawnattr_setsigmask(&attributes_, &none);
-        ::posix_spawnattr_setsigdefault(&attributes_, &usual);
-        return ::posix_spawnattr_setflags(&attributes_,
-                                          POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        return ::posix_spawnattr_setflags(&attributes_, detail::reset_signals(attributes_));
     }
 
     [[nodiscard]] int place(const std::vector<int>& descriptors) noexcept {

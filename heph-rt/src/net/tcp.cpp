@@ -29,4 +29,8 @@ std::optional<socket_handle> tcp_listener::take_accepted() noexcept {
     return detail::take_accepted(socket_);
 }
 
+polled<void> tcp_listener::poll_stop_accepting(const waker& waker) {
+    return detail::poll_stop_accepting(socket_, waker);
+}
+
 }  // namespace heph::rt::net

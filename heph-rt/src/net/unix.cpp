@@ -94,6 +94,10 @@ std::optional<socket_handle> unix_listener::take_accepted() noexcept {
     return detail::take_accepted(socket_);
 }
 
+polled<void> unix_listener::poll_stop_accepting(const waker& waker) {
+    return detail::poll_stop_accepting(socket_, waker);
+}
+
 std::expected<unix_listener, std::error_code> unix_listener::bind(
     const unix_address& local, const unix_listen_options& options) {
     auto socket = detail::listen_at(SOCK_STREAM, local, options);

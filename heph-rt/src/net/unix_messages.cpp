@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
@@ -158,6 +159,21 @@ io_future<buffer> unix_seqpacket::send(buffer bytes) const {
         return io_future<buffer>(std::make_error_code(std::errc::invalid_argument));
     }
     return unix_messages::send(std::move(bytes));
+}
+
+io_future<std::vector<buffer>> unix_seqpacket::send_vectored(std::vector<buffer> bytes) const {
+    if (is_open() && std::ranges::all_of(bytes, &buffer::empty)) {
+        return io_future<std::vector<buffer>>(std::make_error_code(std::errc::invalid_argument));
+    }
+    return unix_messages::send_vectored(std::move(bytes));
+}
+
+io_future<buffer> unix_seqpacket::send_with_descriptors(
+    buffer bytes, std::vector<descriptor_handle> descriptors) const {
+    if (is_open() && bytes.empty()) {
+        return io_future<buffer>(std::make_error_code(std::errc::invalid_argument));
+    }
+    return unix_messages::send_with_descriptors(std::move(bytes), std::move(descriptors));
 }
 
 std::error_code unix_seqpacket::shutdown(shutdown_how how) noexcept {

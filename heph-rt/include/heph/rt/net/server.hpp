@@ -93,6 +93,10 @@ public:
     room_future room(std::size_t most) noexcept { return {*this, most}; }
     [[nodiscard]] std::size_t current() const noexcept { return current_; }
     void add() noexcept { ++current_; }
+    // Places that are promised, but not taken yet.
+    [[nodiscard]] std::size_t claimed() const noexcept { return claimed_; }
+    void claim(std::size_t places) noexcept { claimed_ += places; }
+    void unclaim(std::size_t places) noexcept { claimed_ -= places; }
     void remove() noexcept {
         --current_;
         for (room_future* each = first_; each != nullptr; each = each->next_) {
@@ -102,6 +106,7 @@ public:
 
 private:
     std::size_t current_ = 0;
+    std::size_t claimed_ = 0;
     room_future* first_ = nullptr;
 };
 
@@ -147,36 +152,64 @@ private:
     Listener* listener_;
 };
 
-/// So many of those that wait are taken at once.
-inline constexpr std::size_t taken_at_once = 64;
+/// Waits until the kernel takes no more connections for a listener, and gives those that it took
+/// until then: dropping the listener would close them.
+template <typename Listener>
+class [[nodiscard]] stop_accepting {
+public:
+    using value_type = std::vector<net::socket_handle>;
+    explicit stop_accepting(Listener& from) noexcept : listener_(&from) {}
+    polled<value_type> poll(const waker& waker) {
+        if (!listener_->poll_stop_accepting(waker).is_ready()) { return pending; }
+        polled<value_type> all(std::in_place);
+        while (auto taken = listener_->take_accepted()) {
+            all.value().push_back(std::move(*taken));
+        }
+        return all;
+    }
+
+private:
+    Listener* listener_;
+};
+
+/// Takes a connection that waits for a listening socket; gives nothing when none does. Neither the
+/// socket nor who else waits on it is changed in any way. *Cancellation*: may close a connection.
+class [[nodiscard]] take_waiting {
+public:
+    using value_type = std::optional<net::socket_handle>;
+    explicit take_waiting(int descriptor) noexcept : descriptor_(descriptor) {}
+    polled<value_type> poll(const waker& waker);
+
+private:
+    int descriptor_;
+    operation attempt_;
+};
+
 /// No more wait for a socket, unless the administrator says so (`net.core.somaxconn`).
 inline constexpr std::size_t backlog_usual = 4096;
 
-/// Takes connections that wait for a listening socket: up to `most`, and no more than
-/// `taken_at_once`. Does not wait.
-[[nodiscard]] std::vector<net::socket_handle> take_waiting(int descriptor, std::size_t most);
+/// Lets everybody in.
+struct room_for_all {
+    [[nodiscard]] bool take() const noexcept { return true; }
+    void take_anyway(std::size_t /*connections*/) const noexcept {}
+};
 
-/// Ends a listener, and takes up to `most` of the connections that wait for it then. The others are
-/// for who else has the socket.
+/// Ends a listener. Gives the connections that it accepted already, and those that wait for it
+/// then, for as long as `room.take()` has a place for one more. The others are for who else has
+/// the socket.
 ///
 /// The kernel wakes one of those who wait for a connection, and that may be who is about to end:
 /// another process on the same socket would not learn of it before the next one comes.
-template <typename Listener>
-task<std::vector<net::socket_handle>> end_listening(Listener listener,
-                                                    std::size_t most = backlog_usual) {
-    std::vector<net::socket_handle> waiting;
-    const auto copy = rt::duplicate(listener.descriptor());
-    { const Listener ended = std::move(listener); }
-    // Its accept is given up at the end of this turn.
-    co_await timer(std::chrono::milliseconds(1));
-    if (!copy) { co_return waiting; }
-    for (;;) {
-        auto taken = take_waiting(copy->get(), most - waiting.size());
-        const bool is_last = taken.size() < taken_at_once;
-        for (net::socket_handle& each : taken) { waiting.push_back(std::move(each)); }
-        if (is_last) { co_return waiting; }
-        co_await yield();
+template <typename Listener, typename Room = room_for_all>
+task<std::vector<net::socket_handle>> end_listening(Listener listener, Room room = Room()) {
+    auto all = co_await stop_accepting<Listener>(listener);
+    room.take_anyway(all.size());
+    for (std::size_t left = backlog_usual; left != 0 && room.take(); --left) {
+        auto taken = co_await take_waiting(listener.descriptor());
+        if (!taken) { break; }
+        all.push_back(std::move(*taken));
     }
+    co_return all;
 }
 
 // It owns what it counts, also before it first runs.
@@ -200,6 +233,50 @@ void serve_connection(worker on, const std::function<task<>(worker, Stream)>& ha
     } catch (...) { log_connection_failure(std::current_exception()); }
 }
 
+/// The places that a listener which ends takes of its worker's: others that end at the same time
+/// see them taken. Given back when it is destroyed, by when each is a connection's, or free again.
+class claimed_places {
+public:
+    claimed_places(std::shared_ptr<connection_count> of, std::size_t most) noexcept
+        : count_(std::move(of)), most_(most) {}
+    claimed_places(claimed_places&& other) noexcept
+        : count_(std::move(other.count_)), most_(other.most_), claimed_(other.claimed_) {}
+    claimed_places& operator=(claimed_places&&) = delete;
+    ~claimed_places() {
+        if (count_) { count_->unclaim(claimed_); }
+    }
+    [[nodiscard]] bool take() noexcept {
+        if (count_->current() + count_->claimed() >= most_) { return false; }
+        take_anyway(1);
+        return true;
+    }
+    void take_anyway(std::size_t connections) noexcept {
+        count_->claim(connections);
+        claimed_ += connections;
+    }
+    void give_one_back() noexcept {
+        if (claimed_ == 0) { return; }
+        --claimed_;
+        count_->unclaim(1);
+    }
+
+private:
+    std::shared_ptr<connection_count> count_;
+    std::size_t most_;
+    std::size_t claimed_ = 0;
+};
+
+/// Refers to places that somebody else has.
+class places_of {
+public:
+    explicit places_of(claimed_places& all) noexcept : all_(&all) {}
+    [[nodiscard]] bool take() const noexcept { return all_->take(); }
+    void take_anyway(std::size_t connections) const noexcept { all_->take_anyway(connections); }
+
+private:
+    claimed_places* all_;
+};
+
 /// Ends a listener, and serves those whom it accepted already, and of those who wait as many as
 /// there is room for. With a successor on the same socket nobody is lost: the others are the
 /// successor's.
@@ -207,20 +284,17 @@ template <typename Listener, typename Stream>
 task<> serve_rest(worker on, std::shared_ptr<Listener> listener,
                   std::function<task<>(worker, Stream)> handler, std::size_t connections_max,
                   std::shared_ptr<connection_count> count, std::optional<Stream> accepted) {
+    claimed_places places(count, connections_max);
+    if (accepted) { places.take_anyway(1); }
+    auto ending = end_listening(std::move(*listener), places_of(places));
+    auto waiting = co_await std::move(ending);
     std::vector<Stream> rest;
     if (accepted) { rest.push_back(std::move(*accepted)); }
-    for (;;) {
-        auto next = co_await accept_at_once<Listener>(*listener);
-        if (!next || !*next) { break; }
-        rest.push_back(std::move(**next));
-    }
-    const std::size_t used = count->current() + rest.size();
-    auto waiting = co_await end_listening(std::move(*listener),
-                                          used < connections_max ? connections_max - used : 0);
     for (net::socket_handle& each : waiting) { rest.emplace_back(std::move(each)); }
     // The stop's grace bounds this.
     for (Stream& each : rest) {
         co_await count->room(connections_max);
+        places.give_one_back();
         serve_connection(on, handler, std::move(each), count);
     }
 }

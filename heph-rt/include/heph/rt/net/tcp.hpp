@@ -17,6 +17,8 @@
 namespace heph::rt::detail {
 template <typename Listener>
 class accept_at_once;
+template <typename Listener>
+class stop_accepting;
 }  // namespace heph::rt::detail
 
 namespace heph::rt::net {
@@ -84,6 +86,9 @@ private:
 
 /// Accepts TCP connections.
 ///
+/// Once asked for a connection, it takes up to 64 more ahead, which a dropped listener closes: take
+/// them with `accept` before; servers do. Those that the kernel still has are for who else has the
+/// socket.
 /// *Thread safety*: unsafe. It may be moved to another worker before its first `accept()`.
 class [[nodiscard]] tcp_listener {
 public:
@@ -109,9 +114,13 @@ private:
     friend class accept_future;
     template <typename>
     friend class detail::accept_at_once;
+    template <typename>
+    friend class detail::stop_accepting;
     explicit tcp_listener(socket_handle socket) noexcept : socket_(std::move(socket)) {}
     // Takes a connection that was accepted already.
     std::optional<socket_handle> take_accepted() noexcept;
+    // Waits until the kernel takes no more connections for it.
+    polled<void> poll_stop_accepting(const waker& waker);
 
     detail::watched_socket socket_;
 };

@@ -115,6 +115,9 @@ public:
     pair();
 
     io_future<buffer> send(buffer bytes) const;
+    io_future<std::vector<buffer>> send_vectored(std::vector<buffer> bytes) const;
+    io_future<buffer> send_with_descriptors(buffer bytes,
+                                            std::vector<descriptor_handle> descriptors) const;
 
     /// Ends one direction, or both. Does not wait.
     std::error_code shutdown(shutdown_how how) noexcept;
