@@ -68,7 +68,7 @@ polled<void> timer::poll(const waker& waker) {
     const auto now = clock::now();
     if (!absolute_) {
         // Half of the clock's range is more than a lifetime; it must not overflow.
-        at_ = now + std::min(after_, clock::duration::max() / 2);
+        at_ = heph::detail::later(now, std::min(after_, clock::duration::max() / 2));
         absolute_ = true;
     }
     if (at_ <= now) {

@@ -337,6 +337,68 @@ TEST_CASE("tls stream: two tasks that share it both go on after the handshake",
 
 namespace {
 
+// Sends in steps, as who keeps the bytes itself does.
+class steps_of_sending {
+public:
+    using value_type = bool;
+    steps_of_sending(unix_tls& stream, buffer bytes) : stream_(&stream), bytes_(std::move(bytes)) {}
+    heph::polled<bool> poll(const heph::waker& waker) {
+        auto sent = stream_->poll_send(bytes_, taken_, waker);
+        if (!sent.is_ready()) { return heph::pending; }
+        return sent.value().has_value();
+    }
+
+private:
+    unix_tls* stream_;
+    buffer bytes_;
+    std::size_t taken_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("tls stream: who sends in steps is woken, though another task receives meanwhile",
+          "[rt][tls][stream]") {
+    // That one flushes, too, and was the only one to learn that it was done.
+    const bool gives_up = GENERATE(false, true);
+    CAPTURE(gives_up);
+    auto with = std::make_shared<setting>();
+    auto got = std::make_shared<std::string>();
+    heph::test::run_on_worker(
+        heph::test::quiet_setup(), [with, got, gives_up](heph::rt::worker& worker) {
+            auto ends = std::make_shared<pair>(make_pair(*with));
+            worker.spawn_future([](std::shared_ptr<pair> of, std::shared_ptr<std::string> text,
+                                   heph::rt::worker on, bool drops) -> task<> {
+                auto shaken = co_await heph::join(of->client.handshake(), of->server.handshake());
+                REQUIRE(std::get<0>(shaken));
+                on.spawn_future([](std::shared_ptr<pair> its) -> task<> {
+                    const std::string much = text_of(4'000'000);
+                    steps_of_sending sending(its->server, buffer::copy_of(much));
+                    const bool sent = co_await sending;
+                    CHECK(sent);
+                    const bool last = co_await send_text(its->server, "END");
+                    CHECK(last);
+                }(of));
+                on.spawn_future([](std::shared_ptr<pair> its, bool gives) -> task<> {
+                    if (gives) {
+                        auto brief = heph::rt::deadline(5ms, its->server.next());
+                        (void)co_await brief;
+                        co_return;
+                    }
+                    const std::string greeting = co_await receive(its->server, 5);
+                    CHECK(greeting == "hello");
+                }(of, drops));
+                co_await heph::rt::timer(1ms);  // Both wait.
+                if (drops) { co_await heph::rt::timer(20ms); }
+                *text = co_await receive(of->client, 4'000'003);
+                const bool sent = co_await send_text(of->client, "hello");
+                CHECK(sent);
+            }(ends, got, worker, gives_up));
+        });
+    CHECK(got->ends_with("END"));
+}
+
+namespace {
+
 task<bool> sends_in_time(unix_tls& stream) {
     auto bytes = buffer::copy_of("hello");
     auto bounded = heph::rt::deadline(20ms, stream.send_all(std::move(bytes)));

@@ -141,7 +141,7 @@ protected:
     [[nodiscard]] std::int32_t run() override {
         // The pattern is made a name without a file; nobody else takes it, or the open fails.
         for (int attempt = 0; attempt < 100; ++attempt) {
-            const std::string name = path_ + '.' + random_letters();
+            const std::string name = name_beside();
             const std::int32_t failed = write_to(name, O_CREAT | O_EXCL, true);
             if (failed == -EEXIST) { continue; }
             const std::int32_t outcome =
@@ -156,6 +156,14 @@ protected:
     }
 
 private:
+    // Also of a name that is as long as names may be.
+    [[nodiscard]] std::string name_beside() const {
+        constexpr std::size_t kept_bytes_max = 200;
+        const path whole(path_);
+        std::string name = whole.filename().string().substr(0, kept_bytes_max);
+        return (whole.parent_path() / ((name += '.') += random_letters())).string();
+    }
+
     [[nodiscard]] static std::string random_letters() {
         std::uint64_t number = 0;
         ::arc4random_buf(&number, sizeof(number));
@@ -167,10 +175,10 @@ private:
     }
 
     [[nodiscard]] std::int32_t sync_directory() const {
-        std::string above = path(path_).parent_path().string();
-        if (above.empty()) { above = "."; }
+        const path above = path(path_).parent_path();
+        const char* const name = above.empty() ? "." : above.c_str();
         const scoped_descriptor directory(
-            retry([&] { return ::open(above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+            retry([&] { return ::open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
         if (directory.get() < 0) { return directory.get(); }
         return ::fsync(directory.get()) == 0 ? 0 : -errno;
     }

@@ -32,9 +32,13 @@ polled<session::done> session::poll_flush(const waker& waker) {
         }
         if (!shaking_.empty()) { driver_ = waker; }
         auto sent = sending_->poll(waker);
-        if (!sent.is_ready()) { return pending; }
+        if (!sent.is_ready()) {
+            if (!flusher_.will_wake(waker)) { flusher_ = waker; }
+            return pending;
+        }
         auto outcome = std::move(sent).value();
         sending_.reset();
+        wake_writer(waker);
         if (!shaking_.empty()) { wake_shaking(); }
         if (!outcome) {
             send_failure_ = outcome.error();
@@ -70,6 +74,11 @@ polled<session::done> session::poll_handshake(const waker& waker) {
         driver_ = waker;
     }
     return driven;
+}
+
+void session::wake_writer(const waker& unless) noexcept {
+    if (writer_.will_wake(unless)) { return; }
+    std::exchange(writer_, waker()).wake();
 }
 
 void session::wake_others() noexcept {
@@ -173,7 +182,12 @@ polled<session::done> session::poll_send(const buffer& bytes, std::size_t& taken
     }
     for (;;) {
         auto flushed = poll_flush(waker);
-        if (!flushed.is_ready() || !flushed.value()) { return flushed; }
+        if (!flushed.is_ready()) {
+            if (!writer_.will_wake(waker)) { writer_ = waker; }
+            return pending;
+        }
+        writer_ = heph::waker();
+        if (!flushed.value()) { return flushed; }
         if (taken == bytes.size()) { return done(); }
         const std::size_t size = std::min(bytes.size() - taken, encrypted_bytes_max);
         const auto written = engine_.write(bytes.bytes().subspan(taken, size));

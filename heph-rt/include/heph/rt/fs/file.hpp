@@ -166,7 +166,8 @@ public:
     }
     ~file();
 
-    /// Opens the file at `path`.
+    /// Opens the file at `path`. A FIFO whose other end is not open: io_uring does not wait for it,
+    /// and gives a reader, or `no_such_device_or_address` to who writes; the epoll driver waits.
     static open_future open(std::filesystem::path path, open_options options = {}) {
         return {std::move(path), options};
     }

@@ -38,7 +38,8 @@ namespace detail {
 ///     1. Encrypted bytes leave in the order in which the engine made them, and are sent to their
 ///        end even when the future that had them made is gone: whatever is polled next goes on.
 ///     2. `sending_` is polled by one side at a time: by a sender while there is one, else by
-///        whoever receives.
+///        whoever receives. One that only calls `poll_send` may be anywhere between two polls, so
+///        that a receiver may come first: then `writer_` is woken when that is done, or given up.
 ///     3. The handshake is driven by whoever polls last, `driver_`, as the connection below wakes
 ///        only that one. All that wait for it are in `shaking_`. They are woken when it is done,
 ///        and when what it has to send is sent; all but the driver also when somebody gives up, as
@@ -63,6 +64,7 @@ public:
     /// Has others drive the handshake: who did may be gone.
     void leave_handshake() noexcept {
         if (!shaking_.empty()) { wake_others(); }
+        wake_writer(flusher_);
     }
     void set_sender(bool active) noexcept { has_sender_ = active; }
 
@@ -75,6 +77,7 @@ private:
     polled<done> drive_handshake(const waker& waker);
     void wake_shaking() noexcept;
     void wake_others() noexcept;
+    void wake_writer(const waker& unless) noexcept;
     polled<done> poll_fill(const waker& waker);
     polled<done> poll_readable(const waker& waker);
 
@@ -84,6 +87,8 @@ private:
     buffer scratch_;
     std::vector<waker> shaking_;
     waker driver_;
+    waker writer_;   // Who waits in `poll_send`.
+    waker flusher_;  // Who polled `sending_` last, while it is not sent.
     std::error_code send_failure_;
     bool has_sender_ = false;
     bool ended_ = false;
