@@ -18,6 +18,9 @@ namespace heph::test {
 /// Notes what happens, in order. Others may look how many lines there are.
 class journal : public std::vector<std::string> {
 public:
+    /// The children of one tree have it in turns, whichever thread runs the tree.
+    static constexpr bool is_shareable = true;
+
     journal() = default;
     journal(std::initializer_list<std::string> lines) : vector(lines), lines_(size()) {}
     journal(journal&& other) noexcept
