@@ -1,15 +1,17 @@
-# Finds the C sources of llhttp and defines the static parts of it that heph-http takes in.
+# Finds llhttp, in whichever form the system has it.
 #
-# Debian ships llhttp as sources (package node-llhttp). They become part of heph-http's own archive,
-# so a program that uses heph-http needs no llhttp:
+# Debian 12 ships it as C sources (package node-llhttp). They become part of heph-http's own archive,
+# so that a program that uses heph-http needs no llhttp. Newer systems have a library
+# (libllhttp-dev), which such a program then links to.
 #
 #   Llhttp_INCLUDE_DIR   where llhttp.h is
-#   Llhttp_SOURCES       the C files to compile
+#   Llhttp_SOURCES       the C files to compile; empty: link to the library `llhttp`
 #   Llhttp_VERSION       e.g. 8.1.0
 
+find_path(Llhttp_SOURCE_DIR NAMES llhttp.c PATHS /usr/share PATH_SUFFIXES llhttp llhttp/src)
+find_library(Llhttp_LIBRARY NAMES llhttp)
 find_path(Llhttp_INCLUDE_DIR NAMES llhttp.h
           PATHS /usr/share/include /usr/include PATH_SUFFIXES llhttp)
-find_path(Llhttp_SOURCE_DIR NAMES llhttp.c PATHS /usr/share PATH_SUFFIXES llhttp llhttp/src)
 
 if(Llhttp_INCLUDE_DIR)
     foreach(part MAJOR MINOR PATCH)
@@ -20,15 +22,18 @@ if(Llhttp_INCLUDE_DIR)
     set(Llhttp_VERSION "${Llhttp_VERSION_MAJOR}.${Llhttp_VERSION_MINOR}.${Llhttp_VERSION_PATCH}")
 endif()
 
-include(FindPackageHandleStandardArgs)
-find_package_handle_standard_args(
-    Llhttp
-    REQUIRED_VARS Llhttp_SOURCE_DIR Llhttp_INCLUDE_DIR
-    VERSION_VAR Llhttp_VERSION
-    REASON_FAILURE_MESSAGE "on Debian and Ubuntu: apt install node-llhttp")
-
-if(Llhttp_FOUND)
+set(Llhttp_SOURCES "")
+set(Llhttp_FORM "${Llhttp_LIBRARY}")
+if(Llhttp_SOURCE_DIR)
+    set(Llhttp_FORM "${Llhttp_SOURCE_DIR}")
     set(Llhttp_SOURCES "${Llhttp_SOURCE_DIR}/api.c" "${Llhttp_SOURCE_DIR}/http.c"
                        "${Llhttp_SOURCE_DIR}/llhttp.c")
 endif()
-mark_as_advanced(Llhttp_INCLUDE_DIR Llhttp_SOURCE_DIR)
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(
+    Llhttp
+    REQUIRED_VARS Llhttp_FORM Llhttp_INCLUDE_DIR
+    VERSION_VAR Llhttp_VERSION
+    REASON_FAILURE_MESSAGE "apt install node-llhttp on Debian 12, libllhttp-dev on newer ones")
+mark_as_advanced(Llhttp_INCLUDE_DIR Llhttp_SOURCE_DIR Llhttp_LIBRARY)
