@@ -80,8 +80,8 @@ struct counter_state {
     std::vector<int> amounts;  ///< Of the counter's worker.
 };
 
-inline task<> counter(rt::local_context<counter_message> ctx,
-                      std::shared_ptr<counter_state> state) {
+template <typename RT>
+task<> counter_on(context<counter_message, RT> ctx, std::shared_ptr<counter_state> state) {
     int total = 0;
     while (auto message = co_await ctx.receive()) {
         if (std::holds_alternative<finish>(*message)) { co_return; }
@@ -101,6 +101,11 @@ inline task<> counter(rt::local_context<counter_message> ctx,
             [&](get_total& call) { call.respond(total); },
             [&](echo& call) { call.respond(std::move(call.request())); }, [](auto&) {});
     }
+}
+
+inline task<> counter(rt::local_context<counter_message> ctx,
+                      std::shared_ptr<counter_state> state) {
+    return counter_on(std::move(ctx), std::move(state));
 }
 
 inline actor_ref<counter_message> spawn_counter(rt::worker worker,

@@ -23,11 +23,10 @@
 #include <heph/remote/protocol/frame.hpp>
 #include <heph/remote/protocol/handshake.hpp>
 #include <heph/remote/protocol/liveness.hpp>
-#include <heph/rt/timer.hpp>
 #include <heph/rt/tls/engine.hpp>
 
+#include "environment.hpp"
 #include "event.hpp"
-#include "transport.hpp"
 
 namespace heph::remote::detail {
 
@@ -36,9 +35,9 @@ struct peer;
 struct connection {
     enum class phase { meeting, linked, closing };
 
-    connection(any_stream its_stream, rt::tls::engine its_engine, std::string remote, bool dials,
-               rt::clock::time_point end_of_handshake)
-        : stream(std::move(its_stream)),
+    connection(stream_pointer its_stream, rt::tls::engine its_engine, std::string remote,
+               bool dials, steady_time end_of_handshake)
+        : socket(std::move(its_stream)),
           engine(std::move(its_engine)),
           address(std::move(remote)),
           dialed(dials),
@@ -55,11 +54,11 @@ struct connection {
     }
     [[nodiscard]] bool is_linked() const noexcept { return current == phase::linked; }
 
-    any_stream stream;
+    const stream_pointer socket;
     rt::tls::engine engine;
     const std::string address;
     const bool dialed;
-    const rt::clock::time_point handshake_until;
+    const steady_time handshake_until;
 
     phase current = phase::meeting;
     std::string why;  ///< Why it is closing. Empty: nothing to tell.
@@ -73,7 +72,7 @@ struct connection {
     std::optional<protocol::handshake> meeting;
     std::shared_ptr<peer> with;               ///< Whom it is meant for, or leads to.
     std::vector<std::byte> plain;             ///< What is to be encrypted.
-    rt::clock::time_point heard;              ///< When something came last.
+    steady_time heard;                        ///< When something came last.
     std::optional<protocol::liveness> alive;  ///< Of a linked one.
     std::vector<std::byte> first_flight;      ///< What a stranger said before the secret was clear.
     std::size_t ways_tried = 1;               ///< Of those to accept.

@@ -1,8 +1,8 @@
 #pragma once
 
-// A node, as its worker runs it.
+// A node, as its environment runs it.
 //
-// Tasks, all of one worker
+// Tasks, all of one environment: one at a time runs
 //     run            takes commands and requests from the handles; ends the node at a stop
 //     accept_all     accepts connections
 //     dial_again     one for each peer with an address: dials whenever the link is not up
@@ -34,6 +34,7 @@
 //     open, blocked --cancel-->            gone
 // `places_` knows where a command is, by its id, as long as it is open or blocked.
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -53,10 +54,10 @@
 #include <heph/remote/protocol/event.hpp>
 #include <heph/remote/protocol/failure_limiter.hpp>
 #include <heph/rt/tls/engine.hpp>
-#include <heph/rt/worker.hpp>
 
 #include "command.hpp"
 #include "connection.hpp"
+#include "environment.hpp"
 #include "link_security.hpp"
 #include "log_limiter.hpp"
 #include "peer.hpp"
@@ -71,20 +72,25 @@ class hub : public std::enable_shared_from_this<hub> {
 public:
     static constexpr std::size_t commands_max = 1024;
 
-    hub(rt::worker& worker, std::shared_ptr<port> handles, const options& settings,
+    hub(std::shared_ptr<environment> around, std::shared_ptr<port> handles, const options& settings,
         protocol::identity self, link_security security);
 
+    hub(const hub&) = delete;
+    hub& operator=(const hub&) = delete;
+    ~hub();
+
     /// Starts the tasks.
-    void start(inbox::receiver<command> commands, std::optional<any_listener> listener);
+    void start(inbox::receiver<command> commands, listener_pointer listener);
 
 private:
     using hub_pointer = std::shared_ptr<hub>;
-    using time_point = rt::clock::time_point;
+    class ending_hub;
+    using time_point = steady_time;
 
-    // The tasks. They take the hub by value, to keep it.
+    // The tasks. They take the hub by value, to keep it. An environment that ends may drop them.
     static task<> run(hub_pointer self, inbox::receiver<command> commands);
     static task<> refuse_rest(hub_pointer self, inbox::receiver<command> commands);
-    static task<> accept_all(hub_pointer self, any_listener listener);
+    static task<> accept_all(hub_pointer self, listener_pointer at);
     static task<> dial_again(hub_pointer self, peer_pointer with);
     // What an attempt to link came to.
     struct dial_result {
@@ -101,6 +107,7 @@ private:
                            std::shared_ptr<watched_actor> of, std::unique_ptr<ending> until);
     static task<> read(hub_pointer self, connection_pointer from);
     static task<> write(hub_pointer self, connection_pointer to);
+    static task<> give_up(hub_pointer self, connection_pointer to, std::chrono::milliseconds limit);
     static task<> watch_times(hub_pointer self);
     static task<> deliver(hub_pointer self, peer_pointer from, std::uint64_t actor);
     static task<> answer_call(peer_pointer from, std::uint64_t call,
@@ -181,14 +188,19 @@ private:
     [[nodiscard]] time_point next_time() const;
     void check_times();
     void stop();
+    void ended() noexcept;
 
     // Tasks: hub_tasks.cpp.
-    void spawn(task<> running) { worker_.spawn_future(std::move(running)); }
-    [[nodiscard]] connection_pointer add_connection(any_stream stream, rt::tls::engine engine,
+    void spawn(task<> running) { environment_->spawn(std::move(running)); }
+    [[nodiscard]] time_point now() const { return environment_->now(); }
+    [[nodiscard]] task<> timer(time_point at) { return environment_->timer_at(at); }
+    [[nodiscard]] task<> timer(time_point::duration after) { return timer(now() + after); }
+    [[nodiscard]] std::chrono::milliseconds with_jitter(std::chrono::milliseconds pause);
+    [[nodiscard]] connection_pointer add_connection(stream_pointer stream, rt::tls::engine engine,
                                                     std::string remote, bool dialed,
                                                     time_point until);
 
-    rt::worker worker_;
+    const std::shared_ptr<environment> environment_;
     std::shared_ptr<port> port_;
     options settings_;
     link_security security_;
@@ -200,8 +212,8 @@ private:
     event stopped_;
     protocol::failure_limiter strangers_;
     event times_changed_;
-    log_limiter log_;       // Of what strangers cause.
-    log_limiter link_log_;  // Of what peers cause.
+    log_limiter log_{*environment_};       // Of what strangers cause.
+    log_limiter link_log_{*environment_};  // Of what peers cause.
 
     struct place {
         enum class where { blocked, search, call, watch, node_watch };

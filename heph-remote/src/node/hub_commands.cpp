@@ -81,7 +81,7 @@ void hub::submit(const peer_pointer& to, command& what) {
         (void)pass(*to, *node_watch);
         return;
     }
-    if (!to->is_up() && rt::clock::now() - to->not_up_since >= settings_.links().patience) {
+    if (!to->is_up() && now() - to->not_up_since >= settings_.links().patience) {
         return fail(what, failure::node_down);
     }
     const std::uint64_t actor = queue_of(what);

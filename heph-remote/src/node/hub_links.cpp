@@ -38,9 +38,9 @@ protocol::id128 random_id() {
     return {bits[0] | 1, bits[1]};  // Never zero, which stands for nothing.
 }
 
-hub::hub(rt::worker& worker, std::shared_ptr<port> handles, const options& settings,
-         protocol::identity self, link_security security)
-    : worker_(worker),
+hub::hub(std::shared_ptr<environment> around, std::shared_ptr<port> handles,
+         const options& settings, protocol::identity self, link_security security)
+    : environment_(std::move(around)),
       port_(std::move(handles)),
       settings_(settings),
       security_(std::move(security)),
@@ -59,7 +59,7 @@ peer_pointer hub::peer_named(std::string_view name) {
     auto made =
         std::make_shared<peer>(std::string(name), settings_.links().own, settings_.links().session);
     made->fresh = random_id();
-    made->not_up_since = rt::clock::now();
+    made->not_up_since = now();
     peers_.emplace(made->name, made);
     port_->set_peer(made->name, false);
     times_changed_.set();  // It is forgotten if it does not come up.
@@ -189,17 +189,17 @@ void hub::decide(const connection_pointer& about) {
     }
     const peer_pointer with = peer_named(heard.name);
     if (!with) { return meeting.turn_away(protocol::error::too_many_peers); }
-    protocol::standing now;
-    now.linked = with->is_up();
-    now.hello_under_way = with->hello_under_way;
+    protocol::standing current;
+    current.linked = with->is_up();
+    current.hello_under_way = with->hello_under_way;
     if (with->up) {
-        now.dialed = with->up->dialed;
-        now.heard_lately = rt::clock::now() - with->up->heard <
-                           settings_.links().heartbeat + settings_.links().heartbeat / 2;
-        now.incarnation = with->link.peer_incarnation();
-        now.links = with->link.links();
+        current.dialed = with->up->dialed;
+        current.heard_lately =
+            now() - with->up->heard < settings_.links().heartbeat + settings_.links().heartbeat / 2;
+        current.incarnation = with->link.peer_incarnation();
+        current.links = with->link.links();
     }
-    if (const auto refused = protocol::judge(self_.name, now, heard)) {
+    if (const auto refused = protocol::judge(self_.name, current, heard)) {
         return meeting.turn_away(*refused);
     }
     about->with = with;
@@ -243,7 +243,7 @@ void hub::link_up(const connection_pointer& over) {
     with->fresh = random_id();
     over->current = connection::phase::linked;
     over->was_linked = true;
-    over->alive.emplace(settings_.links().silence, rt::clock::now());
+    over->alive.emplace(settings_.links().silence, now());
     over->first_flight = {};
     over->frames.set_frame_bytes_max(with->link.frame_bytes_max());
     with->up = over;
@@ -271,7 +271,7 @@ void hub::end(connection_pointer which, std::string why) {
                                               " is down: " + why);
         detach(*which);
     } else if (!which->dialed && !why.empty()) {
-        strangers_.failed(host_of(which->address), rt::clock::now());
+        strangers_.failed(host_of(which->address), now());
         // Whoever dials tells it.
         log_.log(log_level::warning,
                  "node " + self_.name + ": turned away " + which->address + ": " + why);
@@ -294,7 +294,7 @@ void hub::detach(connection& which) {
     with.link.disconnect();
     with.up.reset();
     with.close_ways();
-    with.not_up_since = rt::clock::now();
+    with.not_up_since = now();
     port_->set_peer(with.name, false);
     with.changed.set();
     times_changed_.set();
@@ -367,7 +367,7 @@ void hub::kick(peer& with) {
 }
 
 hub::time_point hub::next_time() const {
-    time_point next = rt::clock::now() + std::chrono::hours(1);
+    time_point next = now() + std::chrono::hours(1);
     for (const auto& [name, with] : peers_) {
         if (with->is_up()) { continue; }
         if (!with->blocked.empty()) {
@@ -381,15 +381,15 @@ hub::time_point hub::next_time() const {
 }
 
 void hub::check_times() {
-    const auto now = rt::clock::now();
+    const auto time = now();
     for (auto at = peers_.begin(); at != peers_.end();) {
         const peer_pointer with = at->second;
         ++at;
         if (with->is_up()) { continue; }
-        if (now >= with->not_up_since + settings_.links().patience) {
+        if (time >= with->not_up_since + settings_.links().patience) {
             fail_blocked(*with, failure::node_down);
         }
-        if (now < with->not_up_since + settings_.links().grace) { continue; }
+        if (time < with->not_up_since + settings_.links().grace) { continue; }
         if (with->link.current() == protocol::link::state::away) { lose(with, failure::node_down); }
         if (!with->has_dialer) {
             // Who dialed this node and did not come back. Nothing refers to it any more.
@@ -417,6 +417,20 @@ void hub::stop() {
     for (const auto& each : connections_) {
         if (const auto open = each.lock()) { open->close(std::string()); }
     }
+}
+
+// Also when no task was ever run.
+hub::~hub() { ended(); }
+
+// What is dropped half-way leaves connections and peers that keep each other.
+void hub::ended() noexcept {
+    for (const auto& [name, with] : peers_) {
+        with->up.reset();
+        with->dialing.reset();
+    }
+    port_->close();
+    port_->end();
+    port_->forget_environment();
 }
 
 }  // namespace heph::remote::detail

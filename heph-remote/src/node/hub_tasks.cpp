@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <heph/core/either.hpp>
 #include <heph/core/log.hpp>
-#include <heph/rt/stopping.hpp>
-#include <heph/rt/timer.hpp>
+#include <heph/core/timing.hpp>
 
 #include "hub.hpp"
 #include "polling.hpp"
@@ -35,55 +33,66 @@ constexpr auto refusing_time = 10s;
 // actor gives at once is one write, and so is the next question.
 constexpr auto company_wait = 2ms;
 
-// A pause less a random part of up to a half, so that nodes that lost each other at once do not
-// dial at once for ever.
-std::chrono::milliseconds with_jitter(std::chrono::milliseconds pause) {
-    static thread_local std::minstd_rand random(std::random_device{}());
-    const auto half = pause.count() / 2;
-    return std::chrono::milliseconds(pause.count() -
-                                     std::uniform_int_distribution<std::int64_t>(0, half)(random));
-}
-
 std::string after(std::chrono::milliseconds time) {
     return " within " + std::to_string(time.count()) + " ms";
 }
 
-// Is done when a connection had enough time to send what it is sending.
-task<> give_up(connection_pointer to, std::chrono::milliseconds limit,
-               std::chrono::milliseconds goodbye_time) {
-    const auto first = co_await either(to->closed.wait(), rt::timer(limit));
-    if (first.index() == 0) { co_await rt::timer(goodbye_time); }
-}
-
 }  // namespace
 
-void hub::start(inbox::receiver<command> commands, std::optional<any_listener> listener) {
+// A pause less a random part of up to a half, so that nodes that lost each other at once do not
+// dial at once for ever.
+std::chrono::milliseconds hub::with_jitter(std::chrono::milliseconds pause) {
+    const auto half = static_cast<std::uint32_t>(pause.count() / 2);
+    return pause - std::chrono::milliseconds(environment_->random() % (half + 1));
+}
+
+// Is done when a connection had enough time to send what it is sending.
+task<> hub::give_up(hub_pointer self, connection_pointer to, std::chrono::milliseconds limit) {
+    const auto first = co_await either(to->closed.wait(), self->timer(limit));
+    if (first.index() == 0) { co_await self->timer(self->settings_.links().goodbye_time); }
+}
+
+void hub::start(inbox::receiver<command> commands, listener_pointer listener) {
     const auto self = shared_from_this();
     spawn(run(self, std::move(commands)));
     spawn(watch_times(self));
-    if (listener) { spawn(accept_all(self, std::move(*listener))); }
+    if (listener) { spawn(accept_all(self, std::move(listener))); }
 }
 
+/// Tells the hub that its main task has ended, or was dropped.
+class hub::ending_hub {
+public:
+    explicit ending_hub(hub& of) noexcept : of_(&of) {}
+    ending_hub(const ending_hub&) = delete;
+    ending_hub& operator=(const ending_hub&) = delete;
+    ~ending_hub() { of_->ended(); }
+
+private:
+    hub* of_;
+};
+
 task<> hub::run(hub_pointer self, inbox::receiver<command> commands) {
+    const ending_hub guard(*self);
     std::vector<command> batch;
+    auto stopping = self->environment_->stopping();
     time_point drain_until{};
     int idle_looks = 0;
-    while (!self->draining_.is_set() || rt::clock::now() < drain_until) {
+    while (!self->draining_.is_set() || self->now() < drain_until) {
         bool stops = false;
         if (!self->draining_.is_set()) {
-            const auto first = co_await either(rt::stopping(), port::requests_future(*self->port_),
+            const auto first = co_await either(stopping, port::requests_future(*self->port_),
                                                commands.recv_many(batch, commands_max));
             stops = first.index() == 0;
         } else {
             idle_looks = self->is_idle() ? idle_looks + 1 : 0;
             if (idle_looks > drain_looks) { break; }
-            (void)co_await either(rt::timer(drain_look), port::requests_future(*self->port_),
+            (void)co_await either(self->timer(drain_look), port::requests_future(*self->port_),
                                   commands.recv_many(batch, commands_max));
         }
         requests asked = self->port_->take_requests();
         if ((stops || asked.stop) && !self->draining_.is_set()) {
             self->draining_.set();
-            drain_until = rt::clock::now() + self->settings_.links().drain_time;
+            drain_until = self->now() + self->settings_.links().drain_time;
         }
         for (const std::uint64_t actor : asked.unpublished) { self->unpublished(actor); }
         for (const std::uint64_t actor : asked.shared) {
@@ -112,7 +121,7 @@ task<> hub::run(hub_pointer self, inbox::receiver<command> commands) {
 task<> hub::refuse_rest(hub_pointer self, inbox::receiver<command> commands) {
     self->port_->end();
     auto marking = self->port_->commands().send(command(std::in_place_type<mark>));
-    rt::timer late(refusing_time);
+    auto late = self->timer(refusing_time);
     std::vector<command> batch;
     bool is_sent = false;
     for (bool is_done = false; !is_done;) {
@@ -133,7 +142,7 @@ task<> hub::refuse_rest(hub_pointer self, inbox::receiver<command> commands) {
     }
 }
 
-connection_pointer hub::add_connection(any_stream stream, rt::tls::engine engine,
+connection_pointer hub::add_connection(stream_pointer stream, rt::tls::engine engine,
                                        std::string address, bool dialed, time_point until) {
     std::erase_if(connections_, [](const auto& each) { return each.expired(); });
     auto made = std::make_shared<connection>(std::move(stream), std::move(engine),
@@ -143,27 +152,27 @@ connection_pointer hub::add_connection(any_stream stream, rt::tls::engine engine
     return made;
 }
 
-task<> hub::accept_all(hub_pointer self, any_listener listener) {
+task<> hub::accept_all(hub_pointer self, listener_pointer at) {
     const link_settings& settings = self->settings_.links();
     while (!self->draining_.is_set()) {
-        auto first = co_await either(listener.accept(), self->draining_.wait());
+        auto first = co_await either(at->accept(), self->draining_.wait());
         if (first.index() != 0 || self->draining_.is_set()) { break; }
         auto& accepted = std::get<0>(first);
         if (!accepted) {
             self->log_.log(log_level::error,
                            "node " + self->self_.name +
                                ": cannot accept a connection: " + accepted.error().message());
-            co_await either(rt::timer(pause_after_failed_accept), self->draining_.wait());
+            co_await either(self->timer(pause_after_failed_accept), self->draining_.wait());
             continue;
         }
-        std::string address = accepted->peer();
+        std::string address = (*accepted)->peer();
         if (self->half_open_ >= settings.half_open_max) {
             self->log_.log(log_level::warning, "node " + self->self_.name + ": turned away " +
                                                    address + ": too many are half-open");
             continue;
         }
         const std::string host = address.substr(0, address.rfind(':'));
-        if (!self->strangers_.admits(host, rt::clock::now())) {
+        if (!self->strangers_.admits(host, self->now())) {
             self->log_.log(log_level::warning, "node " + self->self_.name + ": turned away " +
                                                    address +
                                                    ": too many handshakes of that address failed");
@@ -177,7 +186,7 @@ task<> hub::accept_all(hub_pointer self, any_listener listener) {
         }
         const auto made =
             self->add_connection(std::move(*accepted), std::move(*engine), std::move(address),
-                                 false, rt::clock::now() + settings.handshake_time);
+                                 false, self->now() + settings.handshake_time);
         made->is_half_open = true;
         ++self->half_open_;
         self->spawn(read(self, made));
@@ -190,7 +199,7 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
     while (!self->stopped_.is_set()) {
         with->changed.clear();
         if (with->is_learned && !with->is_up() &&
-            rt::clock::now() >= with->not_up_since + settings.grace) {
+            self->now() >= with->not_up_since + settings.grace) {
             break;
         }
         // Whoever is about to stop brings back what is under way, and nothing else.
@@ -202,8 +211,8 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
             continue;
         }
         if (pause.count() != 0) {
-            const auto first = co_await either(rt::timer(with_jitter(pause)), with->changed.wait(),
-                                               self->stopped_.wait());
+            const auto first = co_await either(self->timer(self->with_jitter(pause)),
+                                               with->changed.wait(), self->stopped_.wait());
             if (first.index() == 1 && with->is_up()) { continue; }
             if (first.index() == 2) { break; }
         }
@@ -231,8 +240,8 @@ task<> hub::call_back(hub_pointer self, peer_pointer with) {
     while (!self->draining_.is_set() && !with->has_dialer && with->told_address &&
            with->link.current() == protocol::link::state::away) {
         with->changed.clear();
-        const auto first = co_await either(rt::timer(with_jitter(pause)), with->changed.wait(),
-                                           self->draining_.wait());
+        const auto first = co_await either(self->timer(self->with_jitter(pause)),
+                                           with->changed.wait(), self->draining_.wait());
         if (first.index() != 0) { continue; }
         const node_address where = *with->told_address;
         const dial_result result = co_await dial_once(self, with, where);
@@ -244,8 +253,8 @@ task<> hub::call_back(hub_pointer self, peer_pointer with) {
 
 task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_address where) {
     const link_settings& settings = self->settings_.links();
-    const auto until = rt::clock::now() + settings.handshake_time;
-    rt::deadline connecting(until, connect_to(where));
+    const auto until = self->now() + settings.handshake_time;
+    auto connecting = with_deadline(self->environment_->connect(where), self->timer(until));
     auto first = co_await either(connecting, self->stopped_.wait(), with->changed.wait());
     if (first.index() != 0) { co_return dial_result(); }
     auto& connected = std::get<0>(first);
@@ -275,17 +284,17 @@ task<> hub::read(hub_pointer self, connection_pointer from) {
     const link_settings& settings = self->settings_.links();
     for (;;) {
         time_point until = from->handshake_until;
-        if (from->is_linked()) { until = rt::clock::now() + from->alive->step(); }
+        if (from->is_linked()) { until = self->now() + from->alive->step(); }
         // The writer ends it.
         if (from->current == connection::phase::closing) {
-            until = rt::clock::now() + std::chrono::hours(1);
+            until = self->now() + std::chrono::hours(1);
         }
-        rt::deadline receiving(until, from->stream->next());
+        auto receiving = with_deadline(from->socket->next(), self->timer(until));
         auto received = co_await receiving;
         if (!received) {
             if (from->current == connection::phase::closing) { continue; }
             if (from->is_linked()) {
-                from->alive->tick(rt::clock::now());
+                from->alive->tick(self->now());
                 if (!from->alive->is_dead()) { continue; }
                 self->end(from, std::string(protocol::to_string(protocol::error::timed_out)));
             } else {
@@ -303,7 +312,7 @@ task<> hub::read(hub_pointer self, connection_pointer from) {
             break;
         }
         if (from->current == connection::phase::closing) { continue; }
-        from->heard = rt::clock::now();
+        from->heard = self->now();
         if (from->alive) { from->alive->heard(from->heard); }
         self->feed(from, (*received)->bytes());
         if (from->is_linked()) { kick(*from->with); }
@@ -323,10 +332,10 @@ task<> hub::write(hub_pointer self, connection_pointer to) {
             if (!link.has_output() || link.is_pressing()) {
                 alone_until.reset();
             } else if (!alone_until) {
-                alone_until = rt::clock::now() + company_wait;
+                alone_until = self->now() + company_wait;
             }
-            if (alone_until && rt::clock::now() < *alone_until) {
-                co_await either(to->wake.wait(), rt::timer(*alone_until));
+            if (alone_until && self->now() < *alone_until) {
+                co_await either(to->wake.wait(), self->timer(*alone_until));
                 continue;
             }
             alone_until.reset();
@@ -335,37 +344,37 @@ task<> hub::write(hub_pointer self, connection_pointer to) {
         if (!bytes.empty()) {
             const auto limit = to->current == connection::phase::closing ? settings.goodbye_time
                                                                          : settings.silence;
-            const auto sent = co_await either(to->stream->send_all(std::move(bytes)),
-                                              give_up(to, limit, settings.goodbye_time));
+            const auto sent =
+                co_await either(to->socket->send_all(std::move(bytes)), give_up(self, to, limit));
             if (sent.index() != 0) {
                 self->end(to, "it does not read");
                 break;
             }
-            if (const auto& result = std::get<0>(sent); !result) {
-                self->end(to, result.error().message());
+            if (const std::error_code& failed = std::get<0>(sent)) {
+                self->end(to, failed.message());
                 break;
             }
             continue;
         }
         if (to->current == connection::phase::closing) { break; }
         if (to->is_linked()) {
-            const auto first = co_await either(to->wake.wait(), rt::timer(settings.heartbeat));
+            const auto first = co_await either(to->wake.wait(), self->timer(settings.heartbeat));
             if (first.index() == 1 && to->is_linked()) { to->with->link.ping(); }
         } else {
             co_await to->wake.wait();
         }
     }
-    to->stream->shutdown(rt::net::shutdown_how::send);
+    to->socket->shutdown(rt::net::shutdown_how::send);
     if (!to->input_ended.is_set()) {
-        co_await either(to->input_ended.wait(), rt::timer(settings.goodbye_time));
+        co_await either(to->input_ended.wait(), self->timer(settings.goodbye_time));
     }
-    to->stream->shutdown(rt::net::shutdown_how::both);
+    to->socket->shutdown(rt::net::shutdown_how::both);
 }
 
 task<> hub::watch_times(hub_pointer self) {
     while (!self->stopped_.is_set()) {
         self->times_changed_.clear();
-        co_await either(rt::timer(self->next_time()), self->times_changed_.wait(),
+        co_await either(self->timer(self->next_time()), self->times_changed_.wait(),
                         self->stopped_.wait());
         if (!self->stopped_.is_set()) { self->check_times(); }
     }

@@ -9,15 +9,19 @@
 #include <utility>
 
 #include <heph/core/log.hpp>
-#include <heph/rt/timer.hpp>
+
+#include "environment.hpp"
 
 namespace heph::remote::detail {
 
 /// Lets 20 lines pass at once, and one a second after that; tells how many it kept back.
 class log_limiter {
 public:
+    /// *Lifetime*: refers to the environment.
+    explicit log_limiter(const environment& time) : time_(&time), since_(time.now()) {}
+
     void log(log_level level, std::string line) {
-        const auto now = rt::clock::now();
+        const auto now = time_->now();
         const auto earned = std::chrono::duration_cast<std::chrono::seconds>(now - since_).count();
         if (earned > 0) {
             left_ = std::min<std::int64_t>(lines_at_once, left_ + earned);
@@ -37,7 +41,8 @@ public:
 private:
     static constexpr std::int64_t lines_at_once = 20;
 
-    rt::clock::time_point since_ = rt::clock::now();
+    const environment* time_;
+    steady_time since_;
     std::int64_t left_ = lines_at_once;
     std::uint64_t kept_back_ = 0;
 };

@@ -7,7 +7,9 @@
 
 #include "hub.hpp"
 #include "link_security.hpp"
+#include "node_starter.hpp"
 #include "port.hpp"
+#include "rt_environment.hpp"
 
 namespace heph::remote {
 
@@ -47,40 +49,43 @@ std::string address_to_tell(const options& settings, const std::string& listens)
 
 }  // namespace
 
-std::expected<node, rt::error> node::start(rt::worker& worker, const options& settings) {
+namespace detail {
+
+std::expected<node, rt::error> node_starter::start(std::shared_ptr<environment> around,
+                                                   const options& settings) {
     if (!protocol::is_good_name(settings.name())) {
         return bad(std::errc::invalid_argument,
                    "the node name '" + settings.name() +
                        "' is not 1 to 255 printable ASCII characters without spaces");
     }
-    std::vector<std::pair<std::string, detail::node_address>> peers;
+    std::vector<std::pair<std::string, node_address>> peers;
     for (const auto& [name, address] : settings.peers()) {
         auto checked = check_peer(settings.name(), name, address);
         if (!checked) { return std::unexpected(std::move(checked.error())); }
         peers.emplace_back(name, *checked);
     }
-    auto security = detail::link_security::make(settings);
+    auto security = link_security::make(settings);
     if (!security) { return std::unexpected(std::move(security).error()); }
     if (const std::string& told = settings.advertised(); !told.empty()) {
-        const auto parsed = detail::node_address::parse(told);
+        const auto parsed = node_address::parse(told);
         if (!parsed || !parsed->is_dialable()) {
             return bad(std::errc::invalid_argument, "the address '" + told +
                                                         "' to tell others is not one such as "
                                                         "192.0.2.1:9001");
         }
     }
-    std::optional<detail::any_listener> listener;
+    listener_pointer listener;
     std::string address;
     if (const std::string& wanted = settings.listen_address(); !wanted.empty()) {
-        const auto local = detail::node_address::parse(wanted);
+        const auto local = node_address::parse(wanted);
         if (!local) {
             return bad(std::errc::invalid_argument,
                        "the address '" + wanted +
                            "' to listen at is not one such as "
                            "127.0.0.1:9001, [::1]:9001 or unix:/run/a.sock");
         }
-        auto bound = detail::any_listener::bind(*local);
-        const auto at = bound ? bound->local() : std::unexpected(bound.error());
+        auto bound = around->listen(*local);
+        const auto at = bound ? (*bound)->local() : std::unexpected(bound.error());
         if (!at) {
             std::string message = "the node '" + settings.name() + "' cannot listen at " + wanted +
                                   ": " + at.error().message();
@@ -89,22 +94,28 @@ std::expected<node, rt::error> node::start(rt::worker& worker, const options& se
             }
             return std::unexpected(rt::error(at.error(), std::move(message)));
         }
-        listener.emplace(std::move(*bound));
+        listener = std::move(*bound);
         address = at->to_string();
     }
-    auto [sender, receiver] = inbox::channel<detail::command>(detail::hub::commands_max);
+    auto [sender, receiver] = inbox::channel<command>(hub::commands_max);
     protocol::identity self;
     self.name = settings.name();
-    self.incarnation = detail::random_id();
+    self.incarnation = random_id();
     self.limits = settings.links().own;
     self.address = address_to_tell(settings, address);
-    auto handles = std::make_shared<detail::port>(settings.name(), std::move(address), self.address,
-                                                  self.incarnation, std::move(sender));
-    const auto made = std::make_shared<detail::hub>(worker, handles, settings, std::move(self),
-                                                    std::move(*security));
+    auto handles = std::make_shared<port>(around, settings.name(), std::move(address), self.address,
+                                          self.incarnation, std::move(sender));
+    const auto made = std::make_shared<hub>(std::move(around), handles, settings, std::move(self),
+                                            std::move(*security));
     for (auto& [name, where] : peers) { handles->add_peer(std::move(name), where); }
     made->start(std::move(receiver), std::move(listener));
     return node(std::move(handles));
+}
+
+}  // namespace detail
+
+std::expected<node, rt::error> node::start(rt::worker& worker, const options& settings) {
+    return detail::node_starter::start(detail::on_worker(worker), settings);
 }
 
 void node::publish_erased(std::string_view name, std::unique_ptr<detail::published> actor) const {

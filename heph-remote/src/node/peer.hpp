@@ -17,10 +17,10 @@
 #include <heph/remote/detail/published.hpp>
 #include <heph/remote/protocol/link.hpp>
 
+#include "address.hpp"
 #include "command.hpp"
 #include "connection.hpp"
 #include "event.hpp"
-#include "transport.hpp"
 
 namespace heph::remote::detail {
 
@@ -114,7 +114,7 @@ struct peer {
     std::shared_ptr<connection> dialing;  ///< An attempt of this node.
     bool hello_under_way = false;         ///< This node's hello was sent, and not answered.
     protocol::id128 fresh;                ///< What the next hello offers as a new session.
-    rt::clock::time_point not_up_since;
+    steady_time not_up_since;
     std::optional<detail::node_address> told_address;  ///< Where it says that it is reached.
     bool is_called_back = false;  ///< It dialed, and is dialed since the connection broke.
     std::uint32_t refusals = 0;   ///< Connections that its port refused in a row.

@@ -1,11 +1,27 @@
 #include "port.hpp"
 
+#include <heph/core/either.hpp>
+#include <heph/core/task.hpp>
+
 #include "polling.hpp"
 
-#include <heph/core/task.hpp>
-#include <heph/rt/timer.hpp>
-
 namespace heph::remote::detail {
+
+namespace {
+
+class [[nodiscard]] never_ready {
+public:
+    using value_type = void;
+    never_ready() noexcept = default;
+    polled<void> poll(const waker&) noexcept { return pending; }
+};
+
+task<> never() {
+    never_ready nothing;
+    co_await nothing;
+}
+
+}  // namespace
 
 void port::publish(std::string_view name, std::shared_ptr<const published> actor) {
     entry replaced;  // Goes outside of the lock.
@@ -79,6 +95,17 @@ void port::close() {
     names.swap(names_);
     numbers.swap(numbers_);
     for (auto& [name, linked] : peers_) { linked = false; }
+}
+
+task<> port::timer_at(steady_time when) const {
+    const std::lock_guard lock(mutex_);
+    return environment_ ? environment_->timer_at(when) : never();
+}
+
+void port::forget_environment() noexcept {
+    std::shared_ptr<environment> gone;  // Goes outside of the lock.
+    const std::lock_guard lock(mutex_);
+    gone = std::exchange(environment_, nullptr);
 }
 
 template <typename Change>
@@ -186,20 +213,21 @@ private:
 // Gives a command to the node and waits for its result.
 template <typename Result>
 task<Result> ask(port& to, ticket& asked, command what, inbox::oneshot_receiver<Result> result,
-                 rt::clock::time_point until) {
-    rt::deadline sending(until, to.commands().send(std::move(what)));
-    const auto sent = co_await sending;
-    if (!sent) { co_return Result(std::unexpect, failure::timed_out); }
-    if (!*sent) {
+                 steady_time until) {
+    auto late = to.timer_at(until);
+    auto sending = to.commands().send(std::move(what));
+    const auto sent = co_await either(sending, late);
+    if (sent.index() == 1) { co_return Result(std::unexpect, failure::timed_out); }
+    if (!std::get<0>(sent)) {
         asked.disarm();
         co_return Result(std::unexpect, failure::stopped);
     }
-    rt::deadline receiving(until, result.recv());
-    auto received = co_await receiving;
-    if (!received) { co_return Result(std::unexpect, failure::timed_out); }
+    auto first = co_await either(result.recv(), late);
+    if (first.index() == 1) { co_return Result(std::unexpect, failure::timed_out); }
     asked.disarm();
-    if (!*received) { co_return Result(std::unexpect, failure::stopped); }
-    co_return std::move(**received);
+    auto& received = std::get<0>(first);
+    if (!received) { co_return Result(std::unexpect, failure::stopped); }
+    co_return std::move(*received);
 }
 
 // An actor of the node itself is reached without its worker.
@@ -320,10 +348,11 @@ task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
     if (!to) { co_return call_result(std::unexpect, failure::no_such_actor); }
     if (type == no_type) { co_return call_result(std::unexpect, failure::unknown_type); }
     if (to->node == from->name()) {
-        rt::deadline calling(until.at(), call_here(from, to, type, std::move(payload)));
-        auto called = co_await calling;
-        if (!called) { co_return call_result(std::unexpect, failure::timed_out); }
-        co_return std::move(*called);
+        auto late = from->timer_at(until.at());
+        auto calling = call_here(from, to, type, std::move(payload));
+        auto first = co_await either(calling, late);
+        if (first.index() == 1) { co_return call_result(std::unexpect, failure::timed_out); }
+        co_return std::move(std::get<0>(first));
     }
     ticket asked(from);
     auto [reply, result] = inbox::oneshot<call_result>();

@@ -17,8 +17,9 @@
 #include <heph/remote/detail/published.hpp>
 #include <heph/remote/node.hpp>
 
+#include "address.hpp"
 #include "command.hpp"
-#include "transport.hpp"
+#include "environment.hpp"
 
 namespace heph::remote::detail {
 
@@ -35,13 +36,14 @@ struct requests {
 /// *Thread safety*: safe.
 class port {
 public:
-    port(std::string name, std::string address, std::string advertised, protocol::id128 incarnation,
-         inbox::sender<command> commands)
+    port(std::shared_ptr<environment> around, std::string name, std::string address,
+         std::string advertised, protocol::id128 incarnation, inbox::sender<command> commands)
         : name_(std::move(name)),
           address_(std::move(address)),
           advertised_(std::move(advertised)),
           incarnation_(incarnation),
-          commands_(std::move(commands)) {}
+          commands_(std::move(commands)),
+          environment_(std::move(around)) {}
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     [[nodiscard]] const std::string& address() const noexcept { return address_; }
@@ -59,6 +61,12 @@ public:
     /// mark, which it sends after this; what is handed over behind that is refused.
     void end() noexcept { ended_.store(true); }
     [[nodiscard]] bool is_ended() const noexcept { return ended_.load(); }
+
+    /// Makes a timer for whoever waits for something of the node. Once the node has ended, there is
+    /// none, and nothing to wait for.
+    [[nodiscard]] task<> timer_at(steady_time when) const;
+    /// Handles may outlive the environment.
+    void forget_environment() noexcept;
 
     // What is published.
     using entry = std::pair<std::uint64_t, std::shared_ptr<const published>>;
@@ -111,6 +119,7 @@ private:
     std::atomic<bool> ended_ = false;
 
     mutable std::mutex mutex_;  // Guards what follows.
+    std::shared_ptr<environment> environment_;
     std::map<std::string, entry, std::less<>> names_;
     std::map<std::uint64_t, std::shared_ptr<const published>> numbers_;
     std::uint64_t next_number_ = 1;

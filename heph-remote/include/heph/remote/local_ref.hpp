@@ -12,7 +12,9 @@
 #include <utility>
 #include <variant>
 
+#include <heph/core/actor_future.hpp>
 #include <heph/core/actor_ref.hpp>
+#include <heph/core/context.hpp>
 #include <heph/core/either.hpp>
 #include <heph/core/log.hpp>
 #include <heph/core/new_actor.hpp>
@@ -21,7 +23,6 @@
 #include <heph/core/task.hpp>
 #include <heph/remote/detail/alternatives.hpp>
 #include <heph/remote/remote_ref.hpp>
-#include <heph/rt/worker.hpp>
 
 namespace heph::remote {
 
@@ -96,20 +97,20 @@ private:
     std::unique_ptr<F> of_;
 };
 
-template <typename Call, remote_message M>
-task<> forward_call(rt::worker worker, remote_ref<M> to, Call call) {
+template <typename Call, typename RT, remote_message M>
+task<> forward_call(RT runtime, remote_ref<M> to, Call call) {
     auto forwarding = std::make_unique<forwarded_call<Call, M>>(std::move(call), to);
     // It is on its way before the next message is looked at, so that the order stays.
     first_poll<forwarded_call<Call, M>> look(*forwarding);
     const bool done = co_await look;
     if (done) { co_return; }
-    worker.spawn_future(owned_future<forwarded_call<Call, M>>(std::move(forwarding)));
+    runtime.spawn_future(owned_future<forwarded_call<Call, M>>(std::move(forwarding)));
 }
 
-template <typename T, remote_message M>
-task<> forward_one(rt::worker worker, remote_ref<M> to, T message) {
+template <typename T, typename RT, remote_message M>
+task<> forward_one(RT runtime, remote_ref<M> to, T message) {
     if constexpr (heph::detail::rpc_message<T>) {
-        co_await forward_call<T, M>(worker, std::move(to), std::move(message));
+        co_await forward_call<T, RT, M>(runtime, std::move(to), std::move(message));
     } else {
         const auto sent = co_await to.send(message);
         if (!sent) {
@@ -120,22 +121,22 @@ task<> forward_one(rt::worker worker, remote_ref<M> to, T message) {
     }
 }
 
-template <remote_message M>
-task<> forward_any(rt::worker worker, remote_ref<M> to, M message) {
+template <typename RT, remote_message M>
+task<> forward_any(RT runtime, remote_ref<M> to, M message) {
     if constexpr (alternatives_of<M>::count == 1 && !requires { std::variant_size<M>::value; }) {
-        return forward_one<M, M>(worker, std::move(to), std::move(message));
+        return forward_one<M, RT, M>(runtime, std::move(to), std::move(message));
     } else {
         return std::visit(
             [&]<typename T>(T& each) {
-                return forward_one<T, M>(worker, std::move(to), std::move(each));
+                return forward_one<T, RT, M>(runtime, std::move(to), std::move(each));
             },
             message);
     }
 }
 
-template <remote_message M>
-task<> forward_all(rt::local_context<M> ctx, remote_ref<M> to) {
-    rt::worker worker = ctx.runtime();
+template <typename RT, remote_message M>
+task<> forward_all(context<M, RT> ctx, remote_ref<M> to) {
+    RT runtime = ctx.runtime();
     auto ending = to.join();
     bool is_watched = true;
     for (;;) {
@@ -154,7 +155,7 @@ task<> forward_all(rt::local_context<M> ctx, remote_ref<M> to) {
             message = co_await ctx.receive();
         }
         if (!message) { co_return; }
-        co_await forward_any<M>(worker, to, std::move(*message));
+        co_await forward_any<RT, M>(runtime, to, std::move(*message));
     }
 }
 
@@ -172,15 +173,16 @@ task<> forward_all(rt::local_context<M> ctx, remote_ref<M> to) {
 /// logged; a call that fails is dropped, so that its caller sees no reply. The deadline of a call
 /// is the caller's.
 ///
-/// *Requires*: called on that worker's thread. *Thread safety*: the reference is like any other.
-template <remote_message M>
-[[nodiscard]] actor_ref<M> local_ref(rt::worker worker, remote_ref<M> to,
-                                     std::size_t inbox_size = 8) {
+/// `runtime` runs it, and the node has to be one whose references may be awaited there: an
+/// `rt::worker` (*Requires*: called on that worker's thread), or an `asio_runtime`.
+/// *Thread safety*: the reference is like any other.
+template <typename RT, remote_message M>
+[[nodiscard]] actor_ref<M> local_ref(RT runtime, remote_ref<M> to, std::size_t inbox_size = 8) {
     actor_options how;
     how.name = to ? to.node_name() + '/' + to.actor_name() : "nothing";
     how.inbox_size = inbox_size;
-    return worker.spawn(std::move(how), no_supervisor(), actor_fn(detail::forward_all<M>),
-                        std::move(to));
+    return runtime.spawn(std::move(how), no_supervisor(), actor_fn(detail::forward_all<RT, M>),
+                         std::move(to));
 }
 
 }  // namespace heph::remote

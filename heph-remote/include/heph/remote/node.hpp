@@ -24,6 +24,10 @@
 
 namespace heph::remote {
 
+namespace detail {
+class node_starter;
+}  // namespace detail
+
 /// What a node has with another one.
 struct peer_status {
     std::string name;
@@ -118,6 +122,7 @@ public:
     void stop() const;
 
 private:
+    friend class detail::node_starter;
     explicit node(std::shared_ptr<detail::port> made) noexcept : port_(std::move(made)) {}
 
     [[nodiscard]] detail::destination_pointer share_erased(

@@ -1,0 +1,41 @@
+#include "address.hpp"
+
+namespace heph::remote::detail {
+
+namespace {
+
+constexpr std::string_view unix_prefix = "unix:";
+
+template <typename T>
+std::expected<node_address, std::error_code> address_of(std::expected<T, std::error_code> parsed) {
+    if (!parsed) { return std::unexpected(parsed.error()); }
+    return node_address(node_address::value(std::move(*parsed)));
+}
+
+}  // namespace
+
+std::expected<node_address, std::error_code> node_address::parse(std::string_view text) {
+    if (!text.starts_with(unix_prefix)) { return address_of(rt::net::endpoint::parse(text)); }
+    const std::string_view name = text.substr(unix_prefix.size());
+    if (name.starts_with('@')) {
+        return address_of(rt::net::unix_address::abstract(name.substr(1)));
+    }
+    return address_of(rt::net::unix_address::path(name));
+}
+
+std::string node_address::to_string() const {
+    if (const auto* at = std::get_if<rt::net::endpoint>(&where_)) { return at->to_string(); }
+    return std::string(unix_prefix) + std::get<rt::net::unix_address>(where_).to_string();
+}
+
+bool node_address::is_dialable() const noexcept {
+    const auto* at = std::get_if<rt::net::endpoint>(&where_);
+    return at == nullptr || at->port() != 0;
+}
+
+bool node_address::is_any() const {
+    const std::string text = to_string();
+    return text.starts_with("0.0.0.0:") || text.starts_with("[::]:");
+}
+
+}  // namespace heph::remote::detail

@@ -1,0 +1,38 @@
+#pragma once
+
+// Where nodes are reached.
+
+#include <expected>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <variant>
+
+#include <heph/rt/net/endpoint.hpp>
+#include <heph/rt/net/unix.hpp>
+
+namespace heph::remote::detail {
+
+/// Says where a node is reached: `127.0.0.1:9001`, `[::1]:9001`, `unix:/run/a.sock`, or
+/// `unix:@name` for an abstract name.
+class node_address {
+public:
+    using value = std::variant<rt::net::endpoint, rt::net::unix_address>;
+    explicit node_address(value where) noexcept : where_(std::move(where)) {}
+
+    [[nodiscard]] static std::expected<node_address, std::error_code> parse(std::string_view text);
+    /// Writes it as `parse` reads it.
+    [[nodiscard]] std::string to_string() const;
+    [[nodiscard]] const value& where() const noexcept { return where_; }
+    /// Tells whether it names one place to connect to.
+    [[nodiscard]] bool is_dialable() const noexcept;
+    /// Tells whether it means all addresses of the machine.
+    [[nodiscard]] bool is_any() const;
+    bool operator==(const node_address&) const noexcept = default;
+
+private:
+    value where_;
+};
+
+}  // namespace heph::remote::detail
