@@ -41,10 +41,7 @@ public:
         });
     }
     steady_time now() const override { return std::chrono::steady_clock::now(); }
-    task<> timer_at(steady_time when) override {
-        asio_alarm alarm(strand_, when);
-        co_await alarm;
-    }
+    task<> timer_at(steady_time when) override { return wait_for(asio_alarm(strand_, when)); }
     task<> stopping() override {
         until_never nobody_says;
         co_await nobody_says;
@@ -61,6 +58,9 @@ public:
     }
 
 private:
+    // Takes the alarm, as this may be gone before it.
+    static task<> wait_for(asio_alarm alarm) { co_await alarm; }
+
     asio_strand strand_;
     std::minstd_rand random_{std::random_device{}()};
 };

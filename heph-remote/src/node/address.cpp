@@ -5,6 +5,7 @@ namespace heph::remote::detail {
 namespace {
 
 constexpr std::string_view unix_prefix = "unix:";
+constexpr std::string_view memory_prefix = "memory:";
 
 template <typename T>
 std::expected<node_address, std::error_code> address_of(std::expected<T, std::error_code> parsed) {
@@ -15,6 +16,13 @@ std::expected<node_address, std::error_code> address_of(std::expected<T, std::er
 }  // namespace
 
 std::expected<node_address, std::error_code> node_address::parse(std::string_view text) {
+    if (text.starts_with(memory_prefix)) {
+        const std::string_view name = text.substr(memory_prefix.size());
+        if (name.empty()) {
+            return std::unexpected(std::make_error_code(std::errc::invalid_argument));
+        }
+        return node_address(memory_name(std::string(name)));
+    }
     if (!text.starts_with(unix_prefix)) { return address_of(rt::net::endpoint::parse(text)); }
     const std::string_view name = text.substr(unix_prefix.size());
     if (name.starts_with('@')) {
@@ -25,6 +33,9 @@ std::expected<node_address, std::error_code> node_address::parse(std::string_vie
 
 std::string node_address::to_string() const {
     if (const auto* at = std::get_if<rt::net::endpoint>(&where_)) { return at->to_string(); }
+    if (const auto* name = std::get_if<memory_name>(&where_)) {
+        return std::string(memory_prefix) + name->text();
+    }
     return std::string(unix_prefix) + std::get<rt::net::unix_address>(where_).to_string();
 }
 

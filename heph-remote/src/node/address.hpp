@@ -14,11 +14,22 @@
 
 namespace heph::remote::detail {
 
+/// Names a place in a memory network.
+class memory_name {
+public:
+    explicit memory_name(std::string name) noexcept : name_(std::move(name)) {}
+    [[nodiscard]] const std::string& text() const noexcept { return name_; }
+    bool operator==(const memory_name&) const noexcept = default;
+
+private:
+    std::string name_;
+};
+
 /// Says where a node is reached: `127.0.0.1:9001`, `[::1]:9001`, `unix:/run/a.sock`, or
-/// `unix:@name` for an abstract name.
+/// `unix:@name` for an abstract name; `memory:a` in a memory network.
 class node_address {
 public:
-    using value = std::variant<rt::net::endpoint, rt::net::unix_address>;
+    using value = std::variant<rt::net::endpoint, rt::net::unix_address, memory_name>;
     explicit node_address(value where) noexcept : where_(std::move(where)) {}
 
     [[nodiscard]] static std::expected<node_address, std::error_code> parse(std::string_view text);

@@ -30,6 +30,7 @@
 #include <heph/core/task.hpp>
 #include <heph/core/timing.hpp>
 #include <heph/inbox/future.hpp>
+#include <heph/remote/deadline.hpp>
 #include <heph/rt/buffer.hpp>
 #include <heph/rt/net/chunk.hpp>
 #include <heph/rt/net/stream.hpp>
@@ -105,9 +106,11 @@ public:
 
     /// Gives the time. *Thread safety*: safe.
     [[nodiscard]] virtual steady_time now() const = 0;
-    /// Makes a timer, which is ready at a point in time or soon after it, never before.
-    /// *Thread safety*: safe.
+    /// Makes a timer, which is ready at a point in time or soon after it, never before. It may
+    /// outlive the environment. *Thread safety*: safe.
     [[nodiscard]] virtual task<> timer_at(steady_time when) = 0;
+    /// Says when a deadline is over, that somebody begins to wait for. *Thread safety*: safe.
+    [[nodiscard]] virtual steady_time end_of(const deadline& until) const { return until.at(); }
     /// Is ready once the program is about to end. Never ready where nobody says so.
     [[nodiscard]] virtual task<> stopping() = 0;
     /// Gives bits by which nodes differ; no secret depends on them.

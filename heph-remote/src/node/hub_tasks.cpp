@@ -13,6 +13,7 @@
 
 #include "hub.hpp"
 #include "polling.hpp"
+#include "transport.hpp"
 
 namespace heph::remote::detail {
 
@@ -254,7 +255,8 @@ task<> hub::call_back(hub_pointer self, peer_pointer with) {
 task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_address where) {
     const link_settings& settings = self->settings_.links();
     const auto until = self->now() + settings.handshake_time;
-    auto connecting = with_deadline(self->environment_->connect(where), self->timer(until));
+    auto connecting = with_deadline(connect_by(self->environment_, self->settings_.memory(), where),
+                                    self->timer(until));
     auto first = co_await either(connecting, self->stopped_.wait(), with->changed.wait());
     if (first.index() != 0) { co_return dial_result(); }
     auto& connected = std::get<0>(first);

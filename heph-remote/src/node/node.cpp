@@ -10,6 +10,7 @@
 #include "node_starter.hpp"
 #include "port.hpp"
 #include "rt_environment.hpp"
+#include "transport.hpp"
 
 namespace heph::remote {
 
@@ -84,7 +85,7 @@ std::expected<node, rt::error> node_starter::start(std::shared_ptr<environment> 
                            "' to listen at is not one such as "
                            "127.0.0.1:9001, [::1]:9001 or unix:/run/a.sock");
         }
-        auto bound = around->listen(*local);
+        auto bound = listen_by(around, settings.memory(), *local);
         const auto at = bound ? (*bound)->local() : std::unexpected(bound.error());
         if (!at) {
             std::string message = "the node '" + settings.name() + "' cannot listen at " + wanted +

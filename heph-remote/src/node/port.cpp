@@ -97,9 +97,9 @@ void port::close() {
     for (auto& [name, linked] : peers_) { linked = false; }
 }
 
-task<> port::timer_at(steady_time when) const {
+task<> port::timer_at(const deadline& until) const {
     const std::lock_guard lock(mutex_);
-    return environment_ ? environment_->timer_at(when) : never();
+    return environment_ ? environment_->timer_at(environment_->end_of(until)) : never();
 }
 
 void port::forget_environment() noexcept {
@@ -213,7 +213,7 @@ private:
 // Gives a command to the node and waits for its result.
 template <typename Result>
 task<Result> ask(port& to, ticket& asked, command what, inbox::oneshot_receiver<Result> result,
-                 steady_time until) {
+                 deadline until) {
     auto late = to.timer_at(until);
     auto sending = to.commands().send(std::move(what));
     const auto sent = co_await either(sending, late);
@@ -339,7 +339,7 @@ task<std::expected<destination_pointer, failure>> find_actor(std::shared_ptr<por
     auto [reply, result] = inbox::oneshot<found_result>();
     command what(std::in_place_type<find_command>, asked.id(), std::move(node), std::move(name),
                  std::move(reply));
-    co_return co_await ask(*from, asked, std::move(what), std::move(result), until.at());
+    co_return co_await ask(*from, asked, std::move(what), std::move(result), until);
 }
 
 task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
@@ -348,7 +348,7 @@ task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
     if (!to) { co_return call_result(std::unexpect, failure::no_such_actor); }
     if (type == no_type) { co_return call_result(std::unexpect, failure::unknown_type); }
     if (to->node == from->name()) {
-        auto late = from->timer_at(until.at());
+        auto late = from->timer_at(until);
         auto calling = call_here(from, to, type, std::move(payload));
         auto first = co_await either(calling, late);
         if (first.index() == 1) { co_return call_result(std::unexpect, failure::timed_out); }
@@ -358,7 +358,7 @@ task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
     auto [reply, result] = inbox::oneshot<call_result>();
     command what(std::in_place_type<call_command>, asked.id(), std::move(to), type,
                  std::move(payload), std::move(reply));
-    co_return co_await ask(*from, asked, std::move(what), std::move(result), until.at());
+    co_return co_await ask(*from, asked, std::move(what), std::move(result), until);
 }
 
 task<std::expected<void, failure>> send_to_actor(std::shared_ptr<port> from, destination_pointer to,

@@ -64,7 +64,7 @@ public:
 
     /// Makes a timer for whoever waits for something of the node. Once the node has ended, there is
     /// none, and nothing to wait for.
-    [[nodiscard]] task<> timer_at(steady_time when) const;
+    [[nodiscard]] task<> timer_at(const deadline& until) const;
     /// Handles may outlive the environment.
     void forget_environment() noexcept;
 

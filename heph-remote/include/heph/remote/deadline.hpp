@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 namespace heph::remote {
 
@@ -17,15 +18,19 @@ public:
     /// Ends after a duration, at most a year.
     template <typename Rep, typename Period>
     deadline(std::chrono::duration<Rep, Period> after)  // NOLINT(google-explicit-constructor)
-        : at_(clock::now() +
-              std::chrono::duration_cast<clock::duration>(
-                  std::min<std::chrono::duration<double>>(after, std::chrono::hours(24 * 365)))) {}
+        : after_(std::chrono::duration_cast<clock::duration>(
+              std::min<std::chrono::duration<double>>(after, std::chrono::hours(24 * 365)))),
+          at_(clock::now() + *after_) {}
     /// Ends at a point in time.
     deadline(clock::time_point at) noexcept : at_(at) {}  // NOLINT(google-explicit-constructor)
 
     [[nodiscard]] clock::time_point at() const noexcept { return at_; }
+    /// Gives the duration that it was made of, for who has another clock; nothing for a point in
+    /// time.
+    [[nodiscard]] std::optional<clock::duration> after() const noexcept { return after_; }
 
 private:
+    std::optional<clock::duration> after_;
     clock::time_point at_;
 };
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,6 +20,11 @@
 #include <heph/rt/tls/secret.hpp>
 
 namespace heph::remote {
+
+class memory_network;
+namespace detail {
+class memory_core;
+}  // namespace detail
 
 /// The settings of a node's links, with their defaults.
 struct link_settings {
@@ -139,6 +145,10 @@ public:
         return *this;
     }
 
+    /// Listens and dials at addresses such as `memory:a` in a network within the process, for
+    /// tests. See <heph/remote/memory_network.hpp>.
+    options& network(const memory_network& of);
+
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     /// Is what proves that one belongs to the group.
     using credential = std::variant<rt::tls::secret, node_certificate>;
@@ -157,6 +167,11 @@ public:
     [[nodiscard]] const link_settings& links() const noexcept { return links_; }
     [[nodiscard]] const undelivered_handler& undelivered() const noexcept { return undelivered_; }
 
+    /// Gives the memory network; null without one.
+    [[nodiscard]] const std::shared_ptr<detail::memory_core>& memory() const noexcept {
+        return memory_;
+    }
+
 private:
     std::string name_;
     std::vector<credential> credentials_;
@@ -166,6 +181,7 @@ private:
     std::vector<std::pair<std::string, std::string>> peers_;
     link_settings links_;
     undelivered_handler undelivered_;
+    std::shared_ptr<detail::memory_core> memory_;
 };
 
 }  // namespace heph::remote

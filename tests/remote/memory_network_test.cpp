@@ -1,0 +1,347 @@
+// Nodes in a memory network: clusters without sockets, in virtual time.
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <random>
+#include <string>
+#include <utility>
+
+#include <heph/core/testing/step_executor.hpp>
+#include <heph/remote/memory_network.hpp>
+
+#include "remote/nodes.hpp"
+
+using namespace heph::remote::testing;
+using heph::remote::failure;
+using heph::remote::memory_network;
+using heph::remote::remote_ref;
+using heph::testing::step_executor;
+using heph::testing::step_runtime;
+namespace remote = heph::remote;
+namespace rt = heph::rt;
+
+namespace {
+
+remote::node start_in(step_executor& run, const remote::options& settings) {
+    auto started = remote::start_stepped(run, settings);
+    if (!started) { throw std::runtime_error(started.error().message()); }
+    return std::move(*started);
+}
+
+remote::options in_memory(std::string name, const memory_network& network) {
+    remote::link_settings links = quick_links();
+    links.failures_max = 0;
+    remote::options made(name, shared_secret());
+    made.links(links).network(network).listen("memory:" + name);
+    return made;
+}
+
+struct numbered {
+    numbered() = default;
+    numbered(int sender, int which, std::size_t bytes)
+        : from(sender), index(which), padding(bytes, 'x') {}
+    int from = 0;
+    int index = 0;
+    std::string padding;
+};
+HEPH_MESSAGE(numbered, "test.numbered", 1, from, index, padding)
+
+// What became of the messages of all senders to all nodes.
+struct tally {
+    std::map<std::pair<std::string, int>, std::vector<int>> received;  // By node and sender.
+    int accepted = 0;
+    int refused = 0;
+    int undelivered = 0;
+    int senders_done = 0;
+
+    [[nodiscard]] int delivered() const {
+        std::size_t all = 0;
+        for (const auto& [from, indices] : received) { all += indices.size(); }
+        return static_cast<int>(all);
+    }
+    // Each once, and in order; there may be gaps.
+    [[nodiscard]] bool is_ordered() const {
+        return std::ranges::all_of(received, [](const auto& each) {
+            return std::ranges::adjacent_find(each.second, std::greater_equal()) ==
+                   each.second.end();
+        });
+    }
+};
+
+heph::task<> sink(heph::testing::step_context<numbered> ctx, std::string node, tally* into) {
+    while (auto message = co_await ctx.receive()) {
+        into->received[{node, message->from}].push_back(message->index);
+    }
+}
+
+// Sends as long as the network is disturbed, and so many messages at the least: bursts, and pauses
+// in which what is on its way gets there.
+heph::task<> send_all(step_runtime run, remote::node from, std::string to, int id, int count,
+                      const bool* healed, tally* into) {
+    std::mt19937 random(static_cast<unsigned>(id));
+    remote_ref<numbered> ref;
+    while (!ref) {
+        const auto found = co_await from.find<numbered>(to, "sink", 1min);
+        if (found) {
+            ref = *found;
+        } else {
+            co_await run.timer_at(run.now() + 10ms);
+        }
+    }
+    for (int i = 0; i < count || !*healed; ++i) {
+        // Some of them are cut into parts.
+        const numbered next(id, i, random() % 100 == 0 ? 100'000 : random() % 300);
+        const auto sent = co_await ref.send(next);
+        ++(sent ? into->accepted : into->refused);
+        if (!sent || random() % 8 == 0) {
+            co_await run.timer_at(run.now() + std::chrono::milliseconds(random() % 200));
+        }
+    }
+    ++into->senders_done;
+}
+
+// Does something bad to the network, again and again, and lets it heal at last.
+heph::task<> disturb(step_runtime run, memory_network network, std::uint32_t seed, int cuts,
+                     std::chrono::milliseconds outage_max, bool* healed) {
+    using direction = memory_network::direction;
+    std::mt19937 random(seed);
+    const auto some_time = [&random](std::chrono::milliseconds most) {
+        return std::chrono::milliseconds(random() % static_cast<unsigned>(most.count()) + 1);
+    };
+    const std::string_view names[] = {"a", "b"};
+    for (int cut = 0; cut < cuts;) {
+        const std::string_view name = names[random() % 2];
+        switch (random() % 8) {
+            case 0: {
+                const auto way = random() % 2 == 0 ? direction::from_dialer : direction::to_dialer;
+                network.stall(name, way, true);
+                co_await run.timer_at(run.now() + some_time(outage_max));
+                network.stall(name, way, false);
+                break;
+            }
+            case 1:
+                network.refuse(name, true);
+                network.cut(name);
+                ++cut;
+                co_await run.timer_at(run.now() + some_time(outage_max));
+                network.refuse(name, false);
+                break;
+            case 2: network.delay(name, some_time(20ms) - 1ms); break;
+            case 3: network.buffer(name, 1 + random() % 100'000); break;
+            default:
+                network.cut(name);
+                ++cut;
+                break;
+        }
+        co_await run.timer_at(run.now() + some_time(30ms));
+    }
+    for (const std::string_view name : names) {
+        network.delay(name, 0ms);
+        network.buffer(name, 256 * 1024);
+    }
+    *healed = true;
+}
+
+struct outcome {
+    tally told;
+    bool is_done = false;
+    heph::steady_time ended;
+};
+
+// Three nodes, each of which sends to both others, over a network that `disturb` sees to.
+outcome run_cluster(std::uint32_t seed, int cuts, int messages, const remote::link_settings& links,
+                    std::chrono::milliseconds outage_max) {
+    outcome result;
+    tally& told = result.told;
+    heph::testing::step_options bounds;
+    bounds.polls_max = 100'000'000;
+    step_executor run(heph::testing::schedule::random(seed), bounds);
+    memory_network network;
+    std::map<std::string, remote::node> nodes;
+    const auto add_node = [&](const std::string& name, const std::vector<std::string>& peers) {
+        remote::options settings = in_memory(name, network);
+        settings.links(links).undelivered(
+            [&told](std::string_view, std::string_view, failure) { ++told.undelivered; });
+        for (const std::string& each : peers) { settings.peer(each, "memory:" + each); }
+        auto node = start_in(run, settings);
+        node.publish("sink", run.spawn(run.supervisor(), heph::actor_fn(sink), name, &told));
+        nodes.emplace(name, std::move(node));
+    };
+    add_node("a", {});
+    add_node("b", {"a"});
+    add_node("c", {"a", "b"});
+    bool healed = false;
+    int id = 0;
+    for (const auto& [from, node] : nodes) {
+        for (const auto& [to, other] : nodes) {
+            if (from == to) { continue; }
+            run.spawn_future(send_all(run.runtime(), node, to, id++, messages, &healed, &told));
+        }
+    }
+    run.spawn_future(disturb(run.runtime(), network, seed, cuts, outage_max, &healed));
+    result.is_done = run.run_until(
+        [&] {
+            return healed && told.senders_done == id &&
+                   told.delivered() + told.undelivered >= told.accepted;
+        },
+        std::chrono::hours(10));
+    result.ended = run.clock().now();
+    for (const auto& [name, node] : nodes) { node.stop(); }
+    run.advance(10s);
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE("memory: order and exactly once hold over a thousand cuts, stalls and delays",
+          "[remote][memory]") {
+    remote::link_settings links = quick_links();
+    links.failures_max = 0;
+    links.patience = std::chrono::hours(1);
+    links.grace = std::chrono::hours(1);
+    for (const std::uint32_t seed : {1U, 2U}) {
+        INFO("seed " << seed);
+        const outcome seen = run_cluster(seed, 500, 2000, links, 300ms);
+        CHECK(seen.is_done);
+        CHECK(seen.told.is_ordered());
+        CHECK(seen.told.accepted >= 6 * 2000);
+        CHECK(seen.told.delivered() == seen.told.accepted);
+        CHECK(seen.told.refused == 0);
+        CHECK(seen.told.undelivered == 0);
+    }
+}
+
+TEST_CASE("memory: what a lost session did not deliver is reported, and the rest stays in order",
+          "[remote][memory]") {
+    // Outages last longer than a session waits.
+    remote::link_settings links = quick_links();
+    links.failures_max = 0;
+    links.patience = 50ms;
+    links.grace = 100ms;
+    links.silence = 300ms;
+    links.heartbeat = 50ms;
+    int lost = 0;
+    for (const std::uint32_t seed : {3U, 4U}) {
+        INFO("seed " << seed);
+        const outcome seen = run_cluster(seed, 60, 300, links, 1000ms);
+        CHECK(seen.is_done);
+        CHECK(seen.told.is_ordered());
+        // Nothing that was taken over is lost without a word.
+        CHECK(seen.told.delivered() + seen.told.undelivered >= seen.told.accepted);
+        lost += seen.told.undelivered;
+    }
+    CHECK(lost > 0);
+}
+
+TEST_CASE("memory: the same seed gives the same run, to the last message and millisecond",
+          "[remote][memory]") {
+    const remote::link_settings links = quick_links();
+    const outcome first = run_cluster(7, 20, 100, links, 300ms);
+    const outcome again = run_cluster(7, 20, 100, links, 300ms);
+    CHECK(first.ended == again.ended);
+    CHECK(first.told.received == again.told.received);
+    CHECK(first.told.undelivered == again.told.undelivered);
+}
+
+TEST_CASE("memory: deadlines, patience and back-pressure take virtual time only",
+          "[remote][memory]") {
+    heph::testing::step_options bounds;
+    bounds.polls_max = 100'000'000;
+    step_executor run(heph::testing::schedule::in_order(), bounds);
+    const memory_network network;
+    memory_network faults = network;
+    const auto state = std::make_shared<counter_state>();
+    auto a = start_in(run, in_memory("a", network));
+    a.publish("counter",
+              run.spawn(run.supervisor(), heph::actor_fn(counter_on<step_runtime>), state));
+    const auto b = start_in(run, in_memory("b", network).peer("a", "memory:a"));
+    CHECK(a.address() == "memory:a");
+    auto found = run.block_on(b.find<counter_message>("a", "counter", plenty));
+    REQUIRE(found);
+    CHECK(faults.connections("a") == 1);
+    CHECK(faults.connections("b") == 0);
+
+    // A deadline of an hour.
+    const auto asked_at = run.clock().now();
+    const auto held = run.block_on(found->rpc<hold>(1h), 2h);
+    CHECK(held == std::unexpected(failure::timed_out));
+    CHECK(run.clock().now() == asked_at + 1h);
+    run.advance(1s);
+    CHECK(state->given_up == 1);
+    const auto here = run.block_on(a.find<counter_message>("a", "counter"));
+    REQUIRE(here);
+    CHECK(run.block_on(here->rpc<hold>(1min)) == std::unexpected(failure::timed_out));
+
+    // A peer that is held up takes what fits on the way, and no more; then it goes on.
+    faults.buffer("a", 1000);
+    faults.stall("a", memory_network::direction::from_dialer, true);
+    int sent = 0;
+    static constexpr auto flood = [](remote_ref<counter_message> to, int* count) -> heph::task<> {
+        while (*count < 50'000) {
+            const auto done = co_await to.send(add(1));
+            if (!done) { co_return; }
+            ++*count;
+        }
+    };
+    run.spawn_future(flood(*found, &sent));
+    run.advance(2s);
+    const int on_the_way = sent;
+    CHECK(on_the_way > 0);
+    CHECK(on_the_way < 50'000);
+    run.advance(2s);
+    CHECK(sent == on_the_way);
+    faults.stall("a", memory_network::direction::from_dialer, false);
+    CHECK(run.run_until([&] { return sent == 50'000; }, 1h));
+    CHECK(run.block_on(found->rpc<get_total>(plenty)) == 50'000);
+
+    // Nobody answers: a new search waits for the patience, then fails; a refused one comes back.
+    faults.refuse("a", true);
+    faults.refuse("b", true);  // Else a dials b, which says where it is reached.
+    faults.cut("a");
+    run.advance(10ms);
+    CHECK(!b.is_linked("a"));
+    const auto away = run.block_on(b.find<counter_message>("a", "counter", plenty));
+    REQUIRE(!away);
+    CHECK(away.error() == failure::node_down);
+    faults.refuse("a", false);
+    CHECK(run.run_until([&] { return b.is_linked("a"); }, 1min));
+
+    // The name is taken, and a network is needed.
+    const auto taken = remote::start_stepped(run, in_memory("c", network).listen("memory:a"));
+    REQUIRE(!taken);
+    CHECK(taken.error().code() == std::errc::address_in_use);
+    const auto none =
+        remote::start_stepped(run, remote::options("c", shared_secret()).listen("memory:c"));
+    REQUIRE(!none);
+    CHECK(none.error().code() == std::errc::network_unreachable);
+    const auto socket = remote::start_stepped(run, quick_options("c").listen("127.0.0.1:0"));
+    REQUIRE(!socket);
+    CHECK(socket.error().code() == std::errc::not_supported);
+
+    auto watching = b.watch("a");
+    a.stop();
+    CHECK(run.block_on(watching) == failure::node_down);
+    b.stop();
+    run.advance(10s);
+    CHECK(faults.connections("a") == 0);
+}
+
+TEST_CASE("memory: nodes on workers link in a memory network as well", "[remote][memory]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        memory_network network;
+        const auto a = start(worker, in_memory("a", network));
+        a.publish("counter", spawn_counter(worker, std::make_shared<counter_state>()));
+        const auto b = start(worker, in_memory("b", network).peer("a", "memory:a"));
+        auto found = co_await b.find<counter_message>("a", "counter", plenty);
+        REQUIRE(found);
+        network.delay("a", 5ms);
+        for (int i = 1; i <= 3; ++i) {
+            network.cut("a");
+            const text said(std::string(100'000, 'x'));
+            const auto echoed = co_await found->rpc(plenty, said);
+            REQUIRE(echoed);
+            CHECK(echoed->body == said.body);
+        }
+    });
+}
