@@ -65,7 +65,7 @@ task<void> connection::run() {
         if (event.kind == h1::event_kind::need_input) {
             next_step = co_await receive_head_bytes();
         } else if (event.kind == h1::event_kind::error) {
-            co_await refuse(event.failure);
+            co_await refuse(event.failure, work_->request.method());
             co_return;
         } else {
             std::optional<task<step>> rest = begin_answer();
@@ -104,7 +104,8 @@ task<connection::step> connection::receive_head_bytes() {
     }
     if (idle) { co_return step::close; }
     if (!received && received.error() == io_failure::timed_out) {
-        co_await refuse(error::head_timed_out);
+        const h1::event late = parser_.give_up(error::head_timed_out, work_->request.head());
+        co_await refuse(late.failure, work_->request.method());
     } else {
         log_bad(error::connection_lost);
     }
@@ -370,12 +371,12 @@ void connection::abort() noexcept {
     (void)io_.socket().set_reset_on_close(true);
 }
 
-task<void> connection::refuse(error failure) {
+task<void> connection::refuse(error failure, method asked_by) {
     log_bad(failure);
     take_work_space();
     response answer = response::problem(failure);
     if (answer.status() == status::service_unavailable) { answer.set_header("Retry-After", "1"); }
-    const auto written = writer_.write(work_->out, answer, method::get, version::http_1_1, false);
+    const auto written = writer_.write(work_->out, answer, asked_by, version::http_1_1, false);
     if (written) { co_await linger(false); }
 }
 

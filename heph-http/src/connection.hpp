@@ -58,7 +58,7 @@ public:
     task<void> close();
 
     /// Answers one error and ends the connection, whatever was sent.
-    task<void> refuse(error failure);
+    task<void> refuse(error failure, method asked_by = method::get);
 
 private:
     enum class step : std::uint8_t { go_on, close };

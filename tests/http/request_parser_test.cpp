@@ -163,6 +163,46 @@ TEST_CASE("request parser: the parts of the target are told apart", "[http][pars
     CHECK(head.query().empty());
 }
 
+TEST_CASE("request parser: a refused request by HEAD is still known as one", "[http][parser]") {
+    const limits defaults;
+    const auto asked_by = [&defaults](std::string_view bytes, std::size_t cut) {
+        h1::request_parser parser(defaults);
+        request_head head;
+        std::string_view first = bytes.substr(0, cut);
+        auto event = parser.next(first, head);
+        while (event.kind != h1::event_kind::need_input && event.kind != h1::event_kind::error) {
+            event = parser.next(first, head);
+        }
+        std::string_view rest = bytes.substr(cut);
+        while (event.kind != h1::event_kind::error && !rest.empty()) {
+            event = parser.next(rest, head);
+        }
+        if (event.kind != h1::event_kind::error) { event = parser.give_up(error::bad_host, head); }
+        CHECK(event.kind == h1::event_kind::error);
+        CHECK(parser.next(rest, head).kind == h1::event_kind::error);
+        return head.method();
+    };
+    const std::string good = "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (const auto& [bytes, method] :
+         {std::pair<std::string, http::method>{"HEAD / HTTP/1.1\r\n\r\n", http::method::head},
+          {"HEAD / HTTP/1.1\r\nHost : a\r\n\r\n", http::method::head},
+          {"HEAD / HTTP/1.1\nHost: a\r\n\r\n", http::method::head},
+          {"HEAD /% HTTP/1.1\r\nHost: a\r\n\r\n", http::method::head},
+          {"HEAD  / HTTP/1.1\r\n", http::method::head},
+          {"HEAD / HTTP/1.1\r\nHost: a\r\n", http::method::head},
+          {"\r\nHEAD / HTTP/3.0\r\n\r\n", http::method::head},
+          {"HEADER / HTTP/1.1\r\nHost: a\r\n\r\n", http::method::get},
+          {"GET /HEAD HTTP/1.1\r\n\r\n", http::method::get},
+          {good + "\r\r", http::method::get},
+          {good + "GET / HTTP/1.1\r\n\r\n", http::method::get},
+          {good + "HEAD / HTTP/1.1\r\n\r\n", http::method::head}}) {
+        for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+            CAPTURE(bytes, cut);
+            CHECK(asked_by(bytes, cut) == method);
+        }
+    }
+}
+
 TEST_CASE("request parser: the head survives the input it came from", "[http][parser]") {
     const limits defaults;
     h1::request_parser parser(defaults);

@@ -18,6 +18,7 @@
 
 using namespace heph::http;
 using namespace heph::http::test;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -70,6 +71,25 @@ TEST_CASE("server: answers each bad request with its status, and closes", "[http
     check_still_serves(server);
     // One line each.
     CHECK(log.count("http: 127.0.0.1:") == sent);
+}
+
+TEST_CASE("server: a bad or slow request by HEAD is refused without a body", "[http][server]") {
+    server_setup setup = with_endless_log();
+    setup.limits.head_timeout = 50ms;
+    const test_server server(make_test_routes(), setup);
+    for (const auto& [bytes, status] : {std::pair{"HEAD /hello HTTP/1.1\r\n\r\n", 400},
+                                        {"HEAD /hello HTTP/1.1\r\nHost : a\r\n\r\n", 400},
+                                        {"HEAD /hello HTTP/2.1\r\nHost: a\r\n\r\n", 505},
+                                        {"HEAD /hello HTTP/1.1\r\nHost: a\r\n", 408}}) {
+        CAPTURE(bytes);
+        raw_client client(server.port());
+        client.send(bytes);
+        const reply got = client.read(true);
+        CHECK(got.status == status);
+        CHECK(got.closes());
+        CHECK(client.read_rest().empty());
+    }
+    check_still_serves(server);
 }
 
 TEST_CASE("server: refuses what is too large", "[http][server]") {

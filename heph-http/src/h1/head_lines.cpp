@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <span>
 
 #include <heph/http/h1/head_lines.hpp>
 
@@ -11,6 +12,15 @@ namespace {
 
 // Positions in a head are 32 bits wide.
 constexpr std::size_t head_bytes_most = std::size_t{1} << 30;
+
+constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
+
+// A head ends in an empty line, so that there is a byte behind all other line ends.
+void unfold(std::span<char> head) noexcept {
+    for (std::size_t at = 0; at + 2 < head.size(); ++at) {
+        if (head[at] == '\r' && is_blank(head[at + 2])) { head[at] = head[at + 1] = ' '; }
+    }
+}
 
 }  // namespace
 
@@ -44,6 +54,7 @@ head_lines::progress head_lines::take(std::string_view& input, headers& into, co
         gathered.truncate(head_end);
     }
     input.remove_prefix(head_end - before);
+    if (folded_) { unfold({gathered.data(), gathered.size()}); }
     return progress::complete;
 }
 
@@ -76,6 +87,12 @@ bool head_lines::scan(std::string_view text, const limits& limits, start_line_ch
 }
 
 bool head_lines::check_line(std::string_view line, start_line_check check_start) noexcept {
+    // Not behind the start line: there is nothing yet that could go on.
+    if (unfolds_ && lines_ > 1 && is_blank(line.front())) {
+        folded_ = true;
+        ++lines_;
+        return true;
+    }
     const auto checked = lines_++ == 0 ? check_start(line) : check_header_line(line);
     if (!checked) { failure_ = checked.error(); }
     return checked.has_value();

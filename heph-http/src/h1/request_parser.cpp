@@ -25,7 +25,7 @@ std::expected<void, error> check_request_line(std::string_view line) noexcept {
 event request_parser::next(std::string_view& input, request_head& head) {
     switch (state_) {
         case state::idle:
-            if (auto refused = pass_empty_lines(input)) { return fail(*refused); }
+            if (auto refused = pass_empty_lines(input)) { return refuse_head(*refused, {}, head); }
             if (input.empty()) { return event(event_kind::need_input); }
             head.clear();
             lines_.start();
@@ -38,6 +38,18 @@ event request_parser::next(std::string_view& input, request_head& head) {
         case state::failed: break;
     }
     return event(failure_);
+}
+
+// Who asked by HEAD gets no body, not even when the request is refused (RFC 9110, 9.3.2). Other
+// methods make no difference for that. `start` is what has come of the request.
+event request_parser::refuse_head(error what, std::string_view start, request_head& head) noexcept {
+    head.method_ = start.starts_with("HEAD ") ? method::head : method::get;
+    return fail(what);
+}
+
+event request_parser::give_up(error why, request_head& head) noexcept {
+    const auto& gathered = head.headers_.text_;
+    return refuse_head(why, {gathered.data(), gathered.size()}, head);
 }
 
 event request_parser::fail(error what) noexcept {
@@ -61,11 +73,14 @@ std::optional<error> request_parser::pass_empty_lines(std::string_view& input) n
 event request_parser::next_head(std::string_view& input, request_head& head) {
     switch (lines_.take(input, head.headers_, *limits_, check_request_line)) {
         case head_lines::progress::need_input: return event(event_kind::need_input);
-        case head_lines::progress::refused: return fail(lines_.failure());
+        case head_lines::progress::refused:
+            // Bytes that came at once are not gathered before they are good.
+            return head.headers_.text_.empty() ? refuse_head(lines_.failure(), input, head)
+                                               : give_up(lines_.failure(), head);
         case head_lines::progress::complete: break;
     }
     head_reader reader(head, *limits_);
-    if (auto done = reader.read(); !done) { return fail(done.error()); }
+    if (auto done = reader.read(); !done) { return give_up(done.error(), head); }
     return begin_body(head);
 }
 

@@ -100,7 +100,7 @@ event response_parser::next(std::string_view& input, response_head& head) {
         case state::begun:
             if (input.empty()) { return event(event_kind::need_input); }
             head.clear();
-            lines_.start();
+            lines_.start(true);
             state_ = state::head;
             return next_head(input, head);
         case state::head: return next_head(input, head);

@@ -29,8 +29,13 @@ public:
     /// Checks the start-line.
     using start_line_check = std::expected<void, error> (*)(std::string_view line) noexcept;
 
-    /// Begins a new head.
-    void start() noexcept { line_at_ = scan_at_ = lines_ = 0; }
+    /// Begins a new head. With `unfolds`, a field's line may go on in lines that begin with white
+    /// space: each such line end is given as blanks (RFC 9112, 5.2, for responses at a client).
+    void start(bool unfolds = false) noexcept {
+        line_at_ = scan_at_ = lines_ = 0;
+        unfolds_ = unfolds;
+        folded_ = false;
+    }
 
     /// Uses up the front of `input`, and puts the head's text, without fields, into `into`.
     ///
@@ -54,6 +59,8 @@ private:
     std::uint32_t line_at_ = 0;  // Where the current line begins.
     std::uint32_t scan_at_ = 0;  // Up to where it was looked at.
     std::uint32_t lines_ = 0;    // Lines that are complete.
+    bool unfolds_ = false;
+    bool folded_ = false;  // There was such a line.
     error failure_{};
 };
 

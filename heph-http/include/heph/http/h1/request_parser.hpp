@@ -24,7 +24,8 @@ namespace heph::http::h1 {
 ///
 /// Each request gives `head`, any number of `body`, then `end`; the next request, pipelined or not,
 /// begins with the call after that. A request is taken only when RFC 9112 leaves no doubt about
-/// where it ends; all else is an `error`, after which the parser gives nothing but that error.
+/// where it ends; all else is an `error`, after which the parser gives nothing but that error. Of a
+/// refused head only `method` counts: whether it is `head`, which is to be answered without a body.
 /// The answers do not depend on how the bytes are cut into calls.
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
@@ -39,6 +40,9 @@ public:
     /// `head` event; from then on it is the caller's until the next request begins, but for its
     /// `trailers`, which are complete with the `end` event.
     event next(std::string_view& input, request_head& head);
+
+    /// Refuses a head that has begun, for a reason that its bytes do not tell.
+    event give_up(error why, request_head& head) noexcept;
 
     /// Tells whether the parser is between two requests and has not seen a byte of the next. Empty
     /// lines before a request line, of which it takes two, are no part of a request.
@@ -68,6 +72,7 @@ private:
     event next_in_length(std::string_view& input) noexcept;
     event next_in_chunks(std::string_view& input, request_head& head);
     event fail(error what) noexcept;
+    event refuse_head(error what, std::string_view start, request_head& head) noexcept;
     event begin_body(request_head& head) noexcept;
 
     const limits* limits_;
