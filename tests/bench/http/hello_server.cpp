@@ -1,6 +1,8 @@
 // What tests/bench/http/compare and tests/bench/http/reach load.
 //
-// Usage: heph_http_bench [--http ADDRESS:PORT] [--threads N] [--files FOLDER]
+// Usage: heph_http_bench [--http ADDRESS:PORT] [--threads N] [--files FOLDER] [--tls FOLDER]
+//
+// FOLDER of --tls has chain.pem and key.pem; then it speaks https.
 
 #include <cstdlib>
 #include <iostream>
@@ -12,8 +14,25 @@
 #include <heph/http/router.hpp>
 #include <heph/http/server.hpp>
 #include <heph/http/static_files.hpp>
+#include <heph/http/tls.hpp>
 
 namespace http = heph::http;
+namespace tls = heph::rt::tls;
+
+namespace {
+
+/// Reads a certificate, and tells what is wrong with it.
+std::shared_ptr<const http::server_security> secured(const std::string& folder) {
+    auto own = tls::certificate::load(folder + "/chain.pem", folder + "/key.pem");
+    if (!own) {
+        std::cerr << own.error().message() << '\n';
+        return nullptr;
+    }
+    auto context = http::make_server_tls(tls::server_config(std::move(*own)));
+    return context ? http::secured_by(*context) : nullptr;
+}
+
+}  // namespace
 
 int main(int count, char** arguments) {
     http::server_options options;
@@ -27,9 +46,12 @@ int main(int count, char** arguments) {
             options.threads = std::strtoul(value.c_str(), nullptr, 10);
         } else if (name == "--files") {
             files = value;
+        } else if (name == "--tls") {
+            options.tls = secured(value);
+            if (!options.tls) { return 1; }
         } else {
-            std::cerr
-                << "usage: heph_http_bench [--http ADDRESS:PORT] [--threads N] [--files FOLDER]\n";
+            std::cerr << "usage: heph_http_bench [--http ADDRESS:PORT] [--threads N] [--files "
+                         "FOLDER] [--tls FOLDER]\n";
             return 2;
         }
     }
