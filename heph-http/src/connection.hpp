@@ -72,6 +72,7 @@ private:
                                                std::uint64_t size);
     task<std::expected<void, error>> send_file_pieces(const rt::fs::file* from,
                                                       std::uint64_t offset, std::uint64_t size);
+    task<void> gone() override;
     std::expected<void, error> add_trailer(std::string_view name, std::string_view value) override;
     task<std::expected<void, error>> send_interim(http::status status,
                                                   const http::headers& fields) override;
@@ -136,6 +137,7 @@ private:
     bool holds_head_ = false;     // What is in `work_->out` from `head_at_` on waits.
     bool head_deadline_ = false;  // The time for a head is running.
     bool asked_before_ = false;   // There was a request.
+    bool client_gone_ = false;    // It ended its side while a body was produced, or broke.
     bool aborted_ = false;        // The peer did not get all: no end is to be announced.
     bool complained_ = false;     // A line was logged about this client.
 };

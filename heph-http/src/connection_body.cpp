@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include <heph/core/detail/any_future.hpp>
 #include <heph/rt/net/send_file.hpp>
 
 #include "connection.hpp"
@@ -11,6 +12,13 @@
 #include "first_poll.hpp"
 
 namespace heph::http::detail {
+
+namespace {
+
+// A wait without a limit is cut into these.
+constexpr std::chrono::milliseconds gone_patience = std::chrono::hours(1);
+
+}  // namespace
 
 task<std::expected<std::string_view, error>> connection::next() {
     for (;;) {
@@ -195,6 +203,21 @@ task<std::expected<void, error>> connection::send_file_pieces(const rt::fs::file
     co_return outcome();
 }
 
+task<void> connection::gone() {
+    while (!client_gone_ && body_done_ && input_.empty()) {
+        chunk_ = rt::net::chunk();
+        io_.set_receive_deadline(gone_patience);
+        auto received = co_await io_.receive(false);
+        if (!received && received.error() == io_failure::timed_out) { continue; }
+        client_gone_ = !received || received->empty();
+        if (client_gone_) { co_return; }
+        // The next request, which waits for the end of this one's answer.
+        chunk_ = std::move(*received);
+        input_ = chunk_.view();
+    }
+    if (!client_gone_) { co_await heph::detail::never_future<void>(); }
+}
+
 std::expected<void, error> connection::add_trailer(std::string_view name, std::string_view value) {
     return h1::response_writer::add_trailer(work_->trailers, name, value);
 }
@@ -252,7 +275,7 @@ task<connection::step> connection::stream_body(response& reply) {
     }
     if (body_failure_) {
         log_bad(*body_failure_);
-    } else if (!io_.send_failed() && produced.error() != error::bad_response) {
+    } else if (!io_.send_failed() && !client_gone_ && produced.error() != error::bad_response) {
         share_->log(log_level::error, [&] {
             return "http: a streamed response is cut short: " +
                    std::string(message(produced.error()));

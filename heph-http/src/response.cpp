@@ -1,6 +1,7 @@
 #include <array>
 #include <cstdio>
 
+#include <heph/core/detail/any_future.hpp>
 #include <heph/http/response.hpp>
 
 namespace heph::http {
@@ -104,5 +105,8 @@ void append_json_string(std::string& to, std::string_view text) {
     }
     to.push_back('"');
 }
+
+// Who knows of no client waits for ever.
+task<void> body_writer::gone() { co_await heph::detail::never_future<void>(); }
 
 }  // namespace heph::http

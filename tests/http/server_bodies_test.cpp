@@ -8,6 +8,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <heph/core/either.hpp>
 #include <heph/core/join.hpp>
 #include <heph/http/middleware/body_limit.hpp>
 #include <heph/rt/timer.hpp>
@@ -444,4 +445,85 @@ TEST_CASE("server: a body read that is given up loses nothing", "[http][server]"
         client.send(std::string_view(&c, 1));
     }
     CHECK(client.read().body == "abcdefghijklmnopqrstuvwxyz");
+}
+
+namespace {
+
+// A producer that waits for the test, or for its client's end.
+struct listened {
+    std::atomic<int> waiting{0};
+    std::atomic<int> left{0};
+    std::atomic<bool> told{false};
+
+    task<outcome> produce(body_writer* to) {
+        const outcome begun = co_await to->write("begun");
+        if (!begun) { co_return begun; }
+        ++waiting;
+        while (!told) {
+            // Given up and taken up again all the time.
+            auto first = co_await heph::either(heph::rt::timer(1ms), to->gone());
+            if (first.index() == 1) {
+                ++left;
+                co_return std::unexpected(error::connection_lost);
+            }
+        }
+        const outcome ended = co_await to->write("told");
+        co_return ended;
+    }
+};
+
+router listened_routes(const std::shared_ptr<listened>& by) {
+    router routes = make_test_routes();
+    routes.get("/listen", [by](request&) {
+        return response::stream("text/plain", [by](body_writer& to) { return by->produce(&to); });
+    });
+    return routes;
+}
+
+}  // namespace
+
+TEST_CASE("server: a producer that waits for something else learns of a client that has gone",
+          "[http][server]") {
+    const auto by = std::make_shared<listened>();
+    const captured_log log;
+    const test_server server(listened_routes(by));
+    raw_client closes(server.port());
+    raw_client resets(server.port());
+    raw_client ends_sending(server.port());
+    raw_client stays(server.port());
+    for (raw_client* each : {&closes, &resets, &ends_sending, &stays}) {
+        each->send(get_request("/listen"));
+    }
+    CHECK(eventually([&] { return by->waiting == 4; }));
+    CHECK(by->left == 0);
+    { const raw_client gone(std::move(closes)); }
+    CHECK(eventually([&] { return by->left == 1; }));
+    resets.reset();
+    CHECK(eventually([&] { return by->left == 2; }));
+    ends_sending.end_sending();
+    CHECK(eventually([&] { return by->left == 3; }));
+    by->told = true;
+    CHECK(stays.read().body == "beguntold");
+    // Nobody did anything wrong.
+    for (const std::string& line : log.lines()) { CHECK_FALSE(line.starts_with("http:")); }
+    CHECK(stays.ask(get_request("/hello")).body == "Hello, World!");
+}
+
+TEST_CASE("server: a next request that comes while a producer listens is answered behind it",
+          "[http][server]") {
+    const auto by = std::make_shared<listened>();
+    const test_server server(listened_routes(by));
+    raw_client early(server.port());
+    raw_client late(server.port());
+    early.send(get_request("/listen") + get_request("/hello") + get_request("/later"));
+    late.send(get_request("/listen"));
+    CHECK(eventually([&] { return by->waiting == 2; }));
+    late.send(get_request("/hello") + get_request("/later"));
+    by->told = true;
+    for (raw_client* each : {&early, &late}) {
+        CHECK(each->read().body == "beguntold");
+        CHECK(each->read().body == "Hello, World!");
+        CHECK(each->read().body == "later");
+    }
+    CHECK(by->left == 0);
 }

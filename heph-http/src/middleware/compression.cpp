@@ -62,6 +62,7 @@ public:
         const outcome written = co_await to_->write(out);
         co_return written;
     }
+    task<void> gone() override { return to_->gone(); }
     outcome add_trailer(std::string_view name, std::string_view value) override {
         return to_->add_trailer(name, value);
     }

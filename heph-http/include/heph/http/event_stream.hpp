@@ -67,8 +67,10 @@ public:
     /// *Errors*: `connection_lost`, when the page is gone; `bad_response` as `append_to`.
     task<std::expected<void, error>> send(server_event event);
     /// Sends nothing that a page would notice. Every 15 seconds, it keeps proxies from closing the
-    /// connection; and it is how one learns that the page is gone when there is nothing to tell.
+    /// connection; and it is how one learns of a page that the network no longer reaches.
     task<std::expected<void, error>> keep_alive();
+    /// Waits until the page has gone, while there is nothing to tell: `body_writer::gone`.
+    task<void> gone() { return to_->gone(); }
     /// Says how long the browser waits before it connects again; it does so whenever the response
     /// ends, until the page closes its `EventSource`, or the answer has another status than 200.
     task<std::expected<void, error>> retry_after(std::chrono::milliseconds wait);

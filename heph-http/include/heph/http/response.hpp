@@ -43,6 +43,18 @@ public:
     virtual task<std::expected<void, error>> write_file(const rt::fs::file& from,
                                                         std::uint64_t offset, std::uint64_t size);
 
+    /// Waits until the client has gone, for a producer that waits for something else meanwhile:
+    ///
+    ///     auto first = co_await heph::either(news.receive(), to.gone());
+    ///     if (first.index() == 1) { co_return std::unexpected(http::error::connection_lost); }
+    ///
+    /// One that ends its side of the connection has gone, as far as anybody can tell; who only does
+    /// that, and still reads, is answered by writing on. Not noticed is who has left bytes that are
+    /// unread here: of the request's body, or of a next request. `write` tells of these.
+    ///
+    /// *Cancellation*: loses nothing; it may be waited for again.
+    virtual task<void> gone();
+
     /// Adds a field to those that are sent behind the body (trailers, RFC 9110, 6.5), such as
     /// a digest of it; a header `Trailer` should announce their names. A body that is not chunked
     /// has no place for them, and whoever is on the way may drop them.
