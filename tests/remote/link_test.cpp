@@ -1,6 +1,8 @@
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -79,6 +81,27 @@ TEST_CASE("link: a failed call and a failed message are reported to their sender
     const auto second = take_event<message_failed>(nodes.a);
     CHECK(second.token == 42);
     CHECK(second.why == failure::bad_message);
+}
+
+TEST_CASE("link: a failed message is reported once, also when the connection breaks behind it",
+          "[remote][link]") {
+    pair_of_nodes nodes;
+    REQUIRE(nodes.a.peers.send(5, 77, 0, bytes_of_text("x")));
+    nodes.a.flush();
+    nodes.b.feed(std::exchange(nodes.a.out, {}));
+    (void)take_event<message_arrived>(nodes.b);
+    nodes.b.peers.fail_message(77, failure::actor_gone);
+    nodes.b.flush();
+    // Byte by byte, the connection breaks as soon as the report is there.
+    for (const std::byte each : std::exchange(nodes.b.out, {})) {
+        nodes.a.feed(std::span(&each, 1));
+        if (!nodes.a.events.empty()) { break; }
+    }
+    CHECK(take_event<message_failed>(nodes.a).why == failure::actor_gone);
+    nodes.a.cut();
+    nodes.a.peers.lose(failure::node_down);
+    nodes.a.collect_losses();
+    CHECK(nodes.a.events.empty());
 }
 
 TEST_CASE("link: a cancelled call is told to the called, and its late answer is ignored",

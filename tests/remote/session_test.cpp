@@ -139,13 +139,13 @@ TEST_CASE("session: few acknowledgements are not pressing, many and large ones a
     CHECK(s.is_pressing());
 }
 
-TEST_CASE("session: what was received is acknowledged once, behind the data", "[remote][session]") {
+TEST_CASE("session: what was received is acknowledged once, before the data", "[remote][session]") {
     session s({1, 1}, {});
     REQUIRE(s.attach(0).has_value());
     REQUIRE(s.on_data(1).has_value());
     REQUIRE(s.on_data(2).has_value());
     push(s, 7);
-    CHECK(written(s) == frame(1, "07") + " 00 00 00 09 11 00 00 00 00 00 00 00 02");
+    CHECK(written(s) == "00 00 00 09 11 00 00 00 00 00 00 00 02 " + frame(1, "07"));
     CHECK_FALSE(s.has_output());
 }
 

@@ -34,12 +34,6 @@ std::expected<void, error> session::attach(std::uint64_t peer_received) {
 
 void session::write_to(std::vector<std::byte>& out, std::size_t out_bytes_max) {
     if (!attached_) { return; }
-    while (written_ < kept_.size() && out.size() < out_bytes_max) {
-        const auto& bytes = kept_[written_].bytes;
-        out.insert(out.end(), bytes.begin(), bytes.end());
-        ++written_;
-    }
-    ever_written_ = std::max(ever_written_, written_);
     if (acknowledged_to_peer_ < received_) {
         frame_writer ack(out, frame_type::ack);
         ack.u64(received_);
@@ -47,6 +41,12 @@ void session::write_to(std::vector<std::byte>& out, std::size_t out_bytes_max) {
         acknowledged_to_peer_ = received_;
         unacknowledged_bytes_ = 0;
     }
+    while (written_ < kept_.size() && out.size() < out_bytes_max) {
+        const auto& bytes = kept_[written_].bytes;
+        out.insert(out.end(), bytes.begin(), bytes.end());
+        ++written_;
+    }
+    ever_written_ = std::max(ever_written_, written_);
 }
 
 std::expected<bool, error> session::on_data(std::uint64_t sequence, std::size_t bytes) noexcept {

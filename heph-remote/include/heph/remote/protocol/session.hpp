@@ -77,8 +77,10 @@ public:
     void detach() noexcept { attached_ = false; }
     [[nodiscard]] bool is_attached() const noexcept { return attached_; }
 
-    /// Appends frames to `out`, in order, until it has `out_bytes_max` bytes or there are no more;
-    /// then the acknowledgement of what was received, if it is due.
+    /// Appends the acknowledgement of what was received, if it is due; then frames to `out`, in
+    /// order, until it has `out_bytes_max` bytes or there are no more. So whoever is told that a
+    /// message failed has its acknowledgement before, and does not report it twice when the
+    /// connection breaks just behind it.
     void write_to(std::vector<std::byte>& out, std::size_t out_bytes_max);
     [[nodiscard]] bool has_output() const noexcept {
         return attached_ && (written_ < kept_.size() || acknowledged_to_peer_ < received_);
