@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -131,6 +132,27 @@ TEST_CASE("link: watches are bounded at the sender, and a peer that exceeds the 
     frame.end();
     nodes.b.feed(nodes.a.out);
     CHECK(nodes.b.failed == error::window_exceeded);
+}
+
+TEST_CASE("link: a watch that ends as its watcher gives it up takes no other one's place",
+          "[remote][link][watch]") {
+    link_limits few;
+    few.watches_max = 2;
+    pair_of_nodes nodes(few);
+    const auto first = nodes.a.peers.watch(1);
+    REQUIRE(nodes.a.peers.watch(2));
+    exchange(nodes.a, nodes.b);
+    // The end is not told yet when what gives the watch up arrives, and another one behind it.
+    nodes.b.peers.tell_ended(*first, failure::actor_gone);
+    nodes.a.peers.unwatch(*first);
+    REQUIRE(nodes.a.peers.watch(3));
+    nodes.a.flush();
+    nodes.b.feed(std::exchange(nodes.a.out, {}));
+    CHECK_FALSE(nodes.b.failed);
+    exchange(nodes.a, nodes.b);
+    CHECK(nodes.a.events.empty());
+    // None is forgotten: two of them are open.
+    CHECK(nodes.a.peers.watch(4).error() == refusal::too_many);
 }
 
 TEST_CASE("link: a peer that speaks version 1 cannot be watched", "[remote][link][watch]") {

@@ -366,17 +366,17 @@ void link::unwatch(std::uint64_t watch) {
 
 void link::tell_ended(std::uint64_t watch, failure why) {
     if (watched_.erase(watch) == 0) { return; }
-    ended_[why].push_back(watch);
+    ended_[why].insert(watch);
 }
 
 void link::push_ended() {
     for (const auto& [why, watches] : std::exchange(ended_, {})) {
-        for (std::size_t at = 0; at < watches.size(); at += ended_in_a_frame) {
-            const auto some =
-                std::span(watches).subspan(at, std::min(ended_in_a_frame, watches.size() - at));
+        for (auto at = watches.begin(); at != watches.end();) {
             push(data_kind::ended, nobody, [&](frame_writer& frame) {
                 frame.u8(static_cast<std::uint8_t>(why));
-                for (const std::uint64_t watch : some) { frame.u64(watch); }
+                for (std::size_t i = 0; i < ended_in_a_frame && at != watches.end(); ++i, ++at) {
+                    frame.u64(*at);
+                }
             });
         }
     }

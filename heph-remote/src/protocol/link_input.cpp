@@ -205,7 +205,11 @@ link::frame_event link::on_watch(field_reader fields) {
 link::frame_event link::on_unwatch(field_reader fields) {
     const std::uint64_t watch = fields.u64();
     if (!fields.complete()) { return malformed(); }
-    if (watched_.erase(watch) == 0) { return std::nullopt; }
+    if (watched_.erase(watch) == 0) {
+        // The peer counts it no more, so it must not count here either; its end is no news.
+        for (auto& [why, watches] : ended_) { watches.erase(watch); }
+        return std::nullopt;
+    }
     return event(unwatch_arrived{watch});
 }
 

@@ -243,12 +243,12 @@ private:
     std::uint32_t version_ = version_max;
 
     std::uint64_t next_number_ = 1;
-    std::set<std::uint64_t> open_calls_;                   // Ours, at the peer.
-    std::set<std::uint64_t> open_searches_;                // Ours, at the peer.
-    std::set<std::uint64_t> called_;                       // The peer's, here.
-    std::set<std::uint64_t> open_watches_;                 // Ours, at the peer.
-    std::set<std::uint64_t> watched_;                      // The peer's, here.
-    std::map<failure, std::vector<std::uint64_t>> ended_;  // Not told to the peer yet.
+    std::set<std::uint64_t> open_calls_;                // Ours, at the peer.
+    std::set<std::uint64_t> open_searches_;             // Ours, at the peer.
+    std::set<std::uint64_t> called_;                    // The peer's, here.
+    std::set<std::uint64_t> open_watches_;              // Ours, at the peer.
+    std::set<std::uint64_t> watched_;                   // The peer's, here.
+    std::map<failure, std::set<std::uint64_t>> ended_;  // Not told to the peer yet.
     std::map<std::uint64_t, account> outgoing_;
     std::map<std::uint64_t, incoming_account> incoming_;
     std::vector<std::uint64_t> granted_;  // Those of `incoming_` with a grant.
