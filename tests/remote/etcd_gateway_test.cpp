@@ -450,6 +450,31 @@ TEST_CASE("etcd watch: a store that is behind is checked, as a watch from the fu
     }
 }
 
+TEST_CASE(
+    "etcd watch: a store behind what an answer told of is checked, and listed if it lost that",
+    "[etcd][watch]") {
+    auto state = reading_from(10);
+    state.had(15);
+    CHECK(state.floor() == 15);
+    CHECK(state.from() == 11);
+    auto behind = watched(kind::created, 12);
+    CHECK(state.take(behind) == step::check);
+    SECTION("a member that lags catches up") {
+        state.checked(15);
+        CHECK(state.now() == phase::reading);
+        auto late = watched(kind::changes, 15, {11, 15});
+        CHECK(state.take(late) == step::tell);
+    }
+    SECTION("a store that lost it is listed, and counts from there") {
+        state.checked(14);
+        CHECK(state.now() == phase::listing);
+        state.listed(12, 1);
+        state.opened();
+        auto created = watched(kind::created, 12);
+        CHECK(state.take(created) == step::nothing);
+    }
+}
+
 TEST_CASE("etcd lease: a short one is kept alive at parts of a second", "[etcd][lease]") {
     const lease_clock::time_point start{100s};
     for (const auto ttl : {1s, 2s}) {

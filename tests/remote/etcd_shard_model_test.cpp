@@ -224,6 +224,65 @@ TEST_CASE("shards: an actor that ends by itself starts again after a pause", "[e
     CHECK(words(keeper) == expected{"withdraw", "release 0"});
 }
 
+TEST_CASE("shards: a store that lost what only an answer had told makes that void",
+          "[etcd][shards]") {
+    // The watch is at 9, the key was created at 11, and the backup is of 10.
+    auto keeper = running_host();
+    auto restored = batch(10, {put("hosts/a", "", own_lease, 10)}, true);
+    restored.replaced = true;
+    keeper.watched(restored);
+    CHECK(words(keeper) == expected{"drop 0", "acquire 0"});
+    // Revisions count from there: 11 is another change now.
+    keeper.watched(batch(11, {put("owners/0", "b", 5, 11)}));
+    CHECK(keeper.view().owner_of(0).node == "b");
+    const auto key = made_key("", "b", 5, 11);
+    keeper.acquire_answered(own_lease, 0, 12, &key);
+    CHECK(words(keeper).empty());
+}
+
+TEST_CASE("shards: of those that belong elsewhere few move at once, and the others run on",
+          "[etcd][shards]") {
+    constexpr std::uint32_t count = 64;
+    shard_keeper keeper("a", shard_view(std::string(folder), count), 1s);
+    keeper.watched(batch(9, {}, true));
+    keeper.begin(own_lease, at(0s), at(10s));
+    keeper.entered(own_lease, 10);
+    (void)keeper.take_actions();
+    std::int64_t revision = 10;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const auto key = made_key("", "a", own_lease, ++revision);
+        keeper.acquire_answered(own_lease, i, revision, &key);
+    }
+    CHECK(keeper.take_actions().size() == count);
+    keeper.watched(batch(++revision, {put("hosts/b", "", 5, revision)}));
+    std::size_t moved = 0;
+    std::size_t most = 0;
+    std::deque<shard_action> stopping;
+    for (bool is_new = true; is_new || !stopping.empty(); is_new = false) {
+        for (const auto& each : keeper.take_actions()) {
+            REQUIRE(each.what == kind::stop);
+            stopping.push_back(each);
+        }
+        most = std::max(most, stopping.size());
+        if (stopping.empty()) { break; }
+        const auto one = stopping.front();
+        stopping.pop_front();
+        keeper.ended(one.shard, one.run);
+        CHECK(words(keeper) == expected{"release " + std::to_string(one.shard)});
+        keeper.release_answered(one.fence, one.shard, ++revision, nullptr);
+        ++moved;
+    }
+    CHECK(most == shard_keeper::moves_max);
+    CHECK(moved > count / 4);
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const bool is_here = *keeper.view().place_of(i) == "a";
+        CHECK((keeper.state_of(i) == state::running) == is_here);
+    }
+    // Who leaves stops all that is left.
+    keeper.leave();
+    CHECK(words(keeper).size() == 1 + count - moved);
+}
+
 TEST_CASE("shards: what does not belong into the folder changes nothing", "[etcd][shards]") {
     auto keeper = running_host();
     keeper.watched(batch(12, {put("owners/1", "b", 5, 12), put("owners/00", "b", 5, 12),

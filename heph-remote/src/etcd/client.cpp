@@ -1,6 +1,8 @@
 #include <heph/remote/etcd/client.hpp>
 
 #include <algorithm>
+#include <concepts>
+#include <cstdint>
 
 #include "etcd/client_core.hpp"
 #include "etcd/gateway.hpp"
@@ -22,9 +24,15 @@ namespace {
 template <typename T>
 task<answer<T>> ask(std::shared_ptr<client_core> core, const char* path, std::string body,
                     client_core::effect what, answer<T> (*read)(std::string_view body)) {
-    auto answered = co_await client_core::ask(std::move(core), path, std::move(body), what);
+    auto answered = co_await client_core::ask(core, path, std::move(body), what);
     if (!answered) { co_return std::unexpected(std::move(answered).error()); }
-    co_return read(*answered);
+    auto done = read(*answered);
+    if constexpr (requires { done->revision; }) {
+        if (done) { core->saw(done->revision); }
+    } else if constexpr (std::same_as<T, std::int64_t>) {  // That of a put.
+        if (done) { core->saw(*done); }
+    }
+    co_return done;
 }
 
 answer<std::optional<key_value>> read_one(std::string_view body) {

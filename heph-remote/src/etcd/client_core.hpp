@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <memory>
 #include <string>
@@ -49,6 +51,16 @@ public:
         if (endpoint == current_) { current_ = (current_ + 1) % where_.endpoints().size(); }
     }
     [[nodiscard]] std::size_t current() const noexcept { return current_; }
+
+    /// Takes a revision that the store said that it has.
+    void saw(std::int64_t revision) noexcept { newest_ = std::max(newest_, revision); }
+    /// Takes that the store was replaced by one that has a smaller revision than it had.
+    void went_back(std::int64_t revision) noexcept {
+        newest_ = revision;
+        ++times_back_;
+    }
+    [[nodiscard]] std::int64_t newest() const noexcept { return newest_; }
+    [[nodiscard]] std::uint64_t times_back() const noexcept { return times_back_; }
     [[nodiscard]] const settings& where() const noexcept { return where_; }
     [[nodiscard]] const rt::worker& worker() const noexcept { return worker_; }
 
@@ -79,6 +91,8 @@ private:
     http::client requests_;
     http::client watches_;
     std::size_t current_ = 0;
+    std::int64_t newest_ = 0;
+    std::uint64_t times_back_ = 0;
     std::string token_;
     change_signal logged_in_;  // Or not.
     bool is_logging_in_ = false;

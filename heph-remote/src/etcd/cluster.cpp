@@ -207,7 +207,7 @@ void cluster_core::apply(const watch_batch& batch) {
     // Who took the key out, or has it by another lease, ended this membership.
     if (held_) {
         const auto own = members_.find(self_.name());
-        if (batch.revision >= entered_ &&
+        if ((batch.replaced || batch.revision >= entered_) &&
             (own == members_.end() || own->second.lease != held_->id())) {
             heph::log(log_level::warning,
                       "node " + self_.name() + ": its key in etcd is gone; joining again");

@@ -29,7 +29,21 @@ void shard_keeper::move_to(std::uint32_t number, state next) {
     slot& one = shards_[number];
     if (one.now == state::none && next != state::none) { ++held_; }
     if (one.now != state::none && next == state::none) { --held_; }
+    const auto is_moving = [](state which) {
+        return which == state::stopping || which == state::releasing;
+    };
+    if (is_moving(one.now)) { --moving_; }
+    if (is_moving(next)) { ++moving_; }
     one.now = next;
+}
+
+void shard_keeper::plan_waiting() {
+    while (moving_ < moves_max && !waiting_.empty()) {
+        const auto number = waiting_.front();
+        waiting_.pop_front();
+        shards_[number].waits = false;
+        plan(number);
+    }
 }
 
 void shard_keeper::begin(std::int64_t lease, time_point now, time_point until) {
@@ -129,6 +143,10 @@ void shard_keeper::plan(std::uint32_t number) {
             return;
         case state::running:
             if (one.belongs_here && is_safe_) { return; }
+            if (is_safe_ && !leaving_ && moving_ >= moves_max) {
+                if (!std::exchange(one.waits, true)) { waiting_.push_back(number); }
+                return;
+            }
             move_to(number, state::stopping);
             return act(stop, number);
         case state::releasing:
@@ -179,9 +197,11 @@ void shard_keeper::watched(const watch_batch& batch) {
     if (hosting_ == hosting::out && is_in) { hosting_ = hosting::in; }
     if (changed.hosts || changed.replaced || batch.reset) {
         place();
-        return plan_all();
+        plan_all();
+        return plan_waiting();
     }
     for (const auto number : changed.owners) { plan(number); }
+    plan_waiting();
 }
 
 void shard_keeper::entered(std::int64_t lease, std::int64_t revision) {
@@ -226,6 +246,7 @@ void shard_keeper::acquire_answered(std::int64_t lease, std::uint32_t shard, std
         check_key(shard);
     }
     plan(shard);
+    plan_waiting();
 }
 
 void shard_keeper::acquire_failed(std::int64_t lease, std::uint32_t shard) {
@@ -245,6 +266,7 @@ void shard_keeper::release_answered(std::int64_t fence, std::uint32_t shard, std
         check_key(shard);
     }
     plan(shard);
+    plan_waiting();
 }
 
 void shard_keeper::release_failed(std::int64_t fence, std::uint32_t shard) {
@@ -259,6 +281,7 @@ void shard_keeper::ended(std::uint32_t shard, std::uint64_t run) {
     one.not_before = one.now == state::running ? now_ + restart : time_point{};
     move_to(shard, state::held);
     plan(shard);
+    plan_waiting();
 }
 
 }  // namespace heph::remote::etcd

@@ -38,11 +38,14 @@
 //        with this node's lease, in state none, and is taken up. That cannot be a key that is about
 //        to be removed, because of 2.
 //     4. Who hosts has a key by the lease, too; without it, no shard belongs here.
+//     5. Of the shards that belong elsewhere since hosts came or went, so many move at once, and
+//        the others run on here until it is their turn. Who leaves, or is not safe, stops all.
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <utility>
 #include <vector>
@@ -82,6 +85,8 @@ public:
     /// How long to wait before what failed is tried again, and an actor that ended is started.
     static constexpr duration retry = std::chrono::milliseconds(200);
     static constexpr duration restart = std::chrono::seconds(1);
+    /// How many shards move from here to other hosts at the same time.
+    static constexpr std::size_t moves_max = 8;
 
     shard_keeper(std::string self, shard_view view, duration stop_time);
 
@@ -127,6 +132,7 @@ private:
     struct slot {
         state now = state::none;
         bool belongs_here = false;
+        bool waits = false;  // For its turn to move.
         std::int64_t fence = 0;
         std::uint64_t run = 0;
         time_point not_before{};
@@ -143,6 +149,8 @@ private:
     void check_key(std::uint32_t number);
     void place();
     void move_to(std::uint32_t number, state next);
+    /// Lets those move whose turn it is.
+    void plan_waiting();
     void drop(std::uint32_t number);
     void wait_until(time_point when) noexcept { retry_at_ = std::min(retry_at_, when); }
     void act(shard_action::kind what, std::uint32_t number = 0);
@@ -160,7 +168,9 @@ private:
     time_point until_{};
     time_point retry_at_ = time_point::max();
     std::uint64_t runs_ = 0;
-    std::size_t held_ = 0;  // Shards that are not in state none.
+    std::size_t held_ = 0;    // Shards that are not in state none.
+    std::size_t moving_ = 0;  // Those in the states stopping and releasing.
+    std::deque<std::uint32_t> waiting_;
     bool is_safe_ = false;
     bool leaving_ = false;
 };

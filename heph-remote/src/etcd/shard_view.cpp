@@ -104,7 +104,7 @@ void shard_view::forget_absent(const watch_batch& all, changes& into) {
 shard_view::changes shard_view::apply(const watch_batch& batch) {
     changes made;
     if (batch.reset) {
-        if (batch.revision < revision_) {
+        if (batch.replaced || batch.revision < revision_) {
             made.replaced = true;
             std::ranges::fill(owners_, holder());
             hosts_.clear();

@@ -11,8 +11,8 @@
 //     1. What is known of a key is what etcd had at some revision, which only grows: a
 //     transaction's
 //        answer and the watch tell of the same keys, and may overtake each other.
-//     2. When the watch begins again before where it was, the store was replaced: then all that is
-//        known is void, and revisions count from there.
+//     2. When the watch begins again before where it was, or before an answer that came earlier,
+//        the store was replaced: then all that is known is void, and revisions count from there.
 
 #include <cstdint>
 #include <map>

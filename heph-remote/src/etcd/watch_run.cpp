@@ -61,11 +61,20 @@ task<> watch_run::pause() {
 }
 
 task<answer<watch_batch>> watch_run::list() {
+    // A list that is asked for later than an answer came is no older than that, or the store is
+    // another one.
+    state_.had(core_->newest());
+    const auto floor = state_.floor();
     auto listed = co_await list_range(core_, keys_, listed_max);
     if (!listed) { co_return std::unexpected(std::move(listed).error()); }
     watch_batch all;
     all.reset = true;
     all.revision = listed->revision;
+    const bool is_told = core_->times_back() != times_back_;
+    all.replaced = is_told || listed->revision < floor;
+    if (all.replaced && !is_told) { core_->went_back(listed->revision); }
+    times_back_ = core_->times_back();
+    core_->saw(listed->revision);
     all.events.reserve(listed->found.size());
     for (auto& each : listed->found) { all.events.emplace_back(false, std::move(each)); }
     state_.listed(listed->revision, listed->cluster);
@@ -87,6 +96,7 @@ task<watch_run::done> watch_run::open() {
 }
 
 task<watch_run::done> watch_run::check() {
+    state_.had(core_->newest());
     // A range is answered by a majority of the members, as long as it does not ask otherwise.
     auto body = co_await client_core::ask(core_, "kv/range", gateway::range_body(keys_, 0, 1),
                                           client_core::effect::reads);
@@ -125,13 +135,17 @@ watch_run::maybe_batch watch_run::take(std::string_view line) {
         core_->turn_from(endpoint_);
         return std::unexpected(std::move(message).error());
     }
+    if (message->what == gateway::watch_message::kind::created) { state_.had(core_->newest()); }
     const auto step = state_.take(*message);
     if (step == watch_state::step::leave) {
         leave();
-        // Why a watch is canceled otherwise is told in words only: no leader, no permission.
-        if (!message->reason.empty() && message->compact_revision == 0) {
+        // Why a watch is canceled otherwise is told in words only, if at all: no leader, no
+        // permission.
+        if (message->what == gateway::watch_message::kind::canceled &&
+            message->compact_revision == 0) {
             core_->turn_from(endpoint_);
-            return std::unexpected(refused(message->reason));
+            const bool is_told = !message->reason.empty();
+            return std::unexpected(refused(is_told ? message->reason : "a watch was canceled"));
         }
         return std::nullopt;
     }
@@ -182,6 +196,10 @@ task<answer<watch_batch>> watch_run::next() {
         co_return std::unexpected(rt::error(errc::bad_settings, "etcd: no endpoint is named"));
     }
     while (true) {
+        if (core_->times_back() != times_back_ && state_.now() != watch_state::phase::listing) {
+            leave();
+            state_.unreadable();
+        }
         std::optional<rt::error> failure;
         switch (state_.now()) {
             case watch_state::phase::listing: {

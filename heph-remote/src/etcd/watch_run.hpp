@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -15,7 +16,7 @@ namespace heph::remote::etcd::detail {
 class watch_run {
 public:
     watch_run(std::shared_ptr<client_core> core, gateway::key_range keys)
-        : core_(std::move(core)), keys_(std::move(keys)) {}
+        : core_(std::move(core)), keys_(std::move(keys)), times_back_(core_->times_back()) {}
 
     task<answer<watch_batch>> next();
 
@@ -37,6 +38,7 @@ private:
 
     std::shared_ptr<client_core> core_;
     gateway::key_range keys_;
+    std::uint64_t times_back_;  // As of the last list.
     watch_state state_;
     std::optional<http::client_response> connection_;
     std::optional<line_splitter> lines_;

@@ -11,7 +11,7 @@ watch_state::step watch_state::take(gateway::watch_message& message) {
             lost();
             return step::leave;
         case created:
-            if (message.revision >= seen_) { return step::nothing; }
+            if (message.revision >= floor()) { return step::nothing; }
             phase_ = phase::checking;
             return step::check;
         case progress:

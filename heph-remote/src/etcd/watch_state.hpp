@@ -20,6 +20,7 @@
 //        message.
 //     3. A compacted watch keeps its connection open, silent for good: it is left.
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -41,9 +42,15 @@ public:
     [[nodiscard]] phase now() const noexcept { return phase_; }
     /// Gives the first revision that is not told yet.
     [[nodiscard]] std::int64_t from() const noexcept { return seen_ + 1; }
+    /// Gives the revision that the store had at least, as far as is known.
+    [[nodiscard]] std::int64_t floor() const noexcept { return std::max(seen_, floor_); }
+    /// Takes that the store had this revision, as it said so to somebody else: a transaction's
+    /// answer comes before the watch tells of it.
+    void had(std::int64_t revision) noexcept { floor_ = std::max(floor_, revision); }
 
     void listed(std::int64_t revision, std::uint64_t cluster) noexcept {
         seen_ = revision;
+        floor_ = revision;
         cluster_ = cluster;
         phase_ = phase::opening;
     }
@@ -51,7 +58,7 @@ public:
     void lost() noexcept { phase_ = phase::opening; }
     void unreadable() noexcept { phase_ = phase::listing; }
     void checked(std::int64_t revision) noexcept {
-        phase_ = revision < seen_ ? phase::listing : phase::reading;
+        phase_ = revision < floor() ? phase::listing : phase::reading;
     }
 
     /// Takes a message; changes that were told already are taken out of it.
@@ -65,6 +72,7 @@ private:
 
     phase phase_ = phase::listing;
     std::int64_t seen_ = 0;
+    std::int64_t floor_ = 0;
     std::uint64_t cluster_ = 0;
 };
 

@@ -62,6 +62,9 @@ public:
 
     /// The events are all the keys that there are, each as a put: what was known before is void.
     bool reset = false;
+    /// Besides `reset`: the store lost changes that it had told of, as when a backup was restored.
+    /// Revisions count on from this batch's, so that older ones cannot be compared with new ones.
+    bool replaced = false;
     std::int64_t revision = 0;  ///< Of the last event, or of the list.
     std::vector<watch_event> events;
 };

@@ -13,7 +13,8 @@
 //
 // Keys are hashed to a fixed number of shards, and shards belong to hosts by rendezvous hashing: a
 // node that joins takes about its share from the others, one that goes gives its own to them, and
-// nothing else moves.
+// nothing else moves. From one node to those that joined, eight move at a time; the others run on
+// where they are until it is their turn.
 //
 // A shard runs at its owner only: the node that created the shard's key in etcd, by the lease of
 // its membership. Where a shard moves to waits until its key is gone, and the owner removes that
