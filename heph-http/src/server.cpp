@@ -1,17 +1,14 @@
-#include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
 
-#include <heph/core/either.hpp>
 #include <heph/core/log.hpp>
 #include <heph/core/task.hpp>
 #include <heph/http/server.hpp>
 #include <heph/rt/net/server.hpp>
 #include <heph/rt/net/tcp.hpp>
 #include <heph/rt/runtime.hpp>
-#include <heph/rt/stopping.hpp>
-#include <heph/rt/timer.hpp>
 
 #include "connection.hpp"
 #include "worker_share.hpp"
@@ -25,14 +22,10 @@ struct server_state {
     http::limits limits;
     std::shared_ptr<const server_security> security;
     rt::net::endpoint local;
-    std::vector<rt::net::tcp_listener> listeners;  // Each is moved out by its worker.
-    std::vector<int> descriptors;                  // Of the listeners.
-    std::size_t workers = 1;
+    std::optional<rt::net::tcp_server> accepting;
 };
 
 namespace {
-
-using namespace std::chrono_literals;
 
 // So many connections beyond the limit are told 503 at a time; the others are just closed.
 constexpr std::size_t refusals_max = 64;
@@ -91,8 +84,11 @@ task<void> refuse_connection(admission admitted, rt::net::tcp_stream stream, err
     co_await refused.refuse(why);
 }
 
-void admit(rt::worker& worker, const std::shared_ptr<worker_state>& state,
-           rt::net::tcp_stream stream) {
+task<void> close_connection(rt::net::tcp_stream /*stream*/) { co_return; }
+
+// Gives what is to be done about a connection: to serve it, to tell it that there are too many, or
+// just to close it.
+task<void> admit(const std::shared_ptr<worker_state>& state, rt::net::tcp_stream stream) {
     worker_share& share = state->share;
     error refused = error::too_many_connections;
     if (share.connections < share.limits->connections_max) {
@@ -106,52 +102,24 @@ void admit(rt::worker& worker, const std::shared_ptr<worker_state>& state,
         }
         if (!address || share.addresses.enter(*address, most)) {
             admission admitted(state, share.connections, address);
-            worker.spawn_future(serve_connection(std::move(admitted), std::move(stream)));
-            return;
+            return serve_connection(std::move(admitted), std::move(stream));
         }
         refused = error::too_many_connections_of_address;
     }
     if (share.refusals < refusals_max) {
         admission admitted(state, share.refusals);
-        worker.spawn_future(refuse_connection(std::move(admitted), std::move(stream), refused));
+        return refuse_connection(std::move(admitted), std::move(stream), refused);
     }
+    return close_connection(std::move(stream));
 }
 
-// Answers who waits already, too: with a successor on the same socket nobody is lost.
-task<void> admit_waiting(rt::worker worker, std::shared_ptr<worker_state> shared,
-                         rt::net::tcp_listener listener) {
-    for (;;) {
-        auto waiting = co_await rt::detail::accept_at_once<rt::net::tcp_listener>(listener);
-        if (!waiting || !*waiting) { break; }
-        admit(worker, shared, std::move(**waiting));
-    }
-    auto rest = co_await rt::detail::end_listening(std::move(listener));
-    for (rt::net::socket_handle& each : rest) {
-        admit(worker, shared, rt::net::tcp_stream(std::move(each)));
-    }
-}
-
-task<void> accept_connections(rt::worker worker, std::shared_ptr<worker_state> shared,
-                              rt::net::tcp_listener listener) {
-    rt::stopping stop;
-    for (;;) {
-        auto first = co_await either(listener.accept(), stop);
-        if (first.index() == 1) {
-            co_await admit_waiting(worker, shared, std::move(listener));
-            co_return;
-        }
-        auto& accepted = std::get<0>(first);
-        if (accepted) {
-            admit(worker, shared, std::move(*accepted));
-            continue;
-        }
-        // Mostly out of descriptors: connections wait in the backlog until some are closed.
-        shared->share.log(log_level::error, [&] {
-            return "http: cannot accept connections: " + accepted.error().message();
-        });
-        auto pause = co_await either(rt::timer(100ms), stop);
-        if (pause.index() == 1) { co_return; }
-    }
+// Of those who wait at a stop, as many are served as there are places; all who come before it are
+// told at once when there is none.
+rt::net::serve_options accept_options(const http::limits& limits) {
+    rt::net::serve_options options;
+    options.connections_max = limits.connections_max;
+    options.refused_max = std::numeric_limits<std::size_t>::max();
+    return options;
 }
 
 }  // namespace
@@ -178,37 +146,27 @@ std::expected<server, std::error_code> server::over(router routes,
     state->routes = std::move(routes);
     state->limits = options.limits;
     state->security = options.tls;
-    state->workers = std::max<std::size_t>(workers, 1);
     const auto bound = listeners.front().local_endpoint();
     if (!bound) { return std::unexpected(bound.error()); }
     state->local = *bound;
-    for (rt::net::tcp_listener& each : listeners) {
-        state->descriptors.push_back(each.descriptor());
-        state->listeners.push_back(std::move(each));
-    }
-    while (state->listeners.size() < state->workers) {
-        const std::size_t next = state->listeners.size() % state->descriptors.size();
-        auto copy = rt::duplicate(state->descriptors[next]);
-        if (!copy) { return std::unexpected(copy.error()); }
-        auto adopted = rt::net::tcp_listener::adopt(std::move(*copy));
-        if (!adopted) { return std::unexpected(adopted.error()); }
-        state->listeners.push_back(std::move(*adopted));
-    }
+    auto accepting = rt::net::tcp_server::over(std::move(listeners), workers);
+    if (!accepting) { return std::unexpected(accepting.error()); }
+    state->accepting.emplace(std::move(*accepting));
     return server(std::move(state));
 }
 
 std::vector<rt::net::handed_over> server::hand_over(const std::string& name) const {
-    std::vector<rt::net::handed_over> all;
-    for (const int each : state_->descriptors) { all.emplace_back(name, each); }
-    return all;
+    return state_->accepting->hand_over(name);
 }
 
 void server::start(rt::worker& worker) const {
     const auto shared = std::make_shared<detail::worker_state>(state_);
-    for (std::size_t i = worker.index(); i < state_->listeners.size(); i += state_->workers) {
-        worker.spawn_future(
-            detail::accept_connections(worker, shared, std::move(state_->listeners[i])));
-    }
+    state_->accepting->start(
+        worker,
+        [shared](const rt::worker& /*on*/, rt::net::tcp_stream stream) {
+            return detail::admit(shared, std::move(stream));
+        },
+        detail::accept_options(state_->limits));
 }
 
 const rt::net::endpoint& server::local_endpoint() const noexcept { return state_->local; }

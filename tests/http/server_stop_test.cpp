@@ -1,5 +1,9 @@
 // The orderly stop of a runtime that serves.
 
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -8,6 +12,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <heph/http/server.hpp>
+#include <heph/rt/descriptor.hpp>
+#include <heph/rt/runtime.hpp>
 #include <heph/rt/timer.hpp>
 
 #include "raw_client.hpp"
@@ -131,4 +138,45 @@ TEST_CASE("server stop: what takes longer than the grace is dropped", "[http][se
     CHECK(server.wait_for_end() < 60s);
     // The handler, and what it held, is gone.
     CHECK(before.use_count() == 1);
+}
+
+TEST_CASE(
+    "server stop: it comes before those who still wait, and takes no more than there are places",
+    "[http][server][stop]") {
+    constexpr std::size_t waiting = 30;
+    constexpr std::size_t places = 4;
+    server_options options;
+    options.address = "127.0.0.1:0";
+    options.limits.connections_max = places;
+    const auto opened = server::open(make_test_routes(), options);
+    REQUIRE(opened);
+    // As a successor has it.
+    const auto copy = heph::rt::duplicate(opened->hand_over("web").front().descriptor());
+    REQUIRE(copy);
+    std::vector<raw_client> clients;
+    for (std::size_t i = 0; i < waiting; ++i) {
+        clients.emplace_back(opened->local_endpoint().port());
+        CHECK(clients.back().send(get_request("/hello")));
+    }
+    auto runtime =
+        heph::rt::setup{}.name("test").threads(1).ignore_signals().stop_grace(60s).build();
+    REQUIRE(runtime);
+    runtime->run_on_workers([&opened](heph::rt::worker& worker) {
+        opened->start(worker);
+        worker.request_stop();
+    });
+    CHECK(runtime->start());
+    std::size_t left = 0;
+    for (pollfd next{copy->get(), POLLIN, 0}; ::poll(&next, 1, 0) == 1; ++left) {
+        ::close(::accept(copy->get(), nullptr, nullptr));
+    }
+    // A driver may have accepted some more by itself before it learned of the stop.
+    std::size_t served = 0;
+    for (std::size_t i = 0; i < waiting - left; ++i) {
+        const int status = clients[i].read().status;
+        CHECK((status == 200 || status == 503));
+        served += status == 200 ? 1 : 0;
+    }
+    CHECK(served == places);
+    CHECK(left > 0);
 }

@@ -14,6 +14,7 @@
 #include <exception>
 #include <expected>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,9 @@ struct serve_options {
     /// were accepted already, and the others in the listener's backlog. After a stop, those of the
     /// backlog are left there, for a successor.
     std::size_t connections_max = 16 * 1024;
+    /// Further ones that the handler is given at once all the same, to tell them that there are too
+    /// many; none by default. Only those beyond both numbers wait.
+    std::size_t refused_max = 0;
     /// How long accepting pauses after an error, such as `too_many_files_open`: twice as long after
     /// each further one, up to `pause_max`.
     std::chrono::milliseconds pause_first{5};
@@ -277,14 +281,21 @@ private:
     claimed_places* all_;
 };
 
+/// Gives how many connections the handler has at a time, those that it refuses included.
+constexpr std::size_t handled_max(const net::serve_options& options) noexcept {
+    return options.connections_max +
+           std::min(options.refused_max,
+                    std::numeric_limits<std::size_t>::max() - options.connections_max);
+}
+
 /// Ends a listener, and serves those whom it accepted already, and of those who wait as many as
 /// there is room for. With a successor on the same socket nobody is lost: the others are the
 /// successor's.
 template <typename Listener, typename Stream>
 task<> serve_rest(worker on, std::shared_ptr<Listener> listener,
-                  std::function<task<>(worker, Stream)> handler, std::size_t connections_max,
+                  std::function<task<>(worker, Stream)> handler, net::serve_options options,
                   std::shared_ptr<connection_count> count, std::optional<Stream> accepted) {
-    claimed_places places(count, connections_max);
+    claimed_places places(count, options.connections_max);
     if (accepted) { places.take_anyway(1); }
     auto ending = end_listening(std::move(*listener), places_of(places));
     auto waiting = co_await std::move(ending);
@@ -293,7 +304,7 @@ task<> serve_rest(worker on, std::shared_ptr<Listener> listener,
     for (net::socket_handle& each : waiting) { rest.emplace_back(std::move(each)); }
     // The stop's grace bounds this.
     for (Stream& each : rest) {
-        co_await count->room(connections_max);
+        co_await count->room(handled_max(options));
         places.give_one_back();
         serve_connection(on, handler, std::move(each), count);
     }
@@ -330,14 +341,13 @@ task<> serve_all(worker on, std::shared_ptr<Listener> listener,
         }
         pause = options.pause_first;
         // After accepting: another listener of this worker may have taken the last place.
-        auto room = co_await either(stop, count->room(options.connections_max));
+        auto room = co_await either(stop, count->room(handled_max(options)));
         if (room.index() == 0) { break; }
         serve_connection(on, handler, std::move(*accepted), count);
         accepted.reset();
     }
-    auto rest = serve_rest<Listener, Stream>(on, std::move(listener), std::move(handler),
-                                             options.connections_max, std::move(count),
-                                             std::move(accepted));
+    auto rest = serve_rest<Listener, Stream>(on, std::move(listener), std::move(handler), options,
+                                             std::move(count), std::move(accepted));
     co_await std::move(rest);
 }
 
