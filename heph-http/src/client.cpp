@@ -121,6 +121,11 @@ bool is_redirect(status status) noexcept {
            status == status::permanent_redirect;
 }
 
+/// Tells whether reading an answer to its end lets its connection be kept.
+bool is_worth_reading(const response_head& answer) noexcept {
+    return answer.keep_alive() && answer.content_length().value_or(0) <= skipped_bytes_max;
+}
+
 void set_cookies(client_request& request, const std::string& line) {
     if (line.empty()) {
         (void)request.headers().remove("Cookie");
@@ -259,6 +264,9 @@ task<client::answer> client::follow(std::shared_ptr<client_pool> pool,
         if (next && to->scheme == "https" && next->scheme != "https") { co_return got; }
         if (!next || !request->can_redirect(got->status())) { co_return got; }
         // Whatever comes of it: it is not the answer. With it ends what still sends the request.
+        if (!is_worth_reading(got->head())) {
+            (void)got->fail(make_error_code(error::connection_lost));
+        }
         const auto skipped = co_await got->read_body(skipped_bytes_max);
         (void)skipped;
         request->redirect(got->status(), next->origin() == to->origin());

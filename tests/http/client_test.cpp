@@ -408,6 +408,22 @@ TEST_CASE("client: redirects are followed up to the limit, as RFC 9110 has it", 
     }
 }
 
+TEST_CASE("client: a redirect whose body ends with the connection is not waited for",
+          "[http][client]") {
+    // Its end would not come, and a long one is of no use.
+    scripted_server server(
+        {{scripted_step{"HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\nmoved", false, false, true}},
+         {scripted_step{"HTTP/1.1 302 Found\r\nLocation: /c\r\n"
+                        "Content-Length: 1000000\r\n\r\nmoved",
+                        false, false, true}},
+         {scripted_step{ok_reply}}});
+    http::client_options options;
+    options.redirects_max = 3;
+    options.connections_per_origin_max = 1;
+    options.pause_timeout = 10min;
+    CHECK(fetch_all({server.url("/a")}, options) == std::vector<std::string>{"200 ok"});
+}
+
 TEST_CASE("client: a body beyond the limit is refused", "[http][client]") {
     scripted_server server({{scripted_step{ok_reply}}, {scripted_step{ok_reply}}});
     http::client_options options;

@@ -48,6 +48,10 @@ TEST_CASE("https only: a plain request is led to the same target over https",
     CHECK(location({}, "/no/route", "example.org:80") == "https://example.org/no/route");
     CHECK(location({}, "/a", "[::1]:8080") == "https://[::1]/a");
     CHECK(location({}, "/a", "[::1]") == "https://[::1]/a");
+    // A whole URL names the host itself (RFC 9112, 3.2.2).
+    CHECK(location({}, "http://example.org:80/a?b=c", "example.net") ==
+          "https://example.org/a?b=c");
+    CHECK(location({}, "http://example.org/a?", "example.org") == "https://example.org/a?");
     http::https_only_options other;
     other.port = 8443;
     other.host = "www.example.org";

@@ -8,6 +8,11 @@
 #include <string_view>
 #include <utility>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <brotli/decode.h>
 #include <zlib.h>
 
@@ -18,6 +23,7 @@
 #include <heph/http/middleware/rate_limit.hpp>
 #include <heph/http/middleware/request_id.hpp>
 #include <heph/http/router.hpp>
+#include <heph/rt/net/tcp.hpp>
 #include <heph/rt/timer.hpp>
 
 #include "ask_router.hpp"
@@ -62,6 +68,24 @@ std::string unbrotli(std::string_view bytes) {
 
 http::response text_of(std::size_t size, std::string_view type = "text/plain") {
     return http::response::bytes(std::string(size, 'a'), type);
+}
+
+/// Gives the server's side of a connection from an IPv4 address to a socket for both versions.
+heph::rt::net::tcp_stream connection_from(const char* client) {
+    heph::rt::net::tcp_listener listener =
+        heph::rt::net::tcp_listener::bind(*heph::rt::net::endpoint::parse("[::]:0")).value();
+    const int from = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    ::inet_pton(AF_INET, client, &address.sin_addr);
+    REQUIRE(::bind(from, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    ::inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+    address.sin_port = htons(listener.local_endpoint().value().port());
+    REQUIRE(::connect(from, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    const int accepted = ::accept4(listener.descriptor(), nullptr, nullptr, SOCK_CLOEXEC);
+    ::close(from);
+    REQUIRE(accepted >= 0);
+    return heph::rt::net::tcp_stream(heph::rt::net::socket_handle(accepted));
 }
 
 constexpr std::string_view takes_gzip = "Accept-Encoding: gzip\r\n";
@@ -177,6 +201,28 @@ TEST_CASE("rate limit: by default the peer's address is the key", "[http][server
     CHECK(second.ask(http::test::get_request("/")).status == 200);
     CHECK(first.ask(http::test::get_request("/")).status == 429);
     CHECK(second.ask(http::test::get_request("/missing")).status == 429);
+}
+
+TEST_CASE("rate limit: IPv4 clients of a listener for both versions do not share one bucket",
+          "[http][middleware]") {
+    http::rate_limit_options options;
+    options.burst = 1;
+    options.per_second = 0.001;
+    http::router routes;
+    routes.use(http::rate_limit(options));
+    routes.get("/", [](http::request&) { return http::response::text("x"); });
+    const auto status_for = [&routes](const char* client) {
+        const heph::rt::net::tcp_stream stream = connection_from(client);
+        http::request asked;
+        REQUIRE(http::test::parse_head(asked, "GET", "/").kind == http::h1::event_kind::head);
+        asked.set_stream(stream);
+        REQUIRE(asked.peer());
+        CHECK(asked.peer()->is_v6());
+        return code(http::test::run(routes.handle(asked)).status());
+    };
+    CHECK(status_for("127.0.0.1") == 200);
+    CHECK(status_for("127.0.0.2") == 200);
+    CHECK(status_for("127.0.0.1") == 429);
 }
 
 TEST_CASE("compression: bodies are compressed for who takes them", "[http][middleware]") {
@@ -308,6 +354,14 @@ TEST_CASE("compression: a condition on the weak tag is met", "[http][middleware]
     const auto again = ask(routes, "/", std::string(takes_gzip) + "If-None-Match: " + tag + "\r\n");
     CHECK(again.status() == http::status::not_modified);
     CHECK(header_of(again, "Vary") == "Accept-Encoding");
+    // The tag is that of what the client has: a cache would not take the other for it.
+    CHECK(header_of(again, "ETag") == tag);
+    const std::string strong = tag.substr(2);
+    for (const std::string& known : {strong, strong + ", " + tag, tag + ", " + strong}) {
+        const auto plain = ask(routes, "/", "If-None-Match: " + known + "\r\n");
+        CHECK(plain.status() == http::status::not_modified);
+        CHECK(header_of(plain, "ETag") == strong);
+    }
     const auto part = ask(routes, "/", std::string(takes_gzip) + "Range: bytes=0-9\r\n");
     CHECK(part.status() == http::status::partial_content);
     CHECK(part.body() == std::string(10, 'a'));

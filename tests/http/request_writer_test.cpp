@@ -46,6 +46,12 @@ TEST_CASE("request writer: a request has Host first, and its framing", "[http][r
           "DELETE / HTTP/1.1\r\nHost: a:81\r\n\r\n");
     CHECK(written(client_request(method::delete_, "").set_body("")) ==
           "DELETE / HTTP/1.1\r\nHost: a:81\r\nContent-Length: 0\r\n\r\n");
+    CHECK(written(client_request(method::get, "").set_header("TE", "trailers")) ==
+          "GET / HTTP/1.1\r\nHost: a:81\r\nTE: trailers\r\nConnection: TE\r\n\r\n");
+    CHECK(
+        written(client_request(method::get, "").set_header("TE", "").set_header("Upgrade", "x")) ==
+        "GET / HTTP/1.1\r\nHost: a:81\r\nTE: \r\nUpgrade: x\r\n"
+        "Connection: upgrade, TE\r\n\r\n");
     CHECK(written(client_request(method::connect, ""), "b:443") ==
           "CONNECT b:443 HTTP/1.1\r\nHost: a:81\r\n\r\n");
 }

@@ -278,6 +278,20 @@ TEST_CASE("response parser: limits hold, and an error stays", "[http][response_p
     CHECK(read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n") == failure(error::body_too_large));
     CHECK(read("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello")
               .ends_with(failure(error::body_too_large)));
+    // Also where the connection's end is the body's.
+    const std::string_view open = "HTTP/1.1 200 OK\r\n\r\n";
+    for (const std::size_t cut : {0, 2, 4, 5}) {
+        reader limited(http::method::get, small);
+        const std::string_view body = "hello";
+        limited.feed(open);
+        limited.feed(body.substr(0, cut));
+        limited.feed(body.substr(cut));
+        CHECK(limited.text() == "200 OK until-close\nbody hell\n" + failure(error::body_too_large));
+    }
+    reader exact(http::method::get, small);
+    exact.feed(std::string(open) + "hell");
+    exact.end();
+    CHECK(exact.text() == "200 OK until-close\nbody hell\nend\n");
     reader broken;
     broken.feed("nonsense\r\n");
     const std::string before = broken.text();

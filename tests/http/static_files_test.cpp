@@ -13,6 +13,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <heph/http/date.hpp>
 #include <heph/http/static_files.hpp>
 
 #include "raw_client.hpp"
@@ -222,6 +223,19 @@ TEST_CASE("static files: conditions are answered", "[http][server][files]") {
     CHECK(get(server, "/a.txt", "Range: bytes=0-1\r\nIf-Range: " + tag + "\r\n").status == 200);
 }
 
+TEST_CASE("static files: a file of the future was not modified later than its answer",
+          "[http][server][files]") {
+    site files;
+    files.add("a.txt", "x", -24h * 365);
+    const test_server server(routes_of(files));
+    const auto got = get(server, "/a.txt");
+    const auto date = http::parse_date(got.header("date").value_or(""));
+    const auto modified = http::parse_date(got.header("last-modified").value_or(""));
+    REQUIRE(date);
+    REQUIRE(modified);
+    CHECK(*modified <= *date);
+}
+
 TEST_CASE("static files: one range, several, and none that can be met", "[http][server][files]") {
     site files;
     std::string content(300'000, 'a');
@@ -290,6 +304,16 @@ TEST_CASE("static files: compressed ones are sent to who takes them", "[http][se
     const auto gzip = of("/a.js", "gzip");
     CHECK(gzip.body == "gzipped");
     CHECK(gzip.header("content-encoding") == "gzip");
+    // Equally long and equally old, and yet not the same bytes.
+    files.add("c.js", "plain");
+    files.add("c.js.gz", "gzip");
+    files.add("c.js.br", "brot");
+    const auto time = fs::last_write_time(files.root() / "c.js");
+    fs::last_write_time(files.root() / "c.js.gz", time);
+    fs::last_write_time(files.root() / "c.js.br", time);
+    CHECK(of("/c.js", "gzip").body == "gzip");
+    CHECK(of("/c.js", "br").body == "brot");
+    CHECK(of("/c.js", "gzip").header("etag") != of("/c.js", "br").header("etag"));
     CHECK(of("/a.js", "br;q=0.1, gzip;q=0.9").body == "gzipped");
     CHECK(of("/a.js", "br;q=0, gzip;q=0").body == "plain");
     // One that is older than the file says something else.

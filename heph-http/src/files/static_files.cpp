@@ -77,12 +77,15 @@ std::string_view type_of(const static_file_options& options, std::string_view na
 }
 
 // Strong: it changes with the file, as long as files are not rewritten within a tick of the clock.
-std::string tag_of(const opened_file& file) {
+// Builds give all files one time, and compressed ones may be equally long: the coding tells them
+// apart.
+std::string tag_of(const representation& of) {
     std::string tag = "\"";
-    const auto nanoseconds = file.modified.time_since_epoch().count();
+    const auto nanoseconds = of.file.modified.time_since_epoch().count();
     h1::append_number(tag, static_cast<std::uint64_t>(nanoseconds), 16);
     tag += '-';
-    h1::append_number(tag, file.size, 16);
+    h1::append_number(tag, of.file.size, 16);
+    if (!of.encoding.empty()) { tag.append("-").append(of.encoding); }
     tag += '"';
     return tag;
 }
@@ -165,9 +168,11 @@ task<response> serve(std::shared_ptr<const site> served, request& asked) {
     }
     response full(status::ok);
     full.set_header("Content-Type", type_of(options, path));
-    full.set_header("ETag", tag_of(chosen.file));
+    full.set_header("ETag", tag_of(chosen));
+    // Never later than `Date` (RFC 9110, 8.8.2.1), whatever a clock or an archive said.
+    const auto second = std::chrono::floor<std::chrono::seconds>(chosen.file.modified);
     const auto modified =
-        format_date(std::chrono::floor<std::chrono::seconds>(chosen.file.modified));
+        format_date(std::min(second, parse_date(current_date()).value_or(second)));
     full.set_header("Last-Modified", std::string_view(modified.data(), modified.size()));
     full.set_header("X-Content-Type-Options", "nosniff");
     if (!options.cache_control.empty()) { full.set_header("Cache-Control", options.cache_control); }

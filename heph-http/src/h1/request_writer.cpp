@@ -58,8 +58,13 @@ std::expected<void, error> request_writer::write(std::string& out, const client_
         out.resize(before);
         return std::unexpected(error::bad_outgoing_request);
     }
-    // Who sends `Upgrade` has to name it here as well (RFC 9110, 7.8).
-    if (request.headers().contains("Upgrade")) { out.append("Connection: upgrade\r\n"); }
+    // Who sends these has to name them here as well (RFC 9110, 7.8 and 10.1.4).
+    const bool upgrades = request.headers().contains("Upgrade");
+    const bool takes_codings = request.headers().contains("TE");
+    if (upgrades) {
+        out.append(takes_codings ? "Connection: upgrade, TE\r\n" : "Connection: upgrade\r\n");
+    }
+    if (takes_codings && !upgrades) { out.append("Connection: TE\r\n"); }
     const bool has_length = !request.is_streamed() || request.stream_length();
     left_ = request.is_streamed() ? request.stream_length().value_or(0) : request.body().size();
     if (!has_length) {

@@ -108,9 +108,9 @@ event response_parser::next(std::string_view& input, response_head& head) {
         case state::chunked_body: return next_in_chunks(input, head);
         case state::open_body: {
             if (input.empty()) { return event(event_kind::need_input); }
-            const std::string_view piece = input;
-            input = {};
-            return event(piece);
+            // Up to the limit it is given, however the bytes are cut.
+            if (remaining_ == 0) { return fail(error::body_too_large); }
+            return event(take_known_length(input, remaining_));
         }
         case state::message_end: state_ = state::idle; return event(event_kind::end);
         case state::idle:
@@ -221,7 +221,10 @@ event response_parser::begin_body(response_head& head) noexcept {
         case response_framing::length:
             state_ = remaining_ > 0 ? state::length_body : state::message_end;
             break;
-        case response_framing::until_close: state_ = state::open_body; break;
+        case response_framing::until_close:
+            remaining_ = limits_->streamed_body_bytes_max;
+            state_ = state::open_body;
+            break;
         case response_framing::tunnel: state_ = state::tunnel; break;
         case response_framing::none: state_ = state::message_end; break;
     }

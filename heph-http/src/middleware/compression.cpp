@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include <heph/http/entity_tag.hpp>
 #include <heph/http/middleware/compression.hpp>
 #include <heph/http/negotiation.hpp>
 
@@ -104,6 +105,7 @@ public:
         if (answer.status() == status::not_modified) {
             // As the answer that it stands for has it (RFC 9110, 15.4.5).
             note_choice(answer);
+            if (has_compressed(asked, answer)) { weaken_tag(answer); }
             co_return answer;
         }
         if (!may_compress(answer)) { co_return answer; }
@@ -121,6 +123,31 @@ private:
         if (!answer.headers().has_token("Vary", "Accept-Encoding")) {
             answer.headers().append("Vary", "Accept-Encoding");
         }
+    }
+
+    static void weaken_tag(response& answer) {
+        if (const auto tag = answer.headers().get("ETag"); tag && tag->starts_with('"')) {
+            answer.set_header("ETag", "W/" + std::string(*tag));
+        }
+    }
+
+    // Tells whether a 304 is about what was sent compressed: the client knows the weak tag only. A
+    // cache does not take the strong one for that of what it has (RFC 9111, 4.3.4).
+    static bool has_compressed(const request& asked, const response& not_modified) {
+        const auto text = not_modified.headers().get("ETag");
+        if (!text) { return false; }
+        const auto tag = entity_tag::parse(*text);
+        if (!tag) { return false; }
+        bool found = false;
+        for (const header each : asked.headers()) {
+            if (!equal_ignoring_case(each.name, "If-None-Match")) { continue; }
+            std::string_view list = each.value;
+            while (const auto known = next_entity_tag(list)) {
+                if (known->matches_strongly(*tag)) { return false; }
+                found = found || known->matches_weakly(*tag);
+            }
+        }
+        return found;
     }
 
     [[nodiscard]] bool may_compress(const response& answer) const {
@@ -150,9 +177,7 @@ private:
         answer.set_header("Content-Encoding", coding);
         // A range of it would be one of other bytes the next time.
         (void)answer.headers().remove("Accept-Ranges");
-        if (const auto tag = answer.headers().get("ETag"); tag && tag->starts_with('"')) {
-            answer.set_header("ETag", "W/" + std::string(*tag));
-        }
+        weaken_tag(answer);
     }
 
     compression_options options_;

@@ -20,14 +20,19 @@ std::string_view host_of(std::string_view authority) noexcept {
 
 response lead_to_https(const https_only_options& options, const request& asked) {
     const std::string_view host =
-        options.host.empty() ? host_of(asked.header("Host").value_or("")) : options.host;
-    if (host.empty() || !asked.target().starts_with('/')) {
+        options.host.empty() ? host_of(asked.head().authority()) : options.host;
+    // A whole URL may be asked for as well (RFC 9112, 3.2.2); it names the host itself.
+    const target_form form = asked.head().target_form();
+    if (host.empty() || (form != target_form::origin && form != target_form::absolute)) {
         return response::problem(status::bad_request, "This is served over https only.");
     }
     std::string to = "https://";
     to += host;
     if (options.port != 443) { to += ':' + std::to_string(options.port); }
-    to += asked.target();
+    to += asked.path();
+    if (const std::size_t query = asked.target().find('?'); query != std::string_view::npos) {
+        to += asked.target().substr(query);
+    }
     response moved = response::empty(status::permanent_redirect);
     moved.set_header("Location", to);
     return moved;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -11,6 +12,8 @@
 #include <vector>
 
 #include <heph/http/middleware/rate_limit.hpp>
+
+#include "../address_counts.hpp"
 
 namespace heph::http {
 
@@ -78,9 +81,10 @@ private:
 std::string peer_network(const request& asked) {
     const auto peer = asked.peer();
     if (!peer) { return {}; }
-    const auto& address = peer->address();
-    const std::size_t bytes = peer->is_v6() ? 8 : 4;
-    return std::string(address.begin(), address.begin() + static_cast<std::ptrdiff_t>(bytes));
+    const detail::address_counts::key network = detail::address_counts::key_of(*peer);
+    std::string key(sizeof(network), '\0');
+    std::memcpy(key.data(), &network, sizeof(network));
+    return key;
 }
 
 class rate_policy {

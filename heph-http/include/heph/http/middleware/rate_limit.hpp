@@ -19,8 +19,9 @@ struct rate_limit_options {
     /// requests of late are forgotten, which lets them begin anew.
     std::size_t keys_max = 100'000;
     /// Gives the key of a request; an empty one is not limited. The default is the address of the
-    /// peer, for IPv6 its network of 64 bits: behind a proxy that is the proxy's, and the key has
-    /// to come from a header that the proxy sets.
+    /// peer, for IPv6 its network of 64 bits, and within that an IPv4 address where it stands for
+    /// one: behind a proxy that is the proxy's, and the key has to come from a header that the
+    /// proxy sets.
     std::function<std::string(const request&)> key = {};
     /// Gives the time, for tests.
     std::function<std::chrono::steady_clock::time_point()> now = {};
