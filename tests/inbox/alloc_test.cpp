@@ -13,6 +13,7 @@
 #include <catch2/catch.hpp>
 
 #include <heph/inbox/channel.hpp>
+#include <heph/inbox/detail/block_pool.hpp>
 #include <heph/inbox/oneshot.hpp>
 
 #include "inbox/probe.hpp"
@@ -22,6 +23,12 @@ namespace {
 // Of the calling thread: how many allocations still succeed. Negative: all of them.
 thread_local long left = -1;
 thread_local long allocated = 0;
+
+// Each block is to be an allocation of its own, before the first one is made.
+[[maybe_unused]] const bool no_pool = [] {
+    heph::inbox::detail::block_pool::take_from_system();
+    return true;
+}();
 
 bool out_of_memory() {
     ++allocated;

@@ -11,6 +11,7 @@
 #include <new>
 #include <utility>
 
+#include <heph/inbox/detail/block_pool.hpp>
 #include <heph/inbox/future.hpp>
 
 namespace heph::test {
@@ -92,6 +93,26 @@ private:
         static void drop_it(process& self) noexcept { stored(self).~F(); }
         static void free_it(process* self) noexcept { delete static_cast<process_of*>(self); }
         static constexpr process_functions type_functions{&poll_it, &drop_it, &free_it};
+
+        // As heph-rt does it.
+        static constexpr bool is_pooled(std::size_t size) noexcept {
+            return size <= inbox::detail::block_pool::bytes_max;
+        }
+        static void* operator new(std::size_t size) {
+            return is_pooled(size) ? inbox::detail::block_pool::allocate(size)
+                                   : ::operator new(size);
+        }
+        static void operator delete(void* memory, std::size_t size) noexcept {
+            is_pooled(size) ? inbox::detail::block_pool::deallocate(memory, size)
+                            : ::operator delete(memory);
+        }
+        static void* operator new(std::size_t size, std::align_val_t alignment) {
+            return ::operator new(size, alignment);
+        }
+        static void operator delete(void* memory, std::size_t /*size*/,
+                                    std::align_val_t alignment) noexcept {
+            ::operator delete(memory, alignment);
+        }
 
         alignas(F) std::byte storage[sizeof(F)];
     };

@@ -101,8 +101,8 @@ public:
         if (!run(waker)) { return pending; }
         const task finished(std::move(*this));
         auto& promise = finished.handle_.promise();
-        if (promise.exception) [[unlikely]] {
-            return result(std::in_place, std::unexpect, std::move(promise.exception));
+        if (promise.has_failed()) [[unlikely]] {
+            return result(std::in_place, std::unexpect, promise.take_exception());
         }
         if constexpr (std::is_void_v<T>) {
             return result(std::in_place);
@@ -151,7 +151,7 @@ private:
             promise.link = 0;
             next.resume();
             if (promise.link == 0) { return true; }
-            if (base::names_leaf(promise.link)) { return false; }
+            if (base::names_leaf(promise.link)) { return promise.has_failed(); }
             next = base::frame_in(promise.link);
         }
     }

@@ -3,6 +3,7 @@
 // Receives that wait for a message.
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <utility>
@@ -20,30 +21,46 @@ template <typename T, typename Layout>
 class receive_future_base {
 public:
     /// Moves a future that was not polled yet.
-    receive_future_base(receive_future_base&& other) noexcept : from_(other.from_) {
-        HEPH_ASSERT(!other.waits_);
+    receive_future_base(receive_future_base&& other) noexcept : word_(other.word_) {
+        HEPH_ASSERT(!other.waits());
     }
     receive_future_base& operator=(receive_future_base&&) = delete;
 
 protected:
-    explicit receive_future_base(receiver<T, Layout>& from) noexcept : from_(&from) {}
+    explicit receive_future_base(receiver<T, Layout>& from) noexcept
+        : word_(reinterpret_cast<std::uintptr_t>(&from)) {}
     ~receive_future_base() {
-        if (waits_) [[unlikely]] { from_->stop_waiting(); }
+        if (waits()) [[unlikely]] { from().stop_waiting(); }
     }
 
     // Asks for a message, and leaves the waker when there is none yet.
     [[nodiscard]] readiness poll_ready(const waker& who) noexcept {
-        if (from_->state_->has_message(from_->place_)) {
-            waits_ = false;  // Who claimed its position has taken the waker.
+        receiver<T, Layout>& its = from();
+        if (its.state_->has_message(its.place_)) {
+            set_waits(its, false);  // Who claimed its position has taken the waker.
             return readiness::message;
         }
-        const auto now = from_->wait_ready(who);
-        waits_ = now == readiness::nothing_yet;
+        const auto now = its.wait_ready(who);
+        set_waits(its, now == readiness::nothing_yet);
         return now;
     }
 
-    receiver<T, Layout>* from_;
-    bool waits_ = false;  // Whether the channel may have our waker.
+    [[nodiscard]] receiver<T, Layout>& from() const noexcept {
+        return *reinterpret_cast<receiver<T, Layout>*>(word_ & ~waits_bit);
+    }
+
+private:
+    static constexpr std::uintptr_t waits_bit = 1;
+
+    [[nodiscard]] bool waits() const noexcept { return (word_ & waits_bit) != 0; }
+    void set_waits(receiver<T, Layout>& its, bool waiting) noexcept {
+        word_ = reinterpret_cast<std::uintptr_t>(&its) | (waiting ? waits_bit : 0);
+    }
+
+    // The receiver's address and, in the lowest bit, whether the channel may have our waker: each
+    // await of a message keeps one word less in its frame.
+    static_assert(alignof(void*) > waits_bit);  // A receiver has pointers in it.
+    std::uintptr_t word_;
 };
 
 }  // namespace detail
@@ -62,8 +79,9 @@ public:
     polled<value_type> poll(const waker& who) noexcept {
         const auto now = this->poll_ready(who);
         if (now == detail::readiness::message) {
-            return this->from_->template take<polled<value_type>>(
-                *this->from_->state_, this->from_->place_, std::in_place, std::in_place);
+            receiver<T, Layout>& its = this->from();
+            return its.template take<polled<value_type>>(*its.state_, its.place_, std::in_place,
+                                                         std::in_place);
         }
         if (now == detail::readiness::nothing_yet) { return pending; }
         return polled<value_type>(std::nullopt);
@@ -89,7 +107,7 @@ public:
         const auto now = this->poll_ready(who);
         if (now == detail::readiness::nothing_yet) { return pending; }
         if (now == detail::readiness::disconnected) { return value_type{0}; }
-        return this->from_->try_recv_many(*out_, limit_);
+        return this->from().try_recv_many(*out_, limit_);
     }
 
 private:
@@ -120,7 +138,7 @@ public:
         const auto now = this->poll_ready(who);
         if (now == detail::readiness::nothing_yet) { return pending; }
         if (now == detail::readiness::disconnected) { return value_type{0}; }
-        return this->from_->try_recv_many(out_);
+        return this->from().try_recv_many(out_);
     }
 
 private:
@@ -149,7 +167,8 @@ public:
         const auto now = this->poll_ready(who);
         if (now == detail::readiness::nothing_yet) { return pending; }
         if (now == detail::readiness::disconnected) { return value_type{nullptr}; }
-        return &this->from_->state_->next(this->from_->place_);
+        receiver<T, Layout>& its = this->from();
+        return &its.state_->next(its.place_);
     }
 
 private:

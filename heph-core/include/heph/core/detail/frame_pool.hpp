@@ -10,8 +10,8 @@ namespace heph::detail {
 /// *Errors*: throws `std::bad_alloc`. *Requires*: `size` is not 0.
 [[nodiscard]] void* allocate_frame(std::size_t size);
 
-/// Gives a frame back, from any thread. A frame freed on another thread goes home through the
-/// owning pool's remote-free list. *Requires*: `size` is what `allocate_frame` was called with.
+/// Gives a frame back, on any thread, which keeps it for its own next ones, and what is too much
+/// for those of all threads. *Requires*: `size` is what `allocate_frame` was called with.
 /// *Lifetime*: a frame may outlive the thread that made it.
 void free_frame(void* frame, std::size_t size) noexcept;
 

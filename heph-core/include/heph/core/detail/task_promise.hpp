@@ -59,19 +59,27 @@ struct root_poll {
 
 /// What every promise has, whatever its task gives. The same in all builds, see `await_site`.
 struct task_promise_base {
-    task_promise_base* root = nullptr;  // Null while lazy, self in a root.
+    union {
+        task_promise_base* root;       // Null while lazy, self in a root.
+        std::exception_ptr exception;  // Exactly when `link` is `failed`.
+    };
 
     // In a child, the address of the frame that awaits it. In a root, what is to be done when the
     // coroutine that runs stops: 0 nothing, else the frame to resume next, or, with the lowest bit
-    // set, the leaf that it waits for.
+    // set, the leaf that it waits for. In both, once an exception has left the coroutine, which
+    // then needs neither root nor link any more, `failed`.
     std::uintptr_t link = 0;
+
+    static constexpr std::uintptr_t failed = 1;  // As if of a leaf at the address 0.
 
     // In a root, the address of the `root_poll` while its coroutines run. With the lowest bit set,
     // the `await_site` of the await that is suspended: in a child of its own, in a root of the
     // chain's leaf.
     std::uintptr_t driver = 0;
 
-    std::exception_ptr exception;
+    task_promise_base() noexcept : root(nullptr) {}
+    task_promise_base(const task_promise_base&) = delete;
+    task_promise_base& operator=(const task_promise_base&) = delete;
 
     [[nodiscard]] root_poll& current_poll() const noexcept {
         return *reinterpret_cast<root_poll*>(driver);
@@ -83,6 +91,9 @@ struct task_promise_base {
     void waits_at(const await_site& site) noexcept {
         driver = reinterpret_cast<std::uintptr_t>(&site) | 1U;
     }
+
+    /// Gives the exception that left the coroutine. *Requires*: `has_failed()`.
+    [[nodiscard]] std::exception_ptr take_exception() noexcept { return std::move(exception); }
 
     [[nodiscard]] static std::coroutine_handle<> frame_in(std::uintptr_t word) noexcept {
         return std::coroutine_handle<>::from_address(reinterpret_cast<void*>(word));
@@ -103,14 +114,20 @@ struct task_promise_base {
         static void await_suspend(std::coroutine_handle<Promise> done) noexcept {
             // In a root, where this changes nothing, it is 0.
             task_promise_base& promise = done.promise();
-            promise.root->link = promise.link;
+            if (!promise.has_failed()) [[likely]] { promise.root->link = promise.link; }
         }
         static constexpr void await_resume() noexcept {}
     };
 
     static constexpr std::suspend_always initial_suspend() noexcept { return {}; }
     static constexpr final_awaiter final_suspend() noexcept { return {}; }
-    void unhandled_exception() noexcept { exception = std::current_exception(); }
+    // Goes on as at the final suspension, before the exception takes the place of the root.
+    void unhandled_exception() noexcept {
+        root->link = link;
+        std::construct_at(std::addressof(exception), std::current_exception());
+        link = failed;
+    }
+    [[nodiscard]] bool has_failed() const noexcept { return link == failed; }
 
     static void* operator new(std::size_t size) { return allocate_frame(size); }
     static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
@@ -135,6 +152,11 @@ struct task_promise_base {
     auto await_transform(F&& awaited) noexcept;
     stack_awaiter await_transform(task_stack) const;
 #endif
+
+protected:
+    ~task_promise_base() {
+        if (has_failed()) [[unlikely]] { std::destroy_at(std::addressof(exception)); }
+    }
 };
 
 /// Gives a value out of an awaiter, moved. What is an optional or an expected is not copied as a
@@ -195,9 +217,7 @@ public:
     value_type await_resume() {
         if constexpr (!polls_noexcept) {
             // Without a result, it was resumed for an exception.
-            if (!result_.is_ready()) [[unlikely]] {
-                std::rethrow_exception(std::move(task_promise_base::in_frame(waiting).exception));
-            }
+            if (!result_.is_ready()) [[unlikely]] { std::rethrow_exception(std::move(thrown_)); }
         }
         if constexpr (!std::is_void_v<value_type>) { return moved_out(result_.value()); }
     }
@@ -234,15 +254,17 @@ private:
         } else {
             try {
                 is_ready = awaiter.poll_once(waker);
-            } catch (...) {
-                task_promise_base::in_frame(awaiter.waiting).exception = std::current_exception();
-            }
+            } catch (...) { awaiter.thrown_ = std::current_exception(); }
         }
         return is_ready;
     }
 
+    struct nothing {};
+
     F* future_;
     [[no_unique_address]] await_site_if<Named> site_;
+    // What a poll by the root threw.
+    [[no_unique_address]] std::conditional_t<polls_noexcept, nothing, std::exception_ptr> thrown_;
     polled<value_type> result_{pending};
 };
 
@@ -303,7 +325,7 @@ struct task_promise final : task_promise_base {
         value.emplace(std::forward<U>(result));
     }
     T take() {
-        if (exception) { std::rethrow_exception(std::move(exception)); }
+        if (has_failed()) [[unlikely]] { std::rethrow_exception(take_exception()); }
         return std::move(*value);
     }
 };
@@ -313,11 +335,12 @@ struct task_promise<void> final : task_promise_base {
     task<void> get_return_object() noexcept;
     static void return_void() noexcept {}
     void take() {
-        if (exception) { std::rethrow_exception(std::move(exception)); }
+        if (has_failed()) [[unlikely]] { std::rethrow_exception(take_exception()); }
     }
 };
 
 static_assert(alignof(task_promise_base) <= alignof(std::max_align_t));
+static_assert(sizeof(task_promise_base) == 3 * sizeof(void*));
 
 /// Awaits a child task. It owns the child's frame.
 template <typename T, bool Named>

@@ -21,7 +21,7 @@ public:
     actor_size(std::size_t frames, std::size_t inbox, std::size_t process) noexcept
         : frames_(frames), inbox_(inbox), process_(process) {}
 
-    /// Its coroutine, and those it awaits meanwhile, with what the frame pool adds to them.
+    /// Its coroutine, and those it awaits meanwhile, each rounded up to 16 bytes.
     [[nodiscard]] std::size_t frames() const noexcept { return frames_; }
     /// The channel: its state and room for all of its messages, empty.
     [[nodiscard]] std::size_t inbox() const noexcept { return inbox_; }
@@ -50,9 +50,9 @@ private:
 ///         heph::stop_supervisor(), heph::actor_fn(counter), heph::no_runtime(), {});
 ///     CHECK(size.total() <= 424);
 ///
-/// What the actor allocates itself (a string in a local variable, its name) is not in there, nor
-/// what the system's allocator adds to each of the two or three allocations. Under the address
-/// sanitizer, frames are not pooled, and a little smaller.
+/// What the actor allocates itself (a string in a local variable, its name) is not in there. The
+/// blocks of 2 KiB and less have no headers, so that nothing comes on top but a hundredth or two of
+/// each slab of 32 KiB that they are cut from.
 /// *Requires*: the actor can run here: one that needs its runtime at once has to get a real one.
 template <typename Supervisor, typename NewActor, typename RT, typename... Args>
 [[nodiscard]] actor_size measure_actor(Supervisor supervisor, NewActor new_actor, RT runtime,

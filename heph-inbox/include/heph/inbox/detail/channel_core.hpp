@@ -125,7 +125,7 @@ public:
     /// Leaves a word behind. *Requires*: receiver and manager are gone, and the channel is not
     /// closed yet: so the saved position is not needed any more, and makes room for it.
     void leave_word(const last_word& word) noexcept {
-        // No position comes near the mark: one message a nanosecond takes centuries to get there.
+        // No position comes near the mark: 2^59 messages, one a nanosecond, take 18 years.
         Environment::writes(&saved_position_);
         saved_position_ = reinterpret_cast<std::uintptr_t>(&word) | word_mark;
     }

@@ -429,15 +429,16 @@ private:
         const std::uint64_t behind = place.mask + std::uint32_t{core::step};
         return cell_at((place.position | behind) & place.notice_mask);
     }
-    // Calls `visit` with each of these cells.
+    // The first of these cells, which are side by side.
+    [[nodiscard]] cell& first_notice() noexcept {
+        return cell_at(this->slots() <= watched_cells ? 0 : this->slots() * core::step);
+    }
+    // Calls `visit` with each of them.
     template <typename Visit>
     void each_notice(Visit visit) noexcept {
-        const std::uint64_t slots = this->slots() * core::step;
-        const bool is_small = this->slots() <= watched_cells;
-        for (std::uint64_t place = is_small ? 0 : slots; place < slots + (is_small ? 0 : 1);
-             place += core::step) {
-            visit(cell_at(place));
-        }
+        const std::size_t count = this->slots() <= watched_cells ? this->slots() : 1;
+        cell* const first = &first_notice();
+        for (std::size_t i = 0; i < count; ++i) { visit(first[i]); }
     }
 
     // How far the slot of a position is from being free for it: 0 when it is, less when a message
@@ -499,13 +500,9 @@ private:
         std::destroy_at(its.message());
     }
 
-    // *Requires*: `lock_` is held.
+    // *Requires*: `lock_` is held, as it is while they are changed: so one tells of all.
     [[nodiscard]] bool is_watched_closely() noexcept {
-        bool closely = false;
-        each_notice([&](const cell& its) {  // They are all alike.
-            closely = (its.watch.load(std::memory_order_relaxed) & watch_closely) != 0;
-        });
-        return closely;
+        return (first_notice().watch.load(std::memory_order_relaxed) & watch_closely) != 0;
     }
 
     // *Requires*: `lock_` is held, or nobody else has the channel yet.

@@ -13,7 +13,7 @@
 #include <new>
 #include <thread>
 
-#include <heph/inbox/detail/block_cache.hpp>
+#include <heph/inbox/detail/block_pool.hpp>
 #include <heph/inbox/detail/fences.hpp>
 #include <heph/inbox/detail/futex.hpp>
 
@@ -86,15 +86,15 @@ struct standard_environment {
     // ---- Memory ----
 
     static void* allocate(std::size_t bytes, std::align_val_t alignment) {
-        if (block_cache::is_kept(bytes, static_cast<std::size_t>(alignment))) {
-            return block_cache::allocate(bytes);
-        }
+        const auto aligned = static_cast<std::size_t>(alignment);
+        if (is_pooled(bytes, aligned)) { return block_pool::allocate(multiple(bytes, aligned)); }
         return ::operator new(bytes, alignment);
     }
     /// *Requires*: `bytes` and `alignment` are those of the `allocate`.
     static void deallocate(void* memory, std::size_t bytes, std::align_val_t alignment) noexcept {
-        if (block_cache::is_kept(bytes, static_cast<std::size_t>(alignment))) {
-            block_cache::deallocate(memory, bytes);
+        const auto aligned = static_cast<std::size_t>(alignment);
+        if (is_pooled(bytes, aligned)) {
+            block_pool::deallocate(memory, multiple(bytes, aligned));
             return;
         }
         ::operator delete(memory, alignment);
@@ -103,6 +103,15 @@ struct standard_environment {
     /// Names an access to what is not atomic, so that a model can tell whether it is in order.
     static void reads(const void*) noexcept {}
     static void writes(const void*) noexcept {}
+
+private:
+    static constexpr std::size_t multiple(std::size_t bytes, std::size_t alignment) noexcept {
+        return (bytes + alignment - 1) / alignment * alignment;
+    }
+    static constexpr bool is_pooled(std::size_t bytes, std::size_t alignment) noexcept {
+        return alignment <= block_pool::alignment_max &&
+               multiple(bytes, alignment) <= block_pool::bytes_max;
+    }
 };
 
 }  // namespace heph::inbox::detail
