@@ -1,4 +1,5 @@
 #include <cstddef>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -280,7 +281,7 @@ TEST_CASE("response parser: limits hold, and an error stays", "[http][response_p
               .ends_with(failure(error::body_too_large)));
     // Also where the connection's end is the body's.
     const std::string_view open = "HTTP/1.1 200 OK\r\n\r\n";
-    for (const std::size_t cut : {0, 2, 4, 5}) {
+    for (const std::size_t cut : std::initializer_list<std::size_t>{0, 2, 4, 5}) {
         reader limited(http::method::get, small);
         const std::string_view body = "hello";
         limited.feed(open);
