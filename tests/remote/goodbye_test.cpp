@@ -116,3 +116,33 @@ TEST_CASE("goodbye: a draining node accepts no connections, and goes after the d
         *nodes.answers = true;  // The actor need not be waited for.
     });
 }
+
+TEST_CASE("goodbye: what waits for room in an inbox of the node that goes is told to its senders",
+          "[remote][goodbye]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const auto state = std::make_shared<counter_state>();
+        const auto counter = spawn_counter(worker, state, 1);
+        const auto a = start(worker, listening("a"));
+        a.publish("counter", counter);
+        const auto told = std::make_shared<int>(0);
+        auto settings = quick_options("b").peer("a", a.address());
+        settings.undelivered([told](std::string_view, std::string_view actor, failure why) {
+            *told += actor == "counter" && why == failure::node_down ? 1 : 0;
+        });
+        const auto b = start(worker, settings);
+        auto holding = counter.rpc<hold>();
+        auto held = co_await heph::either(holding, eventually([&] { return state->holding == 1; }));
+        REQUIRE(held.index() == 1);
+        auto found = co_await b.find<counter_message>("a", "counter", plenty);
+        REQUIRE(found);
+        for (int i = 0; i < 20; ++i) { CHECK(found->try_send(add(1))); }
+        // What is answered was asked behind them, and acknowledges them.
+        auto behind = co_await b.find<counter_message>("a", "counter", plenty);
+        CHECK(behind);
+        a.stop();
+        const bool gone = co_await eventually([&] { return !b.is_linked("a"); });
+        CHECK(gone);
+        CHECK(*told >= 18);
+        CHECK(*told < 20);
+    });
+}

@@ -460,3 +460,71 @@ TEST_CASE("reconnect: nodes of two runtimes, of which one stops", "[remote][reco
     other.join();
     CHECK(ended_well);
 }
+
+TEST_CASE("reconnect: what throws while a frame is taken costs the session, and no more",
+          "[remote][reconnect]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const auto state = std::make_shared<counter_state>();
+        const auto a = start(worker, listening("a"));
+        a.publish("first", spawn_counter(worker, state));
+        a.publish("second", spawn_counter(worker, state));
+        const auto has_thrown = std::make_shared<bool>(false);
+        auto settings = quick_options("b").peer("a", a.address());
+        settings.undelivered([has_thrown](std::string_view, std::string_view, failure) {
+            if (!std::exchange(*has_thrown, true)) { throw std::bad_alloc(); }
+        });
+        const auto b = start(worker, settings);
+        auto found = co_await b.find<counter_message>("a", "first", plenty);
+        REQUIRE(found);
+        const auto finished = co_await found->send(finish());
+        CHECK(finished);
+        const auto why = co_await found->join();
+        CHECK(why == failure::actor_gone);
+        const auto sent = co_await found->send(add(1));
+        CHECK(sent);
+        const bool thrown = co_await eventually([&] { return *has_thrown; });
+        REQUIRE(thrown);
+        const bool up = co_await eventually([&] { return b.is_linked("a"); });
+        REQUIRE(up);
+        auto again = co_await b.find<counter_message>("a", "second", plenty);
+        REQUIRE(again);
+        const auto total = co_await again->rpc<get_total>(plenty);
+        CHECK(total == 0);
+    });
+}
+
+TEST_CASE("reconnect: a peer that begins anew again and again is refused at last",
+          "[remote][reconnect]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const auto state = std::make_shared<counter_state>();
+        const auto counter = spawn_counter(worker, state, 1);
+        remote::link_settings narrow = quick_links();
+        narrow.own.window_messages = 4;
+        const auto a = start(worker, listening("a").links(narrow));
+        a.publish("counter", counter);
+        // It receives nothing while this waits.
+        auto holding = counter.rpc<hold>();
+        auto held = co_await heph::either(holding, eventually([&] { return state->holding == 1; }));
+        REQUIRE(held.index() == 1);
+        const auto refused = std::make_shared<int>(0);
+        for (int round = 0; round < 8; ++round) {
+            auto settings = quick_options("b").peer("a", a.address());
+            settings.undelivered([refused](std::string_view, std::string_view, failure why) {
+                *refused += why == failure::full ? 1 : 0;
+            });
+            const auto b = start(worker, settings);
+            auto found = co_await b.find<counter_message>("a", "counter", plenty);
+            REQUIRE(found);
+            for (int i = 0; i < 4; ++i) { CHECK(found->try_send(add(1))); }
+            // What is answered was asked behind them.
+            auto behind = co_await b.find<counter_message>("a", "counter", plenty);
+            CHECK(behind);
+            b.stop();
+            const bool gone = co_await eventually([&] { return !a.is_linked("b"); });
+            REQUIRE(gone);
+        }
+        // Four windows were left there, and one that was begun.
+        CHECK(*refused >= 8);
+        CHECK(*refused <= 16);
+    });
+}

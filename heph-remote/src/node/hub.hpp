@@ -37,6 +37,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <map>
 #include <memory>
@@ -158,6 +159,8 @@ private:
     [[nodiscard]] std::expected<arrival, failure> decode_for(
         const peer& from, std::uint64_t actor, std::uint16_t type, bool is_call,
         std::span<const std::byte> payload) const noexcept;
+    [[nodiscard]] bool is_crowded(const peer& from,
+                                  const std::deque<waiting_delivery>& queue) const;
     void delivered(const peer_pointer& from, std::uint64_t actor, waiting_delivery& what,
                    std::optional<failure> failed);
     void tell_news(const peer_pointer& of);
@@ -169,6 +172,7 @@ private:
     void forget(std::string_view name);
     void learn(std::string_view name, const node_address& where);
     void feed(const connection_pointer& from, std::span<const std::byte> bytes);
+    void feed_safely(const connection_pointer& from, std::span<const std::byte> bytes);
     void take_frames(const connection_pointer& from);
     void on_meeting_frame(const connection_pointer& from, std::span<const std::byte> frame);
     void on_link_frame(const connection_pointer& from, std::span<const std::byte> frame);
@@ -187,6 +191,7 @@ private:
     static void kick(peer& with);
     [[nodiscard]] time_point next_time() const;
     void check_times();
+    static void tell_undelivered(peer& of);
     void stop();
     void ended() noexcept;
 

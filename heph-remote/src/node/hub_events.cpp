@@ -58,6 +58,9 @@ void hub::take(const peer_pointer& from, std::uint64_t actor, waiting_delivery w
     if (!what.arrived.message) { return delivered(from, actor, what, std::nullopt); }
     const auto queue = from->arrived.find(actor);
     if (queue != from->arrived.end()) {
+        if (is_crowded(*from, queue->second)) {
+            return delivered(from, actor, what, failure::full);
+        }
         queue->second.push_back(std::move(what));
         return;
     }
@@ -65,6 +68,21 @@ void hub::take(const peer_pointer& from, std::uint64_t actor, waiting_delivery w
     if (now.is_ready()) { return delivered(from, actor, what, now.value()); }
     from->arrived[actor].push_back(std::move(what));
     spawn(deliver(shared_from_this(), from, actor));
+}
+
+// What sessions before left there does not count for the window of this one: a peer that begins
+// anew again and again would add to it without end.
+bool hub::is_crowded(const peer& from, const std::deque<waiting_delivery>& queue) const {
+    const protocol::link_limits& own = settings_.links().own;
+    std::size_t messages = 0;
+    std::size_t bytes = 0;
+    for (const waiting_delivery& each : queue) {
+        if (each.session == from.session) { break; }  // Those before it are older.
+        ++messages;
+        bytes += each.payload_bytes;
+    }
+    constexpr std::size_t windows = 4;
+    return messages >= windows * own.window_messages || bytes >= windows * own.window_bytes;
 }
 
 void hub::delivered(const peer_pointer& from, std::uint64_t actor, waiting_delivery& what,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <exception>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -20,6 +21,8 @@ namespace {
 
 // What a turn of a writer encrypts at most, about.
 constexpr std::size_t write_bytes = 64 * 1024;
+// What is said at the end, with the reports of what was not delivered.
+constexpr std::size_t stop_bytes = 1024 * 1024;
 
 // What is kept of what a stranger says, to try another secret on it. A first flight has some 250
 // bytes.
@@ -139,6 +142,20 @@ void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes)
         if (with.refused_as_full && with.link.has_room()) { retry_all(with); }
     }
     if (engine.peer_closed()) { end(from, "it closed the connection"); }
+}
+
+// What throws, for want of memory, may have left a frame half taken, so that the session is of no
+// use; but the tasks of the connection, and of whoever dials, go on.
+void hub::feed_safely(const connection_pointer& from, std::span<const std::byte> bytes) {
+    std::string why;
+    try {
+        return feed(from, bytes);
+    } catch (const std::exception& thrown) { why = thrown.what(); } catch (...) {
+        why = "an unknown exception";
+    }
+    const peer_pointer with = from->is_linked() ? from->with : nullptr;
+    end(from, "what it sent could not be taken: " + why);
+    if (with) { lose(with, failure::node_down); }
 }
 
 bool hub::try_another_secret(connection& of) {
@@ -400,14 +417,25 @@ void hub::check_times() {
     }
 }
 
+// Tells who sent what is still waiting for room in inboxes here. Calls fail by the goodbye.
+void hub::tell_undelivered(peer& of) {
+    for (const auto& [actor, queue] : of.arrived) {
+        for (const waiting_delivery& each : queue) {
+            if (each.session != of.session || each.answers) { continue; }
+            of.link.fail_message(each.number, failure::node_down);
+        }
+    }
+}
+
 void hub::stop() {
     draining_.set();
     stopped_.set();
     port_->close();
     for (const auto& [name, with] : peers_) {
         if (const auto last = with->up) {
+            tell_undelivered(*with);
             with->link.say_goodbye(protocol::error::shutting_down);
-            with->link.write_to(last->plain, write_bytes);
+            with->link.write_to(last->plain, stop_bytes);
             detach(*last);
             last->close(std::string());
         }

@@ -316,7 +316,7 @@ task<> hub::read(hub_pointer self, connection_pointer from) {
         if (from->current == connection::phase::closing) { continue; }
         from->heard = self->now();
         if (from->alive) { from->alive->heard(from->heard); }
-        self->feed(from, (*received)->bytes());
+        self->feed_safely(from, (*received)->bytes());
         if (from->is_linked()) { kick(*from->with); }
     }
     if (std::exchange(from->is_half_open, false)) { --self->half_open_; }
@@ -386,10 +386,11 @@ task<> hub::deliver(hub_pointer self, peer_pointer from, std::uint64_t actor) {
     // Nobody else removes from the queue, or erases it.
     auto& queue = from->arrived[actor];
     while (!queue.empty()) {
-        const auto first = co_await either(polling<delivery>(*queue.front().arrived.message),
-                                           self->stopped_.wait());
-        if (first.index() != 0) { break; }
-        self->delivered(from, actor, queue.front(), std::get<0>(first));
+        // The stop first: it has told that what is left here is not delivered.
+        const auto first = co_await either(self->stopped_.wait(),
+                                           polling<delivery>(*queue.front().arrived.message));
+        if (first.index() == 0) { break; }
+        self->delivered(from, actor, queue.front(), std::get<1>(first));
         queue.pop_front();
         kick(*from);
     }
