@@ -9,7 +9,7 @@ build_packages=(cmake ninja-build g++ ccache pkg-config liburing-dev libspdlog-d
     libboost1.81-dev libcli11-dev libssl-dev openssl zlib1g-dev libbrotli-dev nlohmann-json3-dev catch2
     curl python3)
 # What some tests run against; they say that they are left out where it is missing.
-test_packages=(etcd-server redis-tools)
+test_packages=(etcd-server redis-tools iproute2 nftables)
 clang_packages=(clang-19 libclang-rt-19-dev)
 lint_packages=("${clang_packages[@]}" clang-tools-19 clang-format-19)
 bench_packages=(wrk nginx-light h2o nodejs)
