@@ -301,6 +301,43 @@ TEST_CASE("etcd: a watch that is silent is made anew, and loses nothing", "[etcd
     });
 }
 
+TEST_CASE("etcd: a watch does not wait on a connection that died while nothing was answered",
+          "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client direct(worker, server.where());
+        const bool is_ready = co_await etcd_server::ready(direct);
+        REQUIRE(is_ready);
+        proxy between(worker, server.endpoint().substr(std::string_view("http://").size()));
+        etcd::settings through({"http://" + between.address()});
+        through.request_timeout(500ms).watch_silence(std::chrono::hours(1));
+        etcd::client client(worker, through);
+        auto watcher = client.watch("/s");
+        const auto listed = co_await next_batch(watcher);
+        REQUIRE(listed);
+        const auto before = co_await direct.put("/s", "1");
+        REQUIRE(before);
+        const auto first = co_await next_batch(watcher);
+        REQUIRE(first);
+        // What is lost now comes never again over the connections of now.
+        between.swallow(true);
+        const auto put = co_await direct.put("/s", "2");
+        REQUIRE(put);
+        const auto unanswered = co_await client.get("/s");
+        CHECK_FALSE(unanswered);
+        between.swallow(false);
+        // Somebody asks again, as the keeper of a lease does.
+        const bool is_back = co_await etcd_server::ready(client);
+        REQUIRE(is_back);
+        const auto told = co_await next_batch(watcher);
+        REQUIRE(told);
+        CHECK_FALSE(told->reset);
+        CHECK(told->revision == *put);
+    });
+}
+
 TEST_CASE("etcd: a lease is kept alive beyond its time, and ends when it is given back",
           "[etcd][etcd-server]") {
     HEPH_TEST_NEEDS_ETCD();

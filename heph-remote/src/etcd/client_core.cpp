@@ -71,7 +71,9 @@ public:
     turning_when_dropped(const turning_when_dropped&) = delete;
     turning_when_dropped& operator=(const turning_when_dropped&) = delete;
     ~turning_when_dropped() {
-        if (!finished_) { of_.turn_from(endpoint_); }
+        if (finished_) { return; }
+        of_.suspect();
+        of_.turn_from(endpoint_);
     }
     void finish() noexcept { finished_ = true; }
 
@@ -206,8 +208,10 @@ task<answer<std::string>> client_core::ask(std::shared_ptr<client_core> core, st
             tried = attempt(std::unexpected(std::move(late)), true);
         }
         if (tried->outcome || !is_passing(tried->outcome.error())) {
+            core->answered();
             co_return std::move(tried->outcome);
         }
+        core->suspect();
         core->turn_from(endpoint);
         if (what == effect::changes && tried->arrived) {
             co_return std::unexpected(

@@ -61,6 +61,16 @@ public:
     }
     [[nodiscard]] std::int64_t newest() const noexcept { return newest_; }
     [[nodiscard]] std::uint64_t times_back() const noexcept { return times_back_; }
+
+    /// Takes it that a request got no answer: connections that were open by then may be dead.
+    void suspect() noexcept { is_suspicious_ = true; }
+    /// Takes it that one got an answer.
+    void answered() noexcept {
+        if (std::exchange(is_suspicious_, false)) { resumed_.notify(); }
+    }
+    /// Tells who waits for something on an open connection when answers come again after there
+    /// were none. What was lost meanwhile, TCP may send again only after as long once more.
+    [[nodiscard]] change_signal& resumed() noexcept { return resumed_; }
     [[nodiscard]] const settings& where() const noexcept { return where_; }
     [[nodiscard]] const rt::worker& worker() const noexcept { return worker_; }
 
@@ -93,6 +103,9 @@ private:
     std::size_t current_ = 0;
     std::int64_t newest_ = 0;
     std::uint64_t times_back_ = 0;
+
+    change_signal resumed_;
+    bool is_suspicious_ = false;
     std::string token_;
     change_signal logged_in_;  // Or not.
     bool is_logging_in_ = false;

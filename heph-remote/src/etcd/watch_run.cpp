@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include <heph/core/either.hpp>
 #include <heph/rt/timer.hpp>
 
 #include "etcd/asking_again.hpp"
@@ -83,6 +84,7 @@ task<answer<watch_batch>> watch_run::list() {
 
 task<watch_run::done> watch_run::open() {
     endpoint_ = core_->current();
+    resumed_ = core_->resumed().count();
     // The head comes with the first message, at once, unless the endpoint is dead.
     auto opened = co_await client_core::open_watch(core_, keys_, state_.from());
     if (!opened) {
@@ -168,7 +170,14 @@ task<watch_run::maybe_batch> watch_run::read() {
     if (!connection_ || state_.now() != watch_state::phase::reading) {
         co_return maybe_batch(std::nullopt);
     }
-    auto piece = co_await connection_->next();
+    auto reading = connection_->next();
+    auto first = co_await either(reading, core_->resumed().beyond(resumed_));
+    if (first.index() == 1) {
+        leave();
+        state_.lost();
+        co_return maybe_batch(std::nullopt);
+    }
+    auto& piece = std::get<0>(first);
     if (piece && !piece->empty()) {
         if (lines_->feed(*piece)) { co_return maybe_batch(std::nullopt); }
         leave();

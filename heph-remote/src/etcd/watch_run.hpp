@@ -44,6 +44,7 @@ private:
     std::optional<line_splitter> lines_;
     std::size_t endpoint_ = 0;
     std::chrono::milliseconds pause_{0};
+    std::uint64_t resumed_ = 0;  // How often answers had come again, when the connection was made.
     bool is_token_new_ = false;  // As this watch was refused by the one before.
 };
 
