@@ -151,7 +151,7 @@ garbage_is_refused() {
 
 node_port_survives_garbage() {
     (exec 3<>"/dev/tcp/127.0.0.1/${node_port[$1]}" && head -c 2000 /dev/urandom >&3) 2>/dev/null
-    all_notes_there "$((1 - $1))"
+    all_notes_there "$((($1 + 1) % ${#nodes[@]}))"
 }
 
 deleting_works() {
@@ -260,22 +260,28 @@ check_kill() {
     verify "node $name back: the torn record was found and cut off" \
         grep -q 'a torn write at byte' "$scratch/node-$name.log"
     verify "node $name back: its notes are served again" recovers "$witness"
-    verify "node $name back: nothing is lost, through either node" both all_notes_there
+    verify "node $name back: nothing is lost, through any node" each all_notes_there
     verify "node $name back: every acknowledged note is there" acknowledged_are_there "$witness"
     verify "node $name back: the notes written meanwhile can be deleted" remove_burst "$witness"
-    verify "node $name back: the list is complete, through either node" both list_is_right
+    verify "node $name back: the list is complete, through any node" each list_is_right
 }
 
-both() { "$1" 0 && "$1" 1; }
+# `each COMMAND`: the command has to succeed for each node.
+each() {
+    local node
+    for node in "${nodes[@]}"; do "$1" "$node" || return; done
+}
 
 pick_ports() {
     local port ports=()
-    while ((${#ports[@]} < 4)); do
+    while ((${#ports[@]} < 8)); do
         port=$((20000 + RANDOM % 12000))
         if [[ " ${ports[*]} " != *" $port "* ]] && ! port_is_taken "$port"; then ports+=("$port"); fi
     done
-    http_port=([0]=${ports[0]} [1]=${ports[1]})
-    node_port=([0]=${ports[2]} [1]=${ports[3]})
+    http_port=("${ports[@]:0:3}")
+    node_port=("${ports[@]:3:3}")
+    etcd_port=${ports[6]}
+    etcd_peer_port=${ports[7]}
 }
 
 # Removes what the check left behind, unless it is needed to see what went wrong.
@@ -288,9 +294,9 @@ end_check() {
         exit 0
     fi
     if [[ -d $scratch ]]; then
-        for node in a b; do
-            say "The last lines of node $node"
-            tail -n 20 "$scratch/node-$node.log" 2>/dev/null || true
+        for node in "${nodes[@]}"; do
+            say "The last lines of node ${node_name[$node]}"
+            tail -n 20 "$scratch/node-${node_name[$node]}.log" 2>/dev/null || true
         done
         say "Data and logs are kept in $scratch"
     fi
@@ -305,27 +311,33 @@ check_demo() {
     trap 'exit 1' INT TERM HUP
     prepare_data "$data"
     pick_ports
-    start_node 0
-    start_node 1
-    wait_until_healthy 0
-    wait_until_healthy 1
+    if [[ $cluster == yes ]]; then start_etcd; fi
+    for node in "${nodes[@]}"; do start_node "$node"; done
+    for node in "${nodes[@]}"; do wait_until_healthy "$node"; done
+    if [[ $cluster == yes ]]; then
+        verify "each node has its share of the shards" each sees_all_shards
+    fi
 
-    say "Using both nodes"
-    verify "GET /hello says Hello, World!" both hello_is_right
-    verify "GET / gives the page" both page_is_right
-    verify "POST /echo gives 300,000 bytes back, chunked" both echo_is_right
-    verify "PUT of $notes_count notes through both nodes: 201" write_notes "first" 201
+    say "Using all nodes"
+    verify "GET /hello says Hello, World!" each hello_is_right
+    verify "GET / gives the page" each page_is_right
+    verify "POST /echo gives 300,000 bytes back, chunked" each echo_is_right
+    verify "PUT of $notes_count notes through two nodes: 201" write_notes "first" 201
     verify "PUT of the same notes, changed: 204" write_notes "second" 204
-    verify "GET gives each note's bytes and type, through either node" both all_notes_there
-    verify "GET /notes lists them all, through either node" both list_is_right
+    verify "GET gives each note's bytes and type, through any node" each all_notes_there
+    verify "GET /notes lists them all, through any node" each list_is_right
     verify "DELETE: 204; afterwards 404, as application/problem+json" deleting_works
-    verify "PUT of more than 64 KiB: 413, and nothing is stored" both too_large_is_refused
-    verify "garbage on the HTTP port: 400" both garbage_is_refused
-    verify "garbage on the node port: the nodes stay linked" both node_port_survives_garbage
-    check_kill 1 0
-    check_kill 0 1
-    say "Stopping both nodes"
-    verify "both nodes stop cleanly when asked to" stop_nodes
+    verify "PUT of more than 64 KiB: 413, and nothing is stored" each too_large_is_refused
+    verify "garbage on the HTTP port: 400" each garbage_is_refused
+    verify "garbage on the node port: the nodes stay linked" each node_port_survives_garbage
+    if [[ $cluster == yes ]]; then
+        check_cluster
+    else
+        check_kill 1 0
+        check_kill 0 1
+    fi
+    say "Stopping all nodes"
+    verify "all nodes stop cleanly when asked to" stop_nodes
 
     if ((failed)); then
         say "$checked checks passed, $failed failed"

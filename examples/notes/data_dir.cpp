@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <random>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace notes {
@@ -58,6 +60,18 @@ private:
     std::uint64_t size_ = 0;
 };
 
+// Locks an open file for all that have it open as this process has it. Null, or why it cannot.
+const char* lock_file(int file, std::chrono::milliseconds patience) {
+    const auto until = std::chrono::steady_clock::now() + patience;
+    while (::flock(file, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EINTR) { continue; }
+        if (errno != EWOULDBLOCK) { return "cannot be locked"; }
+        if (std::chrono::steady_clock::now() >= until) { return "is in use by another process"; }
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return nullptr;
+}
+
 bool sync_directory(const std::filesystem::path& path) {
     const descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     return directory.get() >= 0 && ::fsync(directory.get()) == 0;
@@ -108,7 +122,7 @@ std::expected<opened_log, std::string> create_log(const std::filesystem::path& f
     descriptor file(::open(unfinished.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     const bool written = file.get() >= 0 && write_all(file.get(), header.bytes()) &&
                          write_notes(file.get(), made.salt, table, made) &&
-                         ::fsync(file.get()) == 0 &&
+                         ::fsync(file.get()) == 0 && lock_file(file.get(), {}) == nullptr &&
                          ::rename(unfinished.c_str(), path.c_str()) == 0 && sync_directory(folder);
     if (!written) { return std::unexpected(path.string() + " cannot be written: " + why()); }
     return opened_log{heph::rt::fs::file(file.release()), path, std::move(made)};
@@ -132,7 +146,8 @@ data_dir::~data_dir() {
     if (lock_ >= 0) { ::close(lock_); }
 }
 
-std::expected<data_dir, std::string> data_dir::open(std::filesystem::path path) {
+std::expected<data_dir, std::string> data_dir::open(std::filesystem::path path,
+                                                    std::chrono::milliseconds patience) {
     std::error_code error;
     std::filesystem::create_directories(path, error);
     if (error) {
@@ -144,23 +159,24 @@ std::expected<data_dir, std::string> data_dir::open(std::filesystem::path path) 
         return std::unexpected("the data directory " + path.string() +
                                " is not writable: " + why());
     }
-    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EWOULDBLOCK) {
-            return std::unexpected("the data directory " + path.string() +
-                                   " is in use by another process");
-        }
-        return std::unexpected("the data directory " + path.string() +
-                               " cannot be locked: " + why());
+    if (const char* refused = lock_file(lock.get(), patience)) {
+        return std::unexpected("the data directory " + path.string() + ' ' + refused);
     }
     return data_dir(std::move(path), lock.release());
 }
 
 std::expected<opened_log, std::string> data_dir::open_log(
-    std::string_view node, const std::function<void(const record&)>& apply) const {
+    std::string_view node, const std::function<void(const record&)>& apply,
+    std::chrono::milliseconds patience) const {
     const auto path = path_ / "notes.log";
     descriptor log(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (log.get() < 0 && errno != ENOENT) {
         return std::unexpected(path.string() + " cannot be opened: " + why());
+    }
+    if (log.get() >= 0) {
+        if (const char* refused = lock_file(log.get(), patience)) {
+            return std::unexpected(path.string() + ' ' + refused);
+        }
     }
     // No name, or a name without content: nothing was ever acknowledged.
     if (log.get() < 0 || file_source(log.get()).size() == 0) {

@@ -1,15 +1,11 @@
 #include "gateway.hpp"
 
-#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <heph/core/rpc.hpp>
-#include <heph/rt/timer.hpp>
 
 #include "note_id.hpp"
 #include "page.hpp"
@@ -20,11 +16,6 @@ namespace http = heph::http;
 using http::status;
 
 namespace {
-
-using namespace std::chrono_literals;
-
-// A disk may be slow for seconds; a client should hear of it before it gives up by itself.
-constexpr auto own_store_deadline = 10s;
 
 http::response unavailable(std::string_view why) {
     auto answer = http::response::problem(status::service_unavailable, why);
@@ -105,23 +96,23 @@ std::string lines_of(const std::vector<std::string>& ids) {
     return text;
 }
 
-// The list as it stands: a page of each node that was fetched before the answer began.
+// The list as it stands: a page of each store that was fetched before the answer began.
 struct first_pages {
-    std::vector<std::string> nodes;
+    std::vector<std::string> stores;
     std::vector<list_reply> pages;
 };
 
 heph::task<std::expected<void, http::error>> write_list(const gateway& through,
                                                         const first_pages& first,
                                                         http::body_writer& to) {
-    for (std::size_t at = 0; at < first.nodes.size(); ++at) {
+    for (std::size_t at = 0; at < first.stores.size(); ++at) {
         list_reply page = first.pages[at];
         for (;;) {
             const std::string text = lines_of(page.ids);
             auto written = co_await to.write(text);
             if (!written) { co_return std::unexpected(written.error()); }
             if (page.is_last || page.ids.empty()) { break; }
-            auto next = co_await through.list_page(first.nodes[at], page.ids.back());
+            auto next = co_await through.list_page(first.stores[at], page.ids.back());
             // Too late for a status: the connection is cut, which no client takes for the end.
             if (!next) { co_return std::unexpected(http::error::handler_failed); }
             page = std::move(*next);
@@ -132,25 +123,12 @@ heph::task<std::expected<void, http::error>> write_list(const gateway& through,
 
 }  // namespace
 
-template <typename Call>
-heph::task<std::expected<typename Call::response_type, std::string>> gateway::ask(
-    std::string node, typename Call::request_type asked) const {
-    if (node != self_) { co_return co_await links_->ask<Call>(std::move(node), std::move(asked)); }
-    auto store = store_;
-    auto call = heph::rt::deadline(own_store_deadline, store.rpc(std::move(asked)));
-    auto outcome = co_await call;
-    if (!outcome) { co_return std::unexpected(std::string("this node's disk takes too long")); }
-    auto& reply = *outcome;
-    if (!reply) { co_return std::unexpected(std::string("this node is stopping")); }
-    co_return std::move(*reply);
-}
-
 heph::task<http::response> gateway::get(http::request& request) const {
     get_note asked;
     asked.id = request.param("id");
     if (const char* why = why_bad_id(asked.id)) { co_return bad_request(why); }
-    std::string owner = nodes_.owner(asked.id);
-    auto reply = co_await ask<get_call>(std::move(owner), std::move(asked));
+    auto asking = stores_->ask(stores_->store_of(asked.id), std::move(asked));
+    auto reply = co_await asking;
     if (!reply) { co_return unavailable(reply.error()); }
     if (!reply->found) {
         co_return http::response::problem(status::not_found, "there is no note by this id");
@@ -171,8 +149,8 @@ heph::task<http::response> gateway::put(http::request& request) const {
     auto body = co_await request.read_body(body_bytes_max);
     if (!body) { co_return http::response::problem(body.error()); }
     asked.body = std::move(*body);
-    std::string owner = nodes_.owner(asked.id);
-    auto reply = co_await ask<put_call>(std::move(owner), std::move(asked));
+    auto asking = stores_->ask(stores_->store_of(asked.id), std::move(asked));
+    auto reply = co_await asking;
     if (!reply) { co_return unavailable(reply.error()); }
     co_return answer_to(*reply);
 }
@@ -181,24 +159,24 @@ heph::task<http::response> gateway::remove(http::request& request) const {
     remove_note asked;
     asked.id = request.param("id");
     if (const char* why = why_bad_id(asked.id)) { co_return bad_request(why); }
-    std::string owner = nodes_.owner(asked.id);
-    auto reply = co_await ask<remove_call>(std::move(owner), std::move(asked));
+    auto asking = stores_->ask(stores_->store_of(asked.id), std::move(asked));
+    auto reply = co_await asking;
     if (!reply) { co_return unavailable(reply.error()); }
     co_return answer_to(*reply);
 }
 
-heph::task<std::expected<list_reply, std::string>> gateway::list_page(std::string node,
+heph::task<std::expected<list_reply, std::string>> gateway::list_page(std::string store,
                                                                       std::string after) const {
     list_ids asked;
     asked.after = std::move(after);
-    return ask<list_call>(std::move(node), std::move(asked));
+    return stores_->ask(std::move(store), std::move(asked));
 }
 
 heph::task<http::response> gateway::list(http::request& /*request*/) const {
     first_pages first;
-    first.nodes = nodes_.names();
-    for (const std::string& node : first.nodes) {
-        auto page = co_await list_page(node, std::string());
+    first.stores = stores_->names();
+    for (const std::string& store : first.stores) {
+        auto page = co_await list_page(store, std::string());
         if (!page) { co_return unavailable(page.error()); }
         first.pages.push_back(std::move(*page));
     }
@@ -218,8 +196,9 @@ http::response gateway::health() const {
 }
 
 http::response gateway::metrics() const {
-    return http::response::bytes(metrics_text(*counters_, *health_, links_->peers()),
-                                 "text/plain; version=0.0.4; charset=utf-8");
+    return http::response::bytes(
+        metrics_text(*counters_, *health_, stores_->peers(), stores_->places()),
+        "text/plain; version=0.0.4; charset=utf-8");
 }
 
 http::router make_router(std::shared_ptr<const gateway> through) {

@@ -5,31 +5,25 @@
 #include <expected>
 #include <memory>
 #include <string>
+#include <utility>
 
-#include <heph/core/actor_ref.hpp>
 #include <heph/core/task.hpp>
 #include <heph/http/router.hpp>
 
-#include "links.hpp"
 #include "messages.hpp"
 #include "metrics.hpp"
-#include "placement.hpp"
 #include "store.hpp"
+#include "stores.hpp"
 
 namespace notes {
 
-/// Answers HTTP requests by asking the store of the node that keeps the note.
+/// Answers HTTP requests by asking the store that keeps the note.
 ///
 /// *Thread safety*: safe: the workers of a node share it.
 class gateway {
 public:
-    gateway(placement nodes, std::string self, heph::actor_ref<store_message> store,
-            std::shared_ptr<const store_health> health, std::shared_ptr<links> others)
-        : nodes_(std::move(nodes)),
-          self_(std::move(self)),
-          store_(std::move(store)),
-          health_(std::move(health)),
-          links_(std::move(others)) {}
+    gateway(std::shared_ptr<stores> all, std::shared_ptr<const store_health> health)
+        : stores_(std::move(all)), health_(std::move(health)) {}
 
     heph::task<heph::http::response> get(heph::http::request& request) const;
     heph::task<heph::http::response> put(heph::http::request& request) const;
@@ -43,20 +37,13 @@ public:
         return counters_;
     }
 
-    /// Gives the ids of a node behind `after`, or says why they cannot be had.
-    heph::task<std::expected<list_reply, std::string>> list_page(std::string node,
+    /// Gives the ids of a store behind `after`, or says why they cannot be had.
+    heph::task<std::expected<list_reply, std::string>> list_page(std::string store,
                                                                  std::string after) const;
 
 private:
-    template <typename Call>
-    heph::task<std::expected<typename Call::response_type, std::string>> ask(
-        std::string node, typename Call::request_type asked) const;
-
-    placement nodes_;
-    std::string self_;
-    heph::actor_ref<store_message> store_;
+    std::shared_ptr<stores> stores_;
     std::shared_ptr<const store_health> health_;
-    std::shared_ptr<links> links_;
     std::shared_ptr<request_counters> counters_ = std::make_shared<request_counters>();
 };
 

@@ -14,6 +14,7 @@
 
 #include "data_dir.hpp"
 #include "exit_status.hpp"
+#include "log_replay.hpp"
 #include "note_table.hpp"
 #include "options.hpp"
 #include "placement.hpp"
@@ -41,26 +42,9 @@ struct loaded {
     notes::note_table of_others;
 };
 
-void apply(const notes::record& change, notes::note_table& table) {
-    if (change.kind == notes::record_kind::remove) {
-        (void)table.remove(change.id);
-        return;
-    }
-    auto stored = std::make_shared<notes::note>();
-    stored->content_type = change.content_type;
-    stored->body = change.body;
-    (void)table.put(change.id, std::move(stored));
-}
-
 void report(const notes::opened_log& log, const loaded& found, const std::string& node) {
     const std::string path = log.path.string();
-    if (log.found.tail) {
-        const notes::torn_tail& tail = *log.found.tail;
-        heph::log(heph::log_level::warning,
-                  path + ": a torn write at byte " + std::to_string(tail.offset) + ", of " +
-                      std::to_string(tail.bytes) + " bytes, was cut off (" + tail.reason +
-                      "); nobody was told that it was stored");
-    }
+    notes::report_torn_tail(log);
     if (found.of_others.size() != 0) {
         heph::log(heph::log_level::warning,
                   path + ": " + std::to_string(found.of_others.size()) +
@@ -70,20 +54,14 @@ void report(const notes::opened_log& log, const loaded& found, const std::string
               "node " + node + " keeps " + std::to_string(found.own.size()) + " notes in " + path);
 }
 
-std::expected<void, refusal> run(notes::options settings) {
-    std::optional<heph::rt::tls::secret> secret;
-    if (!settings.secret_file.empty()) {
-        auto read = heph::rt::tls::load_secret(settings.secret_file);
-        if (!read) { return std::unexpected(refusal{exit_status::secret, read.error().message()}); }
-        secret = std::move(*read);
-    }
+std::expected<notes::kept_notes, refusal> read_notes(const notes::options& settings) {
     auto directory = notes::data_dir::open(settings.data);
     if (!directory) { return std::unexpected(refusal{exit_status::data, directory.error()}); }
     notes::placement nodes = placement_of(settings);
     loaded found;
     auto log = directory->open_log(settings.node, [&](const notes::record& change) {
         const bool own = nodes.owner(change.id) == settings.node;
-        apply(change, own ? found.own : found.of_others);
+        notes::apply(change, own ? found.own : found.of_others);
     });
     if (!log) { return std::unexpected(refusal{exit_status::data, log.error()}); }
     report(*log, found, settings.node);
@@ -92,10 +70,25 @@ std::expected<void, refusal> run(notes::options settings) {
         if (!rewritten) { return std::unexpected(refusal{exit_status::data, rewritten.error()}); }
         log = std::move(rewritten);
     }
-    // The directory stays locked until the last write is done.
-    return notes::run_service(notes::service_parts{std::move(settings), std::move(nodes),
-                                                   std::move(found.own), std::move(*log),
-                                                   std::move(secret)});
+    return notes::kept_notes{std::move(*directory), std::move(nodes), std::move(found.own),
+                             std::move(*log)};
+}
+
+std::expected<void, refusal> run(notes::options settings) {
+    std::optional<heph::rt::tls::secret> secret;
+    if (!settings.secret_file.empty()) {
+        auto read = heph::rt::tls::load_secret(settings.secret_file);
+        if (!read) { return std::unexpected(refusal{exit_status::secret, read.error().message()}); }
+        secret = std::move(*read);
+    }
+    std::optional<notes::kept_notes> own;
+    if (settings.etcd.empty()) {
+        auto read = read_notes(settings);
+        if (!read) { return std::unexpected(std::move(read.error())); }
+        own.emplace(std::move(*read));
+    }
+    return notes::run_service(
+        notes::service_parts{std::move(settings), std::move(own), std::move(secret)});
 }
 
 }  // namespace

@@ -62,7 +62,8 @@ heph::task<heph::http::response> counted(std::shared_ptr<request_counters> count
 }
 
 std::string metrics_text(const request_counters& requests, const store_health& store,
-                         const std::vector<heph::remote::peer_status>& peers) {
+                         const std::vector<heph::remote::peer_status>& peers,
+                         const std::vector<std::string>& places) {
     std::string text;
     describe(text, "notes_requests_total", "counter",
              "Answers to requests for notes, by the first digit of the status.");
@@ -91,6 +92,17 @@ std::string metrics_text(const request_counters& requests, const store_health& s
     for (const auto& peer : peers) {
         add_value(text, "notes_peer_linked{node=\"" + label_of(peer.name) + "\"}",
                   peer.linked ? 1 : 0);
+    }
+    if (!places.empty()) {
+        describe(text, "notes_shard_at", "gauge",
+                 "1 at the node that has the shard, as far as this one knows.");
+    }
+    for (std::size_t number = 0; number < places.size(); ++number) {
+        if (places[number].empty()) { continue; }
+        add_value(text,
+                  "notes_shard_at{shard=\"" + std::to_string(number) + "\",node=\"" +
+                      label_of(places[number]) + "\"}",
+                  1);
     }
     return text;
 }

@@ -41,8 +41,10 @@ heph::task<heph::http::response> counted(std::shared_ptr<request_counters> count
                                          request_kind kind,
                                          heph::task<heph::http::response> answering);
 
-/// Writes the metrics in Prometheus' text format, version 0.0.4.
+/// Writes the metrics, with the node of each shard in `places`, if there are any, in Prometheus'
+/// text format, version 0.0.4.
 [[nodiscard]] std::string metrics_text(const request_counters& requests, const store_health& store,
-                                       const std::vector<heph::remote::peer_status>& peers);
+                                       const std::vector<heph::remote::peer_status>& peers,
+                                       const std::vector<std::string>& places = {});
 
 }  // namespace notes

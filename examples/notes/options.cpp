@@ -45,6 +45,26 @@ std::expected<peer, early_exit> parse_peer(const std::string& text) {
     return made;
 }
 
+std::expected<options, early_exit> check_cluster(options given, bool has_node) {
+    for (const std::string& url : given.etcd) {
+        if (!url.starts_with("http://")) {
+            return wrong("--etcd " + url + ": a URL such as http://127.0.0.1:2379 is expected");
+        }
+    }
+    if (!given.peers.empty()) {
+        return wrong("--etcd and --peer exclude each other: etcd tells where the others are");
+    }
+    if (!has_node || given.secret_file.empty()) {
+        return wrong(
+            "--etcd needs --node and --secret-file: nodes are known by name, and prove "
+            "that they share a secret");
+    }
+    if (!is_address(given.listen)) {
+        return wrong("--etcd needs --listen with an address such as 127.0.0.1:9001");
+    }
+    return given;
+}
+
 std::expected<options, early_exit> check(options given, const std::vector<std::string>& peers,
                                          bool has_node) {
     if (!is_address(given.http)) {
@@ -65,6 +85,7 @@ std::expected<options, early_exit> check(options given, const std::vector<std::s
         }
         given.peers.push_back(std::move(*parsed));
     }
+    if (!given.etcd.empty()) { return check_cluster(std::move(given), has_node); }
     if (given.listen.empty() != given.peers.empty()) {
         return wrong("--listen and --peer need each other: linked nodes connect both ways");
     }
@@ -90,6 +111,7 @@ std::expected<options, early_exit> check(options given, const std::vector<std::s
 std::expected<options, early_exit> parse_options(int argc, const char* const* argv) {
     options given;
     std::vector<std::string> peers;
+    int lease = static_cast<int>(given.lease.count());
     CLI::App app("Keeps notes, and serves them over HTTP, on one node or on several linked ones.",
                  "notes");
     app.add_option("--http", given.http, "Address to serve HTTP on")
@@ -104,10 +126,27 @@ std::expected<options, early_exit> parse_options(int argc, const char* const* ar
         ->type_name("NAME=ADDRESS:PORT")
         ->take_all()
         ->allow_extra_args(false);
+    app.add_option("--etcd", given.etcd,
+                   "An etcd that tells where the other nodes are; may be repeated for its members")
+        ->type_name("URL")
+        ->take_all()
+        ->allow_extra_args(false);
+    app.add_option("--shards", given.shards,
+                   "Into how many shards notes are divided, 1 to 1024, with --etcd; the same at "
+                   "all nodes, and for ever")
+        ->type_name("N")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1024));
+    app.add_option("--lease", lease,
+                   "Seconds after which others take over from a lost node, 2 to 60, with --etcd")
+        ->type_name("SECONDS")
+        ->capture_default_str()
+        ->check(CLI::Range(2, 60));
     app.add_option("--secret-file", given.secret_file,
                    "File with the secret that all nodes share, 16 bytes or more, mode 0600")
         ->type_name("FILE");
-    app.add_option("--data", given.data, "Directory of this node's notes")
+    app.add_option("--data", given.data,
+                   "Directory of this node's notes; with --etcd, of all nodes' notes")
         ->type_name("DIR")
         ->capture_default_str();
     app.add_option("--threads", given.threads, "Worker threads, 1 to 64")
@@ -121,6 +160,7 @@ std::expected<options, early_exit> parse_options(int argc, const char* const* ar
     } catch (const CLI::ParseError& error) {
         return wrong(std::string(error.what()) + " (see --help)");
     }
+    given.lease = std::chrono::seconds(lease);
     return check(std::move(given), peers, node->count() != 0);
 }
 

@@ -2,7 +2,9 @@
 
 // What the command line says.
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>
@@ -22,6 +24,9 @@ struct options {
     std::string node = "a";
     std::string listen;  ///< Empty: one node by itself.
     std::vector<peer> peers;
+    std::vector<std::string> etcd;  ///< Where it is; empty: the nodes are those of `peers`.
+    std::uint32_t shards = 16;      ///< In a cluster on etcd.
+    std::chrono::seconds lease{5};  ///< Of a node that fell silent, there.
     std::string secret_file;
     std::string data = "notes-data";
     std::size_t threads = 1;

@@ -40,4 +40,6 @@ const std::string& placement::owner(std::string_view id) const noexcept {
     return *best;
 }
 
+std::uint64_t hash_of_id(std::string_view id) noexcept { return score({}, id); }
+
 }  // namespace notes

@@ -3,6 +3,7 @@
 // Which node keeps which note.
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,5 +30,8 @@ public:
 private:
     std::vector<std::string> names_;
 };
+
+/// Hashes an id. Part of where notes are on disk, where they are spread over shards.
+[[nodiscard]] std::uint64_t hash_of_id(std::string_view id) noexcept;
 
 }  // namespace notes

@@ -3,35 +3,75 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <latch>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include <heph/core/new_actor.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/http/server.hpp>
+#include <heph/remote/etcd/client.hpp>
+#include <heph/remote/etcd/cluster.hpp>
+#include <heph/remote/etcd/shards.hpp>
 #include <heph/remote/node.hpp>
 #include <heph/remote/options.hpp>
 #include <heph/rt/runtime.hpp>
 
 #include "gateway.hpp"
+#include "linked_stores.hpp"
 #include "links.hpp"
 #include "messages.hpp"
+#include "shard_store.hpp"
+#include "sharded_stores.hpp"
 #include "store.hpp"
+#include "stores.hpp"
 
 namespace notes {
 
 namespace {
 
+namespace etcd = heph::remote::etcd;
+
 // The inbox of the store: what waits while it is at work, beyond which senders wait.
 constexpr std::size_t store_inbox_size = 1024;
+
+// What one endpoint of etcd may take for an answer: with a lease of a few seconds, another one has
+// to be asked soon.
+constexpr std::chrono::milliseconds etcd_time{1000};
 
 // How long requests that were sent to another node wait for a broken connection to come back,
 // before their clients are told that it is away.
 constexpr std::chrono::milliseconds link_grace{2000};
+
+// A program that was killed keeps its addresses for a moment after its end, until the kernel has
+// ended what its ring was waiting for.
+constexpr std::chrono::milliseconds address_patience{2000};
+
+// Does what takes an address, again for a while where that is taken. Blocks the thread.
+template <typename Take>
+auto take_address(Take take) {
+    const auto code_of = [](const auto& error) -> std::error_code {
+        if constexpr (requires { error.code(); }) {
+            return error.code();
+        } else {
+            return error;
+        }
+    };
+    const auto until = std::chrono::steady_clock::now() + address_patience;
+    auto taken = take();
+    while (!taken && code_of(taken.error()) == std::errc::address_in_use &&
+           std::chrono::steady_clock::now() < until) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        taken = take();
+    }
+    return taken;
+}
 
 void say(const std::string& text) {
     (void)std::printf("notes: %s\n", text.c_str());
@@ -75,21 +115,14 @@ private:
     void make_parts(heph::rt::worker& worker) {
         const options& settings = parts_->settings;
         const auto health = std::make_shared<store_health>();
-        const auto kept =
-            std::make_shared<note_store>(std::move(parts_->table), std::move(parts_->log), health);
-        heph::actor_options actor;
-        actor.name = "store";
-        actor.inbox_size = store_inbox_size;
-        const auto store =
-            worker.spawn(std::move(actor), heph::no_supervisor(), heph::actor_fn(run_store), kept);
-        const auto others = link_nodes(worker, store);
-        if (!others) { return; }
-        auto through =
-            std::make_shared<const gateway>(parts_->nodes, settings.node, store, health, others);
+        const auto all =
+            settings.etcd.empty() ? open_own(worker, health) : join_cluster(worker, health);
+        if (!all) { return; }
         heph::http::server_options http;
         http.address = settings.http;
-        auto opened =
-            heph::http::server::open(make_router(std::move(through)), http, settings.threads);
+        const auto through = std::make_shared<const gateway>(all, health);
+        auto opened = take_address(
+            [&] { return heph::http::server::open(make_router(through), http, settings.threads); });
         if (!opened) {
             failure_ = refusal{exit_status::address, "cannot serve HTTP on " + settings.http +
                                                          ": " + opened.error().message()};
@@ -101,26 +134,82 @@ private:
     }
 
     // Gives null when there is a failure.
-    std::shared_ptr<links> link_nodes(heph::rt::worker& worker,
-                                      const heph::actor_ref<store_message>& store) {
+    std::shared_ptr<stores> open_own(heph::rt::worker& worker,
+                                     const std::shared_ptr<store_health>& health) {
         const options& settings = parts_->settings;
-        if (settings.listen.empty()) { return std::make_shared<links>(); }
-        heph::remote::options how(settings.node, *parts_->secret);
+        kept_notes& own = *parts_->own;
+        directory_.emplace(std::move(own.directory));
+        const auto kept =
+            std::make_shared<note_store>(std::move(own.table), std::move(own.log), health);
+        heph::actor_options actor;
+        actor.name = "store";
+        actor.inbox_size = store_inbox_size;
+        const auto store =
+            worker.spawn(std::move(actor), heph::no_supervisor(), heph::actor_fn(run_store), kept);
+        auto others = std::make_shared<links>();
+        if (!settings.listen.empty()) {
+            auto how = node_options();
+            for (const peer& other : settings.peers) { how.peer(other.name, other.address); }
+            const auto self = start_node(worker, how);
+            if (!self) { return nullptr; }
+            self->publish(store_name, store);
+            others = std::make_shared<links>(*self);
+        }
+        return std::make_shared<linked_stores>(std::move(own.nodes), settings.node, store,
+                                               std::move(others));
+    }
+
+    // Gives null when there is a failure.
+    std::shared_ptr<stores> join_cluster(heph::rt::worker& worker,
+                                         const std::shared_ptr<store_health>& health) {
+        const options& settings = parts_->settings;
+        const auto self = start_node(worker, node_options());
+        if (!self) { return nullptr; }
+        etcd::cluster_settings membership;
+        membership.prefix("/notes/").ttl(settings.lease);
+        etcd::settings where(settings.etcd);
+        where.request_timeout(etcd_time);
+        auto cluster = etcd::cluster::join(*self, etcd::client(worker, where), membership);
+        if (!cluster) {
+            failure_ = refusal{exit_status::address, cluster.error().message()};
+            return nullptr;
+        }
+        etcd::shard_settings shards("notes");
+        shards.count(settings.shards);
+        const std::filesystem::path data = settings.data;
+        auto all = etcd::shards::host(*cluster, shards, [data, health](etcd::shard shard) {
+            return run_shard_store(std::move(shard), data, health);
+        });
+        if (!all) {
+            failure_ = refusal{exit_status::failure, all.error().message()};
+            return nullptr;
+        }
+        auto known = std::make_shared<sharded_stores>(*all);
+        worker.spawn_future(sharded_stores::follow(known, *all));
+        return known;
+    }
+
+    [[nodiscard]] heph::remote::options node_options() const {
+        heph::remote::options how(parts_->settings.node, *parts_->secret);
         heph::remote::link_settings times;
         times.grace = link_grace;
         how.links(times);
-        how.listen(settings.listen);
-        for (const peer& other : settings.peers) { how.peer(other.name, other.address); }
-        auto self = heph::remote::node::start(worker, how);
-        if (!self) {
-            failure_ = refusal{exit_status::address, self.error().message()};
-            return nullptr;
-        }
-        self->publish(store_name, store);
-        say("node " + settings.node + " is listening for other nodes on " + self->address());
-        return std::make_shared<links>(std::move(*self));
+        how.listen(parts_->settings.listen);
+        return how;
     }
 
+    std::optional<heph::remote::node> start_node(heph::rt::worker& worker,
+                                                 const heph::remote::options& how) {
+        auto self = take_address([&] { return heph::remote::node::start(worker, how); });
+        if (!self) {
+            failure_ = refusal{exit_status::address, self.error().message()};
+            return std::nullopt;
+        }
+        say("node " + how.name() + " is listening for other nodes on " + self->address());
+        return std::move(*self);
+    }
+
+    std::optional<data_dir> directory_;
     std::optional<service_parts> parts_;
     std::optional<heph::http::server> server_;
     std::optional<refusal> failure_;

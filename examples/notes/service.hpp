@@ -15,12 +15,18 @@
 
 namespace notes {
 
-/// Is what a node needs before it can serve.
-struct service_parts {
-    options settings;
+/// Is what a node has that keeps notes of its own.
+struct kept_notes {
+    data_dir directory;  ///< Locked until the last write is done.
     placement nodes;
     note_table table;
     opened_log log;
+};
+
+/// Is what a node needs before it can serve.
+struct service_parts {
+    options settings;
+    std::optional<kept_notes> own;                ///< Nothing in a cluster, which has shards.
     std::optional<heph::rt::tls::secret> secret;  ///< There when other nodes are.
 };
 

@@ -56,6 +56,8 @@ note_store::note_store(note_table table, opened_log log, std::shared_ptr<store_h
     tell_size();
 }
 
+note_store::~note_store() { tell_size(0, 0); }
+
 bool note_store::has_room() const noexcept {
     return waiting_.size() < limits_.waiting_changes_max &&
            waiting_bytes_ < limits_.waiting_bytes_max;
@@ -218,9 +220,12 @@ void note_store::answer_group() {
     tell_size();
 }
 
-void note_store::tell_size() noexcept {
-    health_->notes.store(table_.size(), std::memory_order_relaxed);
-    health_->bytes.store(table_.content_bytes(), std::memory_order_relaxed);
+// Other stores of the program add theirs; a difference below zero wraps around, as it should.
+void note_store::tell_size() noexcept { tell_size(table_.size(), table_.content_bytes()); }
+
+void note_store::tell_size(std::uint64_t notes, std::uint64_t bytes) noexcept {
+    health_->notes.fetch_add(notes - std::exchange(told_notes_, notes), std::memory_order_relaxed);
+    health_->bytes.fetch_add(bytes - std::exchange(told_bytes_, bytes), std::memory_order_relaxed);
 }
 
 void note_store::refuse_group(const change_reply& reply) {

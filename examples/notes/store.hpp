@@ -22,7 +22,7 @@
 
 namespace notes {
 
-/// Tells the rest of the program how the store fares.
+/// Tells the rest of the program how the stores of this node fare.
 struct store_health {
     std::atomic<bool> has_failed = false;
     std::atomic<std::uint64_t> notes = 0;    ///< That are kept.
@@ -48,6 +48,9 @@ class note_store {
 public:
     note_store(note_table table, opened_log log, std::shared_ptr<store_health> health,
                const store_limits& limits = {}) noexcept;
+    note_store(const note_store&) = delete;
+    note_store& operator=(const note_store&) = delete;
+    ~note_store();
 
     /// Answers a read, or queues a change.
     void take(store_message message);
@@ -72,6 +75,7 @@ private:
     void cut_back(std::error_code why);
     void answer_group();
     void tell_size() noexcept;
+    void tell_size(std::uint64_t notes, std::uint64_t bytes) noexcept;
     void refuse_group(const change_reply& reply);
     void break_down(std::string why);
 
@@ -79,6 +83,8 @@ private:
     opened_log log_;
     std::shared_ptr<store_health> health_;
     store_limits limits_;
+    std::uint64_t told_notes_ = 0;  // Of what `health_` has of this store.
+    std::uint64_t told_bytes_ = 0;
     std::vector<change> waiting_;
     std::size_t waiting_bytes_ = 0;
     std::vector<change> group_;

@@ -5,10 +5,11 @@ import pathlib
 import sys
 
 import link_scenarios
+import notes_scenarios
 import shard_scenarios
 import world
 
-MODULES = (link_scenarios, shard_scenarios)
+MODULES = (link_scenarios, shard_scenarios, notes_scenarios)
 
 
 def main():

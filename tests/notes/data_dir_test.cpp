@@ -83,6 +83,31 @@ TEST_CASE("notes data: a log is made, written, cut and read again", "[notes]") {
     CHECK(again->found.next_sequence == 2);
 }
 
+TEST_CASE("notes data: a log is not opened while its file is open elsewhere", "[notes]") {
+    const temporary_folder folder;
+    const auto open = [&folder] {
+        // The folder itself is free, as it is when a process has ended.
+        const auto directory = notes::data_dir::open(folder.path());
+        REQUIRE(directory.has_value());
+        return directory->open_log("a", [](const notes::record&) {}, std::chrono::milliseconds(50));
+    };
+    SECTION("a new one") {
+        auto first = open();
+        REQUIRE(first.has_value());
+        const auto second = open();
+        REQUIRE_FALSE(second.has_value());
+        CHECK(second.error().find("in use") != std::string::npos);
+        first = std::unexpected(std::string());
+        CHECK(open().has_value());
+    }
+    SECTION("one that was there") {
+        REQUIRE(open().has_value());
+        const auto first = open();
+        REQUIRE(first.has_value());
+        CHECK_FALSE(open().has_value());
+    }
+}
+
 TEST_CASE("notes data: a damaged or foreign log stops the start, with file and offset", "[notes]") {
     const temporary_folder folder;
     std::string found;

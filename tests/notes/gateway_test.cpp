@@ -16,6 +16,7 @@
 #include <heph/http/h1/request_parser.hpp>
 
 #include "linked_nodes.hpp"
+#include "notes/linked_stores.hpp"
 #include "notes/page.hpp"
 #include "rt/on_runtime.hpp"
 #include "temporary_folder.hpp"
@@ -132,7 +133,9 @@ struct service {
             worker.spawn_future(
                 perform_all(std::make_shared<const http::router>(
                                 notes::make_router(std::make_shared<const notes::gateway>(
-                                    nodes, "a", store, health, std::make_shared<notes::links>()))),
+                                    std::make_shared<notes::linked_stores>(
+                                        nodes, "a", store, std::make_shared<notes::links>()),
+                                    health))),
                             all));
         });
     }
@@ -188,6 +191,15 @@ TEST_CASE("notes gateway: the metrics name the linked nodes", "[notes][gateway]"
         notes::metrics_text(notes::request_counters(), notes::store_health(), peers);
     CHECK_THAT(text, Catch::Contains("notes_peer_linked{node=\"b\"} 1\n") &&
                          Catch::Contains("notes_peer_linked{node=\"c\\\"\\\\\"} 0\n"));
+    CHECK_THAT(text, !Catch::Contains("notes_shard_at"));
+}
+
+TEST_CASE("notes gateway: the metrics tell which node has each shard", "[notes][gateway]") {
+    const std::string text =
+        notes::metrics_text(notes::request_counters(), notes::store_health(), {}, {"b", "", "a"});
+    CHECK_THAT(text, Catch::Contains("notes_shard_at{shard=\"0\",node=\"b\"} 1\n") &&
+                         Catch::Contains("notes_shard_at{shard=\"2\",node=\"a\"} 1\n") &&
+                         !Catch::Contains("shard=\"1\""));
 }
 
 TEST_CASE("notes gateway: a note is stored, read, replaced and removed", "[notes][gateway]") {
@@ -331,8 +343,9 @@ task<> read_half_list(std::shared_ptr<linked_nodes> nodes, http::status& answere
     nodes->b->publish(notes::store_name, store);
     co_await nodes->until_linked();
     const auto through = std::make_shared<const notes::gateway>(
-        notes::placement(std::vector<std::string>{"b"}), "a", store,
-        std::make_shared<notes::store_health>(), std::make_shared<notes::links>(*nodes->a));
+        std::make_shared<notes::linked_stores>(notes::placement(std::vector<std::string>{"b"}), "a",
+                                               store, std::make_shared<notes::links>(*nodes->a)),
+        std::make_shared<notes::store_health>());
     http::request request;
     auto answer = co_await through->list(request);
     answered = answer.status();

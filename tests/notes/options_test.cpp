@@ -51,6 +51,29 @@ TEST_CASE("notes options: linked nodes", "[notes]") {
     CHECK(given->threads == 3);
 }
 
+TEST_CASE("notes options: a cluster on etcd", "[notes]") {
+    const auto given = parse({"--node", "a", "--listen", "127.0.0.1:9001", "--secret-file", "s",
+                              "--etcd", "http://127.0.0.1:2379", "--etcd", "http://127.0.0.2:2379",
+                              "--shards", "8", "--lease", "3"});
+    REQUIRE(given.has_value());
+    CHECK(given->etcd ==
+          std::vector<std::string>{"http://127.0.0.1:2379", "http://127.0.0.2:2379"});
+    CHECK(given->shards == 8);
+    CHECK(given->lease == std::chrono::seconds(3));
+    CHECK(parse({})->etcd.empty());
+
+    const char* const etcd = "http://127.0.0.1:2379";
+    CHECK(contains(refusal({"--etcd", etcd}), "--node"));
+    CHECK(contains(refusal({"--etcd", etcd, "--node", "a"}), "--secret-file"));
+    CHECK(contains(refusal({"--etcd", etcd, "--node", "a", "--secret-file", "s"}), "--listen"));
+    CHECK(contains(refusal({"--etcd", etcd, "--node", "a", "--secret-file", "s", "--listen",
+                            "127.0.0.1:1", "--peer", "b=127.0.0.1:2"}),
+                   "exclude"));
+    CHECK(contains(refusal({"--etcd", "127.0.0.1:2379"}), "--etcd 127.0.0.1:2379"));
+    CHECK(contains(refusal({"--shards", "0"}), "--shards"));
+    CHECK(contains(refusal({"--lease", "1"}), "--lease"));
+}
+
 TEST_CASE("notes options: what is wrong is said in one line", "[notes]") {
     CHECK(contains(refusal({"--bogus"}), "--bogus"));
     CHECK(contains(refusal({"--http", "localhost"}), "--http localhost"));
@@ -75,8 +98,8 @@ TEST_CASE("notes options: help is no error", "[notes]") {
     const auto given = parse({"--help"});
     REQUIRE_FALSE(given.has_value());
     CHECK(given.error().status == 0);
-    for (const char* option :
-         {"--http", "--node", "--listen", "--peer", "--secret-file", "--data", "--threads"}) {
+    for (const char* option : {"--http", "--node", "--listen", "--peer", "--etcd", "--shards",
+                               "--lease", "--secret-file", "--data", "--threads"}) {
         CHECK(contains(given.error().text, option));
     }
 }

@@ -50,3 +50,12 @@ TEST_CASE("notes placement: where a note is never changes from one version to th
     }
     CHECK(owners == "aabbbbabba");
 }
+
+TEST_CASE("notes placement: the shard of a note never changes from one version to the next",
+          "[notes]") {
+    std::string shards;
+    for (const char* id : {"1", "2", "3", "shopping list", "\xc3\xa4"}) {
+        shards += std::to_string(notes::hash_of_id(id) % 16) + ' ';
+    }
+    CHECK(shards == "10 3 0 0 7 ");
+}
