@@ -160,7 +160,13 @@ private:
     [[nodiscard]] std::string name_beside() const {
         constexpr std::size_t kept_bytes_max = 200;
         const path whole(path_);
-        std::string name = whole.filename().string().substr(0, kept_bytes_max);
+        std::string name = whole.filename().string();
+        if (name.size() > kept_bytes_max) {
+            // Some file systems take valid UTF-8 only.
+            std::size_t kept = kept_bytes_max;
+            while (kept > kept_bytes_max - 4 && (name[kept] & '\xC0') == '\x80') { --kept; }
+            name.resize(kept);
+        }
         return (whole.parent_path() / ((name += '.') += random_letters())).string();
     }
 

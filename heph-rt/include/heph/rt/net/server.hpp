@@ -196,6 +196,7 @@ inline constexpr std::size_t backlog_usual = 4096;
 struct room_for_all {
     [[nodiscard]] bool take() const noexcept { return true; }
     void take_anyway(std::size_t /*connections*/) const noexcept {}
+    void give_one_back() const noexcept {}
 };
 
 /// Ends a listener. Gives the connections that it accepted already, and those that wait for it
@@ -210,7 +211,10 @@ task<std::vector<net::socket_handle>> end_listening(Listener listener, Room room
     room.take_anyway(all.size());
     for (std::size_t left = backlog_usual; left != 0 && room.take(); --left) {
         auto taken = co_await take_waiting(listener.descriptor());
-        if (!taken) { break; }
+        if (!taken) {
+            room.give_one_back();
+            break;
+        }
         all.push_back(std::move(*taken));
     }
     co_return all;
@@ -276,6 +280,7 @@ public:
     explicit places_of(claimed_places& all) noexcept : all_(&all) {}
     [[nodiscard]] bool take() const noexcept { return all_->take(); }
     void take_anyway(std::size_t connections) const noexcept { all_->take_anyway(connections); }
+    void give_one_back() const noexcept { all_->give_one_back(); }
 
 private:
     claimed_places* all_;
