@@ -122,8 +122,9 @@ void task_stack_visitor::visit_callers(const task_promise_base& innermost) {
 void task_stack_visitor::visit(const task_promise_base* root) {
     awaiting_task none;
     none.depth = depth_;
-    if (root == nullptr || root->root == nullptr) {
-        none.now = root == nullptr ? awaiting_task::state::finished : awaiting_task::state::lazy;
+    const bool has_ended = root == nullptr || root->has_failed();
+    if (has_ended || root->root == nullptr) {
+        none.now = has_ended ? awaiting_task::state::finished : awaiting_task::state::lazy;
         report(none);
         return;
     }

@@ -8,7 +8,8 @@
 // nanoseconds, and a block has no header: the list is found by its size, which who frees it knows.
 // What a thread has too much or too little goes in batches to and from a depot that all threads
 // share. The depot cuts blocks from slabs, which are aligned to their size, so that a block's
-// address tells its slab; and it gives a slab back to the system once all its blocks are there.
+// address tells its slab; once all blocks of a slab are there, it can become one of another size,
+// or goes back to the system's allocator.
 //
 // Places of a block
 //     in use    --freed, on any thread-->            in that thread's list
@@ -22,23 +23,26 @@
 //        outlive that one: no place remembers a thread.
 //     2. Only its thread touches a list; only who holds a shelf's lock touches the shelf and its
 //        slabs, but for the word that names their shelf, which stays the same. So what was done
-//        with a block on one thread happens before what the next one does with it. Nobody holds
-//        two of these locks.
+//        with a block on one thread happens before what the next one does with it. The memory of
+//        slabs to come, `spares`, has a lock of its own. Nobody holds two of these locks.
 //     3. A slab is on its shelf exactly when it has free blocks. `free` of them are not handed out
-//        to threads, those that were never cut included; with all of them, it goes back to the
-//        system, unless it is the only one on its shelf.
+//        to threads, those that were never cut included. When that becomes all of them, and there
+//        are others on its shelf, the slab ends: its memory is a spare one, or goes back to the
+//        system's allocator when there are `spares_max` already. (That allocator seldom finds a
+//        place for another slab where one was between two that remain.)
 //     4. A list has at most `list_max` blocks. `room` is how many more it takes; in a list that
 //        was never used, and for good in one of a thread that has ended, it is 0, and there is no
 //        block in it.
 //     5. A block goes back to the shelf that its slab names. Mostly there is one depot, but parts
-//     of
-//        a program that hide their symbols from one another, such as plugins, have one each, and
-//        their blocks may be in the same lists.
+//        of a program that hide their symbols from one another, such as plugins, have one each, and
+//        their blocks may be in the same lists. So such a part must not be unloaded.
 //     6. Either all blocks of the process come from slabs, or all from the system: in a program
 //        with the address sanitizer, which would not see what is used after it was freed, and
-//        where a test asks for it. All parts of a program see the same, however they were built.
+//        where a test asks for it. A plugin has to be built with that sanitizer, or without, as
+//        the program is.
 //
 // The depot is never destroyed, as other objects may give blocks back later than any of its own.
+// The child of a fork may find a lock held by a thread that it does not have: it has to exec.
 
 #include <algorithm>
 #include <array>
@@ -47,6 +51,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 // Is there exactly when the address sanitizer is, whatever this part of the program is built with.
@@ -130,6 +135,14 @@ private:
         slab* first = nullptr;
     };
 
+    // Memory of slabs that ended, linked by its first bytes.
+    struct spare_slabs {
+        std::mutex lock;
+        block* first = nullptr;
+        std::uint32_t count = 0;
+    };
+    static constexpr std::uint32_t spares_max = 64;
+
     // At the beginning of its memory; its blocks follow.
     struct alignas(alignment_max) slab {
         slab* next = nullptr;  // On its shelf.
@@ -156,7 +169,7 @@ private:
     }
     static constexpr std::uint32_t list_max(std::size_t size_class) noexcept {
         return static_cast<std::uint32_t>(
-            std::min<std::size_t>(std::size_t{128} * 1024 / bytes_of(size_class), 1024));
+            std::min<std::size_t>(std::size_t{32} * 1024 / bytes_of(size_class), 256));
     }
     static constexpr std::uint32_t batch_of(std::size_t size_class) noexcept {
         return static_cast<std::uint32_t>(
@@ -284,14 +297,37 @@ private:
             }
         }
         lock.unlock();
-        while (unneeded != nullptr) { std::free(std::exchange(unneeded, unneeded->next)); }
+        while (unneeded != nullptr) { end_slab(std::exchange(unneeded, unneeded->next)); }
     }
 
     static slab* make_slab(shelf& at, std::size_t size_class) {
-        void* memory = nullptr;
-        if (::posix_memalign(&memory, slab_alignment, slab_bytes) != 0) { throw std::bad_alloc(); }
+        void* memory = take_spare();
+        if (memory == nullptr && ::posix_memalign(&memory, slab_alignment, slab_bytes) != 0) {
+            throw std::bad_alloc();
+        }
         const std::size_t blocks = (slab_bytes - sizeof(slab)) / bytes_of(size_class);
         return ::new (memory) slab(at, static_cast<std::uint32_t>(blocks));
+    }
+
+    static void end_slab(slab* ended) noexcept {
+        static_assert(std::is_trivially_destructible_v<slab>);
+        void* memory = ended;
+        {
+            const std::lock_guard lock(spares.lock);
+            if (spares.count < spares_max) {
+                ++spares.count;
+                spares.first = ::new (memory) block{spares.first};
+                memory = nullptr;
+            }
+        }
+        std::free(memory);
+    }
+
+    static void* take_spare() noexcept {
+        const std::lock_guard lock(spares.lock);
+        if (spares.first == nullptr) { return nullptr; }
+        --spares.count;
+        return std::exchange(spares.first, spares.first->next);
     }
 
     static slab& slab_of(block* its) noexcept {
@@ -317,11 +353,13 @@ private:
 
     static constinit thread_local lists_of_thread mine;
     static constinit std::array<shelf, class_count> depot;
+    static constinit spare_slabs spares;
     static constinit bool asked_for_system;
 };
 
 inline constinit thread_local block_pool::lists_of_thread block_pool::mine{};
 inline constinit std::array<block_pool::shelf, block_pool::class_count> block_pool::depot{};
+inline constinit block_pool::spare_slabs block_pool::spares{};
 inline constinit bool block_pool::asked_for_system = false;
 
 }  // namespace heph::inbox::detail
