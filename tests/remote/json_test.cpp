@@ -222,7 +222,7 @@ TEST_CASE("json: an error says what is wrong, and where", "[remote][json]") {
               "\"...]");
     CHECK(error_of<std::vector<std::byte>>(R"("AP8")") == "a field wants base64, at byte 0");
     CHECK(error_of<holder>(R"({"to":{"node":"a"}})") ==
-          "a reference can be read within a node only, at byte 18, in to");
+          "a reference can be written as JSON, but not read, at byte 6, in to");
     CHECK(from_json<holder>(to_json(holder{})).has_value());
 }
 

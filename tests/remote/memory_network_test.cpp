@@ -1,6 +1,7 @@
 // Nodes in a memory network: clusters without sockets, in virtual time.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <random>
@@ -325,6 +326,115 @@ TEST_CASE("memory: deadlines, patience and back-pressure take virtual time only"
     b.stop();
     run.advance(10s);
     CHECK(faults.connections("a") == 0);
+}
+
+TEST_CASE("memory: a peer is given up when its silence is suspicious, and else after the time-out",
+          "[remote][memory]") {
+    using direction = memory_network::direction;
+    const bool is_suspicious = GENERATE(true, false);
+    const log_lines log;
+    step_executor run(heph::testing::schedule::in_order());
+    memory_network network;
+    remote::link_settings links = quick_links();
+    links.heartbeat = 2s;
+    links.silence = 60s;
+    const auto a = start_in(run, in_memory("a", network).links(links));
+    if (is_suspicious) { links.phi_accrual.emplace(); }
+    const auto b = start_in(run, in_memory("b", network).links(links).peer("a", "memory:a"));
+    const auto stall = [&](bool yes) {
+        network.stall("a", direction::to_dialer, yes);
+        network.stall("b", direction::from_dialer, yes);  // Where a dials.
+    };
+    CHECK(run.run_until([&] { return b.is_linked("a"); }, 1min));
+    // It says nothing but that it is there, for long, and is late with that at times.
+    for (int i = 0; i < 60; ++i) {
+        run.advance(10s);
+        stall(true);
+        run.advance(std::chrono::milliseconds(i * 10));
+        stall(false);
+    }
+    run.advance(10s);
+    CHECK(b.is_linked("a"));
+    CHECK(log_lines::with("silent for too long") == 0);
+    // What it heard last may be 2 s old by now.
+    stall(true);
+    run.advance(2500ms);
+    CHECK(b.is_linked("a"));
+    run.advance(6s);
+    CHECK(b.is_linked("a") == !is_suspicious);
+    run.advance(48s);
+    CHECK(log_lines::with("silent for too long") == (is_suspicious ? 1 : 0));
+    run.advance(10s);
+    CHECK(!b.is_linked("a"));
+    CHECK(log_lines::with("silent for too long") == 1);
+    stall(false);
+    CHECK(run.run_until([&] { return b.is_linked("a"); }, 1min));
+    a.stop();
+    b.stop();
+    run.advance(10s);
+}
+
+TEST_CASE("memory: link settings that make no sense are refused, by their names",
+          "[remote][memory]") {
+    struct bad_setting {
+        std::string_view says;
+        void (*set)(remote::link_settings&);
+    };
+    using settings = remote::link_settings;
+    const memory_network network;
+    step_executor run(heph::testing::schedule::in_order());
+    const auto start_with = [&](void (*set)(settings&)) {
+        settings links;
+        set(links);
+        return remote::start_stepped(run, in_memory("a", network).links(links));
+    };
+    for (const bad_setting& each : {
+             bad_setting{"handshake_time is not from 1 ms to 10 years: 0 ms",
+                         [](settings& of) { of.handshake_time = 0ms; }},
+             bad_setting{"heartbeat is not from 1 ms", [](settings& of) { of.heartbeat = 0ms; }},
+             bad_setting{"silence is not from 1 ms",
+                         [](settings& of) { of.silence = std::chrono::milliseconds::max(); }},
+             bad_setting{"grace is not from 0 ms", [](settings& of) { of.grace = -1ms; }},
+             bad_setting{"patience is not", [](settings& of) { of.patience = -1ms; }},
+             bad_setting{"pause_min is not", [](settings& of) { of.pause_min = -1ms; }},
+             bad_setting{"pause_max is not", [](settings& of) { of.pause_max = -1ms; }},
+             bad_setting{"drain_time is not", [](settings& of) { of.drain_time = -1ms; }},
+             bad_setting{"goodbye_time is not", [](settings& of) { of.goodbye_time = -1ms; }},
+             bad_setting{"failure_forgiven is not",
+                         [](settings& of) { of.failure_forgiven = -1ms; }},
+             bad_setting{"phi_accrual.pause is not from 0 ms to 10 years: -1 ms",
+                         [](settings& of) { of.phi_accrual.emplace().pause = -1ms; }},
+             bad_setting{"phi_accrual.deviation_min is not from 1 ms",
+                         [](settings& of) { of.phi_accrual.emplace().deviation_min = 0ms; }},
+             bad_setting{"phi_accrual.threshold is not above 0 and at most 300",
+                         [](settings& of) { of.phi_accrual.emplace().threshold = 0; }},
+             bad_setting{"phi_accrual.threshold",
+                         [](settings& of) { of.phi_accrual.emplace().threshold = std::nan(""); }},
+             bad_setting{"phi_accrual.threshold",
+                         [](settings& of) { of.phi_accrual.emplace().threshold = 301; }},
+             bad_setting{"phi_accrual.samples_max is not from 2 to 10000",
+                         [](settings& of) { of.phi_accrual.emplace().samples_max = 1; }},
+             bad_setting{"phi_accrual.samples_max",
+                         [](settings& of) { of.phi_accrual.emplace().samples_max = 10'001; }},
+         }) {
+        INFO(each.says);
+        const auto started = start_with(each.set);
+        REQUIRE(!started);
+        CHECK(started.error().code() == std::errc::invalid_argument);
+        INFO(started.error().message());
+        CHECK(started.error().message().contains(each.says));
+    }
+    const auto bounds = start_with([](settings& of) {
+        of.heartbeat = of.silence = of.handshake_time = 1ms;
+        of.grace = of.patience = std::chrono::years(10);
+        of.pause_min = of.drain_time = of.goodbye_time = 0ms;
+        of.phi_accrual.emplace().threshold = 300;
+        of.phi_accrual->samples_max = 10'000;
+        of.phi_accrual->deviation_min = 1ms;
+    });
+    REQUIRE(bounds);
+    bounds->stop();
+    run.advance(10s);
 }
 
 TEST_CASE("memory: nodes on workers link in a memory network as well", "[remote][memory]") {

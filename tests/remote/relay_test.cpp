@@ -14,6 +14,7 @@
 
 #include <heph/core/actor_group.hpp>
 #include <heph/core/testing/message_loss.hpp>
+#include <heph/remote/codec/json.hpp>
 #include <heph/remote/protocol/datagram.hpp>
 #include <heph/remote/route.hpp>
 #include <heph/remote/udp_relay.hpp>
@@ -386,6 +387,7 @@ task<> share_out(rt::worker worker) {
     auto b = start(worker, quick_options("b").peer("a", a.address()));
     const auto to_one = co_await b.find<text>("a", "one", plenty);
     REQUIRE(to_one);
+    CHECK(to_json(*to_one).starts_with(R"({"node":"a","address":"127.0.0.1:)"));
     const text message("x");
     for (int i = 0; i < 90; ++i) {
         const auto sent = co_await to_one->send(message);

@@ -22,7 +22,7 @@
 
 #include <heph/remote/protocol/frame.hpp>
 #include <heph/remote/protocol/handshake.hpp>
-#include <heph/remote/protocol/liveness.hpp>
+#include <heph/remote/protocol/phi_accrual.hpp>
 #include <heph/rt/tls/engine.hpp>
 
 #include "environment.hpp"
@@ -70,12 +70,12 @@ struct connection {
 
     protocol::frame_reader frames{protocol::handshake_frame_bytes_max};
     std::optional<protocol::handshake> meeting;
-    std::shared_ptr<peer> with;               ///< Whom it is meant for, or leads to.
-    std::vector<std::byte> plain;             ///< What is to be encrypted.
-    steady_time heard;                        ///< When something came last.
-    std::optional<protocol::liveness> alive;  ///< Of a linked one.
-    std::vector<std::byte> first_flight;      ///< What a stranger said before the secret was clear.
-    std::size_t ways_tried = 1;               ///< Of those to accept.
+    std::shared_ptr<peer> with;                       ///< Whom it is meant for, or leads to.
+    std::vector<std::byte> plain;                     ///< What is to be encrypted.
+    steady_time heard;                                ///< When something came last.
+    std::optional<protocol::failure_detector> alive;  ///< Of a linked one.
+    std::vector<std::byte> first_flight;  ///< What a stranger said before the secret was clear.
+    std::size_t ways_tried = 1;           ///< Of those to accept.
 };
 
 }  // namespace heph::remote::detail

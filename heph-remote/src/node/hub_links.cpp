@@ -260,7 +260,8 @@ void hub::link_up(const connection_pointer& over) {
     with->fresh = random_id();
     over->current = connection::phase::linked;
     over->was_linked = true;
-    over->alive.emplace(settings_.links().silence, now());
+    over->alive.emplace(settings_.links().silence, settings_.links().heartbeat,
+                        settings_.links().phi_accrual, now());
     over->first_flight = {};
     over->frames.set_frame_bytes_max(with->link.frame_bytes_max());
     with->up = over;

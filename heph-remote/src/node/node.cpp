@@ -1,6 +1,7 @@
 #include <heph/remote/node.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -15,6 +16,9 @@
 namespace heph::remote {
 
 namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
 
 std::unexpected<rt::error> bad(std::errc code, std::string message) {
     return std::unexpected(rt::error(std::make_error_code(code), std::move(message)));
@@ -41,6 +45,57 @@ std::expected<detail::node_address, rt::error> check_peer(std::string_view own_n
     return *parsed;
 }
 
+std::unexpected<rt::error> bad_setting(std::string_view name, const std::string& allowed) {
+    return bad(std::errc::invalid_argument,
+               "the link setting " + std::string(name) + " is not " + allowed);
+}
+
+std::expected<void, rt::error> check_suspicion(const protocol::phi_accrual_settings& settings) {
+    using limits = protocol::phi_accrual_settings;
+    // Not a number is none of them.
+    if (!(settings.threshold > 0 && settings.threshold <= limits::threshold_most)) {
+        return bad_setting("phi_accrual.threshold", "above 0 and at most 300");
+    }
+    if (settings.samples_max < 2 || settings.samples_max > limits::samples_most) {
+        return bad_setting("phi_accrual.samples_max", "from 2 to 10000");
+    }
+    return {};
+}
+
+std::expected<void, rt::error> check_links(const link_settings& links) {
+    struct bounded_time {
+        std::string_view name;
+        milliseconds value;
+        milliseconds least;
+    };
+    const auto& suspicion = links.phi_accrual;
+    const protocol::phi_accrual_settings phi = suspicion.value_or(protocol::phi_accrual_settings());
+    // What is added to the time must not overflow it.
+    constexpr milliseconds most = std::chrono::years(10);
+    for (const bounded_time& each : {
+             bounded_time{"handshake_time", links.handshake_time, 1ms},
+             bounded_time{"heartbeat", links.heartbeat, 1ms},
+             bounded_time{"silence", links.silence, 1ms},
+             bounded_time{"phi_accrual.pause", phi.pause, 0ms},
+             bounded_time{"phi_accrual.deviation_min", phi.deviation_min, 1ms},
+             bounded_time{"grace", links.grace, 0ms},
+             bounded_time{"patience", links.patience, 0ms},
+             bounded_time{"pause_min", links.pause_min, 0ms},
+             bounded_time{"pause_max", links.pause_max, 0ms},
+             bounded_time{"drain_time", links.drain_time, 0ms},
+             bounded_time{"goodbye_time", links.goodbye_time, 0ms},
+             bounded_time{"failure_forgiven", links.failure_forgiven, 0ms},
+         }) {
+        if (each.value < each.least || each.value > most) {
+            return bad_setting(
+                each.name, "from " + std::to_string(each.least.count()) +
+                               " ms to 10 years: " + std::to_string(each.value.count()) + " ms");
+        }
+    }
+    if (suspicion) { return check_suspicion(*suspicion); }
+    return {};
+}
+
 // Where others reach the node: what it says, or where it listens.
 std::string address_to_tell(const options& settings, const std::string& listens) {
     if (!settings.advertised().empty()) { return settings.advertised(); }
@@ -58,6 +113,9 @@ std::expected<node, rt::error> node_starter::start(std::shared_ptr<environment> 
         return bad(std::errc::invalid_argument,
                    "the node name '" + settings.name() +
                        "' is not 1 to 255 printable ASCII characters without spaces");
+    }
+    if (auto checked = check_links(settings.links()); !checked) {
+        return std::unexpected(std::move(checked.error()));
     }
     std::vector<std::pair<std::string, node_address>> peers;
     for (const auto& [name, address] : settings.peers()) {

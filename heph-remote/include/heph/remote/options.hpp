@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +17,7 @@
 #include <heph/remote/node_certificate.hpp>
 #include <heph/remote/protocol/error.hpp>
 #include <heph/remote/protocol/handshake.hpp>
+#include <heph/remote/protocol/phi_accrual.hpp>
 #include <heph/remote/protocol/session.hpp>
 #include <heph/rt/tls/secret.hpp>
 
@@ -26,7 +28,7 @@ namespace detail {
 class memory_core;
 }  // namespace detail
 
-/// The settings of a node's links, with their defaults.
+/// The settings of a node's links, with their defaults. Times are at most 10 years.
 struct link_settings {
     using milliseconds = std::chrono::milliseconds;
 
@@ -37,6 +39,10 @@ struct link_settings {
     /// After so much silence a connection is taken for dead. Time in which this program did not run
     /// is not counted.
     milliseconds silence{8'000};
+    /// Takes a connection for dead before `silence` when that is suspicious, by how late the peer's
+    /// answers came so far (the φ accrual failure detector). What they were is counted anew for
+    /// each connection. Without it `silence` alone decides.
+    std::optional<protocol::phi_accrual_settings> phi_accrual;
     /// A session waits so long for its next connection before it is lost.
     milliseconds grace{30'000};
     /// Searches, and sends and calls that are new, wait so long for a link that is not up; after

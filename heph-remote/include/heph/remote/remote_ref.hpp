@@ -286,7 +286,16 @@ struct value_codec<remote_ref<M>> {
         if (in.take_nil()) { return true; }
         reference_form form;
         if (!read_value(in, form)) { return false; }
-        return take(std::move(form), value) || in.fail(codec_error::malformed);
+        auto at = decoding_at::node();
+        // Outside of a node there is nothing from which to use it.
+        if (!at || !protocol::is_good_name(form.node) || form.types.size() >= no_type) {
+            return in.fail(codec_error::malformed);
+        }
+        auto to = std::make_shared<const destination>(std::move(form.node), std::move(form.address),
+                                                      std::move(form.name), form.incarnation,
+                                                      form.number, std::move(form.types));
+        value = remote_ref<M>(std::move(at), std::move(to));
+        return true;
     }
 
 private:
@@ -295,18 +304,6 @@ private:
     static reference_form form_of(const remote_ref<M>& value) {
         const destination& to = *value.to_;
         return {to.node, to.address, to.name, to.incarnation, to.number, to.types};
-    }
-    static bool take(reference_form form, remote_ref<M>& value) {
-        auto at = decoding_at::node();
-        // Outside of a node there is nothing from which to use it.
-        if (!at || !protocol::is_good_name(form.node) || form.types.size() >= no_type) {
-            return false;
-        }
-        auto to = std::make_shared<const destination>(std::move(form.node), std::move(form.address),
-                                                      std::move(form.name), form.incarnation,
-                                                      form.number, std::move(form.types));
-        value = remote_ref<M>(std::move(at), std::move(to));
-        return true;
     }
 };
 
@@ -318,14 +315,12 @@ struct json_codec<remote_ref<M>> {
         if (!value.to_) { return out.null(); }
         out.value(value_codec<remote_ref<M>>::form_of(value));
     }
+    // A text does not say from which node it would be used.
     template <typename In>
     static bool read(In& in, remote_ref<M>& value) {
         value = remote_ref<M>();
-        if (in.take_null()) { return true; }
-        reference_form form;
-        if (!in.value(form)) { return false; }
-        return value_codec<remote_ref<M>>::take(std::move(form), value) ||
-               in.fail(codec_error::malformed, "a reference can be read within a node only");
+        return in.take_null() ||
+               in.fail(codec_error::malformed, "a reference can be written as JSON, but not read");
     }
 };
 

@@ -21,14 +21,19 @@ struct phi_accrual_settings {
     using milliseconds = std::chrono::milliseconds;
 
     /// At which φ a peer is taken for dead: 8 means that, as its answers came so far, one of 10^8
-    /// would come as late as this or later.
+    /// would come as late as this or later. At most `threshold_most`, beyond which nothing is more
+    /// suspicious.
     double threshold = 8;
     /// What a peer may pause besides, to collect garbage or because of others on its machine.
     milliseconds pause{3'000};
-    /// What is taken for the standard deviation of its answers when they come more evenly.
+    /// What is taken for the standard deviation of its answers when they come more evenly; at least
+    /// a millisecond.
     milliseconds deviation_min{100};
-    /// How many of its latest answers count.
+    /// How many of its latest answers count: 2 to `samples_most`.
     std::size_t samples_max = 200;
+
+    static constexpr double threshold_most = 300;
+    static constexpr std::size_t samples_most = 10'000;
 };
 
 /// Estimates, from how late a peer's signs of life came so far, how likely it is that one is still
@@ -45,7 +50,8 @@ public:
 
     phi_accrual(const phi_accrual_settings& settings, duration heartbeat)
         : settings_(settings), heartbeat_(heartbeat) {
-        settings_.samples_max = std::max<std::size_t>(settings_.samples_max, 2);
+        settings_.samples_max =
+            std::clamp<std::size_t>(settings_.samples_max, 2, phi_accrual_settings::samples_most);
         // A guess, before anything is known: a peer that answers within half a heartbeat.
         late_.reserve(settings_.samples_max);
         add(seconds(heartbeat) / 4);
