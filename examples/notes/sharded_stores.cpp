@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <chrono>
+#include <type_traits>
 #include <utility>
 
 #include <heph/core/either.hpp>
@@ -27,6 +28,20 @@ constexpr auto look_again = 25ms;
 bool is_elsewhere(failure why) {
     return why == failure::node_down || why == failure::no_such_actor || why == failure::actor_gone;
 }
+
+// Tells whether a store may be asked again, where it is now. After `node_down`, or without a reply
+// (as when a store is dropped with its shard), a change may have been made; made once more, it
+// could undo one that somebody else was told of in the meantime.
+template <typename Call>
+constexpr bool may_ask_again(failure why) {
+    constexpr bool is_read = std::is_same_v<Call, get_call> || std::is_same_v<Call, list_call>;
+    return why == failure::no_such_actor || why == failure::actor_gone ||
+           (is_read && (why == failure::node_down || why == failure::no_reply));
+}
+static_assert(may_ask_again<get_call>(failure::no_reply));
+static_assert(may_ask_again<put_call>(failure::actor_gone));
+static_assert(!may_ask_again<put_call>(failure::no_reply));
+static_assert(!may_ask_again<remove_call>(failure::node_down));
 
 std::string moving(std::size_t number) {
     return "shard " + std::to_string(number) + " is on its way to another node";
@@ -142,9 +157,7 @@ stores::answer<typename Call::response_type> sharded_stores::ask_by(
         if (reply) { co_return std::move(*reply); }
         forget(number, *found);
         const failure why = reply.error();
-        // A store that is dropped with its shard leaves its calls without a reply.
-        if ((!is_elsewhere(why) && why != failure::no_reply) ||
-            heph::remote::deadline::clock::now() >= patience.at()) {
+        if (!may_ask_again<Call>(why) || heph::remote::deadline::clock::now() >= patience.at()) {
             co_return std::unexpected("shard " + store + ", node '" + found->node_name() +
                                       "': " + std::string(to_string(why)));
         }

@@ -176,6 +176,27 @@ TEST_CASE("json: integers come back at every border, as numbers and as strings",
     CHECK_FALSE(from_json<sign>("128"));
 }
 
+TEST_CASE("json: a key of integers is the number and nothing else", "[remote][json]") {
+    CHECK(from_json<std::map<int, int>>(R"({"5":1})")->contains(5));
+    CHECK(from_json<std::map<sign, int>>(R"({"-1":1})")->contains(sign::minus));
+    for (const std::string_view text :
+         {R"({" 5":1})", R"({"5 ":1})", R"({" 5 ":1})", R"({"\"5\"":1})", R"({"05":1})",
+          R"({"\n5":1})", R"({"+5":1})", R"({"- 5":1})", R"({"-":1})", R"({"":1})", R"({"5.0":1})",
+          R"({"5e0":1})", R"({"5 5":1})", R"({"0x5":1})", R"({"null":1})", R"({"true":1})"}) {
+        CAPTURE(text);
+        const auto read = from_json<std::map<int, int>>(text);
+        REQUIRE_FALSE(read);
+        CHECK(read.error().reason() == codec_error::wrong_type);
+        CHECK(read.error().offset() == 1);
+        CHECK_FALSE(from_json<std::map<sign, int>>(text));
+    }
+    CHECK(from_json<std::map<std::int8_t, int>>(R"({"128":1})").error().reason() ==
+          codec_error::out_of_range);
+    CHECK(from_json<std::map<sign, int>>(R"({"128":1})").error().reason() ==
+          codec_error::out_of_range);
+    CHECK(from_json<std::map<bool, int>>(R"({"1":1})").error().reason() == codec_error::wrong_type);
+}
+
 TEST_CASE("json: floating-point numbers come back exactly, also those that are none",
           "[remote][json]") {
     std::mt19937_64 random(7);
@@ -321,6 +342,28 @@ TEST_CASE("json: depth and memory are bounded", "[remote][json]") {
           codec_error::too_large);
     CHECK(from_json<std::map<int, int>>(R"({"1":1})", limits).error().reason() ==
           codec_error::too_large);
+}
+
+TEST_CASE("json: a vector that grows, and bytes, cost what they take at the same time",
+          "[remote][json]") {
+    heph::remote::decode_limits limits;
+    // Eight numbers are moved to where sixteen have room.
+    const std::string numbers = to_json(std::vector<std::uint64_t>(16));
+    limits.memory_bytes_max = (8 + 16) * sizeof(std::uint64_t);
+    CHECK(from_json<std::vector<std::uint64_t>>(numbers, limits).has_value());
+    --limits.memory_bytes_max;
+    CHECK(from_json<std::vector<std::uint64_t>>(numbers, limits).error().reason() ==
+          codec_error::too_large);
+    // Bytes are decoded, then copied; the first is not there any more for what follows.
+    const std::string blob = to_json(std::vector<std::byte>(12));
+    limits.memory_bytes_max = 2 * (12 + 3);
+    CHECK(from_json<std::vector<std::byte>>(blob, limits).has_value());
+    --limits.memory_bytes_max;
+    CHECK(from_json<std::vector<std::byte>>(blob, limits).error().reason() ==
+          codec_error::too_large);
+    using blobs = std::vector<std::vector<std::byte>>;
+    limits.memory_bytes_max = 4 * sizeof(std::vector<std::byte>) + 12 + 2 * (12 + 3);
+    CHECK(from_json<blobs>('[' + blob + ',' + blob + ']', limits).has_value());
 }
 
 TEST_CASE("json: of changed texts no more is taken than another implementation takes",

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -302,6 +303,28 @@ task<> refuse_what_is_not_theirs(rt::worker worker) {
     CHECK(newer.to(a.endpoint()).is_connected());
 }
 
+task<> outlive_a_throw(rt::worker worker) {
+    auto seen = std::make_shared<taken>();
+    auto a = start_relay<relayed>(worker, relay_options(),
+                                  route::to_function<relayed>([seen](const relayed& message) {
+                                      if (std::holds_alternative<text>(message)) {
+                                          throw std::runtime_error("no texts");
+                                      }
+                                      ++seen->count;
+                                  }));
+    auto b = start_relay<relayed>(worker, relay_options(), route::to_nothing<relayed>());
+    const auto to_a = b.to(a.endpoint());
+    for (int i = 0; i < 5; ++i) {
+        CHECK(to_a.try_send(relayed(text("x"))));
+        CHECK(to_a.try_send(relayed(add(1))));
+    }
+    const bool arrived =
+        co_await eventually([&] { return seen->count == 5 && a.counters().undeliverable == 5; });
+    CHECK(arrived);
+    CHECK(a.counters().routed == 5);
+    CHECK(a.counters().receive_failures == 0);
+}
+
 task<> lose_some(rt::worker worker) {
     auto seen = std::make_shared<taken>();
     auto a = start_relay<relayed>(worker, relay_options(), route::to_nothing<relayed>());
@@ -328,6 +351,10 @@ TEST_CASE("relay: what strangers send is refused and counted, and nothing else i
           "[remote][relay]") {
     const log_lines lines;
     run_nodes(refuse_what_is_not_theirs);
+}
+
+TEST_CASE("relay: a route that throws loses that message only", "[remote][relay]") {
+    run_nodes(outlive_a_throw);
 }
 
 TEST_CASE("relay: what is lost is lost, and nothing else", "[remote][relay]") {

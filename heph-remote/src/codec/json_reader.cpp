@@ -281,11 +281,15 @@ bool json_reader::read_string(std::string& value) {
 bool json_reader::read_bytes(std::vector<std::byte>& value) {
     const std::size_t begin = begin_of_next();
     std::string_view text;
-    if (!read_text(text) || !charge(text.size(), 1)) { return false; }
+    if (!read_text(text)) { return false; }
+    // Twice: what is decoded is copied.
+    const std::size_t most = text.size() / 4 * 3 + 3;
+    if (!charge(2, most)) { return false; }
     const auto bytes = codec::from_base64(text);
     if (!bytes) { return fail_at(begin, codec_error::wrong_type, "a field wants base64"); }
     const auto* const first = reinterpret_cast<const std::byte*>(bytes->data());
     value.assign(first, first + bytes->size());
+    give_back(1, 2 * most - bytes->size());
     return true;
 }
 

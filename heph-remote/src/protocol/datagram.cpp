@@ -22,15 +22,15 @@ enum class datagram_mode : std::uint8_t { plain = 0, authenticated = 1 };
 constexpr std::size_t datagram_head_bytes = 4 + 1 + 1 + 8 + 16 + 1;
 constexpr std::size_t datagram_tag_bytes = std::tuple_size_v<datagram_key::tag>;
 
-datagram_key::tag hmac_sha256(std::span<const std::byte> key, std::span<const std::byte> bytes) {
-    datagram_key::tag made{};
+// Writes to where the tag stays: it may be a key, of which no copy is to be left on the stack.
+void hmac_sha256(datagram_key::tag& made, std::span<const std::byte> key,
+                 std::span<const std::byte> bytes) {
     unsigned size = 0;
     const auto* const done =
         ::HMAC(::EVP_sha256(), key.data(), static_cast<int>(key.size()),
                reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
                reinterpret_cast<unsigned char*>(made.data()), &size);
     if (done == nullptr || size != made.size()) { throw std::runtime_error("HMAC-SHA256 failed"); }
-    return made;
 }
 
 void append_u64(std::vector<std::byte>& to, std::uint64_t number) {
@@ -75,13 +75,15 @@ datagram_key::datagram_key(std::span<const std::byte> secret, std::string_view c
     // What the secret gives here is of no use elsewhere, nor in another channel.
     std::string text = "heph udp relay 1 ";
     text += channel;
-    bytes_ = hmac_sha256(secret, std::as_bytes(std::span(text)));
+    hmac_sha256(bytes_, secret, std::as_bytes(std::span(text)));
 }
 
 datagram_key::~datagram_key() { ::OPENSSL_cleanse(bytes_.data(), bytes_.size()); }
 
 datagram_key::tag datagram_key::tag_of(std::span<const std::byte> bytes) const {
-    return hmac_sha256(bytes_, bytes);
+    tag made{};
+    hmac_sha256(made, bytes_, bytes);
+    return made;
 }
 
 std::expected<id128, datagram_refusal> datagram_sealer::seal(std::vector<std::byte>& out,

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <new>
 #include <optional>
 #include <span>
 #include <system_error>
@@ -26,9 +28,9 @@ namespace {
 
 using relay_clock = protocol::datagram_sealer::clock;
 
-// A socket that fails so often in a row receives nothing any more.
-constexpr unsigned relay_failures_max = 100;
-constexpr std::chrono::milliseconds pause_after_failure{10};
+// After a failure to receive; it doubles with each one in a row.
+constexpr std::chrono::milliseconds first_pause_of_relay{10};
+constexpr std::chrono::milliseconds pause_max_of_relay{1'000};
 
 }  // namespace
 
@@ -42,6 +44,7 @@ public:
         std::atomic<std::uint64_t> routed = 0;
         std::atomic<std::uint64_t> refused = 0;
         std::atomic<std::uint64_t> undeliverable = 0;
+        std::atomic<std::uint64_t> receive_failures = 0;
     };
 
     relay_state(rt::net::udp_socket opened, rt::net::endpoint where,
@@ -70,7 +73,7 @@ void add_one(std::atomic<std::uint64_t>& to) noexcept {
 }
 
 /// Gives what arrived to the route, or drops it.
-void take(relay_state& relay, std::span<const std::byte> bytes) {
+void take_or_throw(relay_state& relay, std::span<const std::byte> bytes) {
     const auto opened = relay.opener.open(bytes, relay_clock::now());
     if (!opened) { return add_one(relay.count.refused); }
     const auto& types = relay.route->types();
@@ -84,45 +87,77 @@ void take(relay_state& relay, std::span<const std::byte> bytes) {
     add_one(is_taken ? relay.count.routed : relay.count.undeliverable);
 }
 
-task<> receive_all(std::shared_ptr<relay_state> relay) {
-    unsigned failures = 0;
-    // One byte more, by which is seen what is too large.
-    auto into = rt::buffer::with_capacity(relay->bytes_max + 1);
-    while (failures < relay_failures_max) {
-        auto received = co_await relay->socket.recv_from(std::move(into));
-        if (!received) {
-            // Such as that nobody listened where something was sent to.
-            ++failures;
-            into = rt::buffer::with_capacity(relay->bytes_max + 1);
-            co_await rt::timer(pause_after_failure);
-            continue;
-        }
-        failures = 0;
+/// Takes what arrived. A route's function, and a message's own constructors, may throw.
+void take(relay_state& relay, std::span<const std::byte> bytes) noexcept {
+    try {
+        take_or_throw(relay, bytes);
+    } catch (...) { add_one(relay.count.undeliverable); }
+}
+
+/// Receives one datagram, and takes it.
+task<std::error_code> receive_one(relay_state* relay, rt::buffer* kept) {
+    try {
+        // One byte more, by which is seen what is too large.
+        kept->reserve(relay->bytes_max + 1);
+        auto received = co_await relay->socket.recv_from(std::move(*kept));
+        if (!received) { co_return received.error(); }
         if (received->is_truncated()) {
             add_one(relay->count.refused);
         } else {
             take(*relay, std::as_bytes(std::span(received->bytes().view())));
         }
-        into = std::move(received->bytes());
-        into.clear();
+        *kept = std::move(received->bytes());
+        kept->clear();
+        co_return std::error_code();
+    } catch (const std::bad_alloc&) {
+        co_return std::make_error_code(std::errc::not_enough_memory);
     }
-    heph::log(log_level::error, "a relay over UDP receives nothing any more: its socket fails");
+}
+
+/// Tells whether a socket that fails like this is none any more. All else may pass, such as that
+/// there was no memory, or that nobody listened where something was sent to.
+bool is_end_of_socket(std::error_code why) noexcept {
+    return why == std::errc::bad_file_descriptor || why == std::errc::not_a_socket ||
+           why == make_error_code(rt::errc::closed);
+}
+
+task<> receive_all(std::shared_ptr<relay_state> relay) {
+    rt::buffer kept;
+    auto pause = first_pause_of_relay;
+    for (;;) {
+        auto receiving = receive_one(relay.get(), &kept);
+        const std::error_code why = co_await receiving;
+        if (!why) {
+            pause = first_pause_of_relay;
+            continue;
+        }
+        add_one(relay->count.receive_failures);
+        if (is_end_of_socket(why)) {
+            heph::log(log_level::error,
+                      "a relay over UDP receives nothing any more: " + why.message());
+            co_return;
+        }
+        co_await rt::timer(pause);
+        pause = std::min(2 * pause, pause_max_of_relay);
+    }
 }
 
 task<> send_all(rt::local_context<outgoing_datagram>* ctx, std::shared_ptr<relay_state> relay) {
     const auto& types = relay->route->types();
     while (auto message = co_await ctx->receive()) {
-        std::vector<std::byte> bytes;
-        const auto sealed =
-            relay->sealer.seal(bytes, types[message->type], message->payload, relay_clock::now());
-        if (!sealed) {
-            add_one(relay->count.too_large);
-            continue;
-        }
-        auto datagram = rt::buffer::copy_of(
-            std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-        const auto sent = co_await relay->socket.send_to(std::move(datagram), message->to);
-        add_one(sent ? relay->count.sent : relay->count.not_sent);
+        try {
+            std::vector<std::byte> bytes;
+            const auto sealed = relay->sealer.seal(bytes, types[message->type], message->payload,
+                                                   relay_clock::now());
+            if (!sealed) {
+                add_one(relay->count.too_large);
+                continue;
+            }
+            auto datagram = rt::buffer::copy_of(
+                std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+            const auto sent = co_await relay->socket.send_to(std::move(datagram), message->to);
+            add_one(sent ? relay->count.sent : relay->count.not_sent);
+        } catch (const std::bad_alloc&) { add_one(relay->count.not_sent); }
     }
 }
 
@@ -130,11 +165,11 @@ task<> run_relay(rt::local_context<outgoing_datagram> ctx, std::shared_ptr<relay
     auto receiving = receive_all(relay);
     auto sending = send_all(&ctx, relay);
     // What is received is dropped with the future that waits for it, when the relay ends.
-    auto first = heph::either(rt::stopping(), std::move(sending), std::move(receiving));
+    auto first = heph::either(rt::stopping(), sending, std::move(receiving));
     const auto ended = co_await first;
-    // A socket that receives no more may still send.
+    // A socket that receives no more may still send: what is under way goes on.
     if (ended.index() == 2) {
-        auto rest = heph::either(rt::stopping(), send_all(&ctx, relay));
+        auto rest = heph::either(rt::stopping(), sending);
         co_await rest;
     }
 }
@@ -208,6 +243,7 @@ udp_relay_counters counters_of(const relay_state& state) noexcept {
     made.routed = read(state.count.routed);
     made.refused = read(state.count.refused);
     made.undeliverable = read(state.count.undeliverable);
+    made.receive_failures = read(state.count.receive_failures);
     return made;
 }
 

@@ -40,8 +40,9 @@ public:
     /// name. One warning is logged when the relay starts.
     [[nodiscard]] static udp_relay_options insecure_plain_text() { return {}; }
 
-    /// Sets where the relay receives, such as `192.0.2.1:9001`. Without it, it is any free port of
-    /// all addresses.
+    /// Sets where the relay receives, such as `192.0.2.1:9001` or `[2001:db8::1]:9001`. Without it,
+    /// it is any free port of all IPv4 addresses; `[::]:0` is one of all addresses of both kinds,
+    /// where the system has IPv6. A relay of IPv4 reaches none of IPv6.
     udp_relay_options& bind(std::string address) {
         address_ = std::move(address);
         return *this;
@@ -105,7 +106,8 @@ struct udp_relay_counters {
     std::uint64_t not_sent = 0;       ///< The system refused to send it.
     std::uint64_t routed = 0;         ///< Came, and was taken by the route.
     std::uint64_t refused = 0;        ///< Came, and was dropped: forged, repeated, too old, ….
-    std::uint64_t undeliverable = 0;  ///< Came, and the route had no room or does not take it.
+    std::uint64_t undeliverable = 0;  ///< Came; the route had no room, does not take it, or threw.
+    std::uint64_t receive_failures = 0;  ///< The system could not receive, for want of memory, say.
 };
 
 /// Is a message type that a relay can send: one without calls.
@@ -166,8 +168,9 @@ using has_no_call = std::bool_constant<(!heph::detail::rpc_message<Ts> && ...)>;
 ///     (void)far.try_send(reading(21.5));      // arrives once, or not at all; nobody is told
 ///
 /// A message has to fit a datagram. Messages may be lost, and arrive in another order; none arrives
-/// twice. What the route has no room for is dropped. The relay runs on the worker that started it
-/// until the runtime stops, or nothing refers to it: no handle, and no reference of `to`.
+/// twice. What the route has no room for, or throws at, is dropped. The relay runs on the worker
+/// that started it until the runtime stops, or nothing refers to it: no handle, and no reference of
+/// `to`.
 ///
 /// *Thread safety*: safe.
 template <relayed_message M>

@@ -115,14 +115,16 @@ struct json_codec<std::vector<T>> {
     }
     static bool read(json_reader& in, std::vector<T>& value) {
         value.clear();
-        // How many there are is not said, so that the vector is charged as it grows.
+        // How many there are is not said, so that the vector is charged as it grows: for what it
+        // moves to while it still has what it moves from.
         std::size_t room = 0;
         return read_json_array(in, [&] {
             if (value.size() == room) {
                 const std::size_t more = std::max<std::size_t>(room, 4);
-                if (!in.charge(more, sizeof(T))) { return false; }
+                if (!in.charge(room + more, sizeof(T))) { return false; }
+                value.reserve(room + more);
+                in.give_back(room, sizeof(T));
                 room += more;
-                value.reserve(room);
             }
             T element{};
             if (!in.value(element)) { return false; }
@@ -215,7 +217,21 @@ private:
             key = name == "true";
             return key || name == "false" ||
                    in.fail_at(begin, codec_error::wrong_type, "a key is neither true nor false");
+        } else if constexpr (!std::integral<K>) {
+            using number = std::underlying_type_t<K>;
+            number decoded{};
+            if (!json_codec<std::map<number, V>>::read_key(in, begin, name, decoded)) {
+                return false;
+            }
+            key = static_cast<K>(decoded);
+            return true;
         } else {
+            // The digits and nothing else: a reader would pass over spaces, and take quotes.
+            const auto is_digit = [](char each) { return each >= '0' && each <= '9'; };
+            if (name.empty() || !(is_digit(name.front()) || name.front() == '-') ||
+                !is_digit(name.back())) {
+                return in.fail_at(begin, codec_error::wrong_type);
+            }
             json_reader digits(name);
             if (digits.value(key) && digits.finish()) { return true; }
             const bool is_number = digits.error().reason() == codec_error::out_of_range;

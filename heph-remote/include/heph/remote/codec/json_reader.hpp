@@ -5,7 +5,8 @@
 // Invariants
 //     1. Each byte is looked at before it is used, and none beyond the text.
 //     2. Memory is taken for one string with escapes, not longer than the text; what a decoder
-//        wants to take is charged to a budget before it is taken.
+//        wants to take besides is charged to a budget before it is taken, and what it has at a time
+//        is never more than that.
 //     3. Once `fail` was called the reader stays failed, with the first error.
 
 #include <concepts>
@@ -104,6 +105,9 @@ public:
         memory_left_ -= count * bytes;
         return true;
     }
+    /// Gives back what was charged for memory that is free again, such as that from which a vector
+    /// was moved on when it grew.
+    void give_back(std::size_t count, std::size_t bytes) noexcept { memory_left_ += count * bytes; }
 
     /// Keeps the first error, with the place that was reached, and gives false to return. `what`
     /// says it in words, for as long as the program runs.
