@@ -437,6 +437,90 @@ TEST_CASE("memory: link settings that make no sense are refused, by their names"
     run.advance(10s);
 }
 
+TEST_CASE("memory: another address of a peer counts once its link is down", "[remote][memory]") {
+    step_executor run(heph::testing::schedule::in_order());
+    const memory_network network;
+    memory_network faults = network;
+    const auto start_a = [&](const std::string& at, int total) {
+        auto made = start_in(run, in_memory("a", network).listen("memory:" + at));
+        const auto counter = run.spawn(run.supervisor(), heph::actor_fn(counter_on<step_runtime>),
+                                       std::make_shared<counter_state>());
+        made.publish("counter", counter);
+        CHECK(counter.try_send(counter_message(add(total))));
+        return made;
+    };
+    const auto total_at_a = [&](const remote::node& from) {
+        const auto found = run.block_on(from.find<counter_message>("a", "counter", plenty));
+        if (!found) { return -1; }
+        return run.block_on(found->rpc<get_total>(plenty)).value_or(-1);
+    };
+    const auto a = start_a("here", 1);
+    const auto b = start_in(run, in_memory("b", network).peer("a", "memory:here"));
+    CHECK(total_at_a(b) == 1);
+    CHECK(b.add_peer("a", "memory:there"));
+    run.advance(30s);
+    // It works, so it stays.
+    CHECK(b.is_linked("a"));
+    CHECK(faults.connections("here") == 1);
+    CHECK(total_at_a(b) == 1);
+    a.stop();
+    run.advance(10s);
+    CHECK(!b.is_linked("a"));
+    const auto again = start_a("there", 2);
+    CHECK(run.run_until([&] { return b.is_linked("a"); }, 1min));
+    CHECK(faults.connections("there") == 1);
+    CHECK(total_at_a(b) == 2);
+    // An attempt that gets no answer is given up for another address.
+    faults.refuse("b", true);
+    faults.stall("there", memory_network::direction::to_dialer, true);
+    faults.cut("there");
+    run.advance(1s);
+    CHECK(!b.is_linked("a"));
+    again.stop();
+    const auto last = start_a("elsewhere", 3);
+    CHECK(b.add_peer("a", "memory:elsewhere"));
+    CHECK(run.run_until([&] { return b.is_linked("a"); }, 1min));
+    CHECK(total_at_a(b) == 3);
+    for (const auto* each : {&last, &b}) { each->stop(); }
+    run.advance(10s);
+}
+
+TEST_CASE("memory: a node goes on when its handler of what was not delivered throws",
+          "[remote][memory]") {
+    step_executor run(heph::testing::schedule::in_order());
+    const memory_network network;
+    memory_network faults = network;
+    const auto state = std::make_shared<counter_state>();
+    const auto a = start_in(run, in_memory("a", network));
+    const auto publish_at_a = [&] {
+        a.publish("counter",
+                  run.spawn(run.supervisor(), heph::actor_fn(counter_on<step_runtime>), state));
+    };
+    publish_at_a();
+    int told = 0;
+    const auto b =
+        start_in(run, in_memory("b", network)
+                          .peer("a", "memory:a")
+                          .undelivered([&told](std::string_view, std::string_view, failure) {
+                              ++told;
+                              throw std::runtime_error("the handler failed");
+                          }));
+    const auto found = run.block_on(b.find<counter_message>("a", "counter", plenty));
+    REQUIRE(found);
+    a.unpublish("counter");
+    run.advance(1s);
+    for (int i = 1; i <= 3; ++i) {
+        CHECK(found->try_send(add(1)));
+        run.advance(1s);
+        CHECK(told == i);
+    }
+    CHECK(b.is_linked("a"));
+    publish_at_a();
+    CHECK(run.block_on(b.find<counter_message>("a", "counter", plenty)));
+    for (const auto* each : {&a, &b}) { each->stop(); }
+    run.advance(10s);
+}
+
 TEST_CASE("memory: nodes on workers link in a memory network as well", "[remote][memory]") {
     run_nodes([](rt::worker worker) -> heph::task<> {
         memory_network network;

@@ -1,10 +1,12 @@
 #include "asio/asio_stream.hpp"
 
-#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <sstream>
 #include <string>
@@ -14,7 +16,6 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 
 namespace heph::remote::detail {
 
@@ -30,11 +31,38 @@ bool is_tcp(const asio_protocol::endpoint& at) {
     return at.protocol().family() == AF_INET || at.protocol().family() == AF_INET6;
 }
 
+// So many tries may succeed one after the other before others get their turn: whoever sends without
+// an end does not keep the strand.
+constexpr int tries_in_a_row = 16;
+
+class [[nodiscard]] turn_of_others {
+public:
+    using value_type = void;
+    turn_of_others() noexcept = default;
+    polled<void> poll(const waker& waker) {
+        if (std::exchange(had_it_, true)) { return ready; }
+        waker.wake();
+        return pending;
+    }
+
+private:
+    bool had_it_ = false;
+};
+
+// Takes over a descriptor, or closes it.
+error_code take_over(int descriptor, const asio_protocol& protocol, asio_socket& by) {
+    error_code failed;
+    by.assign(protocol, descriptor, failed);
+    if (failed) { ::close(descriptor); }
+    return failed;
+}
+
+error_code last_system_error() { return {errno, boost::system::system_category()}; }
+
 // Nodes write whole batches, which are not to wait for more.
 void set_up(asio_socket& socket) {
     error_code ignored;  // What does not work here is found out by the first read.
     socket.non_blocking(true, ignored);
-    (void)::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
     const auto peer = socket.remote_endpoint(ignored);
     if (!ignored && is_tcp(peer)) {
         socket.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
@@ -58,8 +86,14 @@ asio_protocol::endpoint endpoint_of(const node_address& where) {
         return boost::asio::ip::tcp::endpoint(boost::asio::ip::make_address(host), at->port());
     }
     const auto& at = std::get<rt::net::unix_address>(where.where());
-    return boost::asio::local::stream_protocol::endpoint(at.is_abstract() ? '\0' + at.name()
-                                                                          : at.name());
+    // Boost's own kind takes an abstract name only if it is one byte shorter than the system
+    // allows.
+    ::sockaddr_un named{};
+    named.sun_family = AF_UNIX;
+    const std::size_t first = at.is_abstract() ? 1 : 0;
+    const std::size_t length = std::min(at.name().size(), sizeof(named.sun_path) - 1);
+    std::memcpy(named.sun_path + first, at.name().data(), length);
+    return {&named, offsetof(::sockaddr_un, sun_path) + 1 + length};
 }
 
 }  // namespace
@@ -69,6 +103,11 @@ asio_stream::asio_stream(asio_socket socket) : socket_(std::move(socket)) { set_
 polled<stream::chunk_result> asio_stream::poll_next(const waker& waker) {
     for (;;) {
         if (has_ended_) { return polled<chunk_result>(std::in_place, rt::net::chunk()); }
+        if (chunks_in_a_row_ >= tries_in_a_row) {
+            chunks_in_a_row_ = 0;
+            waker.wake();
+            return pending;
+        }
         if (until_read_) {
             const auto waited = until_read_->poll(waker);
             if (!waited.is_ready()) { return pending; }
@@ -83,6 +122,7 @@ polled<stream::chunk_result> asio_stream::poll_next(const waker& waker) {
             socket_.read_some(boost::asio::buffer(spare_.data(), spare_.capacity()), failed);
         if (count != 0) {
             spare_.commit(count);
+            ++chunks_in_a_row_;
             return polled<chunk_result>(std::in_place,
                                         rt::net::chunk(std::exchange(spare_, rt::buffer())));
         }
@@ -94,6 +134,7 @@ polled<stream::chunk_result> asio_stream::poll_next(const waker& waker) {
             return polled<chunk_result>(std::in_place, std::unexpect, failed);
         }
         spare_ = rt::buffer();
+        chunks_in_a_row_ = 0;
         until_read_.emplace(socket_.async_wait(asio_socket::wait_read, as_future));
     }
 }
@@ -155,25 +196,40 @@ listen_result asio_listener::make(const asio_strand& strand, bound_socket bound)
     const int protocol = is_unix ? 0 : IPPROTO_TCP;
     asio_acceptor acceptor(strand);
     error_code failed;
-    acceptor.assign(asio_protocol(at.ss_family, protocol), own->get(), failed);
+    const asio_protocol accepts(at.ss_family, protocol);
+    acceptor.assign(accepts, own->get(), failed);
     if (failed) { return std::unexpected(std::error_code(failed)); }
     (void)own->release();
     acceptor.non_blocking(true, failed);
     if (failed) { return std::unexpected(std::error_code(failed)); }
-    return std::make_unique<asio_listener>(std::move(acceptor), std::move(bound));
+    return std::make_unique<asio_listener>(std::move(acceptor), accepts, std::move(bound));
 }
 
 task<stream_result> asio_listener::accept() {
     for (;;) {
-        error_code failed;
-        asio_socket accepted(acceptor_.get_executor());
-        acceptor_.accept(accepted, failed);
-        if (!failed) {
+        if (accepted_in_a_row_ >= tries_in_a_row) {
+            accepted_in_a_row_ = 0;
+            turn_of_others turn;
+            co_await turn;
+        }
+        // Boost's accept leaves a moment in which a child of the process inherits the socket.
+        const int descriptor =
+            ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (descriptor >= 0) {
+            asio_socket accepted(acceptor_.get_executor());
+            const error_code failed = take_over(descriptor, protocol_, accepted);
+            if (failed) { co_return stream_result(std::unexpect, failed); }
+            ++accepted_in_a_row_;
             co_return stream_result(std::make_unique<asio_stream>(std::move(accepted)));
         }
+        const error_code failed = last_system_error();
         // Who came was gone before it was asked for.
-        if (failed == boost::asio::error::connection_aborted) { continue; }
+        if (failed == boost::asio::error::connection_aborted ||
+            failed == boost::asio::error::interrupted) {
+            continue;
+        }
         if (!has_to_wait(failed)) { co_return stream_result(std::unexpect, failed); }
+        accepted_in_a_row_ = 0;
         const auto waited = co_await acceptor_.async_wait(asio_acceptor::wait_read, as_future);
         if (!waited) { co_return stream_result(std::unexpect, waited.error()); }
     }
@@ -182,6 +238,10 @@ task<stream_result> asio_listener::accept() {
 task<stream_result> asio_connect(asio_strand strand, node_address to) {
     asio_socket socket(strand);
     const asio_protocol::endpoint at = endpoint_of(to);
+    const int descriptor = ::socket(at.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) { co_return stream_result(std::unexpect, last_system_error()); }
+    const error_code failed = take_over(descriptor, at.protocol(), socket);
+    if (failed) { co_return stream_result(std::unexpect, failed); }
     const auto connected = co_await socket.async_connect(at, as_future);
     if (!connected) { co_return stream_result(std::unexpect, connected.error()); }
     co_return stream_result(std::make_unique<asio_stream>(std::move(socket)));

@@ -48,6 +48,7 @@ private:
     rt::buffer spare_;                       // What a try that found nothing would have filled.
     std::optional<wait_future> until_read_;  // Goes before the socket.
     bool has_ended_ = false;
+    int chunks_in_a_row_ = 0;  // Without a wait between them.
 };
 
 /// *Thread safety*: the strand's.
@@ -55,15 +56,17 @@ class asio_listener final : public listener {
 public:
     /// Listens at a socket that is bound already. *Errors*: the system's.
     [[nodiscard]] static listen_result make(const asio_strand& strand, bound_socket bound);
-    asio_listener(asio_acceptor acceptor, bound_socket bound) noexcept
-        : bound_(std::move(bound)), acceptor_(std::move(acceptor)) {}
+    asio_listener(asio_acceptor acceptor, const asio_protocol& accepts, bound_socket bound) noexcept
+        : bound_(std::move(bound)), protocol_(accepts), acceptor_(std::move(acceptor)) {}
 
     std::expected<node_address, std::error_code> local() const override { return bound_.local(); }
     task<stream_result> accept() override;
 
 private:
     bound_socket bound_;
+    const asio_protocol protocol_;  // Of what is accepted.
     asio_acceptor acceptor_;
+    int accepted_in_a_row_ = 0;  // Without a wait between them.
 };
 
 /// Connects. *Cancellation*: the attempt is given up.

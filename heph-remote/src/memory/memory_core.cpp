@@ -10,8 +10,6 @@ namespace {
 // As many as a socket's backlog may have.
 constexpr std::size_t waiting_max = 1024;
 
-void wake(waker& who) { std::exchange(who, waker()).wake(); }
-
 std::error_code error_of(std::errc why) { return std::make_error_code(why); }
 
 }  // namespace
@@ -27,15 +25,17 @@ std::vector<std::shared_ptr<memory_link>> memory_core::links_of(place& at) {
     return open;
 }
 
-void memory_core::wake_all(memory_link& of) {
+void memory_core::late_wakes::add(memory_link& of) {
     for (memory_pipe* each : {&of.from_dialer, &of.to_dialer}) {
-        wake(each->reader);
-        wake(each->writer);
+        add(each->reader);
+        add(each->writer);
     }
 }
 
 std::expected<std::shared_ptr<memory_link>, std::error_code> memory_core::connect(
     std::string_view name) {
+    late_wakes woken;
+    std::vector<std::shared_ptr<memory_link>> open;  // Goes outside of the lock.
     const std::lock_guard lock(mutex_);
     const auto found = places_.find(name);
     if (found == places_.end() || !found->second.is_listening || found->second.refuses ||
@@ -45,10 +45,10 @@ std::expected<std::shared_ptr<memory_link>, std::error_code> memory_core::connec
     place& at = found->second;
     auto made = std::make_shared<memory_link>();
     made->name = name;
-    (void)links_of(at);  // Forgets those that are gone.
+    open = links_of(at);  // Forgets those that are gone.
     at.links.push_back(made);
     at.waiting.push_back(made);
-    wake(at.acceptor);
+    woken.add(at.acceptor);
     return made;
 }
 
@@ -61,21 +61,25 @@ std::error_code memory_core::listen(std::string_view name) {
 
 void memory_core::stop_listening(std::string_view name) {
     std::deque<std::shared_ptr<memory_link>> refused;  // Goes outside of the lock.
+    waker acceptor;                                    // And so does what waited for more.
+    late_wakes woken;
     const std::lock_guard lock(mutex_);
     place& at = places_.find(name)->second;
     at.is_listening = false;
+    acceptor = std::exchange(at.acceptor, waker());
     refused.swap(at.waiting);
     for (const auto& each : refused) {
         each->is_reset = true;
-        wake_all(*each);
+        woken.add(*each);
     }
 }
 
 std::shared_ptr<memory_link> memory_core::accept(std::string_view name, const waker& waker) {
+    heph::waker replaced;  // Goes outside of the lock.
     const std::lock_guard lock(mutex_);
     place& at = places_.find(name)->second;
     if (at.waiting.empty()) {
-        at.acceptor = waker;
+        replaced = std::exchange(at.acceptor, waker);
         return nullptr;
     }
     auto next = std::move(at.waiting.front());
@@ -85,6 +89,8 @@ std::shared_ptr<memory_link> memory_core::accept(std::string_view name, const wa
 
 memory_core::received memory_core::receive(memory_link& of, bool dialed, steady_time now,
                                            const waker& waker) {
+    late_wakes woken;
+    heph::waker replaced;  // Goes outside of the lock.
     const std::lock_guard lock(mutex_);
     const place& at = places_.find(of.name)->second;
     memory_pipe& from = dialed ? of.to_dialer : of.from_dialer;
@@ -99,14 +105,14 @@ memory_core::received memory_core::receive(memory_link& of, bool dialed, steady_
         result.bytes = std::move(from.in_transit.front().bytes);
         from.in_transit.pop_front();
         from.bytes -= result.bytes.size();
-        wake(from.writer);
+        woken.add(from.writer);
         return result;
     }
-    if (!is_stalled && from.in_transit.empty() && from.is_closed) {
+    if (from.is_left || (!is_stalled && from.in_transit.empty() && from.is_closed)) {
         result.is_there = true;
         return result;
     }
-    from.reader = waker;
+    replaced = std::exchange(from.reader, waker);
     if (!is_stalled && !from.in_transit.empty()) { result.due = from.in_transit.front().due; }
     return result;
 }
@@ -114,6 +120,8 @@ memory_core::received memory_core::receive(memory_link& of, bool dialed, steady_
 std::expected<std::size_t, std::error_code> memory_core::send(memory_link& of, bool dialed,
                                                               std::span<const std::byte> bytes,
                                                               steady_time now, const waker& waker) {
+    late_wakes woken;
+    heph::waker replaced;  // Goes outside of the lock.
     const std::lock_guard lock(mutex_);
     const place& at = places_.find(of.name)->second;
     memory_pipe& to = dialed ? of.from_dialer : of.to_dialer;
@@ -122,7 +130,7 @@ std::expected<std::size_t, std::error_code> memory_core::send(memory_link& of, b
     const std::size_t room = at.buffer_bytes - std::min(to.bytes, at.buffer_bytes);
     const std::size_t count = std::min(room, bytes.size());
     if (count == 0) {
-        to.writer = waker;
+        replaced = std::exchange(to.writer, waker);
         return 0;
     }
     auto copy = rt::buffer::with_capacity(count);
@@ -132,22 +140,32 @@ std::expected<std::size_t, std::error_code> memory_core::send(memory_link& of, b
         to.in_transit.empty() ? now + at.delay : std::max(now + at.delay, to.in_transit.back().due);
     to.in_transit.push_back(memory_pipe::piece(std::move(copy), due));
     to.bytes += count;
-    wake(to.reader);
+    woken.add(to.reader);
     return count;
 }
 
 void memory_core::close(memory_link& of, bool dialed, bool both_ways) {
+    late_wakes woken;
     const std::lock_guard lock(mutex_);
     memory_pipe& sends = dialed ? of.from_dialer : of.to_dialer;
     sends.is_closed = true;
-    if (both_ways) { (dialed ? of.to_dialer : of.from_dialer).is_closed = true; }
-    wake_all(of);
+    if (both_ways) {
+        memory_pipe& takes = dialed ? of.to_dialer : of.from_dialer;
+        takes.is_closed = true;
+        takes.is_left = true;
+    }
+    woken.add(of);
 }
 
 void memory_core::cut(std::string_view name) {
-    change(name, [](place& at) {
-        for (const auto& each : links_of(at)) { each->is_reset = true; }
-    });
+    late_wakes woken;
+    std::vector<std::shared_ptr<memory_link>> open;  // Goes outside of the lock.
+    const std::lock_guard lock(mutex_);
+    open = links_of(places_[std::string(name)]);
+    for (const auto& each : open) {
+        each->is_reset = true;
+        woken.add(*each);
+    }
 }
 
 std::size_t memory_core::connections(std::string_view name) const {

@@ -2,8 +2,9 @@
 
 // What nodes have of a memory network. See <heph/remote/memory_network.hpp>.
 //
-// One lock guards a network; it is held for moves of buffers and for wakes, which only post. Ends
-// of connections share a `memory_link`, whose two pipes hold what is in transit.
+// One lock guards a network; it is held for moves of buffers. Wakers are woken, and go, outside of
+// it, since they are anybody's. Ends of connections share a `memory_link`, whose two pipes hold
+// what is in transit.
 //
 // States of a link
 //     open --one end goes, or shuts down--> its pipe is closed: the other end reads what is left,
@@ -23,6 +24,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <heph/inbox/waker.hpp>
@@ -41,6 +43,7 @@ struct memory_pipe {
     std::deque<piece> in_transit;
     std::size_t bytes = 0;
     bool is_closed = false;  ///< Nothing more comes, and nothing more is taken.
+    bool is_left = false;    ///< Its own reader ended it, and waits no more, stalled or not.
     waker reader;
     waker writer;
 };
@@ -53,6 +56,22 @@ struct memory_link {
 };
 
 class memory_core {
+    /// Wakes whom it was given when it goes: it is declared before the lock is taken.
+    class late_wakes {
+    public:
+        late_wakes() = default;
+        late_wakes(const late_wakes&) = delete;
+        late_wakes& operator=(const late_wakes&) = delete;
+        ~late_wakes() {
+            for (const waker& each : all_) { each.wake(); }
+        }
+        void add(waker& who) { all_.push_back(std::exchange(who, waker())); }
+        void add(memory_link& of);  ///< All who wait for it.
+
+    private:
+        std::vector<waker> all_;
+    };
+
 public:
     /// The faults of a name, and who listens there.
     struct place {
@@ -96,17 +115,19 @@ public:
     /// Changes the faults of a name, and has everyone look again.
     template <typename Change>
     void change(std::string_view name, Change what) {
+        late_wakes woken;
+        std::vector<std::shared_ptr<memory_link>> open;  // Goes outside of the lock.
         const std::lock_guard lock(mutex_);
         place& at = places_[std::string(name)];
         what(at);
-        for (const auto& each : links_of(at)) { wake_all(*each); }
+        open = links_of(at);
+        for (const auto& each : open) { woken.add(*each); }
     }
     void cut(std::string_view name);
     [[nodiscard]] std::size_t connections(std::string_view name) const;
 
 private:
     [[nodiscard]] static std::vector<std::shared_ptr<memory_link>> links_of(place& at);
-    static void wake_all(memory_link& of);
 
     mutable std::mutex mutex_;
     std::map<std::string, place, std::less<>> places_;

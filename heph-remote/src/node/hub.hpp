@@ -90,6 +90,7 @@ private:
 
     // The tasks. They take the hub by value, to keep it. An environment that ends may drop them.
     static task<> run(hub_pointer self, inbox::receiver<command> commands);
+    static task<> serve(hub_pointer self, inbox::receiver<command>& commands);
     static task<> refuse_rest(hub_pointer self, inbox::receiver<command> commands);
     static task<> accept_all(hub_pointer self, listener_pointer at);
     static task<> dial_again(hub_pointer self, peer_pointer with);

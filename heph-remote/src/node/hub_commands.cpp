@@ -1,5 +1,6 @@
 // What the handles want of other nodes.
 
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -317,8 +318,16 @@ void hub::cancel(std::uint64_t id) {
 
 void hub::undelivered(std::string_view node, std::string_view actor, failure why) {
     if (const auto& handler = settings_.undelivered()) {
-        handler(node, actor, why);
-        return;
+        // It is the program's; the node goes on, whatever it throws.
+        std::string thrown_text;
+        try {
+            return handler(node, actor, why);
+        } catch (const std::exception& thrown) { thrown_text = thrown.what(); } catch (...) {
+            thrown_text = "an unknown exception";
+        }
+        return log_.log(
+            log_level::error,
+            "node " + self_.name + ": the handler of what was not delivered threw: " + thrown_text);
     }
     log_.log(log_level::warning, "node " + self_.name + ": a message to " + std::string(node) +
                                      '/' + std::string(actor) + " was not delivered: " +

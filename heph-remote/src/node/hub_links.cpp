@@ -75,7 +75,10 @@ void hub::dial(std::string_view name, const node_address& where) {
         return log_.log(log_level::error, "node " + self_.name + ": no more peers are taken than " +
                                               std::to_string(peers_.size()));
     }
-    if (with->dialing && with->address != where) { with->dialing->close(std::string()); }
+    // An attempt is given up. A link that works stays: the address counts once it is down.
+    if (with->dialing && !with->dialing->is_linked() && with->address != where) {
+        with->dialing->close(std::string());
+    }
     with->address = where;
     with->is_learned = false;
     with->changed.set();

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -27,6 +29,9 @@ constexpr auto pause_after_failed_accept = 100ms;
 constexpr auto drain_look = 10ms;
 constexpr int drain_looks = 3;
 
+// What is read yet from who is turned away, so that it gets the reason; no more is.
+constexpr std::size_t ignored_bytes_max = 64 * 1024;
+
 // What the end of a node waits for those who are giving it something just then.
 constexpr auto refusing_time = 10s;
 
@@ -36,6 +41,20 @@ constexpr auto company_wait = 2ms;
 
 std::string after(std::chrono::milliseconds time) {
     return " within " + std::to_string(time.count()) + " ms";
+}
+
+// Whatever an environment throws is a failed attempt, and does not end who dials.
+task<stream_result> connect_or_fail(std::shared_ptr<environment> around,
+                                    std::shared_ptr<memory_core> network, node_address to) {
+    std::string why;
+    try {
+        auto connecting = connect_by(around, network, std::move(to));
+        co_return co_await connecting;
+    } catch (const std::exception& thrown) { why = thrown.what(); } catch (...) {
+        why = "an unknown exception";
+    }
+    heph::log(log_level::error, "a connect threw: " + why);
+    co_return stream_result(std::unexpect, std::make_error_code(std::errc::io_error));
 }
 
 }  // namespace
@@ -74,6 +93,22 @@ private:
 
 task<> hub::run(hub_pointer self, inbox::receiver<command> commands) {
     const ending_hub guard(*self);
+    // What throws, for want of memory, ends the node in order, and not who runs it.
+    std::string thrown_text;
+    try {
+        auto serving = serve(self, commands);
+        co_await serving;
+    } catch (const std::exception& thrown) { thrown_text = thrown.what(); } catch (...) {
+        thrown_text = "an unknown exception";
+    }
+    if (!thrown_text.empty()) {
+        heph::log(log_level::error, "node " + self->self_.name + " stops: " + thrown_text);
+    }
+    self->stop();
+    co_await refuse_rest(self, std::move(commands));
+}
+
+task<> hub::serve(hub_pointer self, inbox::receiver<command>& commands) {
     std::vector<command> batch;
     auto stopping = self->environment_->stopping();
     time_point drain_until{};
@@ -112,8 +147,6 @@ task<> hub::run(hub_pointer self, inbox::receiver<command> commands) {
         batch.clear();
         for (const std::uint64_t id : asked.cancelled) { self->cancel(id); }
     }
-    self->stop();
-    co_await refuse_rest(self, std::move(commands));
 }
 
 // Fails the commands that came too late. All of them are before a mark that is sent now, except
@@ -255,8 +288,8 @@ task<> hub::call_back(hub_pointer self, peer_pointer with) {
 task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_address where) {
     const link_settings& settings = self->settings_.links();
     const auto until = self->now() + settings.handshake_time;
-    auto connecting = with_deadline(connect_by(self->environment_, self->settings_.memory(), where),
-                                    self->timer(until));
+    auto connecting = with_deadline(
+        connect_or_fail(self->environment_, self->settings_.memory(), where), self->timer(until));
     auto first = co_await either(connecting, self->stopped_.wait(), with->changed.wait());
     if (first.index() != 0) { co_return dial_result(); }
     auto& connected = std::get<0>(first);
@@ -284,6 +317,7 @@ task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_
 
 task<> hub::read(hub_pointer self, connection_pointer from) {
     const link_settings& settings = self->settings_.links();
+    std::size_t ignored_bytes = 0;
     for (;;) {
         time_point until = from->handshake_until;
         if (from->is_linked()) { until = self->now() + from->alive->step(); }
@@ -313,7 +347,11 @@ task<> hub::read(hub_pointer self, connection_pointer from) {
                                               : "it closed the connection before the handshake");
             break;
         }
-        if (from->current == connection::phase::closing) { continue; }
+        if (from->current == connection::phase::closing) {
+            ignored_bytes += (*received)->bytes().size();
+            if (!from->was_linked && ignored_bytes > ignored_bytes_max) { break; }
+            continue;
+        }
         from->heard = self->now();
         if (from->alive) { from->alive->heard(from->heard); }
         self->feed_safely(from, (*received)->bytes());

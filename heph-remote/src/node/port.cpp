@@ -110,6 +110,7 @@ void port::forget_environment() noexcept {
 
 template <typename Change>
 void port::request(Change change) {
+    if (is_ended()) { return; }  // Nobody takes it any more.
     heph::waker wakes;
     {
         const std::lock_guard lock(requests_mutex_);

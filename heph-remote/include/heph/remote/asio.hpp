@@ -34,7 +34,8 @@ namespace heph::remote::asio {
 /// *Errors*: those of `node::start`. *Thread safety*: safe. The node's tasks run on a strand of its
 /// own, so that the execution context may have any number of threads.
 /// *Lifetime*: handles of the node and references may outlive the execution context. What waits
-/// for them may not.
+/// for them may not: whoever awaits on other threads has to have ended before the context is
+/// destroyed. `node::stop`, and then `run()` until it returns, ends all that waits.
 [[nodiscard]] std::expected<node, rt::error> start(boost::asio::any_io_executor executor,
                                                    const options& settings);
 
