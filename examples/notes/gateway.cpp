@@ -127,7 +127,8 @@ heph::task<http::response> gateway::get(http::request& request) const {
     get_note asked;
     asked.id = request.param("id");
     if (const char* why = why_bad_id(asked.id)) { co_return bad_request(why); }
-    auto asking = stores_->ask(stores_->store_of(asked.id), std::move(asked));
+    std::string store = stores_->store_of(asked.id);  // Before `asked` is moved from.
+    auto asking = stores_->ask(std::move(store), std::move(asked));
     auto reply = co_await asking;
     if (!reply) { co_return unavailable(reply.error()); }
     if (!reply->found) {
@@ -149,7 +150,8 @@ heph::task<http::response> gateway::put(http::request& request) const {
     auto body = co_await request.read_body(body_bytes_max);
     if (!body) { co_return http::response::problem(body.error()); }
     asked.body = std::move(*body);
-    auto asking = stores_->ask(stores_->store_of(asked.id), std::move(asked));
+    std::string store = stores_->store_of(asked.id);  // Before `asked` is moved from.
+    auto asking = stores_->ask(std::move(store), std::move(asked));
     auto reply = co_await asking;
     if (!reply) { co_return unavailable(reply.error()); }
     co_return answer_to(*reply);
@@ -159,7 +161,8 @@ heph::task<http::response> gateway::remove(http::request& request) const {
     remove_note asked;
     asked.id = request.param("id");
     if (const char* why = why_bad_id(asked.id)) { co_return bad_request(why); }
-    auto asking = stores_->ask(stores_->store_of(asked.id), std::move(asked));
+    std::string store = stores_->store_of(asked.id);  // Before `asked` is moved from.
+    auto asking = stores_->ask(std::move(store), std::move(asked));
     auto reply = co_await asking;
     if (!reply) { co_return unavailable(reply.error()); }
     co_return answer_to(*reply);
