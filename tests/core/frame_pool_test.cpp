@@ -167,7 +167,8 @@ TEST_CASE("frame_pool: what a pool keeps free is bounded", "[core][frame_pool]")
     for (void*& frame : frames) { frame = allocate_frame(size); }
     for (void* frame : frames) { free_frame(frame, size); }
     frames = std::vector<void*>();
-    CHECK(heap_bytes() < before + std::size_t{512} * 1024);
+    // This thread's list, and slabs for blocks of other sizes.
+    CHECK(heap_bytes() < before + std::size_t{2560} * 1024);
 }
 
 #endif
