@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -55,26 +56,29 @@ TEST_CASE("notes data: a log is made, written, cut and read again", "[notes]") {
     const temporary_folder folder;
     const auto file = folder.path() / "notes.log";
     std::string found;
-    const auto made = open_log(folder.path(), found);
-    REQUIRE(made.has_value());
-    CHECK(made->found.good_bytes == notes::log_header_bytes);
-    CHECK(made->path == file);
-    CHECK_FALSE(std::filesystem::exists(folder.path() / "notes.log.new"));
+    std::uint64_t whole = 0;
+    {
+        const auto made = open_log(folder.path(), found);
+        REQUIRE(made.has_value());
+        CHECK(made->found.good_bytes == notes::log_header_bytes);
+        CHECK(made->path == file);
+        CHECK_FALSE(std::filesystem::exists(folder.path() / "notes.log.new"));
 
-    notes::frame_builder builder(made->found.salt, 1);
-    builder.add({notes::record_kind::put, "id", "text/plain", "body"});
-    const auto frame = std::move(builder).finish();
-    append(file, frame.view());
-    const auto whole = std::filesystem::file_size(file);
-    append(file, frame.view().substr(0, 20));
-
-    const auto torn = open_log(folder.path(), found);
-    REQUIRE(torn.has_value());
-    CHECK(found == "id=body;");
-    REQUIRE(torn->found.tail);
-    CHECK(torn->found.tail->bytes == 20);
-    CHECK(std::filesystem::file_size(file) == whole);
-
+        notes::frame_builder builder(made->found.salt, 1);
+        builder.add({notes::record_kind::put, "id", "text/plain", "body"});
+        const auto frame = std::move(builder).finish();
+        append(file, frame.view());
+        whole = std::filesystem::file_size(file);
+        append(file, frame.view().substr(0, 20));
+    }  // It is locked for as long as it is open.
+    {
+        const auto torn = open_log(folder.path(), found);
+        REQUIRE(torn.has_value());
+        CHECK(found == "id=body;");
+        REQUIRE(torn->found.tail);
+        CHECK(torn->found.tail->bytes == 20);
+        CHECK(std::filesystem::file_size(file) == whole);
+    }
     found.clear();
     const auto again = open_log(folder.path(), found);
     REQUIRE(again.has_value());
