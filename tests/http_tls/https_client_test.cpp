@@ -1,5 +1,7 @@
 // Fetching over https.
 
+#include <atomic>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -80,24 +82,26 @@ TEST_CASE("https client: plain and secure connections to one host are kept apart
 
 TEST_CASE("https client: a redirect leads from http to https, and never back", "[https]") {
     const https_setting with;
-    std::string to_secure;
-    std::string to_plain;
-    const auto routes = [](const std::string* location) {
+    // Written when the servers run already.
+    std::atomic<std::uint16_t> secure_port = 0;
+    std::atomic<std::uint16_t> plain_port = 0;
+    const auto routes = [](std::string scheme, const std::atomic<std::uint16_t>* port) {
         http::router made;
         made.get("/there", [](http::request& request) {
             return http::response::text(request.is_secure() ? "secure" : "plain");
         });
-        made.get("/go", [location](http::request&) {
+        made.get("/go", [to = scheme + "://127.0.0.1:", port](http::request&) {
             http::response moved(http::status::found);
-            moved.set_header("Location", *location);
+            moved.set_header("Location", to + std::to_string(port->load()) + "/there");
             return moved;
         });
         return made;
     };
-    test_server secure(routes(&to_plain), with.server());
-    test_server plain(routes(&to_secure));
-    to_secure = https_url(secure, "/there");
-    to_plain = "http://127.0.0.1:" + std::to_string(plain.port()) + "/there";
+    test_server secure(routes("http", &plain_port), with.server());
+    test_server plain(routes("https", &secure_port));
+    secure_port = secure.port();
+    plain_port = plain.port();
+    const std::string to_plain = "http://127.0.0.1:" + std::to_string(plain.port()) + "/there";
     auto options = with.client();
     options.redirects_max = 5;
     CHECK(fetch_all({"http://127.0.0.1:" + std::to_string(plain.port()) + "/go",

@@ -254,7 +254,8 @@ TEST_CASE("shards: of those that belong elsewhere few move at once, and the othe
         keeper.acquire_answered(own_lease, i, revision, &key);
     }
     CHECK(keeper.take_actions().size() == count);
-    keeper.watched(batch(++revision, {put("hosts/b", "", 5, revision)}));
+    ++revision;
+    keeper.watched(batch(revision, {put("hosts/b", "", 5, revision)}));
     std::size_t moved = 0;
     std::size_t most = 0;
     std::deque<shard_action> stopping;
