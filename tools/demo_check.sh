@@ -161,10 +161,12 @@ deleting_works() {
         is_problem 404 1 /notes/gone -X DELETE
 }
 
-# With the other node away, each note is either served or answered with 503 and Retry-After, and
-# there are some of both.
-away_is_told() {
-    local id status retry_after type served=0 away=0
+# Asks a node for each note, which is either served or answered with 503 and Retry-After. Sets
+# `served` and `away` to how many are, and `lost_note` to one that is away.
+count_served_and_away() {
+    local id status retry_after type
+    served=0
+    away=0
     ask_each "$1" GET "${note_ids[@]}"
     while read -r id status retry_after type; do
         if [[ $status == 200 ]] && cmp -s "$scratch/got/$id" "$scratch/notes/$id"; then
@@ -178,7 +180,14 @@ away_is_told() {
         fi
     done <"$scratch/answers"
     printf '          %s served, %s answered with 503\n' "$served" "$away"
-    ((served > 0 && away > 0 && served + away == notes_count)) || return
+    ((served + away == notes_count))
+}
+
+# With the other node away, there are some of both.
+away_is_told() {
+    local served away
+    count_served_and_away "$1" || return
+    ((served > 0 && away > 0)) || return
     is_problem 503 "$1" "/notes/$lost_note" -X PUT --data-binary 'not now'
 }
 

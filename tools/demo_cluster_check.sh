@@ -37,20 +37,8 @@ sees_all_shards() { shards_are_at "$1" abc; }
 # The notes of one node's shards, as another one sees it: those that are not served now. Each other
 # one is served.
 others_are_served() {
-    local id status retry_after type served=0 away=0
-    ask_each "$1" GET "${note_ids[@]}"
-    while read -r id status retry_after type; do
-        if [[ $status == 200 ]] && cmp -s "$scratch/got/$id" "$scratch/notes/$id"; then
-            served=$((served + 1))
-        elif [[ $status == 503 && $retry_after != - && $type == application/problem+json* ]]; then
-            away=$((away + 1))
-        else
-            printf '          %s: %s, Retry-After "%s"\n' "$id" "$status" "$retry_after"
-            return 1
-        fi
-    done <"$scratch/answers"
-    printf '          %s served, %s answered with 503\n' "$served" "$away"
-    ((served > 0 && served + away == notes_count))
+    local served away
+    count_served_and_away "$1" && ((served > 0))
 }
 
 # `check_cluster_kill VICTIM WITNESS LEFT`
