@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <coroutine>
 #include <expected>
 #include <forward_list>
 #include <functional>
@@ -26,8 +27,11 @@
 #include <catch2/catch.hpp>
 #include <heph/core/actor_future.hpp>
 #include <heph/core/either.hpp>
+#include <heph/core/from_callback.hpp>
+#include <heph/core/from_foreign.hpp>
 #include <heph/core/join.hpp>
 #include <heph/core/select.hpp>
+#include <heph/core/stream.hpp>
 #include <heph/core/supervision_tree.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/core/task.hpp>
@@ -61,6 +65,39 @@ struct one_threads {
     static constexpr bool runs_on_any_thread = true;
     static constexpr bool is_sendable = false;
 };
+// An operation that calls back, and what an operation uses that belongs to one thread.
+struct begins {
+    void operator()(heph::completion<int> done) const { done(1); }
+};
+struct begins_here : begins {
+    static constexpr bool is_sendable = false;
+};
+struct cancels_here {
+    static constexpr bool is_sendable = false;
+    void operator()() const noexcept {}
+};
+struct awaited {
+    [[nodiscard]] bool await_ready() const noexcept { return true; }
+    void await_suspend(std::coroutine_handle<> /*handle*/) const noexcept {}
+    void await_resume() const noexcept {}
+};
+struct awaited_here : awaited {
+    static constexpr bool is_sendable = false;
+};
+struct takes {
+    void operator()(int /*value*/) const {}
+};
+struct takes_here : takes {
+    static constexpr bool is_sendable = false;
+};
+struct shared_values {
+    static constexpr bool is_shareable = true;
+    heph::inbox::recv_future<int> next();
+};
+struct own_values {
+    heph::inbox::recv_future<int> next();
+};
+
 template <typename T>
 T make();
 
@@ -152,6 +189,16 @@ TEST_CASE("sendable: what waits for others is as little as they are", "[core][se
     STATIC_REQUIRE_FALSE(heph::sendable<decltype(heph::with_cleanup(make<other>(), make<one>()))>);
     STATIC_REQUIRE_FALSE(
         heph::sendable<decltype(heph::select(heph::when(make<other>(), make<void (*)()>())))>);
+    STATIC_REQUIRE(heph::sendable<decltype(heph::from_callback<void(int)>(begins()))>);
+    STATIC_REQUIRE_FALSE(heph::sendable<decltype(heph::from_callback<void(int)>(begins_here()))>);
+    STATIC_REQUIRE_FALSE(
+        heph::sendable<decltype(heph::from_callback<void(int)>(begins(), cancels_here()))>);
+    STATIC_REQUIRE(heph::sendable<decltype(heph::from_foreign(awaited()))>);
+    STATIC_REQUIRE_FALSE(heph::sendable<decltype(heph::from_foreign(awaited_here()))>);
+    STATIC_REQUIRE_FALSE(heph::sendable<decltype(heph::from_foreign(awaited(), cancels_here()))>);
+    STATIC_REQUIRE(heph::sendable<heph::for_each_future<shared_values, takes>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::for_each_future<own_values, takes>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::for_each_future<shared_values, takes_here>>);
     // Borrowed: it stays where it is.
     STATIC_REQUIRE_FALSE(heph::sendable<decltype(heph::either(make<one&>(), make<one>()))>);
     STATIC_REQUIRE_FALSE(heph::sendable<heph::restart_supervisor<int*>>);
@@ -162,6 +209,9 @@ TEST_CASE("sendable: a tree is where its children were checked", "[core][sendabl
     STATIC_REQUIRE(heph::sendable<heph::supervision_tree<any_threads>>);
     STATIC_REQUIRE_FALSE(heph::sendable<heph::supervision_tree<one_threads>>);
     STATIC_REQUIRE_FALSE(heph::sendable<heph::supervision_tree<heph::no_runtime>>);
+    STATIC_REQUIRE(heph::sendable<heph::tree_control<any_threads>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::tree_control<one_threads>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::tree_control<heph::no_runtime>>);
 }
 
 TEST_CASE("shareable: constants, what locks, and what says so", "[core][sendable]") {

@@ -261,7 +261,9 @@ private:
 #endif
 
 #if defined(HEPH_BENCH_MOODYCAMEL)
-/// Allocates nothing after its start; it holds some more than `capacity`, in blocks per sender.
+/// It holds some more than `capacity`, in blocks, of which each sender keeps those that it got. So
+/// a sender has its first one made where the others have taken all: it would wait for ever for one
+/// of a sender that is done. Otherwise it allocates nothing after its start.
 template <typename M>
 class moodycamel_queue {
 public:
@@ -271,11 +273,16 @@ public:
     class end {
     public:
         explicit end(moodycamel::ConcurrentQueue<M>& queue) : queue_(&queue), token_(queue) {}
-        bool try_send(const M& value) { return queue_->try_enqueue(token_, value); }
+        bool try_send(const M& value) {
+            if (has_block_) [[likely]] { return queue_->try_enqueue(token_, value); }
+            has_block_ = queue_->enqueue(token_, value);
+            return has_block_;
+        }
 
     private:
         moodycamel::ConcurrentQueue<M>* queue_;
         moodycamel::ProducerToken token_;
+        bool has_block_ = false;
     };
     end sending_end() { return end(queue_); }
     bool try_send(const M& value) { return queue_.try_enqueue(value); }

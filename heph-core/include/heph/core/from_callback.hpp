@@ -26,6 +26,7 @@
 #include <utility>
 
 #include <heph/core/detail/outcome.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/inbox/oneshot.hpp>
 
@@ -104,6 +105,7 @@ template <typename... Args, typename Initiate, typename Cancel>
 class [[nodiscard]] callback_future<void(Args...), Initiate, Cancel> {
 public:
     using value_type = typename detail::callback_value<Args...>::type;
+    static constexpr bool is_sendable = sendable<Initiate> && sendable<Cancel>;
 
     callback_future(Initiate initiate, Cancel cancel)
         : initiate_(std::move(initiate)), cancel_(std::move(cancel)) {}

@@ -36,6 +36,7 @@
 
 #include <heph/core/detail/frame_pool.hpp>
 #include <heph/core/detail/outcome.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/inbox/oneshot.hpp>
 
@@ -154,6 +155,7 @@ class [[nodiscard]] foreign_future {
 
 public:
     using value_type = detail::await_result_t<awaited_type>;
+    static constexpr bool is_sendable = sendable<Source> && sendable<Cancel>;
 
     foreign_future(Source source, Cancel cancel)
         : foreign_future(std::move(source), std::move(cancel),

@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/inbox/receive_futures.hpp>
 #include <heph/inbox/receiver.hpp>
@@ -64,6 +65,8 @@ class [[nodiscard]] for_each_future {
 
 public:
     using value_type = void;
+    /// The stream is another's: it counts as what a pointer leads to.
+    static constexpr bool is_sendable = sendable<S*> && sendable<F>;
 
     for_each_future(S& values, F function) : values_(&values), function_(std::move(function)) {}
     /// Moves a future that was not polled yet.

@@ -162,6 +162,9 @@ private:
 template <typename RT>
 class tree_control {
 public:
+    /// As the tree: a child that it adds goes to the thread that runs the tree.
+    static constexpr bool is_sendable = sendable<RT> && detail::runs_on_any_thread<RT>;
+
     tree_control(const tree_control& other) : tree_control(other.shared_, other.runtime_) {}
     tree_control(tree_control&& other) noexcept = default;
     tree_control& operator=(tree_control other) noexcept {
