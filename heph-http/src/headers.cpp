@@ -37,13 +37,55 @@ header headers::operator[](std::size_t index) const noexcept {
     return {text(found.name_at, found.name_size), text(found.value_at, found.value_size)};
 }
 
-std::optional<std::string_view> headers::get(std::string_view name) const noexcept {
-    for (std::size_t i = 0; i < fields_.size(); ++i) {
-        if (fields_[i].name_size != name.size()) { continue; }
-        const header found = (*this)[i];
-        if (equal_ignoring_case(found.name, name)) { return found.value; }
+std::size_t headers::find_from(std::size_t index, std::string_view name) const noexcept {
+    for (; index < fields_.size(); ++index) {
+        if (fields_[index].name_size != name.size()) { continue; }
+        if (equal_ignoring_case((*this)[index].name, name)) { break; }
     }
-    return std::nullopt;
+    return index;
+}
+
+std::optional<std::string_view> headers::get(std::string_view name) const noexcept {
+    const std::size_t at = find_from(0, name);
+    if (at == size()) { return std::nullopt; }
+    return (*this)[at].value;
+}
+
+std::expected<std::string_view, field_error> headers::get_only(
+    std::string_view name) const noexcept {
+    const std::size_t at = find_from(0, name);
+    if (at == size()) { return std::unexpected(field_error::missing); }
+    if (find_from(at + 1, name) != size()) { return std::unexpected(field_error::repeated); }
+    return (*this)[at].value;
+}
+
+std::optional<std::string_view> headers::element_cursor::next() noexcept {
+    for (;;) {
+        while (rest_.empty()) {
+            const auto line = lines_.next();
+            if (!line) { return std::nullopt; }
+            rest_ = *line;
+        }
+        std::size_t end = 0;
+        for (bool quoted = false; end < rest_.size(); ++end) {
+            if (rest_[end] == '"') { quoted = !quoted; }
+            if (rest_[end] == '\\' && quoted) { ++end; }
+            if (end < rest_.size() && rest_[end] == ',' && !quoted) { break; }
+        }
+        const std::string_view element = detail::trim(rest_.substr(0, end));
+        rest_ = end < rest_.size() ? rest_.substr(end + 1) : std::string_view();
+        if (!element.empty()) { return element; }
+    }
+}
+
+std::string_view message(field_error failure) noexcept {
+    switch (failure) {
+        case field_error::missing: return "there is no such header";
+        case field_error::repeated: return "the header is there more than once";
+        case field_error::malformed: return "the header's value is malformed";
+        case field_error::out_of_range: return "the header's value is out of range";
+    }
+    return "";
 }
 
 bool headers::contains(std::string_view name) const noexcept { return get(name).has_value(); }

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <expected>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <heph/http/field_value.hpp>
 
 namespace heph::http {
 
@@ -51,5 +54,15 @@ private:
 /// Takes the first tag off a list such as `"a", W/"b"`, and what separates it from the next one.
 /// Gives nothing at the end of the list, and at the first thing that is no tag.
 [[nodiscard]] std::optional<entity_tag> next_entity_tag(std::string_view& list);
+
+/// A tag, as of `ETag`. `If-None-Match` and its like are lists, or `*`: see `conditional.hpp`.
+template <>
+struct field_value<entity_tag> {
+    static std::expected<entity_tag, field_error> parse(std::string_view text) {
+        auto tag = entity_tag::parse(text);
+        if (!tag) { return std::unexpected(field_error::malformed); }
+        return *std::move(tag);
+    }
+};
 
 }  // namespace heph::http
