@@ -158,6 +158,7 @@ std::expected<void, std::error_code> engine::write(std::span<const std::byte> da
     if (!self.done) { return std::unexpected(make_error_code(errc::handshake_pending)); }
     if (self.write_closed) { return std::unexpected(make_error_code(errc::closed)); }
     if (data.empty()) { return {}; }
+    self.lines.expect_output(data.size());
     ERR_clear_error();
     std::size_t written = 0;
     if (SSL_write_ex(self.ssl.get(), data.data(), data.size(), &written) != 1 ||

@@ -67,6 +67,19 @@ void wire::feed(std::span<const std::byte> bytes) {
     input_.append(bytes);
 }
 
+void wire::expect_output(std::size_t plain_bytes) noexcept {
+    constexpr std::size_t record_bytes = SSL3_RT_MAX_PLAIN_LENGTH;
+    // With TLS 1.3 it is 22 bytes, with the older block ciphers up to 85.
+    constexpr std::size_t overhead_bytes_max = 96;
+    if (plain_bytes <= record_bytes) { return; }
+    const std::size_t records = (plain_bytes + record_bytes - 1) / record_bytes;
+    const std::size_t needed = output_.size() + plain_bytes + records * overhead_bytes_max;
+    if (needed <= output_.capacity()) { return; }
+    try {
+        output_.reserve(std::max(needed, 2 * output_.capacity()));
+    } catch (const std::bad_alloc&) { return; }  // The record that finds no room says so.
+}
+
 std::size_t wire::read(std::span<std::byte> out) noexcept {
     const std::size_t size = std::min(out.size(), unread());
     if (size == 0) { return 0; }

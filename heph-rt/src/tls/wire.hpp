@@ -31,6 +31,10 @@ public:
     /// Copies input out; gives how much there was.
     std::size_t read(std::span<std::byte> out) noexcept;
 
+    /// Makes room for so many bytes of plain text in records, at once: growing from one record to
+    /// the next would copy the first ones again and again. Without memory, nothing happens yet.
+    void expect_output(std::size_t plain_bytes) noexcept;
+
     [[nodiscard]] buffer& output() noexcept { return output_; }
     [[nodiscard]] const buffer& output() const noexcept { return output_; }
 
