@@ -42,6 +42,12 @@ constexpr std::size_t linger_bytes_max = 1024 * 1024;
 connection::connection(rt::net::tcp_stream stream, worker_share& share)
     : share_(&share), io_(std::move(stream)), parser_(*share.limits) {}
 
+// Dropped half-way, a body that ends with the connection would look whole.
+connection::~connection() {
+    const bool unfinished = writer_.ends_with_connection() || (work_ && has_output());
+    if (ends_body_by_closing_ && unfinished) { abort(); }
+}
+
 void connection::take_work_space() {
     if (work_) { return; }
     work_ = share_->work_spaces.take();
@@ -176,16 +182,6 @@ response connection::call(const handler& direct) {
     } catch (...) { return failed(std::current_exception()); }
 }
 
-// Says so before anything was done for the request.
-response connection::overloaded() const noexcept {
-    share_->log(log_level::warning, [] {
-        return "http: there are more requests at once than limits::requests_max; they get 503";
-    });
-    response reply = response::problem(error::too_many_requests_at_once);
-    reply.set_header("Retry-After", "1");
-    return reply;
-}
-
 task<connection::step> connection::answer(const handler* found) {
     if (share_->answering >= bounds().requests_max) {
         const step refused = co_await finish(overloaded());
@@ -195,11 +191,10 @@ task<connection::step> connection::answer(const handler* found) {
     std::exception_ptr failure;
     std::optional<counted> one(std::in_place, share_->answering);
     try {
-        if (found == nullptr) {
-            reply = co_await share_->routes->handle(work_->request);
-        } else if (has_output()) {
+        task<response> waiting = found != nullptr ? found->start(work_->request)
+                                                  : share_->routes->handle(work_->request);
+        if (has_output()) {
             // What was answered before must not wait for a handler that waits.
-            task<response> waiting = found->start(work_->request);
             std::optional<response> early = co_await first_poll<response>(waiting);
             if (early) {
                 reply = std::move(*early);
@@ -208,24 +203,13 @@ task<connection::step> connection::answer(const handler* found) {
                 reply = co_await waiting;
             }
         } else {
-            reply = co_await found->start(work_->request);
+            reply = co_await std::move(waiting);
         }
     } catch (...) { failure = std::current_exception(); }
     one.reset();
-    if (failure) { reply = failed(std::move(failure)); }
+    if (failure) { reply = failed(failure); }
     const step done = co_await finish(std::move(reply));
     co_return done;
-}
-
-response connection::failed(std::exception_ptr failure) const noexcept {
-    share_->log(log_level::error, [&]() -> std::string {
-        try {
-            std::rethrow_exception(std::move(failure));
-        } catch (const std::exception& exception) {
-            return std::string("http: a handler failed: ") + exception.what();
-        } catch (...) { return "http: a handler failed with something that is no std::exception"; }
-    });
-    return response::problem(error::handler_failed);
 }
 
 task<connection::step> connection::finish(response reply) {
@@ -365,21 +349,6 @@ task<void> connection::close() {
     (void)co_await io_.bounded(io_.stream().shutdown(), false);
 }
 
-// A reset tells the peer that what it got is not all.
-void connection::abort() noexcept {
-    aborted_ = true;
-    (void)io_.socket().set_reset_on_close(true);
-}
-
-task<void> connection::refuse(error failure, method asked_by) {
-    log_bad(failure);
-    take_work_space();
-    response answer = response::problem(failure);
-    if (answer.status() == status::service_unavailable) { answer.set_header("Retry-After", "1"); }
-    const auto written = writer_.write(work_->out, answer, asked_by, version::http_1_1, false);
-    if (written) { co_await linger(false); }
-}
-
 // Closing a socket with unread bytes sends a reset, which can reach the client before it has read
 // the answer (RFC 9112, 9.6): end our direction first, and read on for a while.
 task<void> connection::linger(bool all_read) {
@@ -397,19 +366,6 @@ task<void> connection::linger(bool all_read) {
         if (!received || received->empty()) { co_return; }
         dropped += received->size();
     }
-}
-
-// One line for each bad client.
-void connection::log_bad(std::string_view what) noexcept {
-    if (std::exchange(complained_, true)) { return; }
-    share_->log(log_level::warning, [&] {
-        const auto peer = io_.socket().peer_endpoint();
-        std::string line = "http: ";
-        line += peer ? peer->to_string() : std::string("a client");
-        line += ": ";
-        line += what;
-        return line;
-    });
 }
 
 }  // namespace heph::http::detail

@@ -40,12 +40,14 @@ namespace heph::http::detail {
 ///     4. The head of a streamed response is held back until its producer writes something, so that
 ///        a failure before that can still be answered.
 ///     5. A wait may be dropped anywhere: what is being sent belongs to `io_`.
+///     6. A body whose end is that of the connection is ended by a reset unless all of it was sent.
 /// *Lifetime*: `share` outlives it. It does not move.
 class connection final : body_reader, body_writer, interim_sender {
 public:
     connection(rt::net::tcp_stream stream, worker_share& share);
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
+    ~connection();
 
     /// Serves until either side ends the connection.
     task<void> run();
@@ -111,8 +113,11 @@ private:
     }
     [[nodiscard]] bool may_keep_alive(const response& reply) const noexcept;
     [[nodiscard]] const limits& bounds() const noexcept { return *share_->limits; }
-    response overloaded() const noexcept;
-    response failed(std::exception_ptr failure) const noexcept;
+    // What went wrong, in connection_errors.cpp.
+    response overloaded();
+    response failed(const std::exception_ptr& failure);
+    void log_failure(const std::exception_ptr& failure) noexcept;
+    [[nodiscard]] std::string asked_for();
     void log_bad(error failure) noexcept { log_bad(message(failure)); }
     void log_bad(std::string_view what) noexcept;
     void abort() noexcept;
@@ -137,9 +142,10 @@ private:
     bool holds_head_ = false;     // What is in `work_->out` from `head_at_` on waits.
     bool head_deadline_ = false;  // The time for a head is running.
     bool asked_before_ = false;   // There was a request.
-    bool client_gone_ = false;    // It ended its side while a body was produced, or broke.
-    bool aborted_ = false;        // The peer did not get all: no end is to be announced.
-    bool complained_ = false;     // A line was logged about this client.
+    bool ends_body_by_closing_ = false;
+    bool client_gone_ = false;  // It ended its side while a body was produced, or broke.
+    bool aborted_ = false;      // The peer did not get all: no end is to be announced.
+    bool complained_ = false;   // A line was logged about this client.
 };
 
 }  // namespace heph::http::detail

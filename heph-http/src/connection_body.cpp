@@ -251,12 +251,13 @@ task<std::expected<void, error>> connection::produce(response& reply) {
         const outcome produced = co_await std::move(producing);
         co_return produced;
     } catch (...) { failure = std::current_exception(); }
-    (void)failed(std::move(failure));
+    log_failure(failure);
     co_return std::unexpected(error::handler_failed);
 }
 
 task<connection::step> connection::stream_body(response& reply) {
     holds_head_ = true;
+    ends_body_by_closing_ = writer_.ends_with_connection();
     std::expected<void, error> produced = co_await produce(reply);
     const bool held = std::exchange(holds_head_, false);
     if (produced) { produced = writer_.write_end(work_->out, work_->trailers); }
@@ -269,6 +270,7 @@ task<connection::step> connection::stream_body(response& reply) {
     if (held && !io_.send_failed()) {
         // Nothing of it was sent yet, so that the error can still be told.
         work_->out.resize(head_at_);
+        ends_body_by_closing_ = false;
         response instead = response::problem(produced.error());
         write_head(instead);
         co_return step::go_on;

@@ -6,13 +6,14 @@
 
 namespace heph::http::detail {
 
-bool worker_share::admits_line() noexcept {
-    if (!log_limit_.admits(rt::detail::worker_now_ms())) { return false; }
-    if (const auto left_out = log_limit_.take_left_out(); left_out != 0) {
+bool worker_share::admits_line(log_level level) noexcept {
+    log_limit& lines = level == log_level::error ? error_lines_ : client_lines_;
+    if (!lines.admits(rt::detail::worker_now_ms())) { return false; }
+    if (const auto left_out = lines.take_left_out(); left_out != 0) {
         try {
-            heph::log(log_level::warning, "http: " + std::to_string(left_out) +
-                                              " lines like these were left out of the log");
-        } catch (...) { heph::log(log_level::warning, "http: lines were left out of the log"); }
+            heph::log(level, "http: " + std::to_string(left_out) +
+                                 " lines like these were left out of the log");
+        } catch (...) { heph::log(level, "http: lines were left out of the log"); }
     }
     return true;
 }

@@ -24,15 +24,16 @@ public:
           limits(&bounds),
           security(secures),
           addresses(std::uint64_t{random_mask()} << 32U | random_mask()),
-          log_limit_(bounds.log_lines_per_minute_max) {}
+          client_lines_(bounds.log_lines_per_minute_max),
+          error_lines_(bounds.log_lines_per_minute_max) {}
     worker_share(const worker_share&) = delete;
     worker_share& operator=(const worker_share&) = delete;
 
-    /// Writes a line about a client or a request, unless there were too many. `make_line` gives it,
-    /// and is called only when it is written.
+    /// Writes a line about a client or a request, unless there were too many: bad clients do not
+    /// count for errors of our side. `make_line` gives it, and is called only when it is written.
     template <typename MakeLine>
     void log(log_level level, MakeLine make_line) noexcept {
-        if (!admits_line()) { return; }
+        if (!admits_line(level)) { return; }
         try {
             heph::log(level, make_line());
         } catch (...) { heph::log(level, "http: out of memory for a line of the log"); }
@@ -48,9 +49,10 @@ public:
     address_counts addresses;   // Of the connections, not of the refusals.
 
 private:
-    bool admits_line() noexcept;
+    bool admits_line(log_level level) noexcept;
 
-    log_limit log_limit_;
+    log_limit client_lines_;
+    log_limit error_lines_;
 };
 
 }  // namespace heph::http::detail

@@ -327,6 +327,31 @@ TEST_CASE("server: a flood of bad clients does not fill the log", "[http][server
     CHECK(log.count("http: 127.0.0.1:") >= 1);
 }
 
+TEST_CASE("server: bad clients do not keep failures of handlers out of the log", "[http][server]") {
+    server_setup setup;
+    setup.limits.log_lines_per_minute_max = 1;
+    const captured_log log;
+    const test_server server(make_test_routes(), setup);
+    for (int i = 0; i < 20; ++i) {
+        raw_client client(server.port());
+        CHECK(client.ask("nonsense\r\n\r\n").status == 400);
+    }
+    raw_client client(server.port());
+    CHECK(client.ask(get_request("/throw")).status == 500);
+    CHECK(log.count("the handler's secret") == 1);
+}
+
+TEST_CASE("server: the line about a failed handler says what was asked, and by whom",
+          "[http][server]") {
+    const captured_log log;
+    const test_server server(make_test_routes());
+    raw_client client(server.port());
+    CHECK(client.ask(get_request("/throw?a=\"" + std::string(5'000, 'x'))).status == 500);
+    CHECK(log.count("http: a handler failed: GET /throw?a=\\x22xxx") == 1);
+    CHECK(log.count("xxx... for 127.0.0.1:") == 1);
+    for (const std::string& line : log.lines()) { CHECK(line.size() < 1'000); }
+}
+
 TEST_CASE("log limit: lets a minute's lines pass at once, then as many as time allows",
           "[http][server]") {
     detail::log_limit limit(6);

@@ -134,6 +134,29 @@ TEST_CASE("server: what was answered does not wait for a later handler", "[http]
     CHECK(client.read().body == "Hello, World!");
     client.send("abc");
     CHECK(client.read().body == "3");
+    // Nor for one that is found by a whole URL.
+    read_first->store(false);
+    client.send(get_request("/hello") + get_request("http://a/gate"));
+    CHECK(client.read().body == "Hello, World!");
+    read_first->store(true);
+    CHECK(client.read().body == "opened");
+}
+
+TEST_CASE("server: what was answered does not wait for what a middleware says of an unknown path",
+          "[http][server]") {
+    auto read_first = std::make_shared<std::atomic<bool>>(false);
+    router routes = make_test_routes();
+    routes.use([read_first](request& asked, next_handler next) -> heph::task<response> {
+        while (!read_first->load()) { co_await heph::rt::timer(std::chrono::milliseconds(1)); }
+        response answer = co_await next(asked);
+        co_return answer;
+    });
+    const test_server server(std::move(routes));
+    raw_client client(server.port());
+    client.send(get_request("/hello") + get_request("/nowhere"));
+    CHECK(client.read().body == "Hello, World!");
+    read_first->store(true);
+    CHECK(client.read().status == 404);
 }
 
 TEST_CASE("server: takes requests byte by byte", "[http][server]") {

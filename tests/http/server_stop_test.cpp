@@ -140,6 +140,35 @@ TEST_CASE("server stop: what takes longer than the grace is dropped", "[http][se
     CHECK(before.use_count() == 1);
 }
 
+TEST_CASE("server stop: a body that is cut by the end of the grace cannot be taken for whole",
+          "[http][server][stop]") {
+    server_setup setup;
+    setup.stop_grace = 50ms;
+    const auto before = std::make_shared<gate>();
+    router routes;
+    routes.get("/half", [before](request&) {
+        return response::stream(
+            "text/plain", [before](body_writer& to) -> heph::task<std::expected<void, error>> {
+                const auto begun = co_await to.write("the first half");
+                if (!begun) { co_return begun; }
+                co_await before->pass();
+                const auto ended = co_await to.write("the other half");
+                co_return ended;
+            });
+    });
+    const captured_log log;
+    test_server server(std::move(routes), setup);
+    raw_client client(server.port());
+    client.send("GET /half HTTP/1.0\r\n\r\n");
+    CHECK(eventually([&] { return before->waiting == 1; }));
+    server.request_stop();
+    const reply got = client.read();
+    CHECK(got.status == 200);
+    CHECK_FALSE(got.complete);
+    CHECK(client.was_reset());
+    CHECK(server.wait_for_end() < 60s);
+}
+
 TEST_CASE(
     "server stop: it comes before those who still wait, and takes no more than there are places",
     "[http][server][stop]") {

@@ -9,6 +9,8 @@
 #include <heph/http/date.hpp>
 #include <heph/http/middleware/access_log.hpp>
 
+#include "../escaped.hpp"
+
 namespace heph::http {
 
 namespace {
@@ -40,20 +42,9 @@ std::string log_time(std::chrono::sys_seconds time) {
     return made;
 }
 
-// Quotes, backslashes and what is not printable ASCII are written as \xHH, as httpd has it.
 void append_quoted(std::string& to, std::string_view text) {
-    constexpr std::string_view digits = "0123456789abcdef";
     to += '"';
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\') {
-            to += c;
-            continue;
-        }
-        to += "\\x";
-        to += digits[byte >> 4U];
-        to += digits[byte & 15U];
-    }
+    detail::append_escaped(to, text);
     to += '"';
 }
 

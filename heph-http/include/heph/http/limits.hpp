@@ -42,8 +42,8 @@ struct limits {
     /// these have answered; further ones get 503 at once, before any handler or middleware is
     /// called, and keep their connections. Those that take no waiting do not count.
     std::size_t requests_max = 16 * 1024;
-    /// Log lines a minute that one worker writes about bad clients and failed handlers; further
-    /// ones are counted, and the count is logged.
+    /// Log lines a minute that one worker writes about bad clients, and as many again about what
+    /// fails on this side; further ones are counted, and the count is logged.
     std::uint32_t log_lines_per_minute_max = 60;
 
     /// From a connection's beginning to the end of its TLS handshake: closed.

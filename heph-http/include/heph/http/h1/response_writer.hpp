@@ -68,6 +68,10 @@ public:
 
     /// Tells whether a streamed body is to follow.
     [[nodiscard]] bool expects_body() const noexcept { return framing_ != framing::none; }
+    /// Tells whether a streamed body is to follow that only the connection's end will end.
+    [[nodiscard]] bool ends_with_connection() const noexcept {
+        return framing_ == framing::until_close;
+    }
     /// Tells whether the connection can be used after this response.
     [[nodiscard]] bool keeps_alive() const noexcept { return keeps_alive_; }
 

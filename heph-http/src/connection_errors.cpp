@@ -1,0 +1,88 @@
+// What a connection says when something went wrong, to the client and to the log.
+
+#include <utility>
+
+#include "connection.hpp"
+#include "escaped.hpp"
+
+namespace heph::http::detail {
+
+namespace {
+
+// So much of a target stands in a line of the log.
+constexpr std::size_t logged_target_bytes_max = 256;
+
+}  // namespace
+
+// Says so before anything was done for the request.
+response connection::overloaded() {
+    share_->log(log_level::warning, [] {
+        return "http: there are more requests at once than limits::requests_max; they get 503";
+    });
+    response reply = response::problem(error::too_many_requests_at_once);
+    reply.set_header("Retry-After", "1");
+    return reply;
+}
+
+// What was asked, and by whom.
+std::string connection::asked_for() {
+    std::string text;
+    if (work_) {
+        const http::request& asked = work_->request;
+        text += to_string(asked.method());
+        text += ' ';
+        append_escaped(text, asked.target().substr(0, logged_target_bytes_max));
+        if (asked.target().size() > logged_target_bytes_max) { text += "..."; }
+        text += " for ";
+    }
+    const auto peer = io_.socket().peer_endpoint();
+    text += peer ? peer->to_string() : std::string("a client");
+    return text;
+}
+
+void connection::log_failure(const std::exception_ptr& failure) noexcept {
+    share_->log(log_level::error, [&] {
+        std::string line = "http: a handler failed: " + asked_for() + ": ";
+        try {
+            std::rethrow_exception(failure);
+        } catch (const std::exception& exception) { line += exception.what(); } catch (...) {
+            line += "what it threw is no std::exception";
+        }
+        return line;
+    });
+}
+
+response connection::failed(const std::exception_ptr& failure) {
+    log_failure(failure);
+    return response::problem(error::handler_failed);
+}
+
+// A reset tells the peer that what it got is not all.
+void connection::abort() noexcept {
+    aborted_ = true;
+    (void)io_.socket().set_reset_on_close(true);
+}
+
+task<void> connection::refuse(error failure, method asked_by) {
+    log_bad(failure);
+    take_work_space();
+    response answer = response::problem(failure);
+    if (answer.status() == status::service_unavailable) { answer.set_header("Retry-After", "1"); }
+    const auto written = writer_.write(work_->out, answer, asked_by, version::http_1_1, false);
+    if (written) { co_await linger(false); }
+}
+
+// One line for each bad client.
+void connection::log_bad(std::string_view what) noexcept {
+    if (std::exchange(complained_, true)) { return; }
+    share_->log(log_level::warning, [&] {
+        const auto peer = io_.socket().peer_endpoint();
+        std::string line = "http: ";
+        line += peer ? peer->to_string() : std::string("a client");
+        line += ": ";
+        line += what;
+        return line;
+    });
+}
+
+}  // namespace heph::http::detail
