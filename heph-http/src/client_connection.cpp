@@ -86,8 +86,10 @@ task<std::error_code> client_connection::send_bytes(std::string_view bytes) {
         const std::string_view piece = bytes.substr(0, send_bytes_max);
         bytes.remove_prefix(piece.size());
         auto buffer = rt::buffer::copy_of(piece);
-        auto sent =
-            co_await rt::deadline(options_->pause_timeout, stream_.send_all(std::move(buffer)));
+        send_patience_.begin({options_->pause_timeout});
+        patient_future sending(send_patience_, stream_.socket().descriptor(),
+                               stream_.send_all(std::move(buffer)));
+        auto sent = co_await sending;
         if (!sent) { co_return refuse(timed_out()); }
         if (!*sent) {
             peer_refused_ = true;

@@ -17,6 +17,7 @@
 #include <heph/rt/net/tcp.hpp>
 
 #include "peer_stream.hpp"
+#include "send_patience.hpp"
 
 namespace heph::http::detail {
 
@@ -105,6 +106,7 @@ private:
     const client_options* options_;
     const proxy* through_;
     peer_stream stream_;
+    send_patience send_patience_;
     rt::net::chunk bytes_;
     h1::response_parser parser_;
     h1::request_writer writer_;

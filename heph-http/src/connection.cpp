@@ -298,7 +298,7 @@ task<bool> connection::flush() {
         rt::buffer bytes = io_.take_spare();
         bytes.append(std::string_view(work_->out).substr(out_sent_, size));
         out_sent_ += size;
-        io_.send(std::move(bytes), bounds().send_timeout);
+        io_.send(std::move(bytes), slowest());
     }
     // What the peer did not take in time is not worth keeping in the kernel.
     abort();
@@ -314,7 +314,7 @@ task<bool> connection::send_rest(std::shared_ptr<const std::string> body, std::s
         const std::string_view all(*body);
         const std::string_view piece = all.substr(all.size() - size, send_bytes_max);
         size -= piece.size();
-        io_.send(rt::buffer::of_shared(body, piece), bounds().send_timeout);
+        io_.send(rt::buffer::of_shared(body, piece), slowest());
         flushed = co_await flush();
     }
     co_return flushed;

@@ -113,6 +113,9 @@ private:
     }
     [[nodiscard]] bool may_keep_alive(const response& reply) const noexcept;
     [[nodiscard]] const limits& bounds() const noexcept { return *share_->limits; }
+    [[nodiscard]] send_bounds slowest() const noexcept {
+        return {bounds().send_timeout, bounds().send_bytes_per_second_min};
+    }
     // What went wrong, in connection_errors.cpp.
     response overloaded();
     response failed(const std::exception_ptr& failure);

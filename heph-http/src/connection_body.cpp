@@ -169,8 +169,8 @@ task<std::expected<void, error>> connection::send_file(const rt::fs::file* from,
     using outcome = std::expected<void, error>;
     while (size != 0) {
         const std::uint64_t now = std::min<std::uint64_t>(size, send_bytes_max);
-        auto sending = io_.bounded_send(rt::net::send_file(io_.socket(), *from, offset, now),
-                                        bounds().send_timeout);
+        auto sending =
+            io_.bounded_send(rt::net::send_file(io_.socket(), *from, offset, now), slowest());
         const auto sent = co_await sending;
         if (!sent || (!*sent && sent->error() != std::errc::io_error)) {
             co_return outcome(std::unexpect, error::connection_lost);
@@ -193,7 +193,7 @@ task<std::expected<void, error>> connection::send_file_pieces(const rt::fs::file
         auto reading = read_file_piece(from, io_.take_spare(), offset, now);
         auto piece = co_await std::move(reading);
         if (!piece) { co_return outcome(std::unexpect, piece.error()); }
-        io_.send(std::move(*piece), bounds().send_timeout);
+        io_.send(std::move(*piece), slowest());
         const bool sent = co_await io_.sent();
         if (!sent) { co_return outcome(std::unexpect, error::connection_lost); }
         offset += now;

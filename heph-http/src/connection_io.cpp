@@ -2,25 +2,6 @@
 
 namespace heph::http::detail {
 
-void patience::set(std::chrono::milliseconds after) {
-    const std::uint64_t now = rt::detail::worker_now_ms();
-    deadline_ms_ = now + static_cast<std::uint64_t>(after.count() > 0 ? after.count() : 0);
-    if (deadline_ms_ < armed_ms_) {
-        armed_ms_ = deadline_ms_;
-        timer_.reset(after);
-    }
-}
-
-bool patience::passed(const waker& waker) {
-    while (timer_.poll(waker).is_ready()) {
-        const std::uint64_t now = rt::detail::worker_now_ms();
-        if (now >= deadline_ms_) { return true; }
-        armed_ms_ = deadline_ms_;
-        timer_.reset(std::chrono::milliseconds(deadline_ms_ - now));
-    }
-    return false;
-}
-
 polled<connection_io::receive_future::value_type> connection_io::receive_future::poll(
     const waker& waker) {
     auto received = next_.poll(waker);
@@ -38,9 +19,9 @@ polled<connection_io::receive_future::value_type> connection_io::receive_future:
     return pending;
 }
 
-void connection_io::send(rt::buffer bytes, std::chrono::milliseconds limit) {
+void connection_io::send(rt::buffer bytes, send_bounds limit) {
     sending_.emplace(stream_.send_all(std::move(bytes)));
-    send_patience_.set(limit);
+    send_patience_.begin(limit);
 }
 
 polled<bool> connection_io::sent_future::poll(const waker& waker) {
@@ -53,7 +34,7 @@ polled<bool> connection_io::sent_future::poll(const waker& waker) {
             io_->spare_ = std::move(*outcome);
             io_->spare_.clear();
         }
-    } else if (io_->send_patience_.passed(waker)) {
+    } else if (io_->send_patience_.passed(io_->socket().descriptor(), waker)) {
         io_->send_failed_ = true;
     } else {
         return pending;

@@ -15,31 +15,15 @@
 #include <heph/rt/timer.hpp>
 
 #include "peer_stream.hpp"
+#include "send_patience.hpp"
 
 namespace heph::http::detail {
 
-/// So much is handed to the kernel at once; the send time-out counts for each.
+/// So much is handed to the kernel at once.
 inline constexpr std::size_t send_bytes_max = 256 * 1024;
 
 /// Why nothing was received or sent.
 enum class io_failure : std::uint8_t { timed_out, stopping, lost };
-
-/// A deadline that is set again and again.
-///
-/// The timer is armed once and then left alone while the deadline only moves away: when it fires
-/// early it is armed again for what is left. So a request costs no change of the timing wheel.
-class patience {
-public:
-    /// Lets `passed` say so `after` from now.
-    void set(std::chrono::milliseconds after);
-    /// Tells whether the deadline has passed, and wakes `waker` when it may have.
-    bool passed(const waker& waker);
-
-private:
-    rt::timer timer_{rt::clock::duration::zero()};
-    std::uint64_t deadline_ms_ = 0;
-    std::uint64_t armed_ms_ = 0;  // When the timer fires, at the latest.
-};
 
 /// A connection's socket, with a deadline for each direction.
 ///
@@ -83,8 +67,8 @@ public:
     class [[nodiscard]] bounded_future {
     public:
         using value_type = std::expected<typename Step::value_type, std::error_code>;
-        bounded_future(connection_io& io, patience& limit, Step step, bool heeds_stop) noexcept
-            : io_(&io), limit_(&limit), step_(std::move(step)), heeds_stop_(heeds_stop) {}
+        bounded_future(connection_io& io, Step step, bool heeds_stop) noexcept
+            : io_(&io), step_(std::move(step)), heeds_stop_(heeds_stop) {}
         polled<value_type> poll(const waker& waker) {
             auto taken = step_.poll(waker);
             if (taken.is_ready()) { return value_type(std::move(taken).value()); }
@@ -92,7 +76,7 @@ public:
                 return value_type(std::unexpect,
                                   std::make_error_code(std::errc::operation_canceled));
             }
-            if (limit_->passed(waker)) {
+            if (io_->receive_patience_.passed(waker)) {
                 return value_type(std::unexpect, std::make_error_code(std::errc::timed_out));
             }
             return pending;
@@ -100,24 +84,24 @@ public:
 
     private:
         connection_io* io_;
-        patience* limit_;
         Step step_;
         bool heeds_stop_;
     };
     /// Within `set_receive_deadline`.
     template <future Step>
     bounded_future<Step> bounded(Step step, bool heeds_stop) noexcept {
-        return {*this, receive_patience_, std::move(step), heeds_stop};
+        return {*this, std::move(step), heeds_stop};
     }
-    /// For a step that sends: within `limit` from now. *Requires*: not `sending()`.
+    /// For a step that sends. *Requires*: not `sending()`.
     template <future Step>
-    bounded_future<Step> bounded_send(Step step, std::chrono::milliseconds limit) {
-        send_patience_.set(limit);
-        return {*this, send_patience_, std::move(step), false};
+    patient_future<Step> bounded_send(Step step, send_bounds limit) {
+        send_patience_.begin(limit);
+        return {send_patience_, socket().descriptor(), std::move(step)};
     }
 
-    /// Begins to send bytes, to be taken by the kernel within `limit`. *Requires*: not `sending()`.
-    void send(rt::buffer bytes, std::chrono::milliseconds limit);
+    /// Begins to send bytes to a peer that may take them as slowly as `limit` says.
+    /// *Requires*: not `sending()`.
+    void send(rt::buffer bytes, send_bounds limit);
     [[nodiscard]] bool sending() const noexcept { return sending_.has_value(); }
     [[nodiscard]] bool send_failed() const noexcept { return send_failed_; }
     /// Sends nothing any more: what was sent last is cut.
@@ -148,7 +132,7 @@ private:
     std::optional<peer_stream::send_future> sending_;  // Refers to the stream.
     rt::buffer spare_;
     patience receive_patience_;
-    patience send_patience_;
+    send_patience send_patience_;
     rt::stopping stopping_;
     bool send_failed_ = false;
 };

@@ -48,7 +48,7 @@ public:
             bytes.remove_prefix(piece.size());
             rt::buffer buffer = io.take_spare();
             buffer.append(piece);
-            io.send(std::move(buffer), owner_->bounds().send_timeout);
+            io.send(std::move(buffer), owner_->slowest());
         }
     }
 

@@ -56,8 +56,12 @@ struct limits {
     std::uint64_t body_bytes_per_second_min = 1024;
     /// From when a body is first waited for to when its rate counts.
     std::chrono::milliseconds body_grace{5'000};
-    /// From when bytes are handed to the kernel to when it has taken them all: closed.
+    /// How long a peer to which bytes are on their way may acknowledge none of them: reset. It is
+    /// noticed an eighth of that later at most.
     std::chrono::milliseconds send_timeout{30'000};
+    /// Bytes a second that it must acknowledge, on average, of each 256 KiB once `send_timeout` is
+    /// over; 0 for any: reset. So nobody holds an answer for long by reading bit by bit.
+    std::uint64_t send_bytes_per_second_min = 1024;
     /// How long a peer may take to read the answer to a bad request before the socket is closed.
     std::chrono::milliseconds linger_timeout{2'000};
 };

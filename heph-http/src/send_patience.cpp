@@ -1,0 +1,89 @@
+#include "send_patience.hpp"
+
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstddef>
+
+namespace heph::http::detail {
+
+namespace {
+
+// So often a peer is looked at within the pause that it may make.
+constexpr int looks_in_a_pause = 8;
+
+}  // namespace
+
+void patience::set(std::chrono::milliseconds after) {
+    const std::uint64_t now = rt::detail::worker_now_ms();
+    deadline_ms_ = now + static_cast<std::uint64_t>(after.count() > 0 ? after.count() : 0);
+    if (deadline_ms_ < armed_ms_) {
+        armed_ms_ = deadline_ms_;
+        timer_.reset(after);
+    }
+}
+
+bool patience::passed(const waker& waker) {
+    while (timer_.poll(waker).is_ready()) {
+        const std::uint64_t now = rt::detail::worker_now_ms();
+        if (now >= deadline_ms_) { return true; }
+        armed_ms_ = deadline_ms_;
+        timer_.reset(std::chrono::milliseconds(deadline_ms_ - now));
+    }
+    return false;
+}
+
+void send_progress::begin(std::uint64_t now_ms, send_bounds bounds) noexcept {
+    bounds_ = bounds;
+    began_ms_ = now_ms;
+    progressed_ms_ = now_ms;
+    looked_ = false;
+}
+
+bool send_progress::is_too_slow(std::uint64_t now_ms, std::optional<std::uint64_t> taken) noexcept {
+    if (taken && (!looked_ || *taken != last_)) {
+        if (!looked_) { first_ = *taken; }
+        looked_ = true;
+        last_ = *taken;
+        progressed_ms_ = now_ms;
+    }
+    const auto pause = static_cast<std::uint64_t>(std::max<long long>(bounds_.pause.count(), 0));
+    if (now_ms - progressed_ms_ >= pause) { return true; }
+    if (!looked_ || bounds_.bytes_per_second_min == 0) { return false; }
+    // In whole units first, as many bytes times a thousand may not fit.
+    const std::uint64_t rate = bounds_.bytes_per_second_min;
+    const std::uint64_t bytes = last_ - first_;
+    const std::uint64_t earned_ms = bytes / rate * 1000 + bytes % rate * 1000 / rate;
+    return now_ms - began_ms_ > pause + earned_ms;
+}
+
+void send_patience::begin(send_bounds bounds) {
+    progress_.begin(rt::detail::worker_now_ms(), bounds);
+    interval_ = std::max(bounds.pause / looks_in_a_pause, std::chrono::milliseconds(1));
+    next_look_.set(interval_);
+}
+
+bool send_patience::passed(int socket, const waker& waker) {
+    while (next_look_.passed(waker)) {
+        if (progress_.is_too_slow(rt::detail::worker_now_ms(), acknowledged_bytes(socket))) {
+            return true;
+        }
+        next_look_.set(interval_);
+    }
+    return false;
+}
+
+std::optional<std::uint64_t> acknowledged_bytes(int socket) noexcept {
+    tcp_info info{};
+    socklen_t size = sizeof(info);
+    if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) { return {}; }
+    // Older kernels tell less.
+    constexpr std::size_t needed =
+        offsetof(tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked);
+    if (size < needed) { return {}; }
+    return info.tcpi_bytes_acked;
+}
+
+}  // namespace heph::http::detail
