@@ -57,7 +57,7 @@ std::string gunzip(std::string_view bytes) {
 }
 
 std::string unbrotli(std::string_view bytes) {
-    std::string out(100'000, '\0');
+    std::string out(1'000'000, '\0');
     std::size_t size = out.size();
     CHECK(BrotliDecoderDecompress(bytes.size(), reinterpret_cast<const std::uint8_t*>(bytes.data()),
                                   &size, reinterpret_cast<std::uint8_t*>(out.data())) ==
@@ -403,4 +403,34 @@ TEST_CASE("compression: a stream is compressed piece by piece, as it is written"
     const http::test::captured_log log;
     const auto cut = client.ask(http::test::get_request("/fails", takes_gzip));
     CHECK_FALSE(cut.complete);
+}
+
+TEST_CASE("compression: a large body is compressed piece by piece, and few of them at once",
+          "[http][middleware]") {
+    std::string text;
+    for (int i = 0; text.size() < 300'000; ++i) { text += std::to_string(i * 7919) + ' '; }
+    http::compression_options options;
+    options.streams_max = 1;
+    http::router routes;
+    routes.use(http::compression(options));
+    routes.get("/", [&text](http::request&) { return http::response::text(text); });
+    auto first = ask(routes, "/", takes_gzip);
+    CHECK(first.is_streamed());
+    CHECK(header_of(first, "Content-Encoding") == "gzip");
+    const auto second = ask(routes, "/", takes_gzip);
+    CHECK_FALSE(second.is_streamed());
+    CHECK(header_of(second, "Content-Encoding") == "-");
+    CHECK(header_of(second, "Vary") == "Accept-Encoding");
+    CHECK(second.body() == text);
+    first = http::response::empty(http::status::no_content);
+
+    const http::test::test_server server(std::move(routes));
+    http::test::raw_client client(server.port());
+    for (const std::string_view coding : {"gzip", "br"}) {
+        const std::string fields = "Accept-Encoding: " + std::string(coding) + "\r\n";
+        const auto whole = client.ask(http::test::get_request("/", fields));
+        CHECK(whole.header("content-encoding") == coding);
+        CHECK(whole.chunked);
+        CHECK((coding == "br" ? unbrotli(whole.body) : gunzip(whole.body)) == text);
+    }
 }

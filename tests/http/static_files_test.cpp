@@ -1,12 +1,15 @@
 // The files of a folder over real sockets.
 
+#include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -159,6 +162,30 @@ TEST_CASE("static files: no path leads out of the folder", "[http][server][files
     const test_server open(routes_of(files, all));
     CHECK(get(open, "/.hidden").body == "hidden");
     CHECK(status_of(open, "/../secret.txt") == 400);
+}
+
+TEST_CASE("static files: a link to a file beside its folder works while others rename files",
+          "[http][server][files]") {
+    site files;
+    files.add("shared/a.css", "a{}");
+    files.add("css/b.css", "b{}");
+    fs::create_symlink("../shared/a.css", files.root() / "css" / "a.css");
+    std::atomic<bool> stopped = false;
+    const std::jthread renames([&stopped, one = files.base() / "x", other = files.base() / "y"] {
+        std::ofstream{one};
+        while (!stopped.load()) {
+            (void)std::rename(one.c_str(), other.c_str());
+            (void)std::rename(other.c_str(), one.c_str());
+        }
+    });
+    const test_server server(routes_of(files));
+    http::test::raw_client client(server.port());
+    int failed = 0;
+    for (int i = 0; i < 1000; ++i) {
+        if (client.ask(get_request("/css/a.css")).body != "a{}") { ++failed; }
+    }
+    stopped = true;
+    CHECK(failed == 0);
 }
 
 TEST_CASE("static files: what is no file is not opened", "[http][server][files]") {

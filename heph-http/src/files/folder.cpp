@@ -16,6 +16,10 @@ namespace {
 
 using opened = std::expected<opened_file, std::error_code>;
 
+// Of which one alone fails about once in a hundred times while another process does nothing but
+// rename files.
+constexpr int open_tries_max = 64;
+
 std::error_code last_error() noexcept { return {errno, std::system_category()}; }
 
 int open_beneath(int root, const std::string& path, std::uint64_t more) noexcept {
@@ -47,7 +51,12 @@ opened describe(int descriptor) {
 }
 
 opened open_and_describe(int root, const std::string& path) {
-    const int descriptor = open_beneath(root, path, 0);
+    // The kernel gives up a `..` in a link when anything at all is renamed or mounted meanwhile, as
+    // it cannot tell whether that led out of the folder: it is to be asked again (openat2(2)).
+    int descriptor = open_beneath(root, path, 0);
+    for (int tries = 1; descriptor < 0 && errno == EAGAIN && tries < open_tries_max; ++tries) {
+        descriptor = open_beneath(root, path, 0);
+    }
     if (descriptor < 0) { return opened(std::unexpect, last_error()); }
     return describe(descriptor);
 }

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <span>
@@ -7,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include <heph/core/yield.hpp>
 #include <heph/http/entity_tag.hpp>
 #include <heph/http/middleware/compression.hpp>
 #include <heph/http/negotiation.hpp>
@@ -78,6 +81,45 @@ private:
     body_writer* to_;
     std::unique_ptr<detail::content_encoder> by_;
 };
+
+/// Counts a stream for as long as it lives.
+class stream_place {
+public:
+    using counter = std::shared_ptr<std::atomic<std::size_t>>;
+
+    /// Takes a place; gives nothing when there is none.
+    [[nodiscard]] static std::unique_ptr<const stream_place> take(const counter& taken,
+                                                                  std::size_t most) {
+        auto made = std::make_unique<const stream_place>(taken);
+        // Relaxed: it counts, and orders nothing.
+        if (taken->load(std::memory_order_relaxed) > most) { made.reset(); }
+        return made;
+    }
+    explicit stream_place(counter taken) noexcept : taken_(std::move(taken)) {
+        taken_->fetch_add(1, std::memory_order_relaxed);
+    }
+    stream_place(const stream_place&) = delete;
+    stream_place& operator=(const stream_place&) = delete;
+    ~stream_place() { taken_->fetch_sub(1, std::memory_order_relaxed); }
+
+private:
+    counter taken_;
+};
+
+// So much is compressed in a few milliseconds.
+constexpr std::size_t piece_bytes = 64 * 1024;
+
+/// Produces a body that is there as a whole, with turns for others in between.
+task<outcome> write_pieces(const std::shared_ptr<const std::string> body, body_writer* to) {
+    for (std::string_view left(*body); !left.empty();) {
+        const std::string_view piece = left.substr(0, piece_bytes);
+        left.remove_prefix(piece.size());
+        const outcome written = co_await to->write(piece);
+        if (!written) { co_return written; }
+        co_await yield();
+    }
+    co_return outcome();
+}
 
 task<outcome> produce(body_producer* inner, body_writer* to, encoding how) {
     compressing_writer compressed(*to, how.make_encoder());
@@ -164,11 +206,14 @@ private:
 
     void compress(response& answer, std::string_view coding) const {
         const encoding how(coding == "br" ? options_.brotli_level : std::nullopt, options_.level);
-        if (answer.is_streamed()) {
-            auto inner = std::make_unique<body_producer>(std::move(answer.producer()));
-            answer.set_stream([inner = std::move(inner), how](body_writer& to) {
-                return produce(inner.get(), &to, how);
-            });
+        const bool whole =
+            !answer.is_streamed() && answer.body().size() <= options_.whole_bytes_max;
+        if (!whole) {
+            auto place = stream_place::take(streams_, options_.streams_max);
+            if (!place) { return; }
+            auto inner = std::make_unique<body_producer>(producer_of(answer));
+            answer.set_stream([inner = std::move(inner), how, place = std::move(place)](
+                                  body_writer& to) { return produce(inner.get(), &to, how); });
         } else {
             std::string small;
             how.make_encoder(answer.body().size())->end(answer.body(), small);
@@ -180,7 +225,13 @@ private:
         weaken_tag(answer);
     }
 
+    static body_producer producer_of(response& answer) {
+        if (answer.is_streamed()) { return std::move(answer.producer()); }
+        return [body = answer.take_body()](body_writer& to) { return write_pieces(body, &to); };
+    }
+
     compression_options options_;
+    stream_place::counter streams_ = std::make_shared<std::atomic<std::size_t>>(0);
 };
 
 }  // namespace

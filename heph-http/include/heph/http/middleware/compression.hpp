@@ -13,6 +13,12 @@ namespace heph::http {
 struct compression_options {
     /// Bodies of fewer bytes are sent as they are. Streamed ones are always compressed.
     std::size_t bytes_min = 1024;
+    /// Bodies of more bytes are compressed piece by piece as they are sent, so that other requests
+    /// get their turns; their length is not known before.
+    std::size_t whole_bytes_max = 256 * 1024;
+    /// As many bodies are compressed piece by piece at once, of all workers; what comes beyond is
+    /// sent as it is. Bounds the memory, see below.
+    std::size_t streams_max = 256;
     /// Of gzip: 1 (fast) to 9 (small).
     int level = 5;
     /// Of Brotli: 0 (fast) to 11 (small, and far too slow for what is made anew each time). Nothing
@@ -32,7 +38,8 @@ struct compression_options {
 /// no-transform` protects, and answers without a body. `Vary: Accept-Encoding` is set on what might
 /// have been compressed; a strong `ETag` becomes a weak one, as the bytes are others. Put it around
 /// `conditional`. Each piece of a streamed body is sent at once. Memory, for as long as a
-/// stream lasts: about 256 KiB by gzip; by Brotli 1.4 MiB at level 4, and up to 34 MiB at level 9.
+/// stream lasts, and for a larger body: about 256 KiB by gzip; by Brotli 1.4 MiB at level 4, and up
+/// to 34 MiB at level 9.
 ///
 /// Do not compress secrets together with what an attacker chooses: the size tells (BREACH).
 /// *Errors*: throws `std::invalid_argument` for another level.
