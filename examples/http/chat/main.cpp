@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include <heph/core/log.hpp>
 #include <heph/core/new_actor.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/http/router.hpp>
@@ -35,6 +36,7 @@ int main(int count, char** arguments) {
 
     const auto server = http::server::open(std::move(router), options, options.threads);
     if (!server) { return heph::rt::report(heph::rt::error(server.error(), "cannot listen")); }
+    heph::log(heph::log_level::info, "chat: http://" + server->local_endpoint().to_string());
     runtime->run_on_workers([shared = *server](heph::rt::worker& worker) { shared.start(worker); });
     return heph::rt::report(runtime->start());
 }
