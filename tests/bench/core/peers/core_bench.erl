@@ -18,7 +18,8 @@ workloads() ->
      {"ring", fun ring/1, 500000},
      {"rpc", fun calls/1, 500000},
      {"restart_error", fun(Count) -> restarts(fails, Count) end, 100000},
-     {"restart_exception", fun(Count) -> restarts(throws, Count) end, 30000}].
+     {"restart_exception", fun(Count) -> restarts(throws, Count) end, 30000},
+     {"timer_cancel", fun timers/1, 1000000}].
 
 run(Name, Workload, Count) ->
     in_own_process(fun() ->
@@ -157,6 +158,35 @@ restart(Function, Left) ->
     Pid = spawn_link(?MODULE, Function, []),
     Pid ! 1,
     receive {'EXIT', Pid, _} -> restart(Function, Left - 1) end.
+
+%% ---- A timer set and cancelled, with 1,000,000 others, which wait in another process's name ----
+
+timers(Count) ->
+    Parent = self(),
+    {Others, Ref} = spawn_monitor(fun() ->
+        set_timers(1000000),
+        Parent ! set,
+        receive stop -> ok end
+    end),
+    receive set -> ok end,
+    Start = now_ns(),
+    set_and_cancel(Count),
+    Took = (now_ns() - Start) / Count,
+    Others ! stop,
+    receive {'DOWN', Ref, process, Others, normal} -> Took end.
+
+%% In an hour, or up to an hour later.
+later(Number) -> 3600000 + Number * 3571 rem 3600000.
+
+set_timers(0) -> ok;
+set_timers(Left) ->
+    erlang:send_after(later(Left), self(), late),
+    set_timers(Left - 1).
+
+set_and_cancel(0) -> ok;
+set_and_cancel(Left) ->
+    erlang:cancel_timer(erlang:send_after(later(Left), self(), late)),
+    set_and_cancel(Left - 1).
 
 %% ---- Memory of an idle process ----
 

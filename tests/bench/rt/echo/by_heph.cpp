@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include <heph/core/task.hpp>
+#include <heph/rt/net/server.hpp>
 #include <heph/rt/net/tcp.hpp>
 #include <heph/rt/runtime.hpp>
 
@@ -40,17 +43,21 @@ task<> serve(tcp_listener listener, rt::worker here) {
 
 }  // namespace
 
-void serve_with_heph(int tell) {
-    auto runtime = rt::setup{}.ignore_signals().build();
+void serve_with_heph(int tell, std::size_t workers) {
+    auto listeners = rt::net::listen_on(rt::net::endpoint::loopback(0), workers);
+    if (!listeners) { std::_Exit(1); }
+    const auto local = listeners->front().local_endpoint();
+    const std::uint16_t port = local ? local->port() : std::uint16_t{0};
+    rt::setup settings;
+    settings.threads(workers).cpu_affinity(workers > 1).ignore_signals();
+    auto runtime = settings.build();
     if (!runtime) { std::_Exit(rt::report(runtime.error())); }
-    runtime->run_on_workers([tell](rt::worker& here) {
-        auto listener = tcp_listener::bind(rt::net::endpoint::loopback(0));
-        if (!listener) { std::_Exit(1); }
-        const auto local = listener->local_endpoint();
-        const std::uint16_t port = local ? local->port() : std::uint16_t{0};
-        if (::write(tell, &port, sizeof(port)) != sizeof(port)) { std::_Exit(1); }
-        here.spawn_future(serve(std::move(*listener), here));
+    // Each takes its own.
+    const auto all = std::make_shared<std::vector<tcp_listener>>(std::move(*listeners));
+    runtime->run_on_workers([all](rt::worker& here) {
+        here.spawn_future(serve(std::move((*all)[here.index()]), here));
     });
+    if (::write(tell, &port, sizeof(port)) != sizeof(port)) { std::_Exit(1); }
     std::_Exit(rt::report(runtime->start()));
 }
 
