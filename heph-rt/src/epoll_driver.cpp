@@ -14,6 +14,7 @@
 #include <heph/inbox/assert.hpp>
 
 #include "busy_descriptors.hpp"
+#include "cached_read.hpp"
 #include "readiness_call.hpp"
 #include "system_call.hpp"
 #include "worker_core.hpp"
@@ -33,6 +34,8 @@ constexpr std::chrono::milliseconds retry_period{5};
 
 // So many operations of one process in a row may complete at once; then others have their turn.
 constexpr int at_once_max = 32;
+// A read out of the page cache counts as one more for each of so many bytes.
+constexpr std::size_t bytes_a_share = 32 * 1024;
 
 constexpr std::uint32_t always_watched = EPOLLET | EPOLLRDHUP | EPOLLPRI;
 
@@ -140,13 +143,16 @@ void epoll_driver::unwatch(slot& operation) noexcept {
 
 // Requests.
 
-bool epoll_driver::may_go_on_at_once() noexcept {
+// `shares` is how many of the small ones it takes as long as.
+bool epoll_driver::may_go_on_at_once(int shares) noexcept {
     const process_header* const process = current_process();
     if (process != last_process_) {
         last_process_ = process;
         at_once_ = 0;
     }
-    return ++at_once_ <= at_once_max;
+    const bool may = at_once_ < at_once_max;
+    at_once_ += may ? shares : 0;
+    return may;
 }
 
 void epoll_driver::start_soon(slot& operation) noexcept {
@@ -169,6 +175,19 @@ void epoll_driver::start_when_ready(slot& operation) noexcept {
         start_blocking(operation);
     } else {
         wait_for_readiness(operation, *entry);
+    }
+}
+
+// What is in the page cache is copied here: handing it to a thread and back takes many times as
+// long as a few pages do.
+void epoll_driver::start_read(slot& operation) noexcept {
+    const std::size_t bytes = std::min(operation.data.spare(), cached_read_bytes_max);
+    if (!may_go_on_at_once(1 + static_cast<int>(bytes / bytes_a_share))) {
+        ready_.push(operation);
+    } else if (const auto result = read_cached(operation)) {
+        finish(operation, *result);
+    } else {
+        start_when_ready(operation);
     }
 }
 
@@ -199,7 +218,7 @@ void epoll_driver::start(slot& operation) noexcept {
         case request_code::open:
         case request_code::close:
         case request_code::sync: start_blocking(operation); return;
-        case request_code::read:
+        case request_code::read: start_read(operation); return;
         case request_code::write: start_when_ready(operation); return;
     }
     watched* const entry = find_or_make(operation.request.descriptor);
@@ -321,7 +340,12 @@ bool epoll_driver::attempt(slot& operation, watched& entry) noexcept {
             }
             if (result == -EINPROGRESS || result == -EALREADY || result == -EINTR) { return false; }
             break;
-        case request_code::read:
+        case request_code::read: {
+            const auto cached = read_cached(operation);
+            if (!cached) { return attempt_on_thread(operation); }
+            result = *cached;
+            break;
+        }
         case request_code::write: return attempt_on_thread(operation);
         case request_code::call:
             if (operation.call->how() == io_call::waits::to_read_on_thread ||

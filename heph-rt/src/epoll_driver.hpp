@@ -78,10 +78,11 @@ private:
     [[nodiscard]] watched* find(int descriptor) noexcept;
     [[nodiscard]] watched* find_or_make(int descriptor) noexcept;
     [[nodiscard]] int watch(slot& operation, watched& entry) noexcept;
-    [[nodiscard]] bool may_go_on_at_once() noexcept;
+    [[nodiscard]] bool may_go_on_at_once(int shares = 1) noexcept;
 
     void start_soon(slot& operation) noexcept;
     void start_when_ready(slot& operation) noexcept;
+    void start_read(slot& operation) noexcept;
     void start_call(slot& operation) noexcept;
     void try_or_wait(slot& operation) noexcept;
     void wait_for_readiness(slot& operation, watched& entry) noexcept;
@@ -107,7 +108,7 @@ private:
     std::array<epoll_event, 256> events_{};
     clock::time_point polled_at_;
     const process_header* last_process_ = nullptr;  // Of the last operations completed at once,
-    int at_once_ = 0;                               // and so many of them.
+    int at_once_ = 0;                               // and so many of them; or their shares.
 };
 
 }  // namespace heph::rt::detail

@@ -18,14 +18,17 @@ namespace {
 
 std::int32_t read_some(slot& operation) noexcept {
     const request& asked = operation.request;
-    const auto room = operation.data.spare_bytes();
+    const auto room = operation.data.spare_bytes().subspan(asked.from);
     const std::size_t bytes = std::min(room.size(), transfer_bytes_max);
-    return retry([&] {
+    const std::int32_t got = retry([&] {
         return asked.offset == fs::file::current_position
                    ? ::read(asked.descriptor, room.data(), bytes)
                    : ::pread(asked.descriptor, room.data(), bytes,
-                             static_cast<off_t>(asked.offset));
+                             static_cast<off_t>(asked.offset + asked.from));
     });
+    if (asked.from == 0) { return got; }
+    // The next read tells of an error.
+    return static_cast<std::int32_t>(asked.from) + std::max(got, 0);
 }
 
 std::int32_t write_some(slot& operation) noexcept {

@@ -62,7 +62,7 @@ enum class request_code : std::uint8_t {
     accept_one,    // Of those that wait already: it ends at once.
     connect,       // To `address`, `flags` bytes of it.
     open,          // `path`, with `flags` and `mode`.
-    read,          // Into `data`'s spare room, from `offset` on.
+    read,          // Into `data`'s spare room, from `offset` on. `from` bytes are there already.
     write,         // `data` from `from` on, to `offset`.
     sync,          // With `flags` not 0: the data only.
     close,
