@@ -18,6 +18,7 @@
 #include "driver.hpp"
 #include "fair_queue.hpp"
 #include "idle_spin.hpp"
+#include "line_limit.hpp"
 #include "poll_meter.hpp"
 #include "timing_wheel.hpp"
 #include "trace_log.hpp"
@@ -127,6 +128,9 @@ public:
     [[nodiscard]] trace_stream* trace() noexcept { return trace_.get(); }
     [[nodiscard]] const trace_stream* trace() const noexcept { return trace_.get(); }
 
+    /// Bounds what is logged of connections that failed.
+    [[nodiscard]] line_limit& failed_connections() noexcept { return failed_connections_; }
+
     /// Answers who asks for a snapshot.
     void answer_requests();
 
@@ -185,6 +189,7 @@ private:
     std::chrono::nanoseconds ran_this_turn_{};
     shared_run ran_shared_;
     time_point long_poll_logged_{};
+    line_limit failed_connections_{60};
     process_header* live_ = nullptr;  // Local processes.
     std::size_t processes_ = 0;       // So many are in it.
     std::size_t remote_to_come_ = 0;  // Finished ones that will come out of the remote queue.

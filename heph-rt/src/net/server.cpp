@@ -3,7 +3,9 @@
 #include <poll.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <new>
+#include <string>
 
 #include <heph/core/log.hpp>
 
@@ -18,7 +20,23 @@ void log_accept_error(std::error_code failure) noexcept {
     } catch (...) { log(log_level::error, "net: cannot accept connections"); }
 }
 
+// What clients can make a handler throw must not fill the disk.
+static bool may_log_failure() noexcept {
+    worker_core* const worker = current_worker();
+    if (worker == nullptr) { return true; }
+    line_limit& limit = worker->failed_connections();
+    if (!limit.admits(worker->now_ms())) { return false; }
+    const std::size_t left_out = limit.take_left_out();
+    if (left_out == 0) { return true; }
+    try {
+        log(log_level::error, "net: " + std::to_string(left_out) +
+                                  " further connections failed, without a line each");
+    } catch (const std::bad_alloc&) {}  // No memory for the number.
+    return true;
+}
+
 void log_connection_failure(const std::exception_ptr& failure) noexcept {
+    if (!may_log_failure()) { return; }
     try {
         std::rethrow_exception(failure);
     } catch (const std::exception& exception) {

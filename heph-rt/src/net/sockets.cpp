@@ -69,10 +69,14 @@ polled<new_socket> poll_connect(connecting& state, int type, const sockaddr& to,
     return new_socket(std::move(state.socket));
 }
 
+// So many taken ones stay in a listener's list at most; and as many as are accepted ahead go after
+// them, but for a worker that was busy for long.
+static constexpr std::size_t taken_max = 64;
+static constexpr std::size_t accepted_room = 2 * taken_max;
+
 static net::socket_handle pop_accepted(slot& operation) noexcept {
     const int descriptor = operation.accepted[operation.accepted_taken++];
     // Bounded also where it never runs empty.
-    constexpr std::size_t taken_max = 64;
     if (operation.accepted_waiting() == 0 || operation.accepted_taken == taken_max) {
         operation.accepted.erase(
             operation.accepted.begin(),
@@ -109,6 +113,8 @@ polled<new_socket> poll_accept(watched_socket& listener, const waker& waker) {
         slot& operation = acquire_slot(*worker, slot_kind::accepts);
         operation.state = slot_state::completed;
         listener.multishot = detail::operation(&operation);
+        // Here a want of memory is an error; when one is accepted, it would have to be closed.
+        operation.accepted.reserve(accepted_room);
     }
     slot& operation = listener.multishot.state();
     if (!worker->owns(operation)) { return new_socket(std::unexpect, errc::wrong_worker); }

@@ -16,6 +16,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -40,7 +41,8 @@ namespace heph::rt::net {
 struct serve_options {
     /// Connections that are served at a time. Further ones wait until one ends: a few dozen that
     /// were accepted already, and the others in the listener's backlog. After a stop, those of the
-    /// backlog are left there, for a successor.
+    /// backlog are left there, for a successor; but for those that came as the server stopped, of
+    /// which a successor may not know.
     std::size_t connections_max = 16 * 1024;
     /// Further ones that the handler is given at once all the same, to tell them that there are too
     /// many; none by default. Only those beyond both numbers wait.
@@ -131,7 +133,8 @@ private:
     std::shared_ptr<connection_count> count_;
 };
 
-/// Writes a line about an error of accepting, or about what a connection's task threw.
+/// Writes a line about an error of accepting, or about what a connection's task threw: of the
+/// latter no more than 60 a minute on a worker, and then how many were left out.
 void log_accept_error(std::error_code failure) noexcept;
 void log_connection_failure(const std::exception_ptr& failure) noexcept;
 
@@ -156,24 +159,40 @@ private:
     Listener* listener_;
 };
 
-/// Waits until the kernel takes no more connections for a listener, and gives those that it took
-/// until then: dropping the listener would close them.
+/// Waits until the kernel takes no more connections for a listener, and takes those that it took
+/// until then: dropping the listener would close them. Gives whether it was taking some by then.
 template <typename Listener>
 class [[nodiscard]] stop_accepting {
 public:
-    using value_type = std::vector<net::socket_handle>;
-    explicit stop_accepting(Listener& from) noexcept : listener_(&from) {}
+    using value_type = bool;
+    /// *Lifetime*: both outlive it.
+    stop_accepting(Listener& from, std::vector<net::socket_handle>& into) noexcept
+        : listener_(&from), into_(&into) {}
     polled<value_type> poll(const waker& waker) {
-        if (!listener_->poll_stop_accepting(waker).is_ready()) { return pending; }
-        polled<value_type> all(std::in_place);
-        while (auto taken = listener_->take_accepted()) {
-            all.value().push_back(std::move(*taken));
+        if (!listener_->poll_stop_accepting(waker).is_ready()) {
+            cut_off_ = true;
+            return pending;
         }
-        return all;
+        for (bool more = true; more;) {
+            // The place first: without it the connection would be lost.
+            try {
+                into_->emplace_back();
+            } catch (const std::bad_alloc&) { break; }
+            auto taken = listener_->take_accepted();
+            more = taken.has_value();
+            if (more) {
+                into_->back() = std::move(*taken);
+            } else {
+                into_->pop_back();
+            }
+        }
+        return polled<value_type>(std::in_place, cut_off_);
     }
 
 private:
     Listener* listener_;
+    std::vector<net::socket_handle>* into_;
+    bool cut_off_ = false;
 };
 
 /// Takes a connection that waits for a listening socket; gives nothing when none does. Neither the
@@ -191,6 +210,8 @@ private:
 
 /// No more wait for a socket, unless the administrator says so (`net.core.somaxconn`).
 inline constexpr std::size_t backlog_usual = 4096;
+/// No more are accepted ahead, but by a worker that was busy for long.
+inline constexpr std::size_t accepted_usual = 128;
 
 /// Lets everybody in.
 struct room_for_all {
@@ -199,23 +220,54 @@ struct room_for_all {
     void give_one_back() const noexcept {}
 };
 
+/// Makes room for more sockets. Gives whether there is memory for that.
+[[nodiscard]] inline bool has_room(std::vector<net::socket_handle>& all,
+                                   std::size_t sockets) noexcept {
+    try {
+        all.reserve(sockets);
+        return true;
+    } catch (const std::bad_alloc&) { return false; }
+}
+
 /// Ends a listener. Gives the connections that it accepted already, and those that wait for it
 /// then, for as long as `room.take()` has a place for one more. The others are for who else has
 /// the socket.
 ///
 /// The kernel wakes one of those who wait for a connection, and that may be who is about to end:
-/// another process on the same socket would not learn of it before the next one comes.
+/// another process on the same socket would not learn of it before the next one comes. What may be
+/// so is taken without a place, too, and is served when there is one:
+///
+///     accepting --cancelled--> cut off   What came since the worker last took completions may be
+///                                        waiting still, and only this listener was woken for it.
+///     cut off --one waits--> cut off     Taken, with a place or without.
+///     cut off --nobody waits--> ended    Who comes from now on wakes the others.
+///     paused, or never asked --> ended   Others were woken: taken while there is a place.
+///
+/// Without memory it waits until there is some before it ends, and then leaves the others waiting.
 template <typename Listener, typename Room = room_for_all>
 task<std::vector<net::socket_handle>> end_listening(Listener listener, Room room = Room()) {
-    auto all = co_await stop_accepting<Listener>(listener);
+    std::vector<net::socket_handle> all;
+    while (!has_room(all, accepted_usual)) { co_await timer(std::chrono::milliseconds(5)); }
+    const bool cut_off = co_await stop_accepting<Listener>(listener, all);
     room.take_anyway(all.size());
-    for (std::size_t left = backlog_usual; left != 0 && room.take(); --left) {
-        auto taken = co_await take_waiting(listener.descriptor());
-        if (!taken) {
+    for (std::size_t left = backlog_usual; left != 0; --left) {
+        if (!room.take()) {
+            if (!cut_off) { break; }
+            room.take_anyway(1);
+        }
+        const std::size_t before = all.size();
+        bool is_taken = false;
+        try {
+            all.emplace_back();  // First: without it the connection would be lost.
+            auto taken = co_await take_waiting(listener.descriptor());
+            is_taken = taken.has_value();
+            if (is_taken) { all.back() = std::move(*taken); }
+        } catch (const std::bad_alloc&) {}
+        if (!is_taken) {
+            while (all.size() > before) { all.pop_back(); }
             room.give_one_back();
             break;
         }
-        all.push_back(std::move(*taken));
     }
     co_return all;
 }
@@ -304,14 +356,16 @@ task<> serve_rest(worker on, std::shared_ptr<Listener> listener,
     if (accepted) { places.take_anyway(1); }
     auto ending = end_listening(std::move(*listener), places_of(places));
     auto waiting = co_await std::move(ending);
-    std::vector<Stream> rest;
-    if (accepted) { rest.push_back(std::move(*accepted)); }
-    for (net::socket_handle& each : waiting) { rest.emplace_back(std::move(each)); }
     // The stop's grace bounds this.
-    for (Stream& each : rest) {
+    if (accepted) {
         co_await count->room(handled_max(options));
         places.give_one_back();
-        serve_connection(on, handler, std::move(each), count);
+        serve_connection(on, handler, std::move(*accepted), count);
+    }
+    for (net::socket_handle& each : waiting) {
+        co_await count->room(handled_max(options));
+        places.give_one_back();
+        serve_connection(on, handler, Stream(std::move(each)), count);
     }
 }
 
