@@ -11,12 +11,18 @@
 #include <system_error>
 #include <utility>
 
+#include "blocking_pool.hpp"
 #include "busy_descriptors.hpp"
+#include "runtime_core.hpp"
+#include "thread_cpus.hpp"
 #include "worker_link.hpp"
 
 namespace heph::rt::detail {
 
 struct blocking_jobs::state {
+    explicit state(worker_link& of) noexcept : cpus(of.runtime().blocking()->cpus()), link(&of) {}
+
+    const thread_cpus cpus;                 // Of the threads: a worker may have but one.
     std::atomic<bool> any_finished{false};  // Sequentially consistent; see `worker_link`, Sleeping.
     std::mutex mutex;                       // Guards what follows.
     std::condition_variable work;
@@ -27,11 +33,10 @@ struct blocking_jobs::state {
     std::size_t queued = 0;
     std::size_t idle = 0;
     std::size_t busy = 0;
-    worker_link* link = nullptr;  // Null once the worker is done with it.
+    worker_link* link;  // Null once the worker is done with it.
 };
 
-blocking_jobs::blocking_jobs(worker_link& link) : state_(std::make_shared<state>()) {
-    state_->link = &link;
+blocking_jobs::blocking_jobs(worker_link& link) : state_(std::make_shared<state>(link)) {
     threads_.reserve(threads_max);
 }
 
@@ -83,6 +88,7 @@ void blocking_jobs::work(const std::shared_ptr<state>& shared) noexcept {
     sigset_t all;
     sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    shared->cpus.apply();
     std::unique_lock lock(shared->mutex);
     for (;;) {
         ++shared->idle;
@@ -109,7 +115,7 @@ void blocking_jobs::work(const std::shared_ptr<state>& shared) noexcept {
         }
         taken->next_job = std::exchange(shared->finished, taken);
         shared->any_finished.store(true, std::memory_order_seq_cst);
-        shared->link->notify();
+        shared->link->notify(false);
         shared->done.notify_one();
     }
 }

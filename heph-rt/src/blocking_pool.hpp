@@ -27,6 +27,9 @@ public:
     blocking_pool(const blocking_pool&) = delete;
     blocking_pool& operator=(const blocking_pool&) = delete;
 
+    /// Gives the CPUs of its threads.
+    [[nodiscard]] const thread_cpus& cpus() const noexcept { return cpus_; }
+
     [[nodiscard]] bool poll(const std::shared_ptr<blocking_job>& job, const waker& waker);
     void drop(blocking_job& job) noexcept;
 

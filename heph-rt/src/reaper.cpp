@@ -65,6 +65,7 @@ private:
         std::vector<pollfd> asked;
         std::unique_lock lock(mutex_);
         for (;;) {
+            int timeout_ms = -1;
             collect_ended();
             if (waiting_.empty()) {
                 running_ = false;
@@ -74,9 +75,9 @@ private:
                 asked.clear();
                 asked.push_back({event_, POLLIN, 0});
                 for (const int each : waiting_) { asked.push_back({each, POLLIN, 0}); }
-            } catch (const std::bad_alloc&) {}  // Those that fit, and the others later.
+            } catch (const std::bad_alloc&) { timeout_ms = 100; }  // Some, and soon all again.
             lock.unlock();
-            (void)::poll(asked.data(), asked.size(), -1);
+            (void)::poll(asked.data(), asked.size(), timeout_ms);
             std::uint64_t count = 0;
             [[maybe_unused]] const auto read = ::read(event_, &count, sizeof(count));
             lock.lock();

@@ -25,9 +25,14 @@ runtime_core::runtime_core(std::size_t workers, std::shared_ptr<blocking_pool> b
     if (coordinator_ < 0) {
         throw std::system_error(errno, std::system_category(), "cannot make an event descriptor");
     }
-    links_.reserve(workers);
-    for (std::size_t i = 0; i < workers; ++i) {
-        links_.push_back(std::make_unique<worker_link>(*this));
+    try {
+        links_.reserve(workers);
+        for (std::size_t i = 0; i < workers; ++i) {
+            links_.push_back(std::make_unique<worker_link>(*this));
+        }
+    } catch (...) {  // Mostly for want of descriptors: this one must not be lost as well.
+        ::close(coordinator_);
+        throw;
     }
 }
 

@@ -435,6 +435,7 @@ void worker_core::run_shared(process_header& process, bool of_this_worker) {
     } else {
         ran_shared_.ran += ran;
         ran_shared_.weight = fair_queue::weight_of(process);
+        link_.note_shared_run(process);
     }
     if (settings_.long_poll > std::chrono::nanoseconds::zero() && ran >= settings_.long_poll) {
         std::string names;
@@ -457,7 +458,6 @@ void worker_core::requeue_shared(process_header& process) noexcept {
     // Again a read-modify-write, to acquire what was written before a second wake that came since.
     process.state.exchange(process_header::woken, std::memory_order_acq_rel);
     if (to_be_shared) {
-        ran_shared_.weight = 0;  // It counts as one of the queue.
         link_.push_shared(process);
     } else if (process.is_bound()) {
         push_again(process);

@@ -50,12 +50,14 @@ bool worker_link::push_shared(process_header& process) noexcept {
     return notify();
 }
 
-bool worker_link::notify() noexcept {
+bool worker_link::notify(bool with_a_message) noexcept {
     // The load keeps the cache line shared while the worker is awake, which is most of the time.
     if (!sleeping_.load(std::memory_order_seq_cst)) { return false; }
     if (!sleeping_.exchange(false, std::memory_order_seq_cst)) { return false; }
-    woken_at_.store(std::chrono::steady_clock::now().time_since_epoch().count(),
-                    std::memory_order_relaxed);
+    if (with_a_message) {
+        woken_at_.store(std::chrono::steady_clock::now().time_since_epoch().count(),
+                        std::memory_order_relaxed);
+    }
     rouse();
     return true;
 }
@@ -100,7 +102,7 @@ process_header* worker_link::take_remote() noexcept {
 
 std::uint64_t worker_link::advance_shared(const shared_run& since) noexcept {
     const std::lock_guard lock(mutex_);
-    shared_.advance(since.ran, since.weight);
+    shared_.advance(since);
     shared_time_.store(shared_.time(), std::memory_order_relaxed);
     return shared_.time();
 }
@@ -108,8 +110,7 @@ std::uint64_t worker_link::advance_shared(const shared_run& since) noexcept {
 process_header* worker_link::take_shared(const shared_run& since) noexcept {
     if (!has_shared()) { return nullptr; }
     const std::lock_guard lock(mutex_);
-    shared_.advance(since.ran, since.weight);
-    auto* first = static_cast<process_header*>(shared_.pop());
+    auto* first = static_cast<process_header*>(shared_.pop(since));
     shared_time_.store(shared_.time(), std::memory_order_relaxed);
     if (first != nullptr) { shared_count_.fetch_sub(1, std::memory_order_seq_cst); }
     return first;

@@ -12,19 +12,13 @@
 #include <heph/rt/detail/process.hpp>
 
 #include "fair_queue.hpp"
+#include "shared_queue.hpp"
 #include "worker_counters.hpp"
 
 namespace heph::rt::detail {
 
 class runtime_core;
 class snapshot_request;
-
-/// For how long a worker ran thread-safe processes since it last told, and what the last one of
-/// them weighs, unless it is queued again.
-struct shared_run {
-    std::chrono::nanoseconds ran{};
-    std::uint64_t weight = 0;
-};
 
 /// How other threads reach a worker: what they queue for it, and how they wake it.
 ///
@@ -61,11 +55,14 @@ public:
     /// Queues a woken process that other workers may take, and wakes the worker. Gives whether it
     /// slept.
     bool push_shared(process_header& process) noexcept;
-    /// Wakes the worker if it sleeps. Gives whether it did.
-    bool notify() noexcept;
+    /// Wakes the worker if it sleeps. Gives whether it did. Who does so `with_a_message` sent it
+    /// something; who has done a part of its I/O did not.
+    bool notify(bool with_a_message = true) noexcept;
 
     /// Takes all that `push_remote` queued, in order. The worker's.
     [[nodiscard]] process_header* take_remote() noexcept;
+    /// Says which of them the worker runs, before others may wake it again. The worker's.
+    void note_shared_run(const process_header& process) noexcept { shared_.note_run(process); }
     /// Takes the next one that `push_shared` queued, or null. `since` is what the worker ran of
     /// such processes since the last call; a thief has no part in that.
     [[nodiscard]] process_header* take_shared(const shared_run& since) noexcept;
@@ -128,7 +125,7 @@ public:
     void set_awake() noexcept { sleeping_.store(false, std::memory_order_seq_cst); }
 
     [[nodiscard]] int event_descriptor() const noexcept { return event_; }
-    /// Gives when the worker was last woken from its sleep, on the steady clock.
+    /// Gives when the worker was last woken by a message from its sleep, on the steady clock.
     [[nodiscard]] std::chrono::steady_clock::time_point woken_at() const noexcept {
         return std::chrono::steady_clock::time_point(
             std::chrono::steady_clock::duration(woken_at_.load(std::memory_order_relaxed)));
@@ -166,7 +163,7 @@ private:
     biased_count headers_;
     std::atomic<std::uint64_t> ready_time_{fair_queue::first_time};
     alignas(64) std::mutex mutex_;  // Guards what follows.
-    fair_queue shared_;
+    shared_queue shared_;
     std::atomic<std::uint64_t> shared_time_{fair_queue::first_time};  // A copy for all to read.
     std::vector<std::shared_ptr<snapshot_request>> requests_;
 };

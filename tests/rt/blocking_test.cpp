@@ -5,20 +5,27 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
+#include <cstddef>
+#include <fstream>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include <heph/core/yield.hpp>
 #include <heph/rt/blocking.hpp>
+#include <heph/rt/fs/paths.hpp>
 
 #include "on_runtime.hpp"
+#include "worker_core.hpp"
 
 namespace {
 
@@ -205,4 +212,45 @@ TEST_CASE(
     });
     CHECK(CPU_COUNT(on_worker.get()) == 1);
     CHECK(CPU_EQUAL(in_pool.get(), &expected));
+}
+
+TEST_CASE(
+    "blocking jobs: a file's thread may use every CPU of the process, also when its worker is "
+    "pinned",
+    "[rt][blocking][file]") {
+    const auto cpus_of = [](std::string_view status) {
+        constexpr std::string_view name = "Cpus_allowed:";
+        const std::size_t at = status.find(name);
+        REQUIRE(at != std::string_view::npos);
+        return std::string(status.substr(at, status.find('\n', at) - at));
+    };
+    // The status of the thread that reads it.
+    const char* const path = "/proc/thread-self/status";
+    std::stringstream here;
+    here << std::ifstream(path).rdbuf();
+    auto text = std::make_shared<std::string>();
+    run_task(quiet_setup().cpu_affinity(), [path, text] {
+        return [](const char* from, std::shared_ptr<std::string> out) -> task<> {
+            auto read = co_await heph::rt::fs::read_file(from, 100'000);
+            REQUIRE(read);
+            *out = read->view();
+        }(path, text);
+    });
+    CHECK(cpus_of(*text) == cpus_of(here.str()));
+}
+
+TEST_CASE(
+    "blocking jobs: a worker does not take their ends for messages, and look for more of them",
+    "[rt][blocking][file]") {
+    std::chrono::steady_clock::time_point woken(1h);
+    run_task([&woken]() -> task<> {
+        return [](std::chrono::steady_clock::time_point* out) -> task<> {
+            for (int i = 0; i < 20; ++i) {
+                const auto read = co_await heph::rt::fs::read_file("/proc/self/status", 100'000);
+                REQUIRE(read);
+            }
+            *out = heph::rt::detail::current_worker()->link().woken_at();
+        }(&woken);
+    });
+    CHECK(woken.time_since_epoch().count() == 0);
 }

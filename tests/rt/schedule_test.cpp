@@ -26,6 +26,7 @@
 #include "idle_spin.hpp"
 #include "on_runtime.hpp"
 #include "poll_meter.hpp"
+#include "shared_queue.hpp"
 
 namespace {
 
@@ -224,6 +225,30 @@ TEST_CASE("fair queue: who waits for something after each poll pays like who is 
         }
     }
     CHECK(share(waits, whole) == Approx(0.5).margin(0.05));
+}
+
+TEST_CASE("shared queue: who is woken before its run is told counts once", "[rt][schedule]") {
+    using heph::rt::detail::shared_queue;
+    constexpr std::uint64_t weights = 16;  // That of the highest priority.
+    const std::uint64_t each = fair_queue::weight_of(entry());
+    const bool woken_early = GENERATE(false, true);
+    shared_queue queue;
+    entry runs;
+    entry waits;
+    queue.push(runs);
+    queue.push(waits);
+    REQUIRE(queue.pop({}) == &runs);
+    const std::uint64_t before = queue.time();
+    queue.note_run(runs);
+    if (woken_early) { queue.push(runs); }
+    REQUIRE(queue.pop({1ms, each}) == &waits);
+    // The two of them shared the time.
+    CHECK(queue.time() - before == 1'000'000 * weights / (2 * each));
+    // Who runs next is known again.
+    const std::uint64_t later = queue.time();
+    queue.note_run(waits);
+    queue.advance({1ms, each});
+    CHECK(queue.time() - later == 1'000'000 * weights / (woken_early ? 2 * each : each));
 }
 
 TEST_CASE("fair queue: who comes from another one is neither far ahead nor far behind",

@@ -2,6 +2,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -148,4 +151,26 @@ TEST_CASE("runtime: a thousand starts leave no descriptor, thread or memory behi
     // A leak of one small object a start would not be seen here, but by the leak checker; one of
     // a page, or of a worker, would. Sanitizers keep freed memory, and check for leaks themselves.
     if (!is_sanitized) { CHECK(resident_pages() < pages + starts / 2); }
+}
+
+TEST_CASE("setup: a runtime that is not made for want of descriptors leaves none open",
+          "[rt][setup]") {
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const auto open_before = entries_of("/proc/self/fd");
+    // Enough for the first three of what it opens.
+    const int next = ::dup(STDIN_FILENO);
+    REQUIRE(next >= 0);
+    ::close(next);
+    rlimit allowed = before;
+    allowed.rlim_cur = static_cast<rlim_t>(next) + 3;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &allowed) == 0);
+    bool is_made = true;
+    {
+        const auto made = quiet_setup().driver(heph::rt::driver_kind::epoll).threads(8).build();
+        is_made = made.has_value();
+    }
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK_FALSE(is_made);
+    CHECK(entries_of("/proc/self/fd") == open_before);
 }
