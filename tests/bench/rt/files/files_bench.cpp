@@ -1,7 +1,7 @@
 // The CPU and the time that a read of a cached file takes: heph-rt by both drivers, beside plain
 // system calls, libuv and Boost.Asio.
 //
-// Usage: heph_rt_files_bench [--passes N] [--reads N] [--mebibytes N] [--folder PATH]
+// Usage: heph_rt_files_bench [--passes N] [--reads N] [--mebibytes N] [--folder PATH] [--only NAME]
 //
 // Each measures in a process of its own, once in a pass, in turn; the medians are told. The CPU is
 // that of all threads of the process.
@@ -34,6 +34,7 @@ struct options {
     std::uint64_t reads = 200'000;  // Of the small ones.
     std::uint64_t mebibytes = 64;
     std::string folder = "/var/tmp";
+    std::string only;  // Of the readers, besides the floor: those whose name has this in it.
 };
 
 [[noreturn]] void fail(const char* what) {
@@ -179,17 +180,18 @@ options parse(int count, char** arguments) {
                                                            {"--reads", &parsed.reads},
                                                            {"--mebibytes", &parsed.mebibytes}};
     for (int i = 1; i < count; i += 2) {
-        const auto named = names.find(arguments[i]);
         const char* const value = i + 1 < count ? arguments[i + 1] : "";
-        if (std::string_view(arguments[i]) == "--folder" && *value != '\0') {
-            parsed.folder = value;
+        const std::string_view name = arguments[i];
+        if ((name == "--folder" || name == "--only") && *value != '\0') {
+            (name == "--folder" ? parsed.folder : parsed.only) = value;
             continue;
         }
+        const auto named = names.find(name);
         const std::uint64_t number = std::strtoull(value, nullptr, 10);
         if (named == names.end() || number == 0) {
             (void)std::fputs(
                 "usage: heph_rt_files_bench [--passes N] [--reads N] [--mebibytes N] "
-                "[--folder PATH]\n",
+                "[--folder PATH] [--only NAME]\n",
                 stderr);
             std::exit(2);
         }
@@ -203,7 +205,11 @@ options parse(int count, char** arguments) {
 int main(int count, char** arguments) {
     const options how = parse(count, arguments);
     const cached_file file(how.folder, how.mebibytes);
-    const std::vector<reader> readers = all_readers();
+    std::vector<reader> readers = all_readers();
+    std::erase_if(readers, [&how](const reader& each) {
+        return !each.one_at_a_time &&
+               std::string_view(each.name).find(how.only) == std::string::npos;
+    });
     reading what;
     what.path = file.path();
     what.file_bytes = how.mebibytes << 20U;
