@@ -11,13 +11,13 @@ namespace heph::rt::detail {
 
 namespace {
 
-// Tells whether a file has nothing after the bytes that were read. Of what is no file this is not
-// known.
-std::optional<bool> ends_after(const request& asked, std::uint64_t bytes) noexcept {
+// Tells whether less than was asked for is all that there is: up to the end of a file, or what a
+// pipe or the like had. A 0 is no answer by itself: Linux 5.9 and 5.10 give it also for what has to
+// be waited for.
+bool is_all(const request& asked, std::uint64_t bytes) noexcept {
     struct stat status{};
-    if (::fstat(asked.descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
-        return std::nullopt;
-    }
+    if (::fstat(asked.descriptor, &status) != 0 || S_ISBLK(status.st_mode)) { return false; }
+    if (!S_ISREG(status.st_mode)) { return bytes != 0; }
     const off_t at = asked.offset == fs::file::current_position
                          ? ::lseek(asked.descriptor, 0, SEEK_CUR)
                          : static_cast<off_t>(asked.offset + bytes);
@@ -41,9 +41,7 @@ std::optional<std::int32_t> read_cached(slot& operation) noexcept {
     if (got < 0) { return std::nullopt; }
     const auto bytes = static_cast<std::size_t>(got);
     if (bytes == room.size()) { return static_cast<std::int32_t>(bytes); }
-    const auto ended = ends_after(asked, bytes);
-    // Kernels 5.9 and 5.10 give 0 also for what is not there.
-    if (ended ? *ended : bytes != 0) { return static_cast<std::int32_t>(bytes); }
+    if (is_all(asked, bytes)) { return static_cast<std::int32_t>(bytes); }
     asked.from = bytes;
     return std::nullopt;
 }

@@ -16,12 +16,12 @@
 
 #include <heph/core/either.hpp>
 #include <heph/core/log.hpp>
+#include <heph/core/testing/virtual_clock.hpp>
 #include <heph/core/yield.hpp>
 #include <heph/rt/descriptor.hpp>
 #include <heph/rt/net/server.hpp>
 #include <heph/rt/net/tcp.hpp>
 #include <heph/rt/timer.hpp>
-#include <heph/core/testing/virtual_clock.hpp>
 
 #include "failing_new.hpp"
 #include "on_runtime.hpp"
