@@ -248,6 +248,12 @@ std::vector<figure> wake_figures() {
         {"round trip, both asleep", "us", &asleep},
         {"  two bare rings (MSG_RING)", "us", &bare_rings},
         {"  two event descriptors", "us", &bare_event_descriptors},
+#ifdef HEPH_BENCH_ASIO
+        {"  Boost.Asio, two contexts", "us", &asio_wakes},
+#endif
+#ifdef HEPH_BENCH_UV
+        {"  libuv, two loops", "us", &uv_wakes},
+#endif
         {"senders on 2 workers to a full inbox, a message", "ns", &full_inbox<2>, true},
         {"senders on 4 workers to a full inbox, a message", "ns", &full_inbox<4>, true},
     };
