@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
+#include <expected>
 #include <filesystem>
 #include <latch>
 #include <memory>
@@ -50,27 +52,22 @@ constexpr std::chrono::milliseconds etcd_time{1000};
 constexpr std::chrono::milliseconds link_grace{2000};
 
 // A program that was killed keeps its addresses for a moment after its end, until the kernel has
-// ended what its ring was waiting for.
+// ended what its ring was waiting for. A node waits for that by itself.
 constexpr std::chrono::milliseconds address_patience{2000};
 
-// Does what takes an address, again for a while where that is taken. Blocks the thread.
-template <typename Take>
-auto take_address(Take take) {
-    const auto code_of = [](const auto& error) -> std::error_code {
-        if constexpr (requires { error.code(); }) {
-            return error.code();
-        } else {
-            return error;
-        }
-    };
+// Opens the server, again for a while where its address is taken. Blocks the thread.
+std::expected<heph::http::server, std::error_code> open_server(
+    const std::shared_ptr<const gateway>& through, const heph::http::server_options& how,
+    std::size_t threads) {
     const auto until = std::chrono::steady_clock::now() + address_patience;
-    auto taken = take();
-    while (!taken && code_of(taken.error()) == std::errc::address_in_use &&
-           std::chrono::steady_clock::now() < until) {
+    for (;;) {
+        auto opened = heph::http::server::open(make_router(through), how, threads);
+        if (opened || opened.error() != std::errc::address_in_use ||
+            std::chrono::steady_clock::now() >= until) {
+            return opened;
+        }
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
-        taken = take();
     }
-    return taken;
 }
 
 void say(const std::string& text) {
@@ -121,8 +118,7 @@ private:
         heph::http::server_options http;
         http.address = settings.http;
         const auto through = std::make_shared<const gateway>(all, health);
-        auto opened = take_address(
-            [&] { return heph::http::server::open(make_router(through), http, settings.threads); });
+        auto opened = open_server(through, http, settings.threads);
         if (!opened) {
             failure_ = refusal{exit_status::address, "cannot serve HTTP on " + settings.http +
                                                          ": " + opened.error().message()};
@@ -200,7 +196,7 @@ private:
 
     std::optional<heph::remote::node> start_node(heph::rt::worker& worker,
                                                  const heph::remote::options& how) {
-        auto self = take_address([&] { return heph::remote::node::start(worker, how); });
+        auto self = heph::remote::node::start(worker, how);
         if (!self) {
             failure_ = refusal{exit_status::address, self.error().message()};
             return std::nullopt;

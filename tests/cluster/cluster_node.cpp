@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
-#include <expected>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,8 +19,6 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -31,7 +28,6 @@
 #include <heph/remote/etcd/shards.hpp>
 #include <heph/remote/node.hpp>
 #include <heph/remote/options.hpp>
-#include <heph/rt/error.hpp>
 #include <heph/rt/pipe.hpp>
 #include <heph/rt/runtime.hpp>
 #include <heph/rt/tls/secret.hpp>
@@ -108,6 +104,8 @@ remote::options node_options(const settings& how, const std::shared_ptr<flow_boo
     links.grace = how.time("--grace", links.grace);
     links.patience = how.time("--patience", links.patience);
     links.pause_max = how.time("--pause-max", links.pause_max);
+    // A machine under load takes its time to end what a killed node had.
+    links.listen_retry = std::chrono::seconds(30);
     made.links(links);
     made.undelivered([book](std::string_view node, std::string_view, remote::failure why) {
         const auto flow = book->label + '>' + std::string(node);
@@ -117,23 +115,8 @@ remote::options node_options(const settings& how, const std::shared_ptr<flow_boo
     return made;
 }
 
-// The kernel ends the ring of a killed process, and what that listens at, some time after the
-// process.
-std::expected<remote::node, heph::rt::error> start_when_free(heph::rt::worker& worker,
-                                                             const remote::options& settings) {
-    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    for (;;) {
-        auto started = remote::node::start(worker, settings);
-        if (started || started.error().code() != std::errc::address_in_use ||
-            std::chrono::steady_clock::now() > until) {
-            return started;
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-}
-
 void start(heph::rt::worker& worker, const settings& how, program& all) {
-    auto self = start_when_free(worker, node_options(how, all.book));
+    auto self = remote::node::start(worker, node_options(how, all.book));
     if (!self) { throw std::runtime_error(self.error().message()); }
     all.self = std::move(*self);
     heph::actor_options inbox;

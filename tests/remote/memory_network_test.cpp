@@ -402,6 +402,8 @@ TEST_CASE("memory: link settings that make no sense are refused, by their names"
              bad_setting{"goodbye_time is not", [](settings& of) { of.goodbye_time = -1ms; }},
              bad_setting{"failure_forgiven is not",
                          [](settings& of) { of.failure_forgiven = -1ms; }},
+             bad_setting{"listen_retry is not from 0 ms",
+                         [](settings& of) { of.listen_retry = -1ms; }},
              bad_setting{"phi_accrual.pause is not from 0 ms to 10 years: -1 ms",
                          [](settings& of) { of.phi_accrual.emplace().pause = -1ms; }},
              bad_setting{"phi_accrual.deviation_min is not from 1 ms",

@@ -135,6 +135,7 @@ inline link_settings quick_links() {
     quick.goodbye_time = 500ms;
     quick.drain_time = 50ms;
     quick.refusals_max = 0;
+    quick.listen_retry = 0ms;
     return quick;
 }
 

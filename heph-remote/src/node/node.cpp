@@ -8,10 +8,10 @@
 
 #include "hub.hpp"
 #include "link_security.hpp"
+#include "listening.hpp"
 #include "node_starter.hpp"
 #include "port.hpp"
 #include "rt_environment.hpp"
-#include "transport.hpp"
 
 namespace heph::remote {
 
@@ -85,6 +85,7 @@ std::expected<void, rt::error> check_links(const link_settings& links) {
              bounded_time{"drain_time", links.drain_time, 0ms},
              bounded_time{"goodbye_time", links.goodbye_time, 0ms},
              bounded_time{"failure_forgiven", links.failure_forgiven, 0ms},
+             bounded_time{"listen_retry", links.listen_retry, 0ms},
          }) {
         if (each.value < each.least || each.value > most) {
             return bad_setting(
@@ -143,7 +144,8 @@ std::expected<node, rt::error> node_starter::start(std::shared_ptr<environment> 
                            "' to listen at is not one such as "
                            "127.0.0.1:9001, [::1]:9001 or unix:/run/a.sock");
         }
-        auto bound = listen_by(around, settings.memory(), *local);
+        auto bound = listen_when_free(around, settings.memory(), *local,
+                                      settings.links().listen_retry, settings.name());
         const auto at = bound ? (*bound)->local() : std::unexpected(bound.error());
         if (!at) {
             std::string message = "the node '" + settings.name() + "' cannot listen at " + wanted +

@@ -31,7 +31,8 @@ namespace heph::remote::asio {
 /// the goodbyes are said. A node that is not stopped is dropped with its execution context: its
 /// connections close, and what is asked of it after that fails with `stopped`.
 ///
-/// *Errors*: those of `node::start`. *Thread safety*: safe. The node's tasks run on a strand of its
+/// *Errors*: those of `node::start`, which waits as that does for a port in use.
+/// *Thread safety*: safe. The node's tasks run on a strand of its
 /// own, so that the execution context may have any number of threads.
 /// *Lifetime*: handles of the node and references may outlive the execution context. What waits
 /// for them may not: whoever awaits on other threads has to have ended before the context is

@@ -49,8 +49,9 @@ struct peer_status {
 class node {
 public:
     /// Starts a node on a worker. Links come up afterwards, in the background.
-    /// *Errors*: a bad name or address, a link setting out of bounds, a port in use; the message
-    /// says which and what to do.
+    /// *Errors*: a bad name or address, a link setting out of bounds, a port that is in use and
+    /// stays so for `link_settings::listen_retry`, for which the thread waits; the message says
+    /// which and what to do.
     /// *Requires*: called on that worker's thread, as in `run_on_workers` or in a local actor.
     [[nodiscard]] static std::expected<node, rt::error> start(rt::worker& worker,
                                                               const options& settings);

@@ -69,6 +69,11 @@ struct link_settings {
     /// until some are forgiven, one each `failure_forgiven`. 0: no limit.
     std::uint32_t failures_max = 20;
     milliseconds failure_forgiven{1'000};
+    /// While another program has the address to listen at, `node::start` tries again for so long,
+    /// and logs that it does: a program that was killed keeps its address for a moment after its
+    /// end. The thread waits meanwhile. 0: the first refusal counts, which is for those who start
+    /// nodes where other things run already.
+    milliseconds listen_retry{3'000};
     /// What this node takes of a peer: sizes and windows. Of messages, four times the protocol's
     /// window: a sender of small ones seldom waits for a round trip then.
     protocol::link_limits own = wide_window();
