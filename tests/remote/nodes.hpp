@@ -145,6 +145,12 @@ inline options quick_options(std::string name) {
     return made;
 }
 
+inline options quick_plain_text(std::string name) {
+    options made = options::insecure_plain_text(std::move(name));
+    made.links(quick_links());
+    return made;
+}
+
 inline options listening(std::string name) {
     options made = quick_options(std::move(name));
     made.listen("127.0.0.1:0");

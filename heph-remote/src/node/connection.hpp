@@ -23,10 +23,10 @@
 #include <heph/remote/protocol/frame.hpp>
 #include <heph/remote/protocol/handshake.hpp>
 #include <heph/remote/protocol/phi_accrual.hpp>
-#include <heph/rt/tls/engine.hpp>
 
 #include "environment.hpp"
 #include "event.hpp"
+#include "record_layer.hpp"
 
 namespace heph::remote::detail {
 
@@ -35,10 +35,10 @@ struct peer;
 struct connection {
     enum class phase { meeting, linked, closing };
 
-    connection(stream_pointer its_stream, rt::tls::engine its_engine, std::string remote,
-               bool dials, steady_time end_of_handshake)
+    connection(stream_pointer its_stream, record_layer its_records, std::string remote, bool dials,
+               steady_time end_of_handshake)
         : socket(std::move(its_stream)),
-          engine(std::move(its_engine)),
+          records(std::move(its_records)),
           address(std::move(remote)),
           dialed(dials),
           handshake_until(end_of_handshake) {}
@@ -55,7 +55,7 @@ struct connection {
     [[nodiscard]] bool is_linked() const noexcept { return current == phase::linked; }
 
     const stream_pointer socket;
-    rt::tls::engine engine;
+    record_layer records;
     const std::string address;
     const bool dialed;
     const steady_time handshake_until;
@@ -71,7 +71,7 @@ struct connection {
     protocol::frame_reader frames{protocol::handshake_frame_bytes_max};
     std::optional<protocol::handshake> meeting;
     std::shared_ptr<peer> with;                       ///< Whom it is meant for, or leads to.
-    std::vector<std::byte> plain;                     ///< What is to be encrypted.
+    std::vector<std::byte> plain;                     ///< The frames that are to be sent next.
     steady_time heard;                                ///< When something came last.
     std::optional<protocol::failure_detector> alive;  ///< Of a linked one.
     std::vector<std::byte> first_flight;  ///< What a stranger said before the secret was clear.

@@ -54,7 +54,6 @@
 #include <heph/remote/node.hpp>
 #include <heph/remote/protocol/event.hpp>
 #include <heph/remote/protocol/failure_limiter.hpp>
-#include <heph/rt/tls/engine.hpp>
 
 #include "command.hpp"
 #include "connection.hpp"
@@ -63,6 +62,7 @@
 #include "log_limiter.hpp"
 #include "peer.hpp"
 #include "port.hpp"
+#include "record_layer.hpp"
 
 namespace heph::remote::detail {
 
@@ -174,6 +174,7 @@ private:
     void learn(std::string_view name, const node_address& where);
     void feed(const connection_pointer& from, std::span<const std::byte> bytes);
     void feed_safely(const connection_pointer& from, std::span<const std::byte> bytes);
+    void begin_meeting(const connection_pointer& on);
     void take_frames(const connection_pointer& from);
     void on_meeting_frame(const connection_pointer& from, std::span<const std::byte> frame);
     void on_link_frame(const connection_pointer& from, std::span<const std::byte> frame);
@@ -202,7 +203,7 @@ private:
     [[nodiscard]] task<> timer(time_point at) { return environment_->timer_at(at); }
     [[nodiscard]] task<> timer(time_point::duration after) { return timer(now() + after); }
     [[nodiscard]] std::chrono::milliseconds with_jitter(std::chrono::milliseconds pause);
-    [[nodiscard]] connection_pointer add_connection(stream_pointer stream, rt::tls::engine engine,
+    [[nodiscard]] connection_pointer add_connection(stream_pointer stream, record_layer records,
                                                     std::string remote, bool dialed,
                                                     time_point until);
 

@@ -19,7 +19,7 @@ namespace heph::remote::detail {
 
 namespace {
 
-// What a turn of a writer encrypts at most, about.
+// What a turn of a writer sends at most, about.
 constexpr std::size_t write_bytes = 64 * 1024;
 // What is said at the end, with the reports of what was not delivered.
 constexpr std::size_t stop_bytes = 1024 * 1024;
@@ -102,40 +102,27 @@ void hub::forget(std::string_view name) {
 }
 
 void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes) {
-    rt::tls::engine& engine = from->engine;
-    const bool may_retry = !from->dialed && !engine.handshake_done() && security_.ways() > 1 &&
+    record_layer& records = from->records;
+    const bool may_retry = !from->dialed && !records.is_open() && security_.ways() > 1 &&
                            from->first_flight.size() + bytes.size() <= first_flight_bytes_max;
     if (may_retry) {
         from->first_flight.insert(from->first_flight.end(), bytes.begin(), bytes.end());
     }
-    const auto fed = engine.feed(bytes);
-    if (engine.has_output() || !from->is_linked()) { from->wake.set(); }
+    const auto fed = records.feed(bytes);
+    if (records.has_output() || !from->is_linked()) { from->wake.set(); }
+    if (records.is_mismatched()) { return end(from, std::string(records.mismatch())); }
     if (!fed && (!may_retry || !try_another_secret(*from))) {
         return end(from, security_.explain(fed.error(), from->dialed));
     }
-    if (!engine.handshake_done()) { return; }
-    if (!from->meeting) {
-        if (!from->dialed) {
-            from->meeting.emplace(protocol::handshake::accept_from(self_));
-        } else {
-            peer& with = *from->with;
-            if (with.is_up()) { return end(from, std::string()); }
-            // TLS has checked the name, but would take a wildcard for it.
-            if (!link_security::may_be(engine, with.name)) {
-                return end(from,
-                           std::string(protocol::to_string(protocol::error::not_its_certificate)));
-            }
-            from->meeting.emplace(
-                protocol::handshake::dial(self_, with.name, with.link.offer(with.fresh)));
-            with.hello_under_way = true;
-        }
-    }
-    std::array<std::byte, 16 * 1024> some;
+    if (!records.is_open()) { return; }
+    if (!from->meeting) { begin_meeting(from); }
+    if (from->current == connection::phase::closing) { return; }
+    std::array<std::byte, 16 * 1024> scratch;
     for (;;) {
-        const auto count = engine.read(some);
-        if (!count) { return end(from, count.error().message()); }
-        if (*count == 0) { break; }
-        from->frames.feed(std::span(some).first(*count));
+        const auto some = records.read(scratch);
+        if (!some) { return end(from, some.error().message()); }
+        if (some->empty()) { break; }
+        from->frames.feed(*some);
         take_frames(from);
         if (from->current == connection::phase::closing) { return; }
     }
@@ -144,7 +131,23 @@ void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes)
         if (with.link.is_overflowing()) { return break_off(from, protocol::error::overflow); }
         if (with.refused_as_full && with.link.has_room()) { retry_all(with); }
     }
-    if (engine.peer_closed()) { end(from, "it closed the connection"); }
+    if (records.peer_closed()) { end(from, "it closed the connection"); }
+}
+
+void hub::begin_meeting(const connection_pointer& on) {
+    if (!on->dialed) {
+        on->meeting.emplace(protocol::handshake::accept_from(self_));
+        return;
+    }
+    peer& with = *on->with;
+    if (with.is_up()) { return end(on, std::string()); }
+    // TLS has checked the name, but would take a wildcard for it.
+    if (!link_security::may_be(on->records, with.name)) {
+        return end(on, std::string(protocol::to_string(protocol::error::not_its_certificate)));
+    }
+    on->meeting.emplace(protocol::handshake::dial(self_, with.name, with.link.offer(with.fresh)));
+    with.hello_under_way = true;
+    on->wake.set();
 }
 
 // What throws, for want of memory, may have left a frame half taken, so that the session is of no
@@ -165,8 +168,8 @@ bool hub::try_another_secret(connection& of) {
     while (of.ways_tried < security_.ways()) {
         auto another = security_.accept(of.ways_tried++);
         if (!another) { return false; }
-        of.engine = std::move(*another);
-        if (of.engine.feed(of.first_flight)) { return true; }
+        of.records = std::move(*another);
+        if (of.records.feed(of.first_flight)) { return true; }
     }
     return false;
 }
@@ -195,6 +198,9 @@ void hub::on_meeting_frame(const connection_pointer& from, std::span<const std::
     if (meeting.failure() == protocol::error::duplicate_connection) {
         return end(from, std::string());
     }
+    if (meeting.refused_by_peer() && meeting.failure() == protocol::error::other_security) {
+        return end(from, std::string(from->records.mismatch()));
+    }
     std::string why(protocol::to_string(meeting.failure()));
     if (meeting.refused_by_peer()) { why = "it refused the link: " + why; }
     end(from, std::move(why));
@@ -204,7 +210,7 @@ void hub::decide(const connection_pointer& about) {
     protocol::handshake& meeting = *about->meeting;
     const protocol::hello& heard = meeting.heard();
     if (!allows(heard.name)) { return meeting.turn_away(protocol::error::not_allowed); }
-    if (!link_security::may_be(about->engine, heard.name)) {
+    if (!link_security::may_be(about->records, heard.name)) {
         return meeting.turn_away(protocol::error::not_its_certificate);
     }
     const peer_pointer with = peer_named(heard.name);
@@ -373,13 +379,14 @@ rt::buffer hub::collect(const connection_pointer& from) {
         from->with->link.write_to(from->plain, write_bytes);
         tell_news(from->with);
     }
-    if (from->engine.handshake_done() && !from->engine.failed()) {
-        if (!from->plain.empty() && !from->engine.write(from->plain)) { from->plain.clear(); }
+    if (from->records.is_open()) {
+        // What cannot be encrypted any more is of no use.
+        if (!from->plain.empty()) { (void)from->records.write(from->plain); }
         from->plain.clear();
-        if (closes) { from->engine.close_notify(); }
+        if (closes) { from->records.close_notify(); }
     }
     rt::buffer bytes;
-    from->engine.take_output(bytes);
+    from->records.take_output(bytes);
     return bytes;
 }
 

@@ -176,10 +176,10 @@ task<> hub::refuse_rest(hub_pointer self, inbox::receiver<command> commands) {
     }
 }
 
-connection_pointer hub::add_connection(stream_pointer stream, rt::tls::engine engine,
+connection_pointer hub::add_connection(stream_pointer stream, record_layer records,
                                        std::string address, bool dialed, time_point until) {
     std::erase_if(connections_, [](const auto& each) { return each.expired(); });
-    auto made = std::make_shared<connection>(std::move(stream), std::move(engine),
+    auto made = std::make_shared<connection>(std::move(stream), std::move(records),
                                              std::move(address), dialed, until);
     connections_.push_back(made);
     spawn(write(shared_from_this(), made));
@@ -212,14 +212,14 @@ task<> hub::accept_all(hub_pointer self, listener_pointer at) {
                                                    ": too many handshakes of that address failed");
             continue;
         }
-        auto engine = self->security_.accept(0);
-        if (!engine) {
+        auto records = self->security_.accept(0);
+        if (!records) {
             self->log_.log(log_level::error,
-                           "node " + self->self_.name + ": TLS: " + engine.error().message());
+                           "node " + self->self_.name + ": TLS: " + records.error().message());
             continue;
         }
         const auto made =
-            self->add_connection(std::move(*accepted), std::move(*engine), std::move(address),
+            self->add_connection(std::move(*accepted), std::move(*records), std::move(address),
                                  false, self->now() + settings.handshake_time);
         made->is_half_open = true;
         ++self->half_open_;
@@ -301,12 +301,14 @@ task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_
         co_return dial_result(failed.message(), failed == std::errc::connection_refused);
     }
     if (with->is_up() || self->stopped_.is_set()) { co_return dial_result(); }
-    auto engine = self->security_.dial(with->name);
-    if (!engine) { co_return dial_result("TLS: " + engine.error().message()); }
-    const auto made = self->add_connection(std::move(**connected), std::move(*engine),
+    auto records = self->security_.dial(with->name);
+    if (!records) { co_return dial_result("TLS: " + records.error().message()); }
+    const auto made = self->add_connection(std::move(**connected), std::move(*records),
                                            where.to_string(), true, until);
     made->with = with;
     with->dialing = made;
+    // In plain text nothing comes before the hello.
+    if (made->records.is_open()) { self->begin_meeting(made); }
     co_await read(self, made);
     if (with->dialing == made) {
         with->dialing.reset();
@@ -344,7 +346,8 @@ task<> hub::read(hub_pointer self, connection_pointer from) {
         }
         if ((*received)->empty()) {
             self->end(from, from->is_linked() ? "it closed the connection"
-                                              : "it closed the connection before the handshake");
+                                              : "it closed the connection before the handshake" +
+                                                    self->security_.explain_end(from->dialed));
             break;
         }
         if (from->current == connection::phase::closing) {

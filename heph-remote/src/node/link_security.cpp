@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <heph/inbox/assert.hpp>
+
 namespace heph::remote::detail {
 
 namespace {
@@ -76,6 +78,13 @@ std::expected<void, rt::error> link_security::add(const node_certificate& proof,
 }
 
 std::expected<link_security, rt::error> link_security::make(const options& settings) {
+    if (settings.is_plain_text() && !settings.credentials().empty()) {
+        return std::unexpected(rt::error(
+            std::make_error_code(std::errc::invalid_argument),
+            "the node '" + settings.name() +
+                "' is to speak plain text, in which a secret or a certificate proves nothing: "
+                "leave insecure_plain_text out, or what it accepts besides"));
+    }
     link_security made;
     for (const auto& each : settings.credentials()) {
         const auto* secret = std::get_if<rt::tls::secret>(&each);
@@ -84,28 +93,42 @@ std::expected<link_security, rt::error> link_security::make(const options& setti
                          : made.add(std::get<node_certificate>(each), settings.name());
         if (!added) { return std::unexpected(std::move(added).error()); }
     }
+    HEPH_ASSERT(made.is_plain_text() == settings.is_plain_text());
     return made;
 }
 
-std::expected<rt::tls::engine, std::error_code> link_security::dial(const std::string& peer) const {
-    if (const auto* secret = std::get_if<rt::tls::context>(&*dialing_)) { return secret->client(); }
-    return std::get<rt::tls::client_context>(*dialing_).connect(peer);
+std::expected<record_layer, std::error_code> link_security::dial(const std::string& peer) const {
+    if (is_plain_text()) { return record_layer::plain_text(true); }
+    const auto* secret = std::get_if<rt::tls::context>(&*dialing_);
+    auto engine = secret != nullptr ? secret->client()
+                                    : std::get<rt::tls::client_context>(*dialing_).connect(peer);
+    if (!engine) { return std::unexpected(engine.error()); }
+    return record_layer::tls(std::move(*engine), true);
 }
 
-std::expected<rt::tls::engine, std::error_code> link_security::accept(std::size_t way) const {
-    return way < secrets_.size() ? secrets_[way].server() : certified_->accept();
+std::expected<record_layer, std::error_code> link_security::accept(std::size_t way) const {
+    if (is_plain_text()) { return record_layer::plain_text(false); }
+    auto engine = way < secrets_.size() ? secrets_[way].server() : certified_->accept();
+    if (!engine) { return std::unexpected(engine.error()); }
+    return record_layer::tls(std::move(*engine), false);
 }
 
 std::string link_security::explain(const std::error_code& failure, bool dialed) const {
-    const bool certified = std::holds_alternative<rt::tls::client_context>(*dialing_);
+    const bool certified =
+        !is_plain_text() && std::holds_alternative<rt::tls::client_context>(*dialing_);
     if (dialed && certified && failure == rt::tls::errc::handshake_failed) {
         return failure.message() + ": this node links by certificates; does that one by a secret?";
     }
     return failure.message();
 }
 
-bool link_security::may_be(const rt::tls::engine& peer, std::string_view name) {
-    const auto shown = peer.peer();
+// A node of before 0.4.1 that speaks TLS closes without a word.
+std::string link_security::explain_end(bool dialed) const {
+    return dialed && is_plain_text() ? ": this node speaks plain text; does that one TLS?" : "";
+}
+
+bool link_security::may_be(const record_layer& peer, std::string_view name) {
+    const auto shown = peer.certificate();
     return !shown || proves(shown->dns_names(), name);
 }
 

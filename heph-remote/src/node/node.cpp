@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include <heph/core/log.hpp>
+
 #include "hub.hpp"
 #include "link_security.hpp"
 #include "listening.hpp"
@@ -169,6 +171,12 @@ std::expected<node, rt::error> node_starter::start(std::shared_ptr<environment> 
     const auto made = std::make_shared<hub>(std::move(around), handles, settings, std::move(self),
                                             std::move(*security));
     for (auto& [name, where] : peers) { handles->add_peer(std::move(name), where); }
+    if (settings.is_plain_text()) {
+        heph::log(log_level::warning,
+                  "node " + settings.name() +
+                      ": its links are plain text (insecure_plain_text): whoever reaches it, or is "
+                      "on the way, can read, change and forge messages, under any node's name");
+    }
     made->start(std::move(receiver), std::move(listener));
     return node(std::move(handles));
 }

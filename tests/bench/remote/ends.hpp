@@ -60,8 +60,11 @@ inline load load_of(char** arguments) {
     return what;
 }
 
-int serve_heph();
-int measure_heph(const std::string& where, const load& what);
+/// Says how nodes of heph-remote are linked.
+enum class security { tls, plain_text };
+
+int serve_heph(security how);
+int measure_heph(const std::string& where, const load& what, security how);
 int serve_tcp();
 int measure_tcp(const std::string& where, const load& what);
 int serve_zmq();

@@ -1,4 +1,5 @@
-// Nodes of heph-remote, linked over TCP and TLS 1.3: codec and dispatch to an actor included.
+// Nodes of heph-remote, linked over TCP, by TLS 1.3 or in plain text: codec and dispatch to an
+// actor included.
 
 #include <span>
 #include <string_view>
@@ -39,9 +40,12 @@ heph::task<> receive(rt::local_context<message> ctx) {
     }
 }
 
-rt::tls::secret shared() {
+remote::options node_named(std::string name, bench::security how) {
+    if (how == bench::security::plain_text) {
+        return remote::options::insecure_plain_text(std::move(name));
+    }
     const std::string_view words = "a secret for benchmarks only";
-    return rt::tls::secret::copy_of(std::as_bytes(std::span(words))).value();
+    return {std::move(name), rt::tls::secret::copy_of(std::as_bytes(std::span(words))).value()};
 }
 
 heph::task<> measure(rt::worker worker, remote::node node, bench::load what) {
@@ -74,11 +78,11 @@ heph::task<> measure(rt::worker worker, remote::node node, bench::load what) {
 
 namespace bench {
 
-int serve_heph() {
+int serve_heph(security how) {
     auto runtime = rt::setup{}.name("server").build();
     if (!runtime) { return rt::report(runtime.error()); }
-    runtime->run_on_workers([](rt::worker& worker) {
-        auto settings = remote::options("server", shared()).listen("127.0.0.1:0");
+    runtime->run_on_workers([how](rt::worker& worker) {
+        auto settings = node_named("server", how).listen("127.0.0.1:0");
         auto node = remote::node::start(worker, settings).value();
         heph::actor_options inbox;
         inbox.inbox_size = 1024;
@@ -89,11 +93,11 @@ int serve_heph() {
     return rt::report(runtime->start());
 }
 
-int measure_heph(const std::string& where, const load& what) {
+int measure_heph(const std::string& where, const load& what, security how) {
     auto runtime = rt::setup{}.name("client").build();
     if (!runtime) { return rt::report(runtime.error()); }
     runtime->run_on_workers([&](rt::worker& worker) {
-        auto settings = remote::options("client", shared()).peer("server", where);
+        auto settings = node_named("client", how).peer("server", where);
         auto node = remote::node::start(worker, settings).value();
         worker.spawn_future(measure(worker, node, what));
     });

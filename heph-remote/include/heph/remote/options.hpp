@@ -32,7 +32,7 @@ class memory_core;
 struct link_settings {
     using milliseconds = std::chrono::milliseconds;
 
-    /// From opening a connection to the end of TLS's handshake and ours.
+    /// From opening a connection to the end of TLS's handshake, if any, and ours.
     milliseconds handshake_time{5'000};
     /// After so much silence a link asks the peer for a sign of life.
     milliseconds heartbeat{2'000};
@@ -102,6 +102,16 @@ public:
     options(std::string name, node_certificate proof) : name_(std::move(name)) {
         credentials_.emplace_back(std::move(proof));
     }
+    /// Names a node whose links are plain text: nothing is encrypted, and nobody proves anything.
+    /// Whoever reaches the node's address, or is on the way, can read, change and forge messages,
+    /// under any node's name. For links within one machine, or where something else secures the
+    /// network. One warning is logged when the node starts. It links to other nodes of plain text
+    /// only; with others both ends log who speaks what.
+    [[nodiscard]] static options insecure_plain_text(std::string name) {
+        options made;
+        made.name_ = std::move(name);
+        return made;
+    }
 
     /// Accepts connections at an address, such as `127.0.0.1:9001`, where port 0 takes a free one,
     /// or at a Unix socket, `unix:/run/a.sock` or, without a file, `unix:@name`. Without it, the
@@ -118,6 +128,7 @@ public:
     /// Accepts those who know an older, or a coming, secret as well; dials with the one that was
     /// given first. So a secret is changed without a gap: let all nodes accept the new one, then
     /// let all use the new one and accept the old one, then forget the old one.
+    /// *Requires*: not of plain text, here and below; the start refuses that.
     options& also_accept(rt::tls::secret other) {
         credentials_.emplace_back(std::move(other));
         return *this;
@@ -163,10 +174,12 @@ public:
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     /// Is what proves that one belongs to the group.
     using credential = std::variant<rt::tls::secret, node_certificate>;
-    /// Gives what was given: the first one to dial with, all of them to accept.
+    /// Gives what was given: the first one to dial with, all of them to accept. Of plain text,
+    /// there are none.
     [[nodiscard]] const std::vector<credential>& credentials() const noexcept {
         return credentials_;
     }
+    [[nodiscard]] bool is_plain_text() const noexcept { return is_plain_text_; }
     [[nodiscard]] const std::string& listen_address() const noexcept { return listen_; }
     [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& peers() const noexcept {
         return peers_;
@@ -184,8 +197,11 @@ public:
     }
 
 private:
+    options() : is_plain_text_(true) {}
+
     std::string name_;
     std::vector<credential> credentials_;
+    bool is_plain_text_ = false;
     std::string listen_;
     std::string advertised_;
     std::vector<std::string> only_peers_;

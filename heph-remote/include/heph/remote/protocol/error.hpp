@@ -26,6 +26,7 @@ enum class error : std::uint8_t {
     timed_out,             ///< Nothing was heard for too long.
     not_allowed,           ///< The node does not link to nodes of this name.
     not_its_certificate,   ///< The node's certificate is not for this name.
+    other_security,        ///< One of the two speaks TLS, and the other one plain text.
 };
 
 /// Says it in words, and what to do where that can be said.
@@ -54,6 +55,9 @@ enum class error : std::uint8_t {
         case error::not_its_certificate:
             return "the certificate is not for the name of the node: it has to be among its DNS "
                    "names";
+        case error::other_security:
+            return "one of the nodes speaks TLS, and the other one plain text: set both up the "
+                   "same way";
     }
     return "the peer gave an unknown reason";
 }
