@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -197,4 +198,51 @@ TEST_CASE("link: random bytes are refused at any stage", "[remote][link]") {
             return std::holds_alternative<goodbye_arrived>(told);
         }));
     }
+}
+
+TEST_CASE("link: a session whose first welcome was lost goes on, also when its other end dials",
+          "[remote][link]") {
+    wire_end a("a", 1);
+    wire_end b("b", 2);
+    b.accept();
+    a.dial("b");
+    b.feed(std::exchange(a.out, {}));
+    REQUIRE(b.peers.current() == link::state::up);
+    REQUIRE(b.peers.send(1, 2, 0, bytes_of_text("first")));
+    b.flush();
+    b.cut();  // With the welcome.
+    a.cut();
+    REQUIRE(a.peers.current() == link::state::down);
+    connect(b, a);
+    REQUIRE(a.peers.current() == link::state::up);
+    REQUIRE(b.peers.current() == link::state::up);
+    CHECK(b.events.empty());  // Nothing is reported as lost.
+    CHECK(take_event<message_arrived>(a).actor == 1);
+    CHECK(a.events.empty());
+}
+
+TEST_CASE("link: a hello from before the peer acknowledged more is outdated", "[remote][link]") {
+    wire_end a("a", 1);
+    wire_end b("b", 2);
+    connect(a, b);
+    const session_offer offer = a.peers.offer({1, 9});
+    hello said;
+    said.incarnation = a.self.incarnation;
+    said.session = offer.session;
+    said.fresh = offer.fresh;
+    said.received = offer.received;
+    CHECK_FALSE(b.peers.is_outdated(said));
+    REQUIRE(b.peers.send(1, 2, 0, bytes_of_text("more")));
+    CHECK_FALSE(b.peers.is_outdated(said));
+    exchange(a, b);
+    CHECK(b.peers.is_outdated(said));
+    // It would be taken for a peer that lost what it had.
+    hello other = said;
+    other.session = {3, 3};
+    CHECK_FALSE(b.peers.is_outdated(other));
+    other = said;
+    other.incarnation = {3, 3};
+    CHECK_FALSE(b.peers.is_outdated(other));
+    said.received = a.peers.offer({1, 9}).received;
+    CHECK_FALSE(b.peers.is_outdated(said));
 }

@@ -202,9 +202,10 @@ TEST_CASE("memory: order and exactly once hold over a thousand cuts, stalls and 
     links.failures_max = 0;
     links.patience = std::chrono::hours(1);
     links.grace = std::chrono::hours(1);
-    for (const std::uint32_t seed : {1U, 2U, 3U}) {
+    // Of these, 3, 5 and 7 once lost sessions to hellos that other connections had overtaken.
+    for (const std::uint32_t seed : {1U, 3U, 5U, 7U, 10U}) {
         INFO("seed " << seed);
-        const bool is_plain_text = seed == 3;
+        const bool is_plain_text = seed == 3 || seed == 10;
         const outcome seen = run_cluster(seed, 500, 2000, links, 300ms, is_plain_text);
         CHECK(seen.is_done);
         CHECK(seen.told.is_ordered());

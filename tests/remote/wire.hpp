@@ -93,7 +93,8 @@ private:
     void on_meeting_frame(std::span<const std::byte> frame) {
         meeting->on_frame(frame);
         if (meeting->current() == handshake::state::deciding) {
-            const auto [chosen, received] = peers.choose(meeting->heard());
+            const id128 offered{self.incarnation.high, fresh};
+            const auto [chosen, received] = peers.choose(meeting->heard(), offered);
             meeting->accept(chosen, received);
         }
         meeting->take_output(out);

@@ -228,8 +228,12 @@ void hub::decide(const connection_pointer& about) {
     if (const auto refused = protocol::judge(self_.name, current, heard)) {
         return meeting.turn_away(*refused);
     }
+    // Who said it is linked, or was, since; it would be taken for one that lost what it had.
+    if (with->link.is_outdated(heard)) {
+        return meeting.turn_away(protocol::error::duplicate_connection);
+    }
     about->with = with;
-    const auto [session, received] = with->link.choose(heard);
+    const auto [session, received] = with->link.choose(heard, with->fresh);
     meeting.accept(session, received);
 }
 

@@ -38,12 +38,19 @@ session_offer link::offer(const id128& fresh) const noexcept {
     return offered;
 }
 
-std::pair<id128, std::uint64_t> link::choose(const hello& heard) const noexcept {
+std::pair<id128, std::uint64_t> link::choose(const hello& heard,
+                                             const id128& offered) const noexcept {
     if (session_ && peer_incarnation_ == heard.incarnation &&
         (session_->id() == heard.session || session_->id() == heard.fresh)) {
         return {session_->id(), session_->received()};
     }
+    if (!offered.is_zero() && heard.session == offered) { return {offered, 0}; }
     return {heard.fresh, 0};
+}
+
+bool link::is_outdated(const hello& heard) const noexcept {
+    return session_ && peer_incarnation_ == heard.incarnation && session_->id() == heard.session &&
+           heard.received < session_->acknowledged();
 }
 
 std::expected<void, error> link::connect(const handshake_result& with) {

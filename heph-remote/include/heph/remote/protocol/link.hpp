@@ -87,7 +87,14 @@ public:
     /// Says what a hello is to offer.
     [[nodiscard]] session_offer offer(const id128& fresh) const noexcept;
     /// Chooses between the sessions that a hello offers, and says how far this end received.
-    [[nodiscard]] std::pair<id128, std::uint64_t> choose(const hello& heard) const noexcept;
+    /// `offered` is the fresh id of this end's own hellos: a peer that has that session got one,
+    /// and its welcome was lost.
+    [[nodiscard]] std::pair<id128, std::uint64_t> choose(const hello& heard,
+                                                         const id128& offered = {}) const noexcept;
+
+    /// Tells whether a hello is older than what its sender has acknowledged since: it was under way
+    /// on a connection of its own while the two were linked by another one.
+    [[nodiscard]] bool is_outdated(const hello& heard) const noexcept;
 
     /// Begins a connection. A session that does not go on is lost first.
     /// *Errors*: `bad_ack`; nothing has changed then, and the connection is useless.

@@ -104,6 +104,8 @@ public:
 
     /// The last sequence number received; 0 for none.
     [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
+    /// The last sequence number that the peer acknowledged; 0 for none.
+    [[nodiscard]] std::uint64_t acknowledged() const noexcept { return base_ - 1; }
     [[nodiscard]] std::size_t kept_frames() const noexcept { return kept_.size(); }
     [[nodiscard]] std::size_t kept_bytes() const noexcept { return kept_bytes_; }
     /// How many connections there have been.
