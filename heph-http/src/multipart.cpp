@@ -63,6 +63,19 @@ bool for_each_parameter(std::string_view text, Take take) {
     }
 }
 
+/// Takes a line off the front of a head, of which each begins with a line end; with those that
+/// continue it, as mail programs write them (RFC 5322, 2.2.3).
+std::string take_field_line(std::string_view& head) {
+    std::string line;
+    do {
+        head.remove_prefix(2);
+        const std::string_view piece = head.substr(0, head.find("\r\n"));
+        line += piece;
+        head.remove_prefix(piece.size());
+    } while (head.size() > 2 && (head[2] == ' ' || head[2] == '\t'));
+    return line;
+}
+
 }  // namespace
 
 std::optional<std::string> multipart_boundary(std::string_view content_type) {
@@ -120,6 +133,7 @@ std::optional<multipart_parser::event> multipart_parser::step() {
             case state::data: found = find_delimiter(); break;
             case state::line: found = take_line(); break;
             case state::head: found = take_head(); break;
+            case state::data_begin: begin_data(); break;
             case state::part_end: state_ = state::line; return event{event_kind::part_end, {}, {}};
             default: return std::nullopt;
         }
@@ -176,9 +190,23 @@ std::optional<multipart_parser::event> multipart_parser::take_head() {
     if (end == std::string_view::npos) { return std::nullopt; }
     if (++parts_ > limits_.parts_max) { return fail(error::too_many_fields); }
     if (!read_head(text.substr(0, end))) { return fail(error::bad_multipart); }
-    drop(end + head_end.size());
-    state_ = state::data;
+    // The second line end stays: it may be that of a delimiter.
+    drop(end + head_end.size() / 2);
+    state_ = state::data_begin;
     return event{event_kind::part, {}, {}};
+}
+
+// A part may have no body: its delimiter is then the first line behind the head, and shares the
+// line end with it (RFC 2046, 5.1.1, `body-part`).
+void multipart_parser::begin_data() noexcept {
+    const std::string_view text = rest();
+    if (text.starts_with(delimiter_)) {
+        drop(delimiter_.size());
+        state_ = state::part_end;
+    } else if (!std::string_view(delimiter_).starts_with(text)) {
+        drop(2);
+        state_ = state::data;
+    }
 }
 
 bool multipart_parser::read_head(std::string_view head) {
@@ -186,16 +214,17 @@ bool multipart_parser::read_head(std::string_view head) {
     part_.content_type = "text/plain";
     bool named = false;
     while (!head.empty()) {
-        head.remove_prefix(2);
-        const std::string_view line = head.substr(0, head.find("\r\n"));
-        head.remove_prefix(line.size());
+        const std::string unfolded = take_field_line(head);
+        const std::string_view line = unfolded;
         const std::size_t colon = line.find(':');
         if (colon == std::string_view::npos) { return false; }
         const std::string_view name = line.substr(0, colon);
         const std::string_view value = detail::trim(line.substr(colon + 1));
         if (!is_token(name) || !is_field_value(value)) { return false; }
         part_.headers.append(name, value);
-        if (equal_ignoring_case(name, "content-type")) { part_.content_type = value; }
+        if (equal_ignoring_case(name, "content-type") && !value.empty()) {
+            part_.content_type = value;
+        }
         if (!equal_ignoring_case(name, "content-disposition")) { continue; }
         const std::size_t end = std::min(value.find(';'), value.size());
         if (named || !equal_ignoring_case(detail::trim(value.substr(0, end)), "form-data")) {

@@ -64,6 +64,8 @@ TEST_CASE("multipart: the parts of a form come one after the other", "[http][mul
                   part("form-data; name=\"f\"; filename=\"x.png\"", "\x89PNG\r\n\x1a\n"s,
                        "Content-Type: image/png\r\n") +
                   "--XX--\r\n") == "[a|-|text/plain]1/[f|x.png|image/png]\x89PNG\r\n\x1a\n/.");
+    CHECK(told_of(part("form-data; name=a", "1", "Content-Type: \r\n") + "--XX--") ==
+          "[a|-|text/plain]1/.");
     CHECK(told_of("--XX--\r\n") == ".");
     CHECK(told_of("preamble\r\n--XX--epilogue\r\n--XX\r\n") == ".");
     CHECK(told_of(part("form-data; name=a", "") + "--XX--") == "[a|-|text/plain]/.");
@@ -72,12 +74,35 @@ TEST_CASE("multipart: the parts of a form come one after the other", "[http][mul
 }
 
 TEST_CASE("multipart: what looks like a delimiter and is none is data", "[http][multipart]") {
-    for (const std::string_view data :
-         {"--XX", "\r\n-XX", "\r\n--X", "\r\r\n--XY", "\n--XX--\n", "x--XX--", "\r\n\r\n", "-"}) {
+    for (const std::string_view data : {"-XX", "--X", "\r\n-XX", "\r\n--X", "\r\r\n--XY",
+                                        "\n--XX--\n", "x--XX--", "\r\n\r\n", "-"}) {
         CAPTURE(data);
         CHECK(told_of(part("form-data; name=a", data) + "--XX--") ==
               "[a|-|text/plain]" + std::string(data) + "/.");
     }
+}
+
+TEST_CASE("multipart: an empty part may end right behind its head", "[http][multipart]") {
+    // Such a part was read on as if it had data, up to the next delimiter, and beyond it.
+    const std::string head = "--XX\r\nContent-Disposition: form-data; name=";
+    CHECK(told_of(head + "a\r\n\r\n--XX--\r\n") == "[a|-|text/plain]/.");
+    CHECK(told_of(head + "a\r\n\r\n" + head + "b\r\n\r\n" + head + "c\r\n\r\nx\r\n--XX--") ==
+          "[a|-|text/plain]/[b|-|text/plain]/[c|-|text/plain]x/.");
+    CHECK(told_of(head + "a\r\n\r\n--XX \r\n" + head.substr(6) + "b\r\n\r\n--XX--") ==
+          "[a|-|text/plain]/[b|-|text/plain]/.");
+    // What begins with the delimiter is no data, here as elsewhere.
+    CHECK(told_of(head + "a\r\n\r\n--XXY\r\n--XX--") == "[a|-|text/plain]/error 400");
+    CHECK(told_of(head + "a\r\n\r\nx\r\n--XXY\r\n--XX--") == "[a|-|text/plain]x/error 400");
+}
+
+TEST_CASE("multipart: a line of a part's head may be folded", "[http][multipart]") {
+    CHECK(told_of("--XX\r\nContent-Type: text/plain;\r\n\tcharset=utf-8\r\n"
+                  "Content-Disposition:\r\n form-data;\r\n \tname=a\r\n\r\nx\r\n--XX--") ==
+          "[a|-|text/plain;\tcharset=utf-8]x/.");
+    CHECK(told_of("--XX\r\n folded: nothing\r\n" + part("form-data; name=a", "x").substr(6) +
+                  "--XX--") == "error 400");
+    CHECK(told_of("--XX\r\nContent-Disposition\r\n : form-data; name=a\r\n\r\nx\r\n--XX--") ==
+          "error 400");
 }
 
 TEST_CASE("multipart: names and file names are read as browsers write them", "[http][multipart]") {

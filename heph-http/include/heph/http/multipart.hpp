@@ -49,9 +49,12 @@ struct form_part {
 /// Reads the parts of a form: bytes in, events out, no I/O.
 ///
 ///     preamble --delimiter--> line --CRLF--> head --empty line--> data --delimiter--> line
+///     head --empty line, delimiter--> line: the part is empty
 ///     line --"--"--> end: what follows is dropped;  any --malformed--> failed
 ///
-/// Lines end in CR LF, and a delimiter stands at the beginning of one. It holds no more than what
+/// Lines end in CR LF, and a delimiter stands at the beginning of one. A line that begins with a
+/// delimiter and goes on otherwise is malformed: no data may have one (RFC 2046, 5.1.1). Lines of a
+/// part's head may be folded. It holds no more than what
 /// is fed at a time, a part's head, and a delimiter.
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
 class multipart_parser {
@@ -80,13 +83,23 @@ public:
     [[nodiscard]] bool is_done() const noexcept { return state_ == state::end; }
 
 private:
-    enum class state : std::uint8_t { preamble, line, head, data, part_end, end, failed };
+    enum class state : std::uint8_t {
+        preamble,
+        line,
+        head,
+        data_begin,
+        data,
+        part_end,
+        end,
+        failed,
+    };
 
     event fail(http::error why) noexcept;
     std::optional<event> step();
     std::optional<event> find_delimiter();
     std::optional<event> take_line();
     std::optional<event> take_head();
+    void begin_data() noexcept;
     bool read_head(std::string_view head);
     void drop(std::size_t count) noexcept { at_ += count; }
     [[nodiscard]] std::string_view rest() const noexcept {
