@@ -29,6 +29,7 @@ std::optional<std::uint64_t> parse_position(std::string_view text) noexcept {
 struct parsed_range {
     bool valid = false;
     std::optional<byte_range> part;  // Nothing when it is beyond the end.
+    bool all_of_nothing = false;     // The last bytes of what is empty: all that there is.
 };
 
 parsed_range parse_range(std::string_view text, std::uint64_t size) noexcept {
@@ -39,14 +40,14 @@ parsed_range parse_range(std::string_view text, std::uint64_t size) noexcept {
     if (from.empty()) {  // The last so many bytes.
         const auto length = parse_position(to);
         if (!length) { return {}; }
-        if (*length == 0 || size == 0) { return {true, {}}; }
-        return {true, byte_range{size - std::min(*length, size), size - 1}};
+        if (*length == 0 || size == 0) { return {true, {}, *length > 0}; }
+        return {true, byte_range{size - std::min(*length, size), size - 1}, false};
     }
     const auto first = parse_position(from);
     const auto last = to.empty() ? std::numeric_limits<std::uint64_t>::max() : parse_position(to);
     if (!first || !last || *last < *first) { return {}; }
-    if (*first >= size) { return {true, {}}; }
-    return {true, byte_range{*first, std::min(*last, size - 1)}};
+    if (*first >= size) { return {true, {}, false}; }
+    return {true, byte_range{*first, std::min(*last, size - 1)}, false};
 }
 
 bool touch(const byte_range& a, const byte_range& b) noexcept {
@@ -85,15 +86,18 @@ std::expected<std::vector<byte_range>, range_error> parse_ranges(std::string_vie
     }
     std::vector<byte_range> parts;
     std::size_t count = 0;
+    bool all_of_nothing = false;
     for (std::string_view list = value.substr(unit.size()); !list.empty();) {
         const std::string_view element = detail::next_element(list);
         if (element.empty()) { continue; }
         const parsed_range parsed = parse_range(element, size);
         if (!parsed.valid || ++count > ranges_max) { return std::unexpected(range_error::ignored); }
         if (parsed.part) { parts.push_back(*parsed.part); }
+        all_of_nothing = all_of_nothing || parsed.all_of_nothing;
     }
-    if (count == 0) { return std::unexpected(range_error::ignored); }
-    // Of nothing there is no part that `Content-Range` could describe.
+    // The last bytes of an empty representation are all of it (RFC 9110, 14.1.2), which no
+    // `Content-Range` could describe.
+    if (count == 0 || all_of_nothing) { return std::unexpected(range_error::ignored); }
     if (parts.empty()) { return std::unexpected(range_error::unsatisfiable); }
     join_overlapping(parts);
     return parts;

@@ -56,7 +56,13 @@ TEST_CASE("range: all beyond the end is not satisfiable", "[http][range]") {
     CHECK(ranges("bytes=-0") == "416");
     CHECK(ranges("bytes=99999999999999999999-") == "416");
     CHECK(ranges("bytes=0-", 0) == "416");
-    CHECK(ranges("bytes=-5", 0) == "416");
+    CHECK(ranges("bytes=-0", 0) == "416");
+}
+
+TEST_CASE("range: the last bytes of what is empty are all of it", "[http][range]") {
+    // These were answered with 416, which is for what begins beyond the end (RFC 9110, 15.5.17).
+    CHECK(ranges("bytes=-5", 0) == "ignored");
+    CHECK(ranges("bytes=0-,-1", 0) == "ignored");
 }
 
 TEST_CASE("range: another unit, nonsense and too many are ignored", "[http][range]") {

@@ -20,7 +20,8 @@ struct byte_range {
 
 /// Says why there are no ranges to send.
 enum class range_error : std::uint8_t {
-    ignored,        ///< Answer as if there were no `Range`: another unit, malformed, or too many.
+    ignored,        ///< Answer as if there were no `Range`: another unit, malformed, too many, or
+                    ///< the last bytes of what is empty.
     unsatisfiable,  ///< All of it is beyond the end: 416, with `Content-Range: bytes */SIZE`.
 };
 
