@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include <heph/http/negotiation.hpp>
@@ -96,15 +97,36 @@ std::optional<std::size_t> choose(std::span<const std::string_view> offers, Weig
     return best;
 }
 
-bool has_parameter(std::string_view list, std::string_view wanted) noexcept {
+/// Gives the value of a parameter, which may be in quotes.
+std::string unquoted(std::string_view value) {
+    std::string made;
+    if (!value.starts_with('"')) { return made.append(value); }
+    for (std::size_t at = 1; at < value.size() && value[at] != '"'; ++at) {
+        if (value[at] == '\\' && at + 1 < value.size()) { ++at; }
+        made += value[at];
+    }
+    return made;
+}
+
+/// Compares parameters; a value in quotes is the same as without them (RFC 9110, 5.6.6).
+bool is_same_parameter(std::string_view a, std::string_view b) {
+    if (equal_ignoring_case(a, b)) { return true; }
+    const std::size_t at_a = a.find('=');
+    const std::size_t at_b = b.find('=');
+    if (at_a == std::string_view::npos || at_b == std::string_view::npos) { return false; }
+    return equal_ignoring_case(a.substr(0, at_a), b.substr(0, at_b)) &&
+           equal_ignoring_case(unquoted(a.substr(at_a + 1)), unquoted(b.substr(at_b + 1)));
+}
+
+bool has_parameter(std::string_view list, std::string_view wanted) {
     while (!list.empty()) {
-        if (equal_ignoring_case(cut(list, ';'), wanted)) { return true; }
+        if (is_same_parameter(cut(list, ';'), wanted)) { return true; }
     }
     return false;
 }
 
 /// Tells how specifically a range of media types names an offer: 0 when not at all.
-int specificity(const preference& range, std::string_view offer) noexcept {
+int specificity(const preference& range, std::string_view offer) {
     std::string_view parameters = offer;
     const std::string_view type = cut(parameters, ';');
     if (range.what == "*/*") { return 1; }

@@ -75,6 +75,11 @@ TEST_CASE("negotiation: the most specific range counts, with its parameters",
           "text/html;level=1");
     CHECK(media(levels, {"text/html;level=1;q=0, text/html;q=0.2"}) == "text/html");
     CHECK(media({"a/b;x=\"1,2\""}, {"a/b;x=\"1,2\""}) == "a/b;x=\"1,2\"");
+    // Quotes make no other value.
+    CHECK(media({"a/b;x=1"}, {"a/b;x=\"1\""}) == "a/b;x=1");
+    CHECK(media({"a/b;x=\"1\""}, {"a/b;X=1"}) == "a/b;x=\"1\"");
+    CHECK(media({"a/b;x=\"1;\\\"2\""}, {"a/b;x=\"1;\\\"\\2\""}) == "a/b;x=\"1;\\\"2\"");
+    CHECK(media({"a/b;x=\"1\""}, {"a/b;x=\"2\", a/b;y=1, a/b;x"}) == "none");
 }
 
 TEST_CASE("negotiation: malformed weights count as not wanted", "[http][negotiation]") {
