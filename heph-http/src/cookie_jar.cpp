@@ -69,13 +69,14 @@ std::optional<int> take_number(std::string_view& text, std::size_t digits_max) n
 }
 
 struct date_parts {
-    std::optional<std::chrono::seconds> time;
+    std::optional<std::array<int, 3>> time;
     std::optional<int> day;
     std::optional<unsigned> month;
     std::optional<int> year;
 };
 
-std::optional<std::chrono::seconds> read_time(std::string_view token) noexcept {
+// Any numbers that look like a time; whether they are one is seen at the end.
+std::optional<std::array<int, 3>> read_time(std::string_view token) noexcept {
     std::array<int, 3> parts{};
     for (std::size_t i = 0; i < parts.size(); ++i) {
         if (i > 0 && !token.starts_with(':')) { return {}; }
@@ -84,9 +85,7 @@ std::optional<std::chrono::seconds> read_time(std::string_view token) noexcept {
         if (!part) { return {}; }
         parts[i] = *part;
     }
-    if (parts[0] > 23 || parts[1] > 59 || parts[2] > 59) { return {}; }
-    return std::chrono::hours(parts[0]) + std::chrono::minutes(parts[1]) +
-           std::chrono::seconds(parts[2]);
+    return parts;
 }
 
 std::optional<unsigned> read_month(std::string_view token) noexcept {
@@ -134,8 +133,10 @@ std::optional<sys_seconds> cookie_date(std::string_view text) noexcept {
     const std::chrono::year_month_day date(std::chrono::year(year),
                                            std::chrono::month(*parts.month),
                                            std::chrono::day(static_cast<unsigned>(*parts.day)));
-    if (year < 1601 || !date.ok()) { return {}; }
-    return std::chrono::sys_days(date) + *parts.time;
+    const auto [hour, minute, second] = *parts.time;
+    if (year < 1601 || !date.ok() || hour > 23 || minute > 59 || second > 59) { return {}; }
+    return std::chrono::sys_days(date) + std::chrono::hours(hour) + std::chrono::minutes(minute) +
+           std::chrono::seconds(second);
 }
 
 // RFC 6265, 5.2.2.
@@ -158,6 +159,12 @@ struct attributes {
     bool secure = false;
 };
 
+/// Tells whether a line may be kept: `Cookie` could not be sent with what it has otherwise
+/// (RFC 6265bis, 5.6).
+bool is_clean(std::string_view line) noexcept {
+    return std::ranges::all_of(line, detail::is_text_char);
+}
+
 attributes read_attributes(std::string_view left, sys_seconds now) {
     attributes found;
     while (!left.empty()) {
@@ -174,7 +181,7 @@ attributes read_attributes(std::string_view left, sys_seconds now) {
             if (const auto time = after(value, now)) { found.max_age = time; }
         } else if (equal_ignoring_case(name, "domain")) {
             if (value.starts_with('.')) { value.remove_prefix(1); }
-            found.domain = detail::lower_case(without_last_dot(value));
+            found.domain = detail::lower_case(value);
         } else if (equal_ignoring_case(name, "path")) {
             found.path = value.starts_with('/') ? value : std::string_view();
         } else if (equal_ignoring_case(name, "secure")) {
@@ -195,7 +202,7 @@ void cookie_jar::store(const url& from, const headers& answer, sys_seconds now) 
 void cookie_jar::store_line(const url& from, std::string_view line, sys_seconds now) {
     const std::string_view pair = line.substr(0, line.find(';'));
     const std::size_t equals = pair.find('=');
-    if (equals == std::string_view::npos) { return; }
+    if (equals == std::string_view::npos || !is_clean(line)) { return; }
     kept made;
     made.name = detail::trim(pair.substr(0, equals));
     made.value = detail::trim(pair.substr(equals + 1));

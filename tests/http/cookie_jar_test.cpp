@@ -95,9 +95,12 @@ TEST_CASE("cookie jar: a domain is that of the host, and wider than one label", 
     CHECK(jar().set("http://10.0.0.1./", "a=1; Domain=0.0.1").kept.cookies().empty());
     CHECK(jar().set("http://10.0.0.1./", "a=1; Domain=10.0.0.1").get("http://x.10.0.0.1/").empty());
     jar full;
-    full.set("http://a.b./", "a=1; Domain=a.b").set("http://a.b/", "b=1; Domain=a.b.");
+    full.set("http://a.b./", "a=1; Domain=a.b").set("http://a.b/", "b=1");
     CHECK(full.get("http://a.b/") == "a=1; b=1");
-    CHECK(full.get("http://c.a.b./") == "a=1; b=1");
+    CHECK(full.get("http://c.a.b./") == "a=1");
+    // And `Domain` has none: no host ends with it (RFC 6265, 5.1.3).
+    CHECK(jar().set("http://a.b/", "a=1; Domain=a.b.").kept.cookies().empty());
+    CHECK(jar().set("http://c.a.b/", "a=1; Domain=.a.b.").kept.cookies().empty());
     // An empty one, and the last one that counts.
     CHECK(jar().set("http://a.b/", "a=1; Domain=").get("http://c.a.b/").empty());
     CHECK(jar().set("http://a.b/", "a=1; Domain=x; Domain=a.b").get("http://c.a.b/") == "a=1");
@@ -156,6 +159,33 @@ TEST_CASE("cookie jar: a cookie ends when it expires, and Max-Age counts for mor
     jar removed;
     removed.set("http://a.b/", "a=1").set("http://a.b/", "a=; Max-Age=0");
     CHECK(removed.kept.cookies().empty());
+}
+
+TEST_CASE("cookie jar: a line with control characters is not kept", "[http][cookie]") {
+    // It was, and no request to that host could be sent from then on.
+    using namespace std::string_literals;
+    for (const std::string& line :
+         {"a=1\r\nX: y"s, "a=\x01"s, "a=b\0c"s, "a\x7f=1"s, "a=1; Path=/\n"s}) {
+        CAPTURE(line);
+        CHECK(jar().set("http://a.b/", line).kept.cookies().empty());
+    }
+    CHECK(jar().set("http://a.b/", "a=1\t2; Path=/").get("http://a.b/") == "a=1\t2");
+}
+
+TEST_CASE("cookie jar: a time that is none is not passed over for another one", "[http][cookie]") {
+    // RFC 6265, 5.1.1: what looks like the time is taken for it, and the whole date is none then.
+    for (const char* date :
+         {"Sat, 15-Apr-17 91:22:33 21:01:22", "Sat, 15-Apr-17 21:60:00", "15 Apr 2017 24:00:00",
+          "15 Apr 2017 00:00:60", "15 Apr 2017 1:2", "31 Apr 2017 21:01:22", "15 Apr 21:01:22"}) {
+        CAPTURE(date);
+        jar some;
+        some.set("http://a.b/", std::string("a=1; Expires=") + date);
+        REQUIRE(some.kept.cookies().size() == 1);
+        CHECK(some.kept.cookies().front().expires == std::chrono::sys_seconds::max());
+    }
+    jar past;
+    past.set("http://a.b/", "a=1; Expires=Sat, 15-Apr-17 1:2:3 GMT");
+    CHECK(past.kept.cookies().empty());
 }
 
 TEST_CASE("cookie jar: what is secure stays so", "[http][cookie]") {
