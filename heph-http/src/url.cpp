@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <heph/http/headers.hpp>
@@ -107,6 +108,17 @@ std::optional<std::string_view> cut_behind(std::string_view& text, char mark) no
     return behind;
 }
 
+/// Reads a host that is no IPv6 address. Letters that are encoded without need are the same host
+/// (RFC 3986, 6.2.2.2); what no host has otherwise could not be looked up, nor sent.
+std::expected<std::string, error> read_name(std::string_view text) {
+    auto name = percent_decode(text);
+    if (!name ||
+        !std::ranges::all_of(*name, [](char c) { return detail::is_char(c, detail::host_char); })) {
+        return std::unexpected(error::bad_host);
+    }
+    return detail::lower_case(*name);
+}
+
 std::expected<void, error> read_authority(std::string_view text, url& to) {
     if (text.find('@') != std::string_view::npos) { return std::unexpected(error::bad_target); }
     if (!is_host(text)) { return std::unexpected(error::bad_host); }
@@ -118,9 +130,14 @@ std::expected<void, error> read_authority(std::string_view text, url& to) {
         host = text.substr(0, colon);
         port = text.substr(colon + 1);
     }
-    if (host.starts_with('[')) { host = host.substr(1, host.size() - 2); }
     if (host.empty()) { return std::unexpected(error::bad_host); }
-    to.host = detail::lower_case(host);
+    if (host.starts_with('[')) {
+        to.host = detail::lower_case(host.substr(1, host.size() - 2));
+    } else {
+        auto name = read_name(host);
+        if (!name) { return std::unexpected(name.error()); }
+        to.host = std::move(*name);
+    }
     to.port = default_port(to.scheme);
     if (!port.empty()) {
         const auto [end, failure] =

@@ -52,6 +52,19 @@ TEST_CASE("url: what no target may have is encoded, what is encoded stays", "[ht
     CHECK(normal("http://a/?a=b/c?d") == "http://a/?a=b/c?d");
 }
 
+TEST_CASE("url: a host is decoded, and then made of what names have", "[http][url]") {
+    // It was kept encoded, and looked up as such.
+    CHECK(normal("http://ex%61mple%2Ecom/") == "http://example.com/");
+    CHECK(normal("http://%41%7e/") == "http://a~/");
+    CHECK(http::url::parse("http://%61/")->origin() == http::url::parse("http://A/")->origin());
+    for (const char* text :
+         {"http://a%0Db/", "http://a%20b/", "http://a%2Fb/", "http://a%3A80/", "http://a%40b/",
+          "http://a%25/", "http://%5B::1%5D/", "http://b%C3%BCcher.test/"}) {
+        CAPTURE(text);
+        CHECK(http::url::parse(text) == std::unexpected(http::error::bad_host));
+    }
+}
+
 TEST_CASE("url: what is none for us is refused", "[http][url]") {
     for (const char* text : {"",
                              "a",

@@ -19,7 +19,8 @@ struct url {
     std::string target = "/";  ///< Path and query, as they stand in a request line.
 
     /// Reads a URL. In the path and the query, characters that no URI has are percent-encoded, as
-    /// browsers do; dot segments are resolved.
+    /// browsers do; dot segments are resolved. A host's characters are decoded; one that is not
+    /// ASCII has to be given as `xn--…`.
     /// *Errors*: `bad_target` for what is no absolute URL of these schemes, or has user
     /// information, which RFC 9110, 4.2.4, says not to accept; `bad_host`.
     [[nodiscard]] static std::expected<url, error> parse(std::string_view text);
