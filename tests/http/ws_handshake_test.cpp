@@ -200,6 +200,11 @@ TEST_CASE("ws handshake: an answer about compression keeps to the offer", "[http
     CHECK(read_answer(name) == "good");
     CHECK(read_answer(name + "; client_max_window_bits=9; server_max_window_bits=9") == "good");
     CHECK(read_answer(name + "; client_max_window_bits=8") == "refused");
+    http::ws::deflate_options small;
+    small.client_max_window_bits = 10;
+    CHECK(read_answer(name + "; client_max_window_bits=10", small) == "good");
+    // The server may ask for less than was offered, and not for more.
+    CHECK(read_answer(name + "; client_max_window_bits=11", small) == "refused");
     CHECK(read_answer(name + "; unknown") == "refused");
     CHECK(read_answer(name + ", " + name) == "refused");
     CHECK(read_answer("x-other") == "refused");

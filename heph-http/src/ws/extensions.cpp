@@ -184,8 +184,9 @@ std::expected<std::optional<deflate_parameters>, bool> read_deflate_answer(
         found.server_max_window_bits = terms->server_max_window_bits.value_or(15);
         found.client_max_window_bits =
             std::min(ours.client_max_window_bits, terms->client_max_window_bits.value_or(15));
-        // What was asked for has to be met (7.1.2.1), and zlib cannot write with 8.
+        // What was asked for has to be met (7.1.2), and zlib cannot write with 8.
         return found.server_max_window_bits > ours.server_max_window_bits ||
+               terms->client_max_window_bits.value_or(0) > ours.client_max_window_bits ||
                (ours.server_no_context_takeover && !found.server_no_context_takeover) ||
                found.client_max_window_bits < 9;
     });
