@@ -19,13 +19,17 @@ constexpr std::size_t line_bytes_max = 1100;
 class members {
 public:
     void add(enter newcomer) {
-        for (const line& said : said_) { (void)newcomer.member.try_send(said); }
+        // All at once: an inbox has room for a few messages.
+        const auto told =
+            std::make_shared<const std::vector<std::string>>(said_.begin(), said_.end());
+        if (!told->empty()) { (void)newcomer.member.try_send(told); }
         all_.push_back(std::move(newcomer.member));
     }
 
-    void tell(line said) {
-        std::erase_if(all_, [&said](const heph::actor_ref<line>& member) {
-            const auto sent = member.try_send(said);
+    void tell(std::string said) {
+        const auto told = std::make_shared<const std::vector<std::string>>(1, said);
+        std::erase_if(all_, [&told](const heph::actor_ref<lines>& member) {
+            const auto sent = member.try_send(told);
             return !sent && sent.error().reason() == heph::send_failure::disconnected;
         });
         said_.push_back(std::move(said));
@@ -33,8 +37,8 @@ public:
     }
 
 private:
-    std::vector<heph::actor_ref<line>> all_;
-    std::deque<line> said_;
+    std::vector<heph::actor_ref<lines>> all_;
+    std::deque<std::string> said_;
 };
 
 }  // namespace
@@ -46,12 +50,12 @@ heph::task<> room(heph::rt::shared_context<room_message> ctx) {
         auto first = co_await heph::either(ctx.receive(), stop);
         if (first.index() == 1 || !std::get<0>(first)) { co_return; }
         heph::match(
-            *std::get<0>(first), [&](line& said) { everybody.tell(std::move(said)); },
+            *std::get<0>(first), [&](std::string& said) { everybody.tell(std::move(said)); },
             [&](enter& newcomer) { everybody.add(std::move(newcomer)); });
     }
 }
 
-heph::task<> member(heph::rt::local_context<line> ctx, heph::http::ws::socket* socket,
+heph::task<> member(heph::rt::local_context<lines> ctx, heph::http::ws::socket* socket,
                     heph::actor_ref<room_message> room) {
     enter entering(ctx.self());
     auto entered = room.send(room_message(std::move(entering)));
@@ -61,8 +65,11 @@ heph::task<> member(heph::rt::local_context<line> ctx, heph::http::ws::socket* s
         auto hearing = ctx.receive();
         auto first = co_await heph::either(saying, hearing);
         if (first.index() == 1) {
-            const bool told = co_await socket->send_text(*std::get<1>(first).value());
-            if (!told) { co_return; }
+            const lines heard = std::get<1>(first).value();
+            for (const std::string& each : *heard) {
+                const bool told = co_await socket->send_text(each);
+                if (!told) { co_return; }
+            }
             continue;
         }
         auto& said = std::get<0>(first);
@@ -72,7 +79,7 @@ heph::task<> member(heph::rt::local_context<line> ctx, heph::http::ws::socket* s
             co_await closing;
             co_return;
         }
-        auto text = std::make_shared<const std::string>(std::move(*said).payload());
+        std::string text = std::move(*said).payload();
         auto telling = room.send(room_message(std::move(text)));
         (void)co_await telling;
     }
