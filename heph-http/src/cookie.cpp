@@ -13,6 +13,11 @@ namespace heph::http {
 
 namespace {
 
+constexpr std::chrono::sys_seconds first_date;
+constexpr std::chrono::sys_seconds last_date =
+    std::chrono::sys_days(std::chrono::year(9999) / 12 / 31) + std::chrono::hours(24) -
+    std::chrono::seconds(1);
+
 // cookie-octet of RFC 6265, 4.1.1.
 bool is_value_char(char c) noexcept {
     const auto byte = static_cast<unsigned char>(c);
@@ -110,9 +115,12 @@ std::expected<std::string, cookie_error> set_cookie::to_string() const {
     std::string text = name + '=' + value;
     if (!path.empty()) { text += "; Path=" + path; }
     if (!domain.empty()) { text += "; Domain=" + domain; }
-    if (max_age) { text += "; Max-Age=" + std::to_string(max_age->count()); }
+    if (max_age) {
+        text += "; Max-Age=" + std::to_string(std::max<std::int64_t>(max_age->count(), 0));
+    }
     if (expires) {
-        const auto date = format_date(*expires);
+        // For "always", many take the last time that there is; a date has a year of four digits.
+        const auto date = format_date(std::clamp(*expires, first_date, last_date));
         text += "; Expires=";
         text.append(date.data(), date.size());
     }

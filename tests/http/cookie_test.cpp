@@ -71,6 +71,21 @@ TEST_CASE("cookie: what is set has safe defaults", "[http][cookie]") {
     CHECK(written(bare) == "a=");
 }
 
+TEST_CASE("cookie: times beyond what a date can say are the first and the last one",
+          "[http][cookie]") {
+    // They were written with the last four digits of their year.
+    auto cookie = named("a");
+    cookie.expires = std::chrono::sys_seconds::max();
+    CHECK(written(cookie) ==
+          "a=v; Path=/; Expires=Fri, 31 Dec 9999 23:59:59 GMT; HttpOnly; SameSite=Lax");
+    cookie.expires = std::chrono::sys_seconds::min();
+    CHECK(written(cookie) ==
+          "a=v; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax");
+    cookie.expires.reset();
+    cookie.max_age = std::chrono::seconds(-5);
+    CHECK(written(cookie) == "a=v; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+}
+
 TEST_CASE("cookie: what a browser would misread is refused", "[http][cookie]") {
     using http::cookie_error;
     const auto error = [](const http::set_cookie& cookie) {

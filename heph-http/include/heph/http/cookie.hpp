@@ -56,9 +56,9 @@ struct set_cookie {
     std::string value;
     std::string path = "/";   ///< Empty leaves it out: the request's directory.
     std::string domain = {};  ///< Empty leaves it out: just this host.
-    std::optional<std::chrono::seconds> max_age = {};  ///< None: until the browser ends.
-    std::optional<std::chrono::sys_seconds> expires = {};
-    bool secure = false;  ///< Only over https.
+    std::optional<std::chrono::seconds> max_age = {};      ///< None: until the browser ends.
+    std::optional<std::chrono::sys_seconds> expires = {};  ///< Sent as one from 1970 to 9999.
+    bool secure = false;                                   ///< Only over https.
     bool http_only = true;
     bool partitioned = false;
     http::same_site same_site = http::same_site::lax;
