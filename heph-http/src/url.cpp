@@ -1,5 +1,7 @@
 #include "chars.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -108,15 +110,35 @@ std::optional<std::string_view> cut_behind(std::string_view& text, char mark) no
     return behind;
 }
 
+/// Tells whether a name in lower case ends in a number, as an IPv4 address does and no domain.
+bool ends_in_number(std::string_view name) noexcept {
+    std::string_view last = name.substr(name.rfind('.') + 1);
+    if (last.starts_with("0x")) {
+        last.remove_prefix(2);
+        return std::ranges::all_of(last, [](char c) { return detail::hex_digit(c) >= 0; });
+    }
+    return !last.empty() && std::ranges::all_of(last, detail::is_digit);
+}
+
 /// Reads a host that is no IPv6 address. Letters that are encoded without need are the same host
 /// (RFC 3986, 6.2.2.2); what no host has otherwise could not be looked up, nor sent.
 std::expected<std::string, error> read_name(std::string_view text) {
-    auto name = percent_decode(text);
-    if (!name ||
-        !std::ranges::all_of(*name, [](char c) { return detail::is_char(c, detail::host_char); })) {
+    const auto decoded = percent_decode(text);
+    const auto is_legal = [](char c) { return detail::is_char(c, detail::host_char); };
+    if (!decoded || !std::ranges::all_of(*decoded, is_legal)) {
         return std::unexpected(error::bad_host);
     }
-    return detail::lower_case(*name);
+    std::string name = detail::lower_case(*decoded);
+    const bool full = name.ends_with('.');
+    const std::string address = name.substr(0, name.size() - (full ? 1 : 0));
+    if (!ends_in_number(address)) { return name; }
+    // The system takes `0x7f.1` for 127.0.0.1, which whoever looks at the host would not know
+    // (RFC 3986, 7.4).
+    in_addr parsed{};
+    if (inet_pton(AF_INET, address.c_str(), &parsed) != 1) {
+        return std::unexpected(error::bad_host);
+    }
+    return address;
 }
 
 std::expected<void, error> read_authority(std::string_view text, url& to) {

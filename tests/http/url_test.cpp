@@ -65,6 +65,23 @@ TEST_CASE("url: a host is decoded, and then made of what names have", "[http][ur
     }
 }
 
+TEST_CASE("url: an address is written in one way only", "[http][url]") {
+    // Other ways were taken for names, and then by the system for the addresses that they are.
+    CHECK(normal("http://127.0.0.1/") == "http://127.0.0.1/");
+    CHECK(normal("http://127.0.0.1./") == "http://127.0.0.1/");
+    CHECK(normal("http://%31%32%37.0.0.1/") == "http://127.0.0.1/");
+    CHECK(normal("http://a.0x7g/") == "http://a.0x7g/");
+    CHECK(normal("http://1.2.3.4a/") == "http://1.2.3.4a/");
+    CHECK(normal("http://1.com./") == "http://1.com./");
+    for (const char* text :
+         {"http://2130706433/", "http://127.1/", "http://0x7f.1/", "http://0X7F000001/",
+          "http://0177.0.0.1/", "http://127.0.0.01/", "http://1.2.3.4.5/", "http://256.0.0.1/",
+          "http://0x/", "http://foo.1/", "http://0./", "http://127.0.0.0x1./", "http://1..2/"}) {
+        CAPTURE(text);
+        CHECK(http::url::parse(text) == std::unexpected(http::error::bad_host));
+    }
+}
+
 TEST_CASE("url: what is none for us is refused", "[http][url]") {
     for (const char* text : {"",
                              "a",

@@ -20,7 +20,8 @@ struct url {
 
     /// Reads a URL. In the path and the query, characters that no URI has are percent-encoded, as
     /// browsers do; dot segments are resolved. A host's characters are decoded; one that is not
-    /// ASCII has to be given as `xn--…`.
+    /// ASCII has to be given as `xn--…`. An IPv4 address has four decimal numbers: the system
+    /// takes `0x7f.1` and `2130706433` for addresses, too, and these are refused.
     /// *Errors*: `bad_target` for what is no absolute URL of these schemes, or has user
     /// information, which RFC 9110, 4.2.4, says not to accept; `bad_host`.
     [[nodiscard]] static std::expected<url, error> parse(std::string_view text);
