@@ -46,7 +46,7 @@ void path_params::truncate(std::size_t count) noexcept {
 request::request() noexcept : body_(&no_body) {}
 
 std::optional<rt::net::endpoint> request::peer() const {
-    if (stream_ == nullptr) { return {}; }
+    if (told_peer_ || stream_ == nullptr) { return told_peer_; }
     const auto found = stream_->peer_endpoint();
     if (!found) { return {}; }
     return *found;

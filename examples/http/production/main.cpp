@@ -21,6 +21,7 @@
 #include <heph/http/middleware/metrics.hpp>
 #include <heph/http/middleware/request_id.hpp>
 #include <heph/http/middleware/time_limit.hpp>
+#include <heph/http/middleware/trusted_proxies.hpp>
 #include <heph/http/router.hpp>
 #include <heph/http/server.hpp>
 #include <heph/http/tls.hpp>
@@ -51,6 +52,7 @@ http::router public_routes(const http::metrics& metrics, bool behind_nginx) {
     http::request_id_options names;
     names.keeps_given = behind_nginx;  // Which has named it already.
     http::router routes;
+    if (behind_nginx) { routes.use(http::trusted_proxies()); }
     routes.use(metrics.around());
     routes.use(http::access_log(http::access_log_format::json));
     routes.use(http::request_id(names));

@@ -121,7 +121,8 @@ public:
         return head_.headers().get(name);
     }
 
-    /// Gives the address of the client, or of the proxy before us; nothing when it is unknown.
+    /// Gives the address of the client, or of the proxy before us; nothing when it is unknown. For
+    /// the client behind a proxy see `<heph/http/middleware/trusted_proxies.hpp>`.
     [[nodiscard]] std::optional<rt::net::endpoint> peer() const;
 
     /// Tells whether it came over a secured connection (https).
@@ -163,12 +164,17 @@ public:
     /// Gives the parameters of the path, for a router to fill.
     [[nodiscard]] path_params& params() noexcept { return params_; }
     /// Says over which connection it came. *Lifetime*: `stream` must outlive the request.
-    void set_stream(const rt::net::tcp_stream& stream) noexcept { stream_ = &stream; }
+    void set_stream(const rt::net::tcp_stream& stream) noexcept {
+        stream_ = &stream;
+        told_peer_.reset();
+    }
     /// Says who sends interim responses; nobody does for a request that a test made.
     /// *Lifetime*: `sender` must outlive the request.
     void set_interim_sender(interim_sender& sender) noexcept { interim_sender_ = &sender; }
     /// Says whether that connection is secured.
     void set_secure(bool secure) noexcept { secure_ = secure; }
+    /// Says who the client is, where it is not who sent the request.
+    void set_peer(const rt::net::endpoint& client) noexcept { told_peer_ = client; }
     /// Says where the body comes from, and how much of it is taken.
     /// *Lifetime*: `reader` must outlive the request.
     void set_body(body_reader& reader, std::uint64_t bytes_max) noexcept {
@@ -182,6 +188,7 @@ private:
     body_reader* body_;
     interim_sender* interim_sender_ = nullptr;
     const rt::net::tcp_stream* stream_ = nullptr;
+    std::optional<rt::net::endpoint> told_peer_;
     std::uint64_t body_bytes_max_ = limits().body_bytes_max;
     bool secure_ = false;
 };
