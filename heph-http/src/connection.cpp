@@ -164,7 +164,7 @@ std::optional<task<connection::step>> connection::begin_answer() {
     const router::match route = share_->routes->find(work_->request.method(), work_->request.path(),
                                                      work_->request.params());
     if (route.found != nullptr && !route.found->is_direct()) { return answer(route.found); }
-    if (route.found == nullptr && share_->routes->has_middleware()) { return answer(nullptr); }
+    if (route.unmatched != nullptr) { return answer(route.unmatched); }
     response reply = route.found != nullptr
                          ? call(*route.found)
                          : router::answer_unmatched(work_->request.method(), route);

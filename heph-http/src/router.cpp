@@ -2,6 +2,7 @@
 #include <charconv>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <unordered_map>
@@ -30,9 +31,28 @@ struct route_node {
     std::unique_ptr<route_node> rest;
     std::string name;  // Of the parameter, in the nodes that stand for one.
     param_type type = param_type::text;
-    bool refuses_types = false;  // Of the root: a wrong type is answered with 400.
-    std::vector<std::pair<method, handler>> handlers;
+    struct route {
+        http::method method;
+        http::handler handler;
+        bool implied;  // Gives way to another one.
+    };
+    std::vector<route> routes;
     method_set allowed;
+    std::shared_ptr<const handler> unmatched;  // Answers other methods; null without middleware.
+    std::shared_ptr<const handler> below;      // Answers unknown paths below a mounted router.
+};
+
+// Leads to a tree, or from that of a mounted router to the one that took its routes.
+struct tree_link {
+    const route_tree* tree;
+    std::shared_ptr<const tree_link> taken_by;
+};
+
+struct route_tree {
+    route_node top;
+    bool refuses_types = false;  // A wrong type is answered with 400.
+    bool has_mounted = false;    // There is a node with `below`.
+    std::shared_ptr<tree_link> link = std::make_shared<tree_link>(this, nullptr);
 };
 
 }  // namespace detail
@@ -42,6 +62,8 @@ namespace {
 using detail::param_type;
 using detail::pattern_segment;
 using detail::route_node;
+using detail::route_tree;
+using detail::tree_link;
 
 [[noreturn]] void refuse(std::string_view pattern, std::string_view why) {
     throw std::invalid_argument("route pattern \"" + std::string(pattern) + "\" " +
@@ -111,8 +133,8 @@ route_node& child_of(route_node& parent, const pattern_segment& segment, std::st
 }
 
 const handler* handler_of(const route_node& node, method method) noexcept {
-    for (const auto& [key, value] : node.handlers) {
-        if (key == method) { return &value; }
+    for (const auto& route : node.routes) {
+        if (route.method == method) { return &route.handler; }
     }
     return nullptr;
 }
@@ -120,8 +142,8 @@ const handler* handler_of(const route_node& node, method method) noexcept {
 // One search through the tree. Literal segments are tried before parameters.
 class search {
 public:
-    search(const route_node& root, method method, path_params& params) noexcept
-        : method_(method), params_(&params), refuses_types_(root.refuses_types) {}
+    search(const route_tree& tree, method method, path_params& params) noexcept
+        : method_(method), params_(&params), refuses_types_(tree.refuses_types) {}
 
     // `path` is what is behind the slash that ends the segment of `node`.
     const handler* find(const route_node& node, std::string_view path) {
@@ -152,6 +174,8 @@ public:
     [[nodiscard]] method_set allowed() const noexcept { return allowed_; }
     [[nodiscard]] bool bad_path() const noexcept { return bad_path_; }
     [[nodiscard]] bool wrong_type() const noexcept { return wrong_type_; }
+    /// Gives the first place that the path leads to, where there is no handler for the method.
+    [[nodiscard]] const route_node* other_methods() const noexcept { return other_methods_; }
 
 private:
     const handler* take(const route_node& node, std::string_view segment, std::string_view path,
@@ -176,12 +200,15 @@ private:
 
     const handler* arrive(const route_node& node) {
         if (mistaken_ > 0) {
-            wrong_type_ = wrong_type_ || !node.handlers.empty();
+            wrong_type_ = wrong_type_ || !node.routes.empty();
             return nullptr;
         }
         allowed_ |= node.allowed;
         const handler* found = handler_of(node, method_);
         if (found == nullptr && method_ == method::head) { found = handler_of(node, method::get); }
+        if (found == nullptr && other_methods_ == nullptr && !node.routes.empty()) {
+            other_methods_ = &node;
+        }
         return found;
     }
 
@@ -202,6 +229,7 @@ private:
     method method_;
     path_params* params_;
     method_set allowed_;
+    const route_node* other_methods_ = nullptr;
     unsigned mistaken_ = 0;  // Parameters on the way that are not of their types.
     bool refuses_types_;
     bool wrong_type_ = false;
@@ -221,11 +249,46 @@ std::string allow_list(method_set allowed) {
     return list;
 }
 
-// Collects the routes below a node as patterns.
+// Finds what the innermost mounted router has around a path that leads nowhere.
+class mounted_search {
+public:
+    explicit mounted_search(const route_node& top) noexcept : innermost_(top.below.get()) {}
+
+    // `path` is what is behind the slash that ends the segment of `node`.
+    void look(const route_node& node, std::string_view path, std::size_t depth) {
+        const std::size_t slash = path.find('/');
+        const std::string_view raw = path.substr(0, slash);
+        const auto decoded = percent_decode(raw);
+        if (!decoded) { return; }
+        if (const auto found = node.literal.find(*decoded); found != node.literal.end()) {
+            arrive(*found->second, path, slash, depth);
+        }
+        for (const auto& parameter : node.parameters) {
+            if (decoded->empty() || !is_of_type(parameter->type, *decoded)) { continue; }
+            arrive(*parameter, path, slash, depth);
+        }
+    }
+    [[nodiscard]] const handler* innermost() const noexcept { return innermost_; }
+
+private:
+    void arrive(const route_node& node, std::string_view path, std::size_t slash,
+                std::size_t depth) {
+        if (node.below && depth > depth_) {
+            innermost_ = node.below.get();
+            depth_ = depth;
+        }
+        if (slash != std::string_view::npos) { look(node, path.substr(slash + 1), depth + 1); }
+    }
+
+    const handler* innermost_;
+    std::size_t depth_ = 0;
+};
+
+// Collects the nodes below a node, with their patterns.
 void collect(route_node& node, const std::string& pattern,
-             const std::function<void(const std::string&, method, handler&&)>& add) {
-    for (auto& [method, handler] : node.handlers) { add(pattern, method, std::move(handler)); }
-    for (auto& [text, child] : node.literal) { collect(*child, pattern + '/' + text, add); }
+             const std::function<void(const std::string&, route_node&)>& add) {
+    add(pattern, node);
+    for (const auto& [text, child] : node.literal) { collect(*child, pattern + '/' + text, add); }
     for (const auto& parameter : node.parameters) {
         collect(*parameter, pattern + '/' + parameter_text(*parameter), add);
     }
@@ -233,7 +296,7 @@ void collect(route_node& node, const std::string& pattern,
 }
 
 // Answers a request for which there is no handler.
-response answer_without_route(const route_node& root, request& request) {
+response answer_without_route(const route_tree& tree, request& request) {
     // `OPTIONS *` asks about the server as a whole.
     if (request.head().target_form() == target_form::asterisk) { return response::empty(); }
     if (request.method() == method::connect) {
@@ -241,8 +304,8 @@ response answer_without_route(const route_node& root, request& request) {
     }
     router::match route;
     if (request.path().starts_with('/')) {
-        search search(root, request.method(), request.params());
-        (void)search.find(root, request.path().substr(1));
+        search search(tree, request.method(), request.params());
+        (void)search.find(tree.top, request.path().substr(1));
         route.allowed = search.allowed();
         route.bad_path = search.bad_path();
         route.wrong_type = search.wrong_type();
@@ -274,23 +337,93 @@ handler router::wrap(handler inner) const {
 router& router::use(middleware around) {
     if (!around) { throw std::invalid_argument("a middleware has no function"); }
     around_.push_back(std::make_shared<const middleware>(std::move(around)));
-    unmatched_ = wrap(handler(
-        [root = root_.get()](request& request) { return answer_without_route(*root, request); }));
+    const std::shared_ptr<const tree_link> own = tree_->link;
+    unmatched_ = std::make_shared<const handler>(wrap(handler([own](request& request) {
+        const tree_link* link = own.get();
+        while (link->taken_by) { link = link->taken_by.get(); }
+        return answer_without_route(*link->tree, request);
+    })));
     return *this;
 }
+
+handler with(middleware around, handler inner) {
+    if (!around || !inner) { throw std::invalid_argument("with: there is no function to call"); }
+    return handler([around = std::make_shared<const middleware>(std::move(around)),
+                    next = std::make_shared<const handler>(std::move(inner))](request& request) {
+        return (*around)(request, next_handler(*next));
+    });
+}
+
+namespace {
+
+route_node& node_of(route_node& top, std::string_view pattern) {
+    route_node* node = &top;
+    std::string_view left = pattern.substr(1);
+    for (bool last = false; !last;) {
+        const pattern_segment segment = detail::next_segment(left, last);
+        node = &child_of(*node, segment, pattern);
+    }
+    return *node;
+}
+
+// `unmatched` is around other methods of the path from now on.
+void add_route(route_node& top, std::string_view pattern, route_node::route added,
+               std::shared_ptr<const handler> unmatched) {
+    route_node& node = node_of(top, pattern);
+    const auto same = std::ranges::find(node.routes, added.method,
+                                        [](const auto& route) { return route.method; });
+    if (same != node.routes.end()) {
+        if (added.implied) { return; }
+        if (!same->implied) { refuse(pattern, "has a handler for this method already"); }
+        *same = std::move(added);
+    } else {
+        node.allowed.add(added.method);
+        node.routes.push_back(std::move(added));
+    }
+    node.unmatched = std::move(unmatched);
+}
+
+}  // namespace
 
 router& router::mount(std::string_view prefix, router other) {
-    if (!prefix.starts_with('/') || prefix.ends_with('/')) {
+    const std::string before(prefix == "/" ? std::string_view() : prefix);
+    if (!prefix.starts_with('/') || before.ends_with('/')) {
         refuse(prefix, "is a prefix that does not begin with a slash, or ends with one");
     }
-    collect(*other.root_, std::string(prefix),
-            [this](const std::string& pattern, method method, handler&& handler) {
-                route(method, pattern, std::move(handler));
-            });
+    if (const char* fault = detail::fault_of(before + '/')) { refuse(prefix, fault); }
+    other.tree_->link->taken_by = tree_->link;
+    std::map<const handler*, std::shared_ptr<const handler>> wrapped;
+    const auto within = [&](const std::shared_ptr<const handler>& inner) {
+        if (!inner) { return unmatched_; }
+        auto& made = wrapped[inner.get()];
+        if (!made) { made = std::make_shared<const handler>(wrap(*inner)); }
+        return made;
+    };
+    const auto place_below = [&](const std::string& at,
+                                 const std::shared_ptr<const handler>& inner) {
+        route_node& node = at.empty() ? tree_->top : node_of(tree_->top, at);
+        if (!node.below) { node.below = within(inner); }
+        tree_->has_mounted = true;
+    };
+    const route_node& other_top = other.tree_->top;
+    const auto& everything = other_top.below ? other_top.below : other.unmatched_;
+    if (everything) { place_below(before, everything); }
+    collect(other.tree_->top, before, [&](const std::string& pattern, route_node& node) {
+        if (node.below) { place_below(pattern, node.below); }
+        if (node.routes.empty()) { return; }
+        if (const char* fault = detail::fault_of(pattern)) { refuse(pattern, fault); }
+        const bool is_root = pattern.size() == before.size() + 1 && !before.empty();
+        for (auto& [method, function, implied] : node.routes) {
+            const handler around = wrap(std::move(function));
+            add_route(tree_->top, pattern, {method, around, implied}, within(node.unmatched));
+            if (!is_root) { continue; }
+            add_route(tree_->top, before, {method, around, true}, within(node.unmatched));
+        }
+    });
     return *this;
 }
 
-router::router() : root_(std::make_unique<route_node>()) {}
+router::router() : tree_(std::make_unique<route_tree>()) {}
 router::router(router&&) noexcept = default;
 router& router::operator=(router&&) noexcept = default;
 router::~router() = default;
@@ -299,7 +432,7 @@ router& router::answer_wrong_types(status answered) {
     if (answered != status::not_found && answered != status::bad_request) {
         throw std::invalid_argument("a wrong type is answered with 404 or 400");
     }
-    root_->refuses_types = answered == status::bad_request;
+    tree_->refuses_types = answered == status::bad_request;
     return *this;
 }
 
@@ -309,28 +442,32 @@ router& router::route(method method, std::string_view pattern, handler handler) 
         refuse(pattern, "is for a method that is not routed");
     }
     if (!handler) { refuse(pattern, "has an empty handler"); }
-    route_node* node = root_.get();
-    std::string_view left = pattern.substr(1);
-    for (bool last = false; !last;) {
-        const pattern_segment segment = detail::next_segment(left, last);
-        node = &child_of(*node, segment, pattern);
-    }
-    if (node->allowed.contains(method)) {
-        refuse(pattern, "has a handler for this method already");
-    }
-    node->allowed.add(method);
-    node->handlers.emplace_back(method, wrap(std::move(handler)));
+    add_route(tree_->top, pattern, {method, wrap(std::move(handler)), false}, unmatched_);
     return *this;
 }
 
 router::match router::find(method method, std::string_view path, path_params& params) const {
     match result;
-    if (!path.starts_with('/')) { return result; }
-    search search(*root_, method, params);
-    result.found = search.find(*root_, path.substr(1));
+    if (!path.starts_with('/')) {
+        result.unmatched = unmatched_.get();
+        return result;
+    }
+    search search(*tree_, method, params);
+    result.found = search.find(tree_->top, path.substr(1));
     result.allowed = search.allowed();
-    result.bad_path = search.bad_path() && result.found == nullptr;
-    result.wrong_type = search.wrong_type() && result.found == nullptr;
+    if (result.found != nullptr) { return result; }
+    result.bad_path = search.bad_path();
+    result.wrong_type = search.wrong_type();
+    if (const route_node* const place = search.other_methods()) {
+        result.unmatched = place->unmatched.get();
+        return result;
+    }
+    result.unmatched = unmatched_.get();
+    if (tree_->has_mounted) {
+        mounted_search mounted(tree_->top);
+        mounted.look(tree_->top, path.substr(1), 1);
+        if (mounted.innermost() != nullptr) { result.unmatched = mounted.innermost(); }
+    }
     return result;
 }
 
@@ -350,17 +487,15 @@ response router::answer_unmatched(method method, const match& match) {
 
 task<response> router::handle(request& request) const {
     request.params().clear();
-    match route;
+    const handler* answering = unmatched_.get();
     if (request.head().target_form() == target_form::origin ||
         request.head().target_form() == target_form::absolute) {
-        route = find(request.method(), request.path(), request.params());
+        const match route = find(request.method(), request.path(), request.params());
+        answering = route.found != nullptr ? route.found : route.unmatched;
     }
-    if (route.found == nullptr && !has_middleware()) {
-        co_return answer_without_route(*root_, request);
-    }
-    const handler& found = route.found != nullptr ? *route.found : unmatched_;
-    if (found.is_direct()) { co_return found.call(request); }
-    response answer = co_await found.start(request);
+    if (answering == nullptr) { co_return answer_without_route(*tree_, request); }
+    if (answering->is_direct()) { co_return answering->call(request); }
+    response answer = co_await answering->start(request);
     co_return answer;
 }
 

@@ -18,7 +18,7 @@
 namespace heph::http {
 
 namespace detail {
-struct route_node;
+struct route_tree;
 }
 
 /// Answers a request: any function `task<response>(request&)`, or `response(request&)` when it has
@@ -82,6 +82,21 @@ private:
 /// *Thread safety*: it is called by all workers that serve the router, at the same time.
 using middleware = std::function<task<response>(request&, next_handler)>;
 
+/// Puts a middleware around one handler, for a route of its own:
+///
+///     router.put("/upload", http::with(http::body_limit(100'000'000), store));
+///
+/// Several go around it as with `router::use`, the first one outermost. What the router answers by
+/// itself at that path, such as 405, is outside. *Errors*: throws `std::invalid_argument` when one
+/// of them has no function.
+[[nodiscard]] handler with(middleware around, handler inner);
+
+template <typename... More>
+    requires(sizeof...(More) > 0)
+[[nodiscard]] handler with(middleware outer, middleware inner, More&&... more) {
+    return with(std::move(outer), with(std::move(inner), std::forward<More>(more)...));
+}
+
 /// Finds the handler of a request by its path and method.
 ///
 ///     router.get("/notes/{id}", read_note).put("/notes/{id}", write_note);
@@ -106,6 +121,13 @@ using middleware = std::function<task<response>(request&, next_handler)>;
 ///
 /// HEAD is answered by the handler of GET, and OPTIONS by the allowed methods, unless there is a
 /// handler for them. An unknown path is answered with 404, another method with 405 and `Allow`.
+/// What is around these answers:
+///
+/// - at a path with routes, the middleware of the one that was added last, so that what is put
+///   there later changes nothing for it;
+/// - below the prefix of a mounted router, all of that one's, within what was around it then;
+/// - elsewhere all of this router's, also what came behind the routes: who must not see that a path
+///   is unknown before he has said who he is gets 401 there.
 ///
 /// *Thread safety*: setting up is unsafe; finding is safe.
 class router {
@@ -131,11 +153,13 @@ public:
     router& answer_wrong_types(status answered);
 
     /// Puts a middleware around the routes that are added from now on, within those that were put
-    /// there before, and around the answers to requests that match no route.
+    /// there before, and around the answers to requests that match no route, see above.
     router& use(middleware around);
 
     /// Adds all routes of another router behind a prefix, such as `/api`, within this router's
-    /// middleware. What the other one had around requests without a route is not taken over.
+    /// middleware; behind `/`, they are added as they are. Its route `/` is at `/api/`, and at
+    /// `/api` where nothing else is. What the other one has around requests without a route is
+    /// around those below the prefix; of several routers behind one prefix, the first one's.
     /// *Errors*: throws as `route` does; some of the routes may have been added then.
     router& mount(std::string_view prefix, router other);
 
@@ -196,6 +220,8 @@ public:
         method_set allowed;              ///< The path's methods; empty when there is no such path.
         bool bad_path = false;           ///< The path is ambiguous: 400.
         bool wrong_type = false;  ///< A parameter's type is all that is wrong, and that is 400.
+        /// Answers when nothing is found, within middleware; null when there is none around it.
+        const handler* unmatched = nullptr;
     };
 
     /// Finds a route, and fills `params`. *Lifetime*: `params` refers to the router.
@@ -213,9 +239,10 @@ public:
 private:
     [[nodiscard]] handler wrap(handler inner) const;
 
-    std::unique_ptr<detail::route_node> root_;
+    std::unique_ptr<detail::route_tree> tree_;
     std::vector<std::shared_ptr<const middleware>> around_;  // The outermost first.
-    handler unmatched_;  // Answers what has no route, within the middleware.
+    // Answers what has no route, within the middleware. Null when there is none.
+    std::shared_ptr<const handler> unmatched_;
 };
 
 }  // namespace heph::http
