@@ -58,6 +58,7 @@ void connection::give_work_space_back() {
     if (!work_) { return; }
     work_->out.clear();
     out_sent_ = 0;
+    work_->request.clear_values();
     work_->spare = io_.take_spare();
     share_->work_spaces.give_back(std::move(work_));
 }
@@ -130,10 +131,12 @@ void connection::begin_request() {
     owes_continue_ = head.expects_continue();
     answered_ = false;
     work_->request.params().clear();
+    work_->request.clear_values();
     work_->request.set_stream(io_.socket());
     work_->request.set_secure(io_.stream().is_secured());
     work_->request.set_body(*this, bounds().body_bytes_max);
     work_->request.set_interim_sender(*this);
+    work_->request.set_failure_handler(*this);
     const bool empty = head.framing() == body_framing::none ||
                        (head.framing() == body_framing::length && parser_.remaining() == 0);
     if (empty) {

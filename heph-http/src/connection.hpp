@@ -42,7 +42,7 @@ namespace heph::http::detail {
 ///     5. A wait may be dropped anywhere: what is being sent belongs to `io_`.
 ///     6. A body whose end is that of the connection is ended by a reset unless all of it was sent.
 /// *Lifetime*: `share` outlives it. It does not move.
-class connection final : body_reader, body_writer, interim_sender {
+class connection final : body_reader, body_writer, interim_sender, failure_handler {
 public:
     connection(rt::net::tcp_stream stream, worker_share& share);
     connection(const connection&) = delete;
@@ -119,7 +119,8 @@ private:
     // What went wrong, in connection_errors.cpp.
     response overloaded();
     response failed(const std::exception_ptr& failure);
-    void log_failure(const std::exception_ptr& failure) noexcept;
+    void report_failure(const std::exception_ptr& failure) noexcept override;
+    response answer_error(error failure) override;
     [[nodiscard]] std::string asked_for();
     void log_bad(error failure) noexcept { log_bad(message(failure)); }
     void log_bad(std::string_view what) noexcept;

@@ -251,7 +251,7 @@ task<std::expected<void, error>> connection::produce(response& reply) {
         const outcome produced = co_await std::move(producing);
         co_return produced;
     } catch (...) { failure = std::current_exception(); }
-    log_failure(failure);
+    report_failure(failure);
     co_return std::unexpected(error::handler_failed);
 }
 

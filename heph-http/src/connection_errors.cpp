@@ -4,6 +4,7 @@
 
 #include "connection.hpp"
 #include "escaped.hpp"
+#include "failure_text.hpp"
 
 namespace heph::http::detail {
 
@@ -40,22 +41,18 @@ std::string connection::asked_for() {
     return text;
 }
 
-void connection::log_failure(const std::exception_ptr& failure) noexcept {
+void connection::report_failure(const std::exception_ptr& failure) noexcept {
     share_->log(log_level::error, [&] {
-        std::string line = "http: a handler failed: " + asked_for() + ": ";
-        try {
-            std::rethrow_exception(failure);
-        } catch (const std::exception& exception) { line += exception.what(); } catch (...) {
-            line += "what it threw is no std::exception";
-        }
-        return line;
+        return "http: a handler failed: " + asked_for() + ": " + failure_text(failure);
     });
 }
 
 response connection::failed(const std::exception_ptr& failure) {
-    log_failure(failure);
-    return response::problem(error::handler_failed);
+    report_failure(failure);
+    return answer_error(error::handler_failed);
 }
+
+response connection::answer_error(error failure) { return response::problem(failure); }
 
 // A reset tells the peer that what it got is not all.
 void connection::abort() noexcept {

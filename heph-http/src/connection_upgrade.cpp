@@ -70,7 +70,7 @@ task<connection::step> connection::run_upgraded(response& reply) {
     try {
         co_await reply.upgraded()(stream);
     } catch (...) { failure = std::current_exception(); }
-    if (failure) { log_failure(failure); }
+    if (failure) { report_failure(failure); }
     if (io_.sending()) { (void)co_await io_.sent(); }
     if (io_.send_failed()) {
         abort();

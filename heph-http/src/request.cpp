@@ -1,7 +1,13 @@
+#include <exception>
+#include <string>
 #include <utility>
 
+#include <heph/core/log.hpp>
 #include <heph/http/request.hpp>
+#include <heph/http/response.hpp>
 #include <heph/rt/net/tcp.hpp>
+
+#include "failure_text.hpp"
 
 namespace heph::http {
 
@@ -57,6 +63,22 @@ task<std::expected<void, error>> request::send_interim(http::status status,
     if (interim_sender_ == nullptr) { co_return std::expected<void, error>(); }
     const auto sent = co_await interim_sender_->send_interim(status, fields);
     co_return sent;
+}
+
+void request::report_failure(const std::exception_ptr& failure) noexcept {
+    if (failure_handler_ != nullptr) {
+        failure_handler_->report_failure(failure);
+        return;
+    }
+    try {
+        log(log_level::error, "http: a handler failed: " + detail::failure_text(failure));
+    } catch (...) { log(log_level::error, "http: a handler failed"); }
+}
+
+response request::answer_failure(const std::exception_ptr& failure) {
+    report_failure(failure);
+    return failure_handler_ != nullptr ? failure_handler_->answer_error(error::handler_failed)
+                                       : response::problem(error::handler_failed);
 }
 
 task<std::expected<std::string, error>> request::read_body() { return read_body(body_bytes_max_); }

@@ -8,6 +8,7 @@
 #include <heph/core/log.hpp>
 #include <heph/http/date.hpp>
 #include <heph/http/middleware/access_log.hpp>
+#include <heph/http/middleware/auth.hpp>
 
 #include "../escaped.hpp"
 
@@ -62,8 +63,24 @@ std::string address_of(const request& asked) {
     return peer ? peer->address_string() : std::string("-");
 }
 
+std::string_view user_of(const request& asked) noexcept {
+    const auto* const user = asked.get<authenticated_user>();
+    return user == nullptr ? std::string_view() : std::string_view(user->name);
+}
+
+// It stands without quotes, and so cannot have spaces.
+void append_user(std::string& to, std::string_view user) {
+    const std::size_t from = to.size();
+    detail::append_escaped(to, user.empty() ? std::string_view("-") : user);
+    for (std::size_t at = from; (at = to.find(' ', at)) != std::string::npos;) {
+        to.replace(at, 1, "\\x20");
+    }
+}
+
 std::string text_line(const entry& what, bool combined) {
-    std::string line = address_of(*what.asked) + " - - [" + log_time(what.time) + "] ";
+    std::string line = address_of(*what.asked) + " - ";
+    append_user(line, user_of(*what.asked));
+    line += " [" + log_time(what.time) + "] ";
     append_quoted(line, request_line(*what.asked));
     line += ' ' + std::to_string(what.status) + ' ';
     line += what.answer == nullptr || what.answer->is_streamed()
@@ -88,6 +105,9 @@ void append_member(std::string& to, std::string_view name, std::string_view valu
 std::string json_line(const entry& what) {
     std::string line = "{\"time\":" + std::to_string(what.time.time_since_epoch().count());
     append_member(line, "address", address_of(*what.asked));
+    if (const std::string_view user = user_of(*what.asked); !user.empty()) {
+        append_member(line, "user", user);
+    }
     append_member(line, "method", to_string(what.asked->method()));
     append_member(line, "target", what.asked->target());
     append_member(line, "version", to_string(what.asked->version()));

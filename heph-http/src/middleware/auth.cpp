@@ -51,8 +51,12 @@ public:
         const auto given = credentials_of(asked, scheme_);
         bool good = false;
         if (given) {
-            task<bool> checking = check(asked, *given);
+            std::string user;
+            task<bool> checking = check(asked, *given, user);
             good = co_await std::move(checking);
+            if (good && !user.empty() && asked.get<authenticated_user>() == nullptr) {
+                asked.set(authenticated_user(std::move(user)));
+            }
         }
         if (!good) {
             co_return response::problem(status::unauthorized)
@@ -65,7 +69,8 @@ public:
 private:
     static task<bool> refuse() { co_return false; }
 
-    task<bool> check(request& asked, std::string_view given) const {
+    // Gives the user's name, too, where it is a part of the credentials.
+    task<bool> check(request& asked, std::string_view given, std::string& user) const {
         if constexpr (std::same_as<Check, check_token>) {
             return check_(asked, std::string(given));
         } else {
@@ -73,7 +78,8 @@ private:
             if (!decoded) { return refuse(); }
             const std::size_t colon = decoded->find(':');
             if (colon == std::string::npos) { return refuse(); }
-            return check_(asked, decoded->substr(0, colon), decoded->substr(colon + 1));
+            user = decoded->substr(0, colon);
+            return check_(asked, user, decoded->substr(colon + 1));
         }
     }
 

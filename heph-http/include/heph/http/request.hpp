@@ -4,14 +4,17 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <expected>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <heph/core/task.hpp>
 #include <heph/http/detail/inline_vector.hpp>
+#include <heph/http/detail/value_store.hpp>
 #include <heph/http/error.hpp>
 #include <heph/http/limits.hpp>
 #include <heph/http/request_head.hpp>
@@ -22,6 +25,8 @@ class tcp_stream;
 }  // namespace heph::rt::net
 
 namespace heph::http {
+
+class response;
 
 /// What a request's body is read from.
 class body_reader {
@@ -47,6 +52,18 @@ public:
 
 protected:
     ~interim_sender() = default;
+};
+
+/// What the server does about a request that it cannot answer as it should.
+class failure_handler {
+public:
+    /// Writes a line of the log about what was thrown.
+    virtual void report_failure(const std::exception_ptr& failure) noexcept = 0;
+    /// Gives the server's answer to an error.
+    virtual response answer_error(error failure) = 0;
+
+protected:
+    ~failure_handler() = default;
 };
 
 /// Holds the parameters that a router took from a path, percent-decoded.
@@ -158,6 +175,35 @@ public:
     /// still be sent. *Lifetime*: `fields` must stay valid until it completes.
     task<std::expected<void, error>> send_interim(http::status status, const http::headers& fields);
 
+    /// Keeps a value for whoever has to do with the request, in the place of an earlier one of this
+    /// type: what a middleware found out, for the handler, and for the middleware around it.
+    ///
+    ///     request.set(session(id));                        // In a middleware.
+    ///     const auto* own = request.get<session>();        // In a handler.
+    ///
+    /// It is destroyed with the request, before the next one of the connection begins.
+    template <typename T>
+    T& set(T value) {
+        return values_.set<T>(std::move(value));
+    }
+    /// Gives the value of this type, or null. *Lifetime*: the request's, or until `set`.
+    template <typename T>
+    [[nodiscard]] T* get() noexcept {
+        return values_.find<T>();
+    }
+    template <typename T>
+    [[nodiscard]] const T* get() const noexcept {
+        return values_.find<T>();
+    }
+    /// Destroys all these values.
+    void clear_values() noexcept { values_.clear(); }
+
+    /// Writes a line of the log about what was thrown while it was answered, as the server does:
+    /// with what was asked and by whom, and within the limit of lines.
+    void report_failure(const std::exception_ptr& failure) noexcept;
+    /// Does so, and gives the answer that the server would give: 500, without details.
+    response answer_failure(const std::exception_ptr& failure);
+
     /// Gives the whole head, with what the server made of it.
     [[nodiscard]] request_head& head() noexcept { return head_; }
     [[nodiscard]] const request_head& head() const noexcept { return head_; }
@@ -171,6 +217,9 @@ public:
     /// Says who sends interim responses; nobody does for a request that a test made.
     /// *Lifetime*: `sender` must outlive the request.
     void set_interim_sender(interim_sender& sender) noexcept { interim_sender_ = &sender; }
+    /// Says who takes care of failures; without one they are just logged.
+    /// *Lifetime*: `handler` must outlive the request.
+    void set_failure_handler(failure_handler& handler) noexcept { failure_handler_ = &handler; }
     /// Says whether that connection is secured.
     void set_secure(bool secure) noexcept { secure_ = secure; }
     /// Says who the client is, where it is not who sent the request.
@@ -187,6 +236,8 @@ private:
     path_params params_;
     body_reader* body_;
     interim_sender* interim_sender_ = nullptr;
+    failure_handler* failure_handler_ = nullptr;
+    detail::value_store values_;
     const rt::net::tcp_stream* stream_ = nullptr;
     std::optional<rt::net::endpoint> told_peer_;
     std::uint64_t body_bytes_max_ = limits().body_bytes_max;

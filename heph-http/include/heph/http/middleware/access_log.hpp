@@ -25,6 +25,8 @@ using access_log_sink = std::function<void(std::string_view line)>;
 /// then, and is given as `-`, or left out. What a handler throws is written with status 500. What
 /// the client sent is escaped, so that it cannot forge a line.
 ///
+/// The user is who `authenticated_user` of `<heph/http/middleware/auth.hpp>` says.
+///
 /// Without a sink, the lines go to the log at the level `info`.
 [[nodiscard]] middleware access_log(access_log_format format = access_log_format::common,
                                     access_log_sink sink = {});

@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <heph/http/router.hpp>
 
@@ -15,6 +16,17 @@ using check_password = std::function<task<bool>(request&, std::string user, std:
 /// Tells whether a token is good.
 /// *Thread safety*: it is called by all workers, at the same time.
 using check_token = std::function<task<bool>(request&, std::string token)>;
+
+/// Who asks, as an authentication found out: `request.get<http::authenticated_user>()`.
+///
+/// `basic_auth` sets it to the name that the client gave, unless `check` has set it; for a token,
+/// `check` knows whose it is, and sets it. The access log has it as the user.
+struct authenticated_user {
+    authenticated_user() noexcept = default;
+    explicit authenticated_user(std::string named) noexcept : name(std::move(named)) {}
+
+    std::string name;
+};
 
 /// Makes a middleware that lets only requests with a good `Authorization: Basic` pass (RFC 7617);
 /// others are answered with 401 and a challenge. Use it over TLS only: the password is not hidden.
