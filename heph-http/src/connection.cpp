@@ -168,9 +168,8 @@ std::optional<task<connection::step>> connection::begin_answer() {
                                                      work_->request.params());
     if (route.found != nullptr && !route.found->is_direct()) { return answer(route.found); }
     if (route.unmatched != nullptr) { return answer(route.unmatched); }
-    response reply = route.found != nullptr
-                         ? call(*route.found)
-                         : router::answer_unmatched(work_->request.method(), route);
+    response reply = route.found != nullptr ? call(*route.found)
+                                            : share_->routes->error_answer(work_->request, route);
     if (reply.is_streamed() || reply.is_upgrade() || reply.body().size() > copied_body_bytes_max) {
         return finish(std::move(reply));
     }
@@ -256,8 +255,12 @@ void connection::write_head(response& reply) {
     if (!written) {
         share_->log(log_level::error,
                     [] { return "http: a handler's response has a header that cannot be sent"; });
-        reply = response::problem(error::bad_response);
+        reply = answer_error(error::bad_response);
         written = writer_.write(work_->out, reply, method, version, keep_alive);
+        if (!written) {
+            reply = response::problem(error::bad_response);
+            written = writer_.write(work_->out, reply, method, version, keep_alive);
+        }
     }
     owes_continue_ = false;
 }

@@ -121,6 +121,7 @@ private:
     response failed(const std::exception_ptr& failure);
     void report_failure(const std::exception_ptr& failure) noexcept override;
     response answer_error(error failure) override;
+    std::optional<response> page_for(error why, const response& plain, const request_head* asked);
     [[nodiscard]] std::string asked_for();
     void log_bad(error failure) noexcept { log_bad(message(failure)); }
     void log_bad(std::string_view what) noexcept;

@@ -271,7 +271,7 @@ task<connection::step> connection::stream_body(response& reply) {
         // Nothing of it was sent yet, so that the error can still be told.
         work_->out.resize(head_at_);
         ends_body_by_closing_ = false;
-        response instead = response::problem(produced.error());
+        response instead = answer_error(produced.error());
         write_head(instead);
         co_return step::go_on;
     }

@@ -22,7 +22,26 @@ response connection::overloaded() {
     });
     response reply = response::problem(error::too_many_requests_at_once);
     reply.set_header("Retry-After", "1");
-    return reply;
+    auto page = page_for(error::too_many_requests_at_once, reply, &work_->request.head());
+    return page ? std::move(*page) : std::move(reply);
+}
+
+// Nothing when there is none, or it failed.
+std::optional<response> connection::page_for(error why, const response& plain,
+                                             const request_head* asked) {
+    if (!share_->routes->has_error_page()) { return {}; }
+    refusal refused;
+    refused.status = plain.status();
+    refused.why = why;
+    refused.detail = message(why);
+    refused.asked = asked;
+    std::exception_ptr failure;
+    try {
+        return share_->routes->render(refused, plain);
+    } catch (...) { failure = std::current_exception(); }
+    share_->log(log_level::error,
+                [&] { return "http: the error page failed: " + failure_text(failure); });
+    return {};
 }
 
 // What was asked, and by whom.
@@ -52,7 +71,11 @@ response connection::failed(const std::exception_ptr& failure) {
     return answer_error(error::handler_failed);
 }
 
-response connection::answer_error(error failure) { return response::problem(failure); }
+response connection::answer_error(error failure) {
+    response plain = response::problem(failure);
+    auto page = page_for(failure, plain, &work_->request.head());
+    return page ? std::move(*page) : std::move(plain);
+}
 
 // A reset tells the peer that what it got is not all.
 void connection::abort() noexcept {
@@ -65,7 +88,15 @@ task<void> connection::refuse(error failure, method asked_by) {
     take_work_space();
     response answer = response::problem(failure);
     if (answer.status() == status::service_unavailable) { answer.set_header("Retry-After", "1"); }
-    const auto written = writer_.write(work_->out, answer, asked_by, version::http_1_1, false);
+    // The request is not known for certain; what is there may be an earlier one.
+    const auto page = page_for(failure, answer, nullptr);
+    bool written = false;
+    if (page) {
+        written = writer_.write(work_->out, *page, asked_by, version::http_1_1, false).has_value();
+    }
+    if (!written) {
+        written = writer_.write(work_->out, answer, asked_by, version::http_1_1, false).has_value();
+    }
     if (written) { co_await linger(false); }
 }
 

@@ -52,6 +52,7 @@ struct route_tree {
     route_node top;
     bool refuses_types = false;  // A wrong type is answered with 400.
     bool has_mounted = false;    // There is a node with `below`.
+    error_page page;             // Empty for what `response::problem` makes.
     std::shared_ptr<tree_link> link = std::make_shared<tree_link>(this, nullptr);
 };
 
@@ -295,12 +296,52 @@ void collect(route_node& node, const std::string& pattern,
     if (node.rest) { collect(*node.rest, pattern + "/{" + node.rest->name + "...}", add); }
 }
 
+constexpr std::string_view wrong_type_text =
+    "A part of the path is not of the type that belongs there.";
+
+// What an error page may not change is as in the answer without one.
+response page_for(const error_page& page, const refusal& refused, const response& plain) {
+    response made = page(refused);
+    if (made.is_streamed() || made.is_upgrade()) {
+        throw std::logic_error("an error page has a body that is there");
+    }
+    made.set_status(plain.status());
+    for (const std::string_view name : {"Allow", "Retry-After"}) {
+        if (const auto value = plain.headers().get(name)) { made.set_header(name, *value); }
+    }
+    if (plain.closes_connection()) { made.close_connection(); }
+    return made;
+}
+
+response rendered(const route_tree& tree, request& request, refusal refused, response plain) {
+    if (!tree.page || code(plain.status()) < 400) { return plain; }
+    refused.status = plain.status();
+    refused.asked = &request.head();
+    try {
+        return page_for(tree.page, refused, plain);
+    } catch (...) { request.report_failure(std::current_exception()); }
+    return plain;
+}
+
+response refuse_request(const route_tree& tree, request& request, const router::match& match) {
+    refusal refused;
+    if (match.bad_path) {
+        refused.why = error::bad_target;
+        refused.detail = message(error::bad_target);
+    } else if (match.allowed.empty() && match.wrong_type) {
+        refused.detail = wrong_type_text;
+    }
+    return rendered(tree, request, refused, router::answer_unmatched(request.method(), match));
+}
+
 // Answers a request for which there is no handler.
 response answer_without_route(const route_tree& tree, request& request) {
     // `OPTIONS *` asks about the server as a whole.
     if (request.head().target_form() == target_form::asterisk) { return response::empty(); }
     if (request.method() == method::connect) {
-        return response::problem(status::not_implemented).close_connection();
+        response plain = response::problem(status::not_implemented);
+        plain.close_connection();
+        return rendered(tree, request, refusal(), std::move(plain));
     }
     router::match route;
     if (request.path().starts_with('/')) {
@@ -310,7 +351,7 @@ response answer_without_route(const route_tree& tree, request& request) {
         route.bad_path = search.bad_path();
         route.wrong_type = search.wrong_type();
     }
-    return router::answer_unmatched(request.method(), route);
+    return refuse_request(tree, request, route);
 }
 
 // It refers to the handler, not to the `next_handler`, which may be gone: a middleware that is no
@@ -436,6 +477,22 @@ router& router::answer_wrong_types(status answered) {
     return *this;
 }
 
+router& router::render_errors(error_page page) {
+    if (!page) { throw std::invalid_argument("an error page has no function"); }
+    tree_->page = std::move(page);
+    return *this;
+}
+
+bool router::has_error_page() const noexcept { return static_cast<bool>(tree_->page); }
+
+response router::render(const refusal& refused, const response& plain) const {
+    return page_for(tree_->page, refused, plain);
+}
+
+response router::error_answer(request& request, const match& found) const {
+    return refuse_request(*tree_, request, found);
+}
+
 router& router::route(method method, std::string_view pattern, handler handler) {
     if (const char* fault = detail::fault_of(pattern)) { refuse(pattern, fault); }
     if (method == method::connect || method == method::trace) {
@@ -474,8 +531,7 @@ router::match router::find(method method, std::string_view path, path_params& pa
 response router::answer_unmatched(method method, const match& match) {
     if (match.bad_path) { return response::problem(error::bad_target); }
     if (match.allowed.empty() && match.wrong_type) {
-        return response::problem(status::bad_request,
-                                 "A part of the path is not of the type that belongs there.");
+        return response::problem(status::bad_request, wrong_type_text);
     }
     if (match.allowed.empty()) { return response::problem(status::not_found); }
     if (method == method::options) {

@@ -11,6 +11,7 @@
 
 #include <heph/core/task.hpp>
 #include <heph/http/detail/route_pattern.hpp>
+#include <heph/http/error_page.hpp>
 #include <heph/http/method.hpp>
 #include <heph/http/request.hpp>
 #include <heph/http/response.hpp>
@@ -152,6 +153,20 @@ public:
     /// not count. *Errors*: throws `std::invalid_argument` for another status.
     router& answer_wrong_types(status answered);
 
+    /// Lets `page` make what clients see of the errors that the server answers by itself, here and
+    /// below the connection: 400, 404, 405, 408, 413, 414, 417, 431, 500, 501, 503 and 505.
+    ///
+    ///     router.render_errors([](const http::refusal& refused) {
+    ///         return http::response::html(page_about(refused.status));
+    ///     });
+    ///
+    /// Its status does not count, and `Allow`, `Retry-After` and whether the connection ends are as
+    /// they are without it. When it throws, gives a stream or an upgrade, or a header that cannot
+    /// be sent, the answer is as without it, and the log says so. What handlers and middleware
+    /// answer is theirs, but for `recover`. A mounted router's page does not count.
+    /// *Errors*: throws `std::invalid_argument` when `page` is empty.
+    router& render_errors(error_page page);
+
     /// Puts a middleware around the routes that are added from now on, within those that were put
     /// there before, and around the answers to requests that match no route, see above.
     router& use(middleware around);
@@ -229,6 +244,15 @@ public:
 
     /// Gives the answer to a request that `find` has no handler for.
     [[nodiscard]] static response answer_unmatched(method method, const match& match);
+
+    /// Gives the answer to a request that `find` has no handler for, as the error page has it.
+    [[nodiscard]] response error_answer(request& request, const match& found) const;
+
+    /// Gives the page for an error in the place of `plain`, which is the answer without one.
+    /// *Errors*: throws what the page throws, and for a page that cannot be.
+    /// *Requires*: `has_error_page()`.
+    [[nodiscard]] response render(const refusal& refused, const response& plain) const;
+    [[nodiscard]] bool has_error_page() const noexcept;
 
     /// Tells whether there is middleware around requests that match no route.
     [[nodiscard]] bool has_middleware() const noexcept { return !around_.empty(); }

@@ -39,7 +39,8 @@ struct server_options {
 /// Each worker has its own listener on the shared port, and runs a connection by itself from its
 /// first byte to its last. An orderly stop of the runtime closes the listeners and idle connections
 /// at once; requests under way are answered, with `Connection: close`, within the stop's grace.
-/// What a handler throws is logged and answered with 500, without details.
+/// What a handler throws is logged and answered with 500, without details; `router::render_errors`
+/// says how errors look.
 ///
 /// *Thread safety*: `start` is safe. Copies share one server.
 class server {
