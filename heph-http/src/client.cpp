@@ -114,6 +114,8 @@ bool is_idempotent(method method) noexcept {
     }
 }
 
+bool is_success(status status) noexcept { return code(status) >= 200 && code(status) < 300; }
+
 /// Tells whether an answer asks to go elsewhere, and may be followed by itself.
 bool is_redirect(status status) noexcept {
     return status == status::moved_permanently || status == status::found ||
@@ -264,6 +266,7 @@ task<client::answer> client::follow(std::shared_ptr<client_pool> pool,
         if (next && to->scheme == "https" && next->scheme != "https") { co_return got; }
         if (!next || !request->can_redirect(got->status())) { co_return got; }
         // Whatever comes of it: it is not the answer. With it ends what still sends the request.
+        if (got->lease_) { got->lease_->connection()->stop_sending(); }
         if (!is_worth_reading(got->head())) {
             (void)got->fail(make_error_code(error::connection_lost));
         }
@@ -315,7 +318,10 @@ task<client::answer> client::ask(const std::shared_ptr<client_pool>& pool,
         }
         client_response made(std::move(lease), std::move(head), to, options.limits.body_bytes_max);
         if (decodes) { made.decode(options.decoding); }
-        if (made.head().content_length() == std::uint64_t{0}) {
+        // Where nobody waits for the answer to go on, a good one lets the request be sent entirely.
+        const bool may_finish =
+            !connection.is_sending() || (!request->is_streamed() && is_success(made.status()));
+        if (made.head().content_length() == std::uint64_t{0} && may_finish) {
             // There is nothing to wait for: the connection is free already.
             const auto end = co_await made.next();
             if (!end) { co_return answer(std::unexpect, end.error()); }

@@ -11,15 +11,50 @@ namespace {
 
 std::error_code timed_out() noexcept { return std::make_error_code(std::errc::timed_out); }
 
+/// Waits until a flag is set; whoever sets it polls.
+class flag_future {
+public:
+    using value_type = void;
+    explicit flag_future(const bool& flag) noexcept : flag_(&flag) {}
+    polled<void> poll(const waker& /*waker*/) {
+        if (*flag_) { return ready; }
+        return pending;
+    }
+
+private:
+    const bool* flag_;
+};
+
 }  // namespace
+
+/// Sends bytes, unless sending is given up.
+class client_connection::send_step {
+public:
+    using value_type = std::expected<rt::buffer, std::error_code>;
+    send_step(client_connection& owner, rt::buffer bytes) noexcept
+        : owner_(&owner), sending_(owner.stream_.send_all(std::move(bytes))) {}
+    polled<value_type> poll(const waker& waker) {
+        if (owner_->given_up_) {
+            return value_type(std::unexpect, std::make_error_code(std::errc::operation_canceled));
+        }
+        return sending_.poll(waker);
+    }
+
+private:
+    client_connection* owner_;
+    peer_stream::send_future sending_;
+};
 
 task<std::error_code> client_connection::exchange(std::shared_ptr<client_request> request,
                                                   const url& to) {
     parser_.begin(request->method());
     peer_refused_ = false;
+    given_up_ = false;
     silent_ = true;
+    if (terms_.uses) { --*terms_.uses; }
     trailers_.clear();
     const std::shared_ptr<client_request> asked = request;
+    upgrades_ = asked->headers().contains("Upgrade");
     on_interim_ = asked->interim_handler() ? &asked->interim_handler() : nullptr;
     request_ = std::move(request);
     sending_.emplace(send_request(to));
@@ -48,9 +83,38 @@ void client_connection::end_sending(std::error_code sent) noexcept {
 }
 
 void client_connection::stop_sending() noexcept {
+    if (!sending_) { return; }
     reusable_ = false;
+    given_up_ = true;
+    try {
+        // A producer that writes, or waits in `gone`, learns now why it ends.
+        (void)sending_->poll(waker());
+    } catch (...) {
+        // What it says to that is of no use: there is an answer, or an error of the connection.
+    }
     end_sending({});
 }
+
+// Sends the rest of a request whose answer has come to its end.
+task<void> client_connection::finish_sending() {
+    while (sending_) {
+        // RFC 9112, 9.6: behind such an answer the server reads nothing.
+        if (!reusable_ || !bytes_.empty()) {
+            stop_sending();
+            break;
+        }
+        auto next = stream_.next();
+        auto first = co_await either(*sending_, next);
+        if (first.index() == 0) {
+            end_sending(std::get<0>(first));
+        } else {
+            // The end of the connection, or what was not asked for.
+            stop_sending();
+        }
+    }
+}
+
+task<void> client_connection::gone() { co_await flag_future(given_up_); }
 
 task<std::error_code> client_connection::send_request(const url& to) {
     std::string head;
@@ -72,6 +136,7 @@ task<std::error_code> client_connection::send_request(const url& to) {
 
 task<std::expected<void, error>> client_connection::write(std::string_view piece) {
     using result = std::expected<void, error>;
+    if (given_up_) { co_return result(std::unexpect, error::connection_lost); }
     std::string out;
     const auto written = writer_.write_piece(out, piece);
     if (!written) { co_return written; }
@@ -87,8 +152,8 @@ task<std::error_code> client_connection::send_bytes(std::string_view bytes) {
         bytes.remove_prefix(piece.size());
         auto buffer = rt::buffer::copy_of(piece);
         send_patience_.begin({options_->pause_timeout});
-        patient_future sending(send_patience_, stream_.socket().descriptor(),
-                               stream_.send_all(std::move(buffer)));
+        send_step step(*this, std::move(buffer));
+        patient_future sending(send_patience_, stream_.socket().descriptor(), std::move(step));
         auto sent = co_await sending;
         if (!sent) { co_return refuse(timed_out()); }
         if (!*sent) {
@@ -124,6 +189,10 @@ task<std::error_code> client_connection::receive_head() {
                     continue;
                 }
                 tunnel_ = head_.framing() == response_framing::tunnel;
+                if (tunnel_ && !upgrades_) {
+                    co_return refuse(make_error_code(error::unasked_upgrade));
+                }
+                terms_.add(read_keep_alive(head_.headers()));
                 head_status_ = head_.status();
                 reusable_ = reusable_ && head_.keep_alive() && !tunnel_;
                 co_return std::error_code();
@@ -151,7 +220,11 @@ task<std::error_code> client_connection::receive_body() {
 task<std::expected<std::string_view, std::error_code>> client_connection::next_piece() {
     using result = std::expected<std::string_view, std::error_code>;
     for (;;) {
-        if (parser_.is_done() || tunnel_) { co_return result(std::string_view()); }
+        if (tunnel_) { co_return result(std::string_view()); }
+        if (parser_.is_done()) {
+            co_await finish_sending();
+            co_return result(std::string_view());
+        }
         std::string_view input = bytes_.view();
         const h1::event event = at_end_ ? parser_.end_of_input() : parser_.next(input, head_);
         // The memory of what is consumed stays until the next chunk.

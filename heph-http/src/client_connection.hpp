@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@
 #include <heph/http/h1/response_parser.hpp>
 #include <heph/rt/net/tcp.hpp>
 
+#include "keep_alive.hpp"
 #include "peer_stream.hpp"
 #include "send_patience.hpp"
 
@@ -25,6 +27,7 @@ namespace heph::http::detail {
 ///
 ///     idle --begin--> sending and receiving --head--> body --end--> idle
 ///     sending and receiving --head--> sending and body --sent--> body
+///     sending and body --end--> sending --sent--> idle
 ///     any --failure, sending given up, close announced--> not reusable
 ///
 /// Invariants
@@ -33,6 +36,9 @@ namespace heph::http::detail {
 ///        not certain, or the server said that it will close.
 ///     3. The receive and the send are dropped separately: a send that is dropped half-way makes
 ///        the connection not reusable.
+///     4. Sending is given up by an error answered, by the connection's end, and by the end of an
+///        answer behind which the server closes; what produces the body is told before it is
+///        dropped. Else the end of an answer is given when the request is sent, too.
 /// *Lifetime*: `options` outlives it, unchanged. It does not move.
 class client_connection final : body_writer {
 public:
@@ -52,7 +58,8 @@ public:
     /// body has been sent, and is no error, the rest of the body is sent by `next_piece`.
     task<std::error_code> exchange(std::shared_ptr<client_request> request, const url& to);
 
-    /// Gives the next piece of the body, empty at its end.
+    /// Gives the next piece of the body, empty at its end: when the request is sent, too, or
+    /// nobody wants the rest of it.
     task<std::expected<std::string_view, std::error_code>> next_piece();
 
     /// Gives the stream behind a 101, or null. *Lifetime*: the connection's.
@@ -69,8 +76,15 @@ public:
     [[nodiscard]] bool was_silent() const noexcept { return silent_; }
     /// Tells whether another request may be sent once the body was read.
     [[nodiscard]] bool is_reusable() const noexcept {
-        return reusable_ && !sending_ && parser_.is_done() && bytes_.empty();
+        return reusable_ && !sending_ && parser_.is_done() && bytes_.empty() &&
+               terms_.uses != std::uint64_t{0} && terms_.timeout != std::chrono::seconds::zero();
     }
+    /// Gives what the server told about keeping the connection.
+    [[nodiscard]] const keep_alive_terms& terms() const noexcept { return terms_; }
+    /// Tells whether the request is not sent to its end yet.
+    [[nodiscard]] bool is_sending() const noexcept { return sending_.has_value(); }
+    /// Sends no more of the request: what produces its body is told so, and dropped.
+    void stop_sending() noexcept;
     /// Tells whether a kept connection has ended meanwhile, or the server said something unasked.
     [[nodiscard]] bool has_ended();
 
@@ -86,7 +100,10 @@ private:
         client_connection* owner_;
     };
 
+    class send_step;
+
     task<std::expected<void, error>> write(std::string_view piece) override;
+    task<void> gone() override;
     std::expected<void, error> add_trailer(std::string_view name, std::string_view value) override {
         return h1::request_writer::add_trailer(trailers_, name, value);
     }
@@ -96,8 +113,8 @@ private:
     task<std::error_code> receive_head();
     std::error_code take(std::expected<rt::net::chunk, std::error_code> received);
     task<std::error_code> send_bytes(std::string_view bytes);
+    task<void> finish_sending();
     void end_sending(std::error_code sent) noexcept;
-    void stop_sending() noexcept;
     std::error_code refuse(std::error_code why) noexcept {
         reusable_ = false;
         return why;
@@ -115,10 +132,13 @@ private:
     std::shared_ptr<client_request> request_;       // While it may still be sent.
     interim_handler* on_interim_ = nullptr;         // The request's, until the final head is there.
     std::optional<task<std::error_code>> sending_;  // Refers to the request.
+    keep_alive_terms terms_;
     bool reusable_ = true;
-    bool silent_ = true;   // Nothing has come since the last request.
-    bool at_end_ = false;  // The server sends no more.
-    bool tunnel_ = false;  // What follows the head is no HTTP.
+    bool given_up_ = false;  // No more of the request is sent.
+    bool silent_ = true;     // Nothing has come since the last request.
+    bool at_end_ = false;    // The server sends no more.
+    bool upgrades_ = false;  // The request asked for another protocol.
+    bool tunnel_ = false;    // What follows the head is no HTTP.
     status head_status_ = status::ok;
     tunnel_stream tunnel_stream_{*this};
     bool peer_refused_ = false;  // Sending failed, and that not on our side.

@@ -12,8 +12,8 @@ class client_pool::sweep_future {
 public:
     using value_type = void;
     sweep_future(std::weak_ptr<client_pool> pool, std::shared_ptr<sweeper> shared,
-                 rt::clock::duration first) noexcept
-        : pool_(std::move(pool)), shared_(std::move(shared)), timer_(first) {}
+                 rt::clock::time_point first) noexcept
+        : pool_(std::move(pool)), shared_(std::move(shared)), armed_(first), timer_(first) {}
 
     polled<void> poll(const waker& waker) {
         if (shared_->pool_gone) { return ready; }
@@ -25,6 +25,7 @@ public:
             return ready;
         }
         shared_->who = waker;
+        if (shared_->next < armed_) { arm(rt::clock::now()); }
         while (timer_.poll(waker).is_ready()) {
             const auto pool = pool_.lock();
             if (!pool) { return ready; }
@@ -34,14 +35,21 @@ public:
                 pool->sweeper_.reset();
                 return ready;
             }
-            timer_.reset(next - now);
+            shared_->next = next;
+            arm(now);
         }
         return pending;
     }
 
 private:
+    void arm(rt::clock::time_point now) noexcept {
+        armed_ = shared_->next;
+        timer_.reset(armed_ - now);
+    }
+
     std::weak_ptr<client_pool> pool_;
     std::shared_ptr<sweeper> shared_;
+    rt::clock::time_point armed_;
     rt::timer timer_;
     rt::stopping stop_;
 };
@@ -87,10 +95,11 @@ polled<client_lease> client_pool::lease_future::poll(const waker& waker) {
 std::unique_ptr<client_connection> client_pool::take_idle(origin_state& state) noexcept {
     // The one used last is the most likely to be alive.
     while (!state.idle.empty()) {
+        const bool is_late = state.idle.back().until <= rt::clock::now();
         auto connection = std::move(state.idle.back().connection);
         state.idle.pop_back();
         --idle_count_;
-        if (!connection->has_ended()) { return connection; }
+        if (!is_late && !connection->has_ended()) { return connection; }
         --state.open;
     }
     return nullptr;
@@ -125,14 +134,21 @@ void client_pool::give_back(const std::string& origin,
 }
 
 void client_pool::keep(origin_state& state, std::unique_ptr<client_connection> used) {
+    const auto now = rt::clock::now();
+    const auto until = now + used->terms().usable_for(options_.idle_timeout);
     if (!sweeper_) {
         auto made = std::make_shared<sweeper>();
-        worker_.spawn_future(sweep_future(weak_from_this(), made, options_.idle_timeout));
+        made->next = until;
+        worker_.spawn_future(sweep_future(weak_from_this(), made, until));
         sweeper_ = std::move(made);
     }
     if (idle_count_ >= options_.idle_connections_max) { drop_oldest(); }
-    state.idle.push_back(kept(std::move(used), rt::clock::now()));
+    state.idle.push_back(kept(std::move(used), now, until));
     ++idle_count_;
+    if (until < sweeper_->next) {
+        sweeper_->next = until;
+        sweeper_->who.wake();
+    }
 }
 
 void client_pool::drop_oldest() noexcept {
@@ -161,14 +177,12 @@ rt::clock::time_point client_pool::sweep(rt::clock::time_point now) noexcept {
     auto next = rt::clock::time_point::max();
     for (auto at = origins_.begin(); at != origins_.end();) {
         origin_state& state = at->second;
-        while (!state.idle.empty() && state.idle.front().since + options_.idle_timeout <= now) {
-            state.idle.pop_front();
-            --state.open;
-            --idle_count_;
-        }
-        if (!state.idle.empty()) {
-            next = std::min(next, state.idle.front().since + options_.idle_timeout);
-        }
+        // Not oldest first: each server tells how long it keeps its end.
+        const std::size_t late =
+            std::erase_if(state.idle, [now](const kept& each) { return each.until <= now; });
+        state.open -= late;
+        idle_count_ -= late;
+        for (const kept& each : state.idle) { next = std::min(next, each.until); }
         at = state.open == 0 && state.waiting.empty() ? origins_.erase(at) : std::next(at);
     }
     return next;

@@ -101,10 +101,12 @@ private:
     friend class client_lease;
 
     struct kept {
-        kept(std::unique_ptr<client_connection> idle, rt::clock::time_point now) noexcept
-            : connection(std::move(idle)), since(now) {}
+        kept(std::unique_ptr<client_connection> idle, rt::clock::time_point now,
+             rt::clock::time_point end) noexcept
+            : connection(std::move(idle)), since(now), until(end) {}
         std::unique_ptr<client_connection> connection;
         rt::clock::time_point since;
+        rt::clock::time_point until;  // It is not used any more from then on.
     };
     struct origin_state {
         std::deque<kept> idle;  // Oldest first.
@@ -115,6 +117,7 @@ private:
     class sweep_future;
     struct sweeper {
         waker who;
+        rt::clock::time_point next;  // When it looks again; woken when that becomes earlier.
         bool pool_gone = false;
     };
 

@@ -138,6 +138,9 @@ description describe(error value) noexcept {
         case error::bad_handshake:
             return {status::bad_gateway,
                     "The server did not switch to WebSocket as RFC 6455 has it."};
+        case error::unasked_upgrade:
+            return {status::bad_gateway,
+                    "The server switched to another protocol, which it was not asked for."};
     }
     return {status::internal_server_error, "An error that has no description."};
 }

@@ -6,6 +6,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -38,6 +39,18 @@ void send_all(int connection, std::string_view bytes) {
         if (count <= 0) { return; }
         bytes.remove_prefix(static_cast<std::size_t>(count));
     }
+}
+
+/// Reads so many bytes; false when the client closed, or said nothing for too long.
+bool read_bytes(int connection, std::size_t count) {
+    std::array<char, 65536> bytes{};
+    while (count > 0) {
+        const ssize_t got = ::recv(connection, bytes.data(), std::min(count, bytes.size()), 0);
+        if (got < 0 && errno == EINTR) { continue; }
+        if (got <= 0) { return false; }
+        count -= static_cast<std::size_t>(got);
+    }
+    return true;
 }
 
 void wait_for_end(int connection) {
@@ -91,8 +104,10 @@ void scripted_server::follow(int connection, const script& steps) {
     for (const scripted_step& step : steps) {
         std::string head = read_head(connection);
         if (head.empty()) { break; }
+        const std::size_t early = head.size() - (head.find("\r\n\r\n") + 4);
         heads_.push_back(std::move(head));
         send_all(connection, step.bytes);
+        if (step.body_bytes > early && !read_bytes(connection, step.body_bytes - early)) { break; }
         if (step.waits_for_end) { wait_for_end(connection); }
         if (step.resets) {
             const linger at_once{1, 0};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <thread>
@@ -14,6 +15,7 @@ struct scripted_step {
     bool closes = false;         ///< Whether it closes the connection then.
     bool resets = false;         ///< Whether it does so with a reset.
     bool waits_for_end = false;  ///< Whether it first waits until the client closes.
+    std::size_t body_bytes = 0;  ///< What it reads of the request's body, after it has answered.
 };
 
 /// Answers connections from a script, one after the other, in a thread of its own: for what no good

@@ -56,7 +56,8 @@ struct client_options {
     std::size_t connections_per_origin_max = 8;
     /// Connections without a request that are kept, for all origins together.
     std::size_t idle_connections_max = 64;
-    /// How long a connection is kept without a request. Servers close theirs after about a minute.
+    /// How long a connection is kept without a request; less when the server tells a shorter time
+    /// (`Keep-Alive: timeout=5`). Servers close theirs after about a minute.
     std::chrono::milliseconds idle_timeout{30'000};
     /// How long finding the host's addresses and connecting to one of them may take; through a
     /// proxy, until there is a tunnel.
@@ -92,9 +93,11 @@ struct client_options {
 
 /// A server's answer. Its body is still on its way: read it, or drop the answer.
 ///
-/// Once the body was read to its end, the connection is used for other requests. One that is
-/// dropped before is closed. *Thread safety*: unsafe: used on the worker of its client. *Lifetime*:
-/// it may outlive its client.
+/// Once the body was read to its end, the connection is used for other requests, for as long and as
+/// often as the server's `Keep-Alive` allows. One that is dropped before is closed, and with it
+/// ends what still sends the request.
+/// *Thread safety*: unsafe: used on the worker of its client. *Lifetime*: it may outlive its
+/// client.
 class [[nodiscard]] client_response {
 public:
     client_response(client_response&&) noexcept;
@@ -162,9 +165,9 @@ private:
 ///
 /// *Errors*: `std::error_code`: of the system (`connection_refused`, …), `std::errc::timed_out`,
 /// those of `http::error` for what is wrong with a message, `bad_target` for what is no URL,
-/// `unsupported_scheme` for https without TLS, `proxy_authentication_required` for the 407 of a
-/// proxy, `proxy_refused` for another answer than a tunnel; `rt::net::resolve_errc`,
-/// `rt::tls::errc`.
+/// `unsupported_scheme` for https without TLS, `unasked_upgrade` for a 101 without an `Upgrade`,
+/// `proxy_authentication_required` for the 407 of a proxy, `proxy_refused` for another answer than
+/// a tunnel; `rt::net::resolve_errc`, `rt::tls::errc`.
 /// *Thread safety*: unsafe: used on the worker it was made for. Copies share their connections.
 /// *Cancellation*: dropping a request closes its connection.
 class client {
@@ -172,8 +175,13 @@ public:
     explicit client(rt::worker worker, client_options options = {});
 
     /// Sends a request and waits for the head of the answer. Interim answers are passed over.
-    /// When an answer comes before the request is sent entirely, an error ends the sending; else
-    /// the rest of the body is sent while the answer's body is read.
+    ///
+    /// An answer may come before the request is sent entirely. An error (4xx, 5xx) ends the
+    /// sending: what produces the body gets `connection_lost` from its `write`, or is told by
+    /// `gone`, and is dropped when it does not return then. Behind any other answer the rest is
+    /// sent while the answer's body is read, whose end is given when the request is sent, too, and
+    /// earlier only when the server closes the connection. A 2xx without a body, to a request whose
+    /// body is no stream, is given when that was sent.
     task<std::expected<client_response, std::error_code>> send(client_request request);
 
     task<std::expected<client_response, std::error_code>> get(std::string_view url) {

@@ -67,6 +67,7 @@ enum class error : std::uint8_t {
     proxy_refused,
     bad_response,
     bad_handshake,
+    unasked_upgrade,
 };
 
 /// Gives the status that answers the error.
