@@ -14,7 +14,7 @@ clang_packages=(clang-19 libclang-rt-19-dev)
 lint_packages=("${clang_packages[@]}" clang-tools-19 clang-format-19)
 bench_packages=(wrk nginx-light h2o nodejs)
 interop_packages=(curl wget wrk apache2-utils nginx-light python3 python3-websockets nodejs node-ws
-    chromium)
+    chromium microsocks)
 core_bench_packages=(libcaf-dev erlang-base)
 
 say() { printf '== %s\n' "$*"; }

@@ -4,11 +4,9 @@
 
 #include <heph/http/client.hpp>
 #include <heph/http/cookie_jar.hpp>
-#include <heph/rt/net/connect.hpp>
-#include <heph/rt/timer.hpp>
 
 #include "client_pool.hpp"
-#include "proxy_tunnel.hpp"
+#include "client_route.hpp"
 
 namespace heph::http {
 
@@ -19,87 +17,6 @@ using detail::client_pool;
 
 // What is left of an answer that nobody reads is read up to here, to keep the connection.
 constexpr std::size_t skipped_bytes_max = 64 * 1024;
-
-/// Tells whether a host is an address, or the name that is never asked for (RFC 6761, 6.3).
-bool needs_no_resolver(const std::string& host) {
-    if (host == "localhost" || host.ends_with(".localhost")) { return true; }
-    const bool v6 = host.find(':') != std::string::npos;
-    return rt::net::endpoint::parse(v6 ? '[' + host + "]:0" : host + ":0").has_value();
-}
-
-/// How a URL is reached.
-struct way {
-    way(const client_options& options, const client_request& request, const url& to)
-        : through(options.proxies.find(to)),
-          tunnels(to.scheme == "https" || request.headers().contains("Upgrade")) {}
-
-    /// The proxy that passes requests on; null when the origin itself, or a tunnel to it, gets
-    /// them.
-    [[nodiscard]] const proxy* relay() const noexcept { return tunnels ? nullptr : through; }
-    /// What connections are kept by. A tunnel and a proxy's own connection differ.
-    [[nodiscard]] std::string key(const url& to) const {
-        if (through == nullptr) { return to.origin(); }
-        return to.origin() + (tunnels ? " by " : " via ") + through->host() + ' ' +
-               std::to_string(through->port());
-    }
-
-    const proxy* through;  // Null when none is used.
-    bool tunnels;          // What a proxy must not look at, or would not pass on.
-};
-
-using reached = std::expected<rt::net::tcp_stream, std::error_code>;
-
-/// Finds a host's addresses, and connects to the first that answers.
-task<reached> reach(const client_options& options, const std::string& host, std::uint16_t port) {
-    using result = reached;
-    std::expected<std::vector<rt::net::endpoint>, std::error_code> found;
-    if (options.resolve && !needs_no_resolver(host)) {
-        auto resolving = options.resolve(host, port);
-        found = co_await std::move(resolving);
-    } else {
-        found = co_await rt::net::resolve(host, port);
-    }
-    if (!found) {
-        const bool unknown = found.error() == rt::net::resolve_errc::unknown_host;
-        co_return result(std::unexpect,
-                         unknown ? make_error_code(error::unknown_host) : found.error());
-    }
-    if (found->empty()) { co_return result(std::unexpect, make_error_code(error::unknown_host)); }
-    auto connecting = rt::net::connect_any(std::move(*found));
-    result connected = co_await std::move(connecting);
-    co_return connected;
-}
-
-/// Connects to where requests to a URL are sent.
-task<reached> reach(const client_options& options, const url& to, way by) {
-    const std::string& host = by.through == nullptr ? to.host : by.through->host();
-    reached connected =
-        co_await reach(options, host, by.through == nullptr ? to.port : by.through->port());
-    if (!connected || by.through == nullptr || !by.tunnels) { co_return connected; }
-    const std::error_code refused =
-        co_await detail::open_tunnel(*connected, *by.through, to, options);
-    if (refused) { co_return reached(std::unexpect, refused); }
-    co_return connected;
-}
-
-/// Connects to a host, and shakes hands when it is to be secure.
-task<std::expected<detail::peer_stream, std::error_code>> connect(const client_options& options,
-                                                                  const url& to, way by) {
-    using result = std::expected<detail::peer_stream, std::error_code>;
-    const auto timed_out = std::make_error_code(std::errc::timed_out);
-    auto reaching = rt::deadline(options.connect_timeout, reach(options, to, by));
-    auto connected = co_await reaching;
-    if (!connected) { co_return result(std::unexpect, timed_out); }
-    if (!*connected) { co_return result(std::unexpect, connected->error()); }
-    if (to.scheme != "https") { co_return result(std::in_place, std::move(**connected)); }
-    auto channel = options.tls->connect(std::move(**connected), to.host);
-    if (!channel) { co_return result(std::unexpect, channel.error()); }
-    detail::peer_stream secured(std::move(*channel));
-    const auto shaken = co_await rt::deadline(options.handshake_timeout, secured.handshake());
-    if (!shaken) { co_return result(std::unexpect, timed_out); }
-    if (!*shaken) { co_return result(std::unexpect, shaken->error()); }
-    co_return result(std::move(secured));
-}
 
 /// Tells whether sending it twice comes to the same as once (RFC 9110, 9.2.2).
 bool is_idempotent(method method) noexcept {
@@ -288,7 +205,7 @@ task<client::answer> client::ask(const std::shared_ptr<client_pool>& pool,
         co_return answer(std::unexpect, make_error_code(error::bad_outgoing_request));
     }
     const client_options& options = pool->options();
-    const way by(options, *request, to);
+    const detail::client_route by(options, *request, to);
     for (bool may_be_kept = true;; may_be_kept = false) {
         auto borrowing = pool->borrow(by.key(to));
         auto lease = std::make_unique<client_lease>();
@@ -297,7 +214,7 @@ task<client::answer> client::ask(const std::shared_ptr<client_pool>& pool,
         if (!may_be_kept) { lease->connection().reset(); }
         const bool kept = lease->connection() != nullptr;
         if (!kept) {
-            auto connected = co_await connect(options, to, by);
+            auto connected = co_await by.connect(options, to);
             if (!connected) { co_return answer(std::unexpect, connected.error()); }
             lease->connection() = std::make_unique<detail::client_connection>(std::move(*connected),
                                                                               options, by.relay());

@@ -141,6 +141,31 @@ description describe(error value) noexcept {
         case error::unasked_upgrade:
             return {status::bad_gateway,
                     "The server switched to another protocol, which it was not asked for."};
+        case error::bad_socks_answer:
+            return {status::bad_gateway, "The proxy's answer is not SOCKS 5 as RFC 1928 has it."};
+        case error::socks_failed:
+            return {status::bad_gateway,
+                    "The SOCKS proxy failed to connect to the host, and does not say why."};
+        case error::socks_not_allowed:
+            return {status::bad_gateway,
+                    "The SOCKS proxy's rules do not allow a connection to the host."};
+        case error::socks_network_unreachable:
+            return {status::bad_gateway, "The SOCKS proxy cannot reach the host's network."};
+        case error::socks_host_unreachable:
+            return {status::bad_gateway,
+                    "The SOCKS proxy cannot reach the host, or finds no address for it."};
+        case error::socks_connection_refused:
+            return {status::bad_gateway, "The host refused the SOCKS proxy's connection."};
+        case error::socks_ttl_expired:
+            return {
+                status::bad_gateway,
+                "The SOCKS proxy's connection to the host did not arrive in time (TTL expired)."};
+        case error::socks_command_unsupported:
+            return {status::bad_gateway, "The SOCKS proxy does not know the command CONNECT."};
+        case error::socks_address_unsupported:
+            return {status::bad_gateway,
+                    "The SOCKS proxy does not take this type of address: try socks5h:// for names, "
+                    "or socks5://."};
     }
     return {status::internal_server_error, "An error that has no description."};
 }

@@ -35,6 +35,10 @@ public:
         secured_ = std::move(*made);
         return {};
     }
+    /// Gives a secured connection up, to secure it once more. *Requires*: `is_secured()`.
+    [[nodiscard]] std::unique_ptr<secure_channel> release_channel() noexcept {
+        return std::move(secured_);
+    }
     /// Goes on in plain text, as what was received was no handshake.
     void give_security_up() noexcept {
         plain_ = std::move(secured_->transport());

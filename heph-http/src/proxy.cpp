@@ -59,6 +59,20 @@ bool is_within(std::string_view host, std::string_view name) noexcept {
            (before == 0 || host[before - 1] == '.');
 }
 
+constexpr std::array<std::pair<std::string_view, proxy_kind>, 4> proxy_schemes{
+    {{"http", proxy_kind::http},
+     {"https", proxy_kind::https},
+     {"socks5", proxy_kind::socks5},
+     {"socks5h", proxy_kind::socks5h}}};
+
+constexpr std::uint16_t default_proxy_port(proxy_kind kind) noexcept {
+    switch (kind) {
+        case proxy_kind::http: return 80;
+        case proxy_kind::https: return 443;
+        default: return 1080;
+    }
+}
+
 bool is_visible(std::string_view text) noexcept {
     return std::ranges::none_of(text, [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; });
 }
@@ -67,10 +81,13 @@ bool is_visible(std::string_view text) noexcept {
 
 std::expected<proxy, error> proxy::parse(std::string_view text) {
     constexpr std::string_view separator = "://";
+    proxy_kind kind = proxy_kind::http;
     if (const std::size_t at = text.find(separator); at != std::string_view::npos) {
-        if (!equal_ignoring_case(text.substr(0, at), "http")) {
-            return std::unexpected(error::unsupported_scheme);
-        }
+        const auto* const scheme = std::ranges::find_if(proxy_schemes, [&](const auto& each) {
+            return equal_ignoring_case(each.first, text.substr(0, at));
+        });
+        if (scheme == proxy_schemes.end()) { return std::unexpected(error::unsupported_scheme); }
+        kind = scheme->second;
         text.remove_prefix(at + separator.size());
     }
     const std::string_view authority = text.substr(0, text.find_first_of("/?#"));
@@ -80,10 +97,13 @@ std::expected<proxy, error> proxy::parse(std::string_view text) {
     }
     const std::size_t at = authority.rfind('@');
     const bool has_user = at != std::string_view::npos;
-    const auto where =
-        url::parse("http://" + std::string(has_user ? authority.substr(at + 1) : authority));
+    const std::string place(has_user ? authority.substr(at + 1) : authority);
+    const auto where = url::parse("http://" + place);
     if (!where) { return std::unexpected(where.error()); }
-    proxy made(where->host, where->port);
+    // Only a port that is not named depends on the scheme.
+    const auto secure = url::parse("https://" + place);
+    const bool names_port = secure && secure->port == where->port;
+    proxy made(kind, where->host, names_port ? where->port : default_proxy_port(kind));
     if (!has_user) { return made; }
     const std::string_view who = authority.substr(0, at);
     const std::size_t colon = std::min(who.find(':'), who.size());
@@ -96,6 +116,15 @@ std::expected<proxy, error> proxy::parse(std::string_view text) {
 }
 
 std::expected<void, error> proxy::authenticate(std::string_view user, std::string_view password) {
+    if (is_socks()) {
+        constexpr std::size_t bytes_max = 255;
+        if (user.empty() || std::max(user.size(), password.size()) > bytes_max) {
+            return std::unexpected(error::bad_target);
+        }
+        user_ = user;
+        password_ = password;
+        return {};
+    }
     if (user.find(':') != std::string_view::npos || !is_visible(user) || !is_visible(password)) {
         return std::unexpected(error::bad_target);
     }

@@ -10,6 +10,7 @@
 #include <heph/rt/buffer.hpp>
 
 #include "h1/field_writer.hpp"
+#include "socks5.hpp"
 
 namespace heph::http::detail {
 
@@ -55,7 +56,7 @@ std::optional<std::error_code> read_answer(h1::response_parser& parser, response
 
 }  // namespace
 
-task<std::error_code> open_tunnel(rt::net::tcp_stream& over, const proxy& through, const url& to,
+task<std::error_code> open_tunnel(peer_stream& over, const proxy& through, const url& to,
                                   const client_options& options) {
     const auto asked = connect_request(through, to, options.user_agent);
     if (!asked) { co_return make_error_code(asked.error()); }
@@ -71,6 +72,37 @@ task<std::error_code> open_tunnel(rt::net::tcp_stream& over, const proxy& throug
         if (received->empty()) { co_return make_error_code(error::connection_lost); }
         const auto done = read_answer(parser, answer, received->view());
         if (done) { co_return *done; }
+    }
+}
+
+task<std::error_code> open_socks_tunnel(peer_stream& over, const proxy& through,
+                                        const std::string& host, std::uint16_t port) {
+    auto machine = socks5_client::make(through.user(), through.password(), host, port);
+    if (!machine) { co_return make_error_code(machine.error()); }
+    rt::net::chunk received;
+    std::string_view input;
+    for (;;) {
+        switch (machine->next(input)) {
+            case socks5_action::send: {
+                auto bytes = rt::buffer::copy_of(machine->take_output());
+                const auto sent = co_await over.send_all(std::move(bytes));
+                if (!sent) { co_return sent.error(); }
+                break;
+            }
+            case socks5_action::receive: {
+                auto next = co_await over.next();
+                if (!next) { co_return next.error(); }
+                if (next->empty()) { co_return make_error_code(error::connection_lost); }
+                received = std::move(*next);
+                input = received.view();
+                break;
+            }
+            case socks5_action::failed: co_return make_error_code(machine->failure());
+            case socks5_action::connected:
+                // No host speaks first here, so that it cannot be the host's.
+                if (!input.empty()) { co_return make_error_code(error::bad_socks_answer); }
+                co_return std::error_code();
+        }
     }
 }
 

@@ -100,15 +100,20 @@ TEST_CASE("proxy: a URL tells where it is and who we are", "[http][proxy]") {
     CHECK(show("HTTP://Proxy.Test/") == "proxy.test 80");
     CHECK(show("proxy.test:8080") == "proxy.test 8080");
     CHECK(show("http://[::1]:3128") == "::1 3128");
+    CHECK(show("https://proxy.test") == "proxy.test 443");
+    CHECK(show("https://proxy.test:80") == "proxy.test 80");
+    CHECK(show("socks5://proxy.test") == "proxy.test 1080");
+    CHECK(show("SOCKS5H://[::1]:443/") == "::1 443");
     CHECK(show("http://user:secret@proxy.test") == "proxy.test 80 Basic dXNlcjpzZWNyZXQ=");
     CHECK(show("user@proxy.test") == "proxy.test 80 Basic dXNlcjo=");
     CHECK(show("http://a%40b:c%3ad%2f@proxy.test") == "proxy.test 80 Basic YUBiOmM6ZC8=");
     const std::string scheme = text_of(http::error::unsupported_scheme);
-    CHECK(show("https://proxy.test") == scheme);
-    CHECK(show("socks5://proxy.test") == scheme);
+    CHECK(show("socks4://proxy.test") == scheme);
+    CHECK(show("ftp://proxy.test") == scheme);
     for (const char* text :
          {"http://proxy.test/path", "proxy.test?", "proxy.test/?a", "http://a%3ab:c@proxy.test",
-          "http://a%0d%0a:b@proxy.test", "http://a:%0@proxy.test"}) {
+          "http://a%0d%0a:b@proxy.test", "http://a:%0@proxy.test", "https://a%3ab:c@proxy.test",
+          "socks5://:secret@proxy.test"}) {
         CAPTURE(text);
         CHECK(show(text) == text_of(http::error::bad_target));
     }
@@ -116,6 +121,26 @@ TEST_CASE("proxy: a URL tells where it is and who we are", "[http][proxy]") {
         CAPTURE(text);
         CHECK(show(text) == text_of(http::error::bad_host));
     }
+}
+
+TEST_CASE("proxy: who we are to SOCKS is told apart from who we are to HTTP", "[http][proxy]") {
+    const auto socks = http::proxy::parse("socks5h://a%3ab:c%0d@proxy.test");
+    REQUIRE(socks);
+    CHECK(socks->kind() == http::proxy_kind::socks5h);
+    CHECK(socks->is_socks());
+    CHECK(socks->user() == "a:b");
+    CHECK(socks->password() == "c\r");
+    CHECK(socks->authorization().empty());
+    const auto secure = http::proxy::parse("https://user:secret@proxy.test");
+    REQUIRE(secure);
+    CHECK(secure->kind() == http::proxy_kind::https);
+    CHECK_FALSE(secure->is_socks());
+    CHECK(secure->user().empty());
+    CHECK(secure->authorization() == "Basic dXNlcjpzZWNyZXQ=");
+    http::proxy long_named(http::proxy_kind::socks5, "proxy.test", 1080);
+    CHECK(long_named.authenticate(std::string(255, 'x'), std::string(255, 'y')));
+    CHECK_FALSE(long_named.authenticate(std::string(256, 'x'), "y"));
+    CHECK_FALSE(long_named.authenticate("x", std::string(256, 'y')));
 }
 
 TEST_CASE("proxy: hosts that are excluded are asked directly", "[http][proxy]") {
@@ -186,7 +211,8 @@ TEST_CASE("proxy: the environment chooses as it does for curl", "[http][proxy]")
     CHECK(chosen({{"all_proxy", "all"}, {"NO_PROXY", "a.test"}}) == "- - ");
     CHECK(chosen({{"all_proxy", "all"}, {"no_proxy", "b.test"}, {"NO_PROXY", "a.test"}}) ==
           "all all ");
-    CHECK(chosen({{"https_proxy", "socks5://x"}}) == text_of(http::error::unsupported_scheme));
+    CHECK(chosen({{"https_proxy", "socks5://x"}, {"ALL_PROXY", "https://y"}}) == "y x ");
+    CHECK(chosen({{"https_proxy", "socks4://x"}}) == text_of(http::error::unsupported_scheme));
     CHECK(chosen({{"all_proxy", "all"}, {"no_proxy", "a/b"}}) == text_of(http::error::bad_host));
 }
 

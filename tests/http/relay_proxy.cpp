@@ -9,7 +9,7 @@
 
 #include <array>
 #include <cstdlib>
-#include <string_view>
+#include <utility>
 
 #include <catch2/catch.hpp>
 
@@ -28,26 +28,55 @@ sockaddr_in loopback(std::uint16_t port) {
     return address;
 }
 
-bool send_all(int to, std::string_view bytes) {
+}  // namespace
+
+relay_link::~relay_link() { ::close(socket_); }
+
+bool relay_link::send(std::string_view bytes) {
     while (!bytes.empty()) {
-        const ssize_t count = ::send(to, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        const ssize_t count = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
         if (count <= 0) { return false; }
         bytes.remove_prefix(static_cast<std::size_t>(count));
     }
     return true;
 }
 
-/// Passes on what has come from one side; false at its end.
-bool pass(int from, int to) {
-    std::array<char, 16384> bytes{};
-    const ssize_t count = ::recv(from, bytes.data(), bytes.size(), 0);
-    return count > 0 &&
-           send_all(to, std::string_view(bytes.data(), static_cast<std::size_t>(count)));
+std::optional<std::string> relay_link::receive() {
+    std::string bytes(16384, '\0');
+    const ssize_t count = ::recv(socket_, bytes.data(), bytes.size(), 0);
+    if (count <= 0) { return std::nullopt; }
+    bytes.resize(static_cast<std::size_t>(count));
+    return bytes;
 }
 
-}  // namespace
+int connect_to_loopback(std::uint16_t port) {
+    const sockaddr_in address = loopback(port);
+    const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (::connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
+        return server;
+    }
+    ::close(server);
+    return -1;
+}
 
-relay_proxy::relay_proxy() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+int open_by_connect(relay_link& client, std::string& told) {
+    while (told.find("\r\n\r\n") == std::string::npos) {
+        const auto more = client.receive();
+        if (!more) { return -1; }
+        told += *more;
+    }
+    const std::size_t end = told.find(" HTTP/1.1\r\n");
+    if (!told.starts_with("CONNECT ") || end == std::string::npos) { return -1; }
+    const std::string port = told.substr(told.rfind(':', end) + 1);
+    const int server = connect_to_loopback(static_cast<std::uint16_t>(std::atoi(port.c_str())));
+    if (server >= 0) { (void)client.send("HTTP/1.1 200 Connection established\r\n\r\n"); }
+    return server;
+}
+
+relay_proxy::relay_proxy(relay_opener open, link_maker wrap)
+    : open_(std::move(open)),
+      wrap_(std::move(wrap)),
+      listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address = loopback(0);
     socklen_t size = sizeof(address);
     REQUIRE(listener_ >= 0);
@@ -75,42 +104,28 @@ void relay_proxy::serve() {
     }
 }
 
-int relay_proxy::open_tunnel(const std::string& head) {
-    const std::size_t end = head.find(" HTTP/1.1\r\n");
-    if (!head.starts_with("CONNECT ") || end == std::string::npos) { return -1; }
-    const std::string port = head.substr(head.rfind(':', end) + 1);
-    const sockaddr_in address = loopback(static_cast<std::uint16_t>(std::atoi(port.c_str())));
-    const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (::connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
-        return server;
-    }
-    ::close(server);
-    return -1;
-}
-
-void relay_proxy::relay(int client) {
-    ::setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    std::string head;
-    std::array<char, 1024> bytes{};
-    while (head.find("\r\n\r\n") == std::string::npos) {
-        const ssize_t count = ::recv(client, bytes.data(), bytes.size(), 0);
-        if (count <= 0) { break; }
-        head.append(bytes.data(), static_cast<std::size_t>(count));
-    }
-    const int server = open_tunnel(head);
+void relay_proxy::relay(int socket) {
+    ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    const auto client = wrap_ ? wrap_(socket) : std::make_unique<relay_link>(socket);
+    std::string told;
+    const int opened = open_(*client, told);
     {
         const std::scoped_lock lock(mutex_);
-        heads_.push_back(std::move(head));
+        heads_.push_back(std::move(told));
     }
-    bool open = server >= 0 && send_all(client, "HTTP/1.1 200 Connection established\r\n\r\n");
+    if (opened < 0) { return; }
+    relay_link server(opened);
+    const auto pass = [](relay_link& from, relay_link& to) {
+        const auto bytes = from.receive();
+        return bytes && to.send(*bytes);
+    };
+    bool open = true;
     while (open && !stops_) {
-        std::array<pollfd, 2> both{pollfd{client, POLLIN, 0}, pollfd{server, POLLIN, 0}};
+        std::array<pollfd, 2> both{pollfd{socket, POLLIN, 0}, pollfd{opened, POLLIN, 0}};
         if (::poll(both.data(), both.size(), look_again_ms) <= 0) { continue; }
-        if (both[0].revents != 0) { open = pass(client, server); }
-        if (open && both[1].revents != 0) { open = pass(server, client); }
+        if (both[0].revents != 0) { open = pass(*client, server); }
+        if (open && both[1].revents != 0) { open = pass(server, *client); }
     }
-    if (server >= 0) { ::close(server); }
-    ::close(client);
 }
 
 }  // namespace heph::http::test

@@ -32,7 +32,8 @@ struct https_setting {
     authority ca;
     tls::server_context context;
 
-    https_setting() : context(http::make_server_tls(config()).value()) {}
+    explicit https_setting(const std::string& authority_name = "test authority")
+        : ca(authority_name), context(http::make_server_tls(config()).value()) {}
 
     [[nodiscard]] tls::server_config config() const {
         certificate_order order;

@@ -712,6 +712,59 @@ class ClientThroughProxies(Client):
         self.assertIn("credentials", self.error(*tunnelled, f"http://{address}", self.urls[0]))
 
 
+class ClientThroughSocks(Client):
+    """Our client through microsocks, which finds addresses and tells who may use it."""
+
+    def setUp(self):
+        super().setUp()
+        files = self.folder / "files"
+        files.mkdir()
+        (files / "1000").write_bytes(letters(1000))
+        (files / "300000").write_bytes(letters(300_000))
+        self.origin = free_port()
+        process = nginx(self.folder, self.origin, f"""
+            server {{ listen 127.0.0.1:{self.origin}; root {files}; }}""")
+        self.addCleanup(end, process)
+        self.urls = [f"http://localhost:{self.origin}/{size}" for size in (1000, 300_000, 1000)]
+        self.expected = [self.expect(200, letters(size)) for size in (1000, 300_000, 1000)]
+
+    def start(self, *options):
+        port = free_port()
+        process = subprocess.Popen(["microsocks", "-i", "127.0.0.1", "-p", str(port), *options],
+                                   stderr=subprocess.DEVNULL)
+        self.addCleanup(end, process)
+        wait_for_port(port)
+        return f"127.0.0.1:{port}"
+
+    def test_names_and_addresses(self):
+        address = self.start()
+        for scheme in ("socks5", "socks5h"):
+            self.assertEqual(self.ask("--proxy", f"{scheme}://{address}", *self.urls),
+                             self.expected)
+
+    def test_who_we_are(self):
+        address = self.start("-u", "user", "-P", "secret")
+        self.assertEqual(self.ask("--proxy", f"socks5h://user:secret@{address}", *self.urls),
+                         self.expected)
+        for who in ("", "user:wrong@"):
+            done = subprocess.run([PROGRAMS / "heph_interop_client", "--proxy",
+                                   f"socks5h://{who}{address}", self.urls[0]],
+                                  capture_output=True, timeout=LIMIT, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("credentials", done.stdout.decode())
+
+    def test_refusals(self):
+        address = self.start()
+        for url, told in ((f"http://127.0.0.1:{free_port()}/", "refused"),
+                          ("http://nowhere.invalid/", "")):
+            done = subprocess.run([PROGRAMS / "heph_interop_client", "--proxy",
+                                   f"socks5h://{address}", url],
+                                  capture_output=True, timeout=LIMIT, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("SOCKS", done.stdout.decode())
+            self.assertIn(told, done.stdout.decode())
+
+
 class Production(unittest.TestCase):
     """The example http/production, behind its nginx.conf and with a socket that outlives it."""
 

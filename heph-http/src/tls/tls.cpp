@@ -5,6 +5,8 @@
 #include <heph/http/error.hpp>
 #include <heph/rt/tls/stream.hpp>
 
+#include "nested_channel.hpp"
+
 namespace heph::http {
 
 namespace {
@@ -65,6 +67,12 @@ public:
     [[nodiscard]] new_channel connect(rt::net::tcp_stream stream,
                                       const std::string& host) const override {
         return make_channel(std::move(stream), context_.connect(host), false);
+    }
+    [[nodiscard]] new_channel connect_through(std::unique_ptr<secure_channel> outer,
+                                              const std::string& host) const override {
+        auto secured = context_.connect(host);
+        if (!secured) { return new_channel(std::unexpect, secured.error()); }
+        return std::make_unique<nested_channel>(std::move(outer), std::move(*secured));
     }
 
 private:

@@ -60,7 +60,7 @@ struct client_options {
     /// (`Keep-Alive: timeout=5`). Servers close theirs after about a minute.
     std::chrono::milliseconds idle_timeout{30'000};
     /// How long finding the host's addresses and connecting to one of them may take; through a
-    /// proxy, until there is a tunnel.
+    /// proxy, until there is a tunnel, with the handshake of one that is spoken to in TLS.
     std::chrono::milliseconds connect_timeout{10'000};
     /// How long a TLS handshake may take.
     std::chrono::milliseconds handshake_timeout{10'000};
@@ -82,13 +82,17 @@ struct client_options {
     /// with a `Cookie` of its own is sent as it is. See `<heph/http/cookie_jar.hpp>`.
     std::shared_ptr<cookie_jar> cookies = {};
     /// Which requests go through a proxy. It gets those to http URLs to pass them on, and opens
-    /// tunnels for https, whose bytes it cannot read, and for requests with an `Upgrade`.
+    /// tunnels for https, whose bytes it cannot read, and for requests with an `Upgrade`; one that
+    /// speaks SOCKS opens tunnels for all.
     proxy_rules proxies = {};
     /// Finds addresses; `rt::net::resolve` does by default. Numeric addresses and `localhost` are
     /// taken as they are.
     resolver resolve = {};
     /// Secures connections to https URLs; without it they are refused. See `<heph/http/tls.hpp>`.
     std::shared_ptr<const client_security> tls = {};
+    /// Secures connections to `https://` proxies, which have to prove that they are who the rules
+    /// name; `tls` does when there is none here.
+    std::shared_ptr<const client_security> proxy_tls = {};
 };
 
 /// A server's answer. Its body is still on its way: read it, or drop the answer.
@@ -166,8 +170,9 @@ private:
 /// *Errors*: `std::error_code`: of the system (`connection_refused`, …), `std::errc::timed_out`,
 /// those of `http::error` for what is wrong with a message, `bad_target` for what is no URL,
 /// `unsupported_scheme` for https without TLS, `unasked_upgrade` for a 101 without an `Upgrade`,
-/// `proxy_authentication_required` for the 407 of a proxy, `proxy_refused` for another answer than
-/// a tunnel; `rt::net::resolve_errc`, `rt::tls::errc`.
+/// `proxy_authentication_required` for the 407 of a proxy, and the like of SOCKS, `proxy_refused`
+/// for another answer than a tunnel, `socks_…` for what a SOCKS proxy refuses;
+/// `rt::net::resolve_errc`, `rt::tls::errc`.
 /// *Thread safety*: unsafe: used on the worker it was made for. Copies share their connections.
 /// *Cancellation*: dropping a request closes its connection.
 class client {

@@ -68,6 +68,16 @@ enum class error : std::uint8_t {
     bad_response,
     bad_handshake,
     unasked_upgrade,
+    // What a SOCKS proxy says.
+    bad_socks_answer,
+    socks_failed,
+    socks_not_allowed,
+    socks_network_unreachable,
+    socks_host_unreachable,
+    socks_connection_refused,
+    socks_ttl_expired,
+    socks_command_unsupported,
+    socks_address_unsupported,
 };
 
 /// Gives the status that answers the error.

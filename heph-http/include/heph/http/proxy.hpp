@@ -22,32 +22,58 @@
 
 namespace heph::http {
 
-/// An HTTP proxy, which is spoken to in plain text.
+/// What a proxy speaks.
+enum class proxy_kind : std::uint8_t {
+    http,     ///< HTTP in plain text.
+    https,    ///< HTTP within TLS: see `client_options::proxy_tls`.
+    socks5,   ///< SOCKS 5 (RFC 1928); it is given addresses, which we find.
+    socks5h,  ///< The same, but it is given names, and finds the addresses: we look nothing up.
+};
+
+/// A proxy, and who we are to it.
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
 class proxy {
 public:
-    explicit proxy(std::string host, std::uint16_t port) : host_(std::move(host)), port_(port) {}
+    /// Makes one that speaks HTTP in plain text.
+    explicit proxy(std::string host, std::uint16_t port)
+        : proxy(proxy_kind::http, std::move(host), port) {}
+    explicit proxy(proxy_kind kind, std::string host, std::uint16_t port)
+        : host_(std::move(host)), port_(port), kind_(kind) {}
 
-    /// Reads `http://user:password@host:port`, of which only the host has to be there: the port is
-    /// 80 otherwise. User and password may be percent-encoded.
-    /// *Errors*: `unsupported_scheme`: a proxy that wants TLS, or SOCKS; `bad_target`, `bad_host`.
+    /// Reads `http://user:password@host:port`, of which only the host has to be there. The scheme
+    /// names the kind; the port is 80 for `http`, 443 for `https`, else 1080. User and password may
+    /// be percent-encoded.
+    /// *Errors*: `unsupported_scheme`, such as SOCKS 4; `bad_target`, `bad_host`.
     [[nodiscard]] static std::expected<proxy, error> parse(std::string_view text);
 
-    /// Says who we are, by `Basic` (RFC 7617). Only the proxy is told.
-    /// *Errors*: `bad_target` for a colon in the user's name, or a control character.
+    /// Says who we are: by `Basic` (RFC 7617), or to SOCKS as RFC 1929 has it. Only the proxy is
+    /// told; whoever listens on the way learns it, too, unless the kind is `https`.
+    /// *Errors*: `bad_target` for a colon in the user's name, or a control character; for SOCKS,
+    /// for an empty user, or more than 255 bytes of either.
     std::expected<void, error> authenticate(std::string_view user, std::string_view password);
+
+    [[nodiscard]] proxy_kind kind() const noexcept { return kind_; }
+    [[nodiscard]] bool is_socks() const noexcept {
+        return kind_ == proxy_kind::socks5 || kind_ == proxy_kind::socks5h;
+    }
 
     /// Gives the name or address; an IPv6 address without brackets.
     [[nodiscard]] const std::string& host() const noexcept { return host_; }
     [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-    /// Gives the value of `Proxy-Authorization`; empty when there is none.
+    /// Gives the value of `Proxy-Authorization`; empty when there is none, as for SOCKS.
     [[nodiscard]] const std::string& authorization() const noexcept { return authorization_; }
+    /// Gives who we are to a SOCKS proxy; empty for any other, and for nobody.
+    [[nodiscard]] const std::string& user() const noexcept { return user_; }
+    [[nodiscard]] const std::string& password() const noexcept { return password_; }
 
 private:
     std::string host_;
     std::uint16_t port_;
+    proxy_kind kind_;
     std::string authorization_;
+    std::string user_;
+    std::string password_;
 };
 
 /// Which proxy requests go through, by the scheme and the host of their URLs; none by default.

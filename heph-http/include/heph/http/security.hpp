@@ -11,6 +11,7 @@
 #include <string>
 #include <system_error>
 
+#include <heph/http/error.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/rt/buffer.hpp>
 #include <heph/rt/net/chunk.hpp>
@@ -69,6 +70,15 @@ public:
     /// Secures a connection to a host, which has to prove that it is that host.
     [[nodiscard]] virtual std::expected<std::unique_ptr<secure_channel>, std::error_code> connect(
         rt::net::tcp_stream stream, const std::string& host) const = 0;
+
+    /// Does as `connect`, over a connection that is secured already: through a proxy that is spoken
+    /// to in TLS. *Errors*: `error::unsupported_scheme` where this is not implemented.
+    [[nodiscard]] virtual std::expected<std::unique_ptr<secure_channel>, std::error_code>
+    connect_through(std::unique_ptr<secure_channel> outer, const std::string& host) const {
+        (void)outer;
+        (void)host;
+        return std::unexpected(make_error_code(error::unsupported_scheme));
+    }
 };
 
 }  // namespace heph::http
