@@ -163,7 +163,9 @@ bool connection::may_keep_alive(const response& reply) const noexcept {
 // is left to do otherwise.
 std::optional<task<connection::step>> connection::begin_answer() {
     begin_request();
-    if (work_->request.head().target_form() != target_form::origin) { return answer(nullptr); }
+    if (work_->request.head().target_form() != target_form::origin) {
+        return is_misdirected() ? finish(misdirected()) : answer(nullptr);
+    }
     const router::match route = share_->routes->find(work_->request.method(), work_->request.path(),
                                                      work_->request.params());
     if (route.found != nullptr && !route.found->is_direct()) { return answer(route.found); }
@@ -182,6 +184,19 @@ response connection::call(const handler& direct) {
     try {
         return direct.call(work_->request);
     } catch (...) { return failed(std::current_exception()); }
+}
+
+// Tells whether a URL of https is asked for in plain text (RFC 9110, 7.4). A proxy before the
+// server that is spoken to in TLS asks by path.
+bool connection::is_misdirected() noexcept {
+    constexpr std::string_view secure = "https://";
+    return !io_.stream().is_secured() &&
+           equal_ignoring_case(work_->request.target().substr(0, secure.size()), secure);
+}
+
+response connection::misdirected() {
+    return response::problem(status::misdirected_request,
+                             "What is at an https URL is given over TLS only.");
 }
 
 task<connection::step> connection::answer(const handler* found) {

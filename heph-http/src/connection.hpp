@@ -123,6 +123,8 @@ private:
     response answer_error(error failure) override;
     std::optional<response> page_for(error why, const response& plain, const request_head* asked);
     [[nodiscard]] std::string asked_for();
+    bool is_misdirected() noexcept;
+    static response misdirected();
     void log_bad(error failure) noexcept { log_bad(message(failure)); }
     void log_bad(std::string_view what) noexcept;
     void abort() noexcept;

@@ -145,8 +145,11 @@ std::expected<target_parts, error> parse_target(method method, std::string_view 
     target_parts parts;
     if (method == method::connect) {
         const std::size_t colon = target.rfind(':');
-        if (!is_host(target) || colon == std::string_view::npos || colon + 1 == target.size() ||
-            target.back() == ']') {
+        if (!is_host(target) || colon == std::string_view::npos || target.back() == ']') {
+            return std::unexpected(error::bad_target);
+        }
+        // A port has to be named, and 0 is none (RFC 9110, 9.3.6).
+        if (target.find_first_not_of('0', colon + 1) == std::string_view::npos) {
             return std::unexpected(error::bad_target);
         }
         parts.form = target_form::authority;

@@ -21,6 +21,20 @@ bool expects_content(method method) noexcept {
     return method == method::post || method == method::put || method == method::patch;
 }
 
+// Tells whether a field says something that does not hold for this request, or stands there
+// already.
+bool is_pointless(std::string_view name, const client_request& request, bool chunked) {
+    // `Trailer` announces what has a place behind chunks only.
+    if (equal_ignoring_case(name, "trailer")) { return !chunked; }
+    // RFC 9110, 10.1.1: nothing would follow the 100.
+    if (equal_ignoring_case(name, "expect")) {
+        return !request.is_streamed() && request.body().empty();
+    }
+    // RFC 9110, 13.1.5.
+    if (equal_ignoring_case(name, "if-range")) { return !request.headers().contains("Range"); }
+    return equal_ignoring_case(name, "host");
+}
+
 bool append_fields(std::string& out, const client_request& request, std::string_view target,
                    std::string_view host, std::string_view proxy_authorization) {
     const bool chunked = request.is_streamed() && !request.stream_length();
@@ -34,10 +48,8 @@ bool append_fields(std::string& out, const client_request& request, std::string_
         !append_field(out, "Proxy-Authorization", proxy_authorization)) {
         return false;
     }
-    return std::ranges::all_of(request.headers(), [&out, chunked](const header& field) {
-        // `Trailer` announces what has a place behind chunks only.
-        return equal_ignoring_case(field.name, "host") ||
-               (!chunked && equal_ignoring_case(field.name, "trailer")) ||
+    return std::ranges::all_of(request.headers(), [&](const header& field) {
+        return is_pointless(field.name, request, chunked) ||
                append_field(out, field.name, field.value);
     });
 }
@@ -49,7 +61,11 @@ std::expected<void, error> request_writer::write(std::string& out, const client_
                                                  std::string_view proxy_authorization) {
     const std::size_t before = out.size();
     framing_ = framing::none;
-    if (!is_target(target)) { return std::unexpected(error::bad_outgoing_request); }
+    // RFC 9110, 9.3.8 and 10.1.4.
+    const bool traces_content = request.method() == method::trace && request.has_body();
+    if (!is_target(target) || traces_content || request.headers().has_token("TE", "chunked")) {
+        return std::unexpected(error::bad_outgoing_request);
+    }
     out.append(to_string(request.method()));
     out.push_back(' ');
     out.append(target);
