@@ -65,6 +65,12 @@ task<std::error_code> client_connection::exchange(std::shared_ptr<client_request
         // An error makes the rest of the request pointless, and so does the end of its connection.
         const bool goes_on = !received && code(head_.status()) < 400;
         if (!goes_on) { stop_sending(); }
+        if (goes_on && tunnel_) {
+            // The other protocol begins behind the whole request (RFC 9110, 7.8).
+            auto rest = co_await either(*sending_);
+            end_sending(std::get<0>(rest));
+            co_return std::get<0>(rest);
+        }
         co_return received;
     }
     const std::error_code sent = std::get<0>(first);

@@ -192,6 +192,31 @@ TEST_CASE("client: a producer that waits for something else learns that nobody w
     CHECK(told->ended == "gone");
 }
 
+TEST_CASE("client: another protocol is not spoken before the request is sent",
+          "[http][client][early]") {
+    scripted_server server({{scripted_step{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n"
+                                           "Connection: upgrade\r\n\r\n",
+                                           false, false, false, upload_bytes},
+                             scripted_step{"heard"}}});
+    std::string log;
+    with_client([&](http::client client) -> task<> {
+        return [](http::client with, std::string url, std::string* to) -> task<> {
+            http::client_request request(http::method::post, url);
+            request.set_header("Upgrade", "other").set_body(std::string(upload_bytes, 'x'));
+            auto got = co_await with.send(std::move(request));
+            if (!got || got->upgraded() == nullptr) { co_return; }
+            const auto written = co_await got->upgraded()->write("hello\r\n\r\n");
+            if (!written) { co_return; }
+            const auto back = co_await got->upgraded()->read();
+            if (back) { *to = *back; }
+        }(std::move(client), server.url(), &log);
+    });
+    CHECK(log == "heard");
+    server.stop();
+    REQUIRE(server.heads().size() == 2);
+    CHECK(server.heads()[1] == "hello\r\n\r\n");
+}
+
 TEST_CASE("client: a switch of protocols that was not asked for is an error",
           "[http][client][early]") {
     const std::string switching =

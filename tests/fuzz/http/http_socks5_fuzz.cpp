@@ -41,7 +41,7 @@ std::string play(std::string_view answers, std::size_t step, bool has_user) {
                 continue;
             case socks5_action::connected:
                 // What is left is the tunnel's.
-                return log + "|connected " + std::string(input) + std::string(answers);
+                return log + "|connected " + std::to_string(input.size() + answers.size());
             case socks5_action::failed:
                 require(machine->next(input) == socks5_action::failed);
                 return log + "|" + std::string(message(machine->failure()));
