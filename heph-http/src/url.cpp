@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 #include <utility>
@@ -141,6 +142,19 @@ std::expected<std::string, error> read_name(std::string_view text) {
     return address;
 }
 
+/// Writes an IPv6 address in the one way that RFC 5952 has; what is none yet, such as `v1.x`,
+/// stays.
+std::string normal_ipv6(std::string_view text) {
+    const std::string given = detail::lower_case(text);
+    in6_addr parsed{};
+    std::array<char, INET6_ADDRSTRLEN> written{};
+    if (inet_pton(AF_INET6, given.c_str(), &parsed) != 1 ||
+        inet_ntop(AF_INET6, &parsed, written.data(), written.size()) == nullptr) {
+        return given;
+    }
+    return written.data();
+}
+
 std::expected<void, error> read_authority(std::string_view text, url& to) {
     if (text.find('@') != std::string_view::npos) { return std::unexpected(error::bad_target); }
     if (!is_host(text)) { return std::unexpected(error::bad_host); }
@@ -154,7 +168,7 @@ std::expected<void, error> read_authority(std::string_view text, url& to) {
     }
     if (host.empty()) { return std::unexpected(error::bad_host); }
     if (host.starts_with('[')) {
-        to.host = detail::lower_case(host.substr(1, host.size() - 2));
+        to.host = normal_ipv6(host.substr(1, host.size() - 2));
     } else {
         auto name = read_name(host);
         if (!name) { return std::unexpected(name.error()); }

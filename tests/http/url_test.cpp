@@ -73,6 +73,10 @@ TEST_CASE("url: an address is written in one way only", "[http][url]") {
     CHECK(normal("http://a.0x7g/") == "http://a.0x7g/");
     CHECK(normal("http://1.2.3.4a/") == "http://1.2.3.4a/");
     CHECK(normal("http://1.com./") == "http://1.com./");
+    CHECK(normal("http://[0:0::0:1]:8080/") == "http://[::1]:8080/");
+    CHECK(normal("http://[2001:DB8:0:0:1::1]/") == "http://[2001:db8::1:0:0:1]/");
+    CHECK(normal("http://[::FFFF:7f00:1]/") == "http://[::ffff:127.0.0.1]/");
+    CHECK(normal("http://[V1.a:B]/") == "http://[v1.a:b]/");
     for (const char* text :
          {"http://2130706433/", "http://127.1/", "http://0x7f.1/", "http://0X7F000001/",
           "http://0177.0.0.1/", "http://127.0.0.01/", "http://1.2.3.4.5/", "http://256.0.0.1/",
