@@ -1,42 +1,33 @@
-// What becomes of connections that come as a server stops, and of what goes wrong then.
-
-#include <netinet/in.h>
-#include <sys/socket.h>
+// What becomes of connections that come as a server stops, and of what they have logged.
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <exception>
-#include <optional>
 #include <stdexcept>
-#include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
-#include <heph/core/either.hpp>
 #include <heph/core/log.hpp>
 #include <heph/core/testing/virtual_clock.hpp>
-#include <heph/core/yield.hpp>
-#include <heph/rt/descriptor.hpp>
 #include <heph/rt/net/server.hpp>
 #include <heph/rt/net/tcp.hpp>
 #include <heph/rt/timer.hpp>
 
-#include "failing_new.hpp"
+#include "ending.hpp"
 #include "on_runtime.hpp"
 
 using namespace std::chrono_literals;
 using heph::task;
-using heph::rt::net::endpoint;
-using heph::rt::net::socket_handle;
 using heph::rt::net::tcp_listener;
+using heph::test::arm;
+using heph::test::connect_now;
+using heph::test::copy_of;
+using heph::test::listen;
 
 namespace {
 
 constexpr std::size_t arriving = 5;
-// More than there is memory for from the beginning.
-constexpr std::size_t many = heph::rt::detail::accepted_usual + 70;
 
 // As a server that has all the connections it may have.
 struct no_room {
@@ -44,68 +35,6 @@ struct no_room {
     void take_anyway(std::size_t /*connections*/) const noexcept {}
     void give_one_back() const noexcept {}
 };
-
-// Connects while the worker waits: the kernel completes that.
-std::vector<heph::rt::descriptor_handle> connect_now(const endpoint& to, std::size_t count) {
-    std::vector<heph::rt::descriptor_handle> all;
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(to.port());
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    for (std::size_t i = 0; i < count; ++i) {
-        all.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        REQUIRE(::connect(all.back().get(), reinterpret_cast<sockaddr*>(&address),
-                          sizeof(address)) == 0);
-    }
-    return all;
-}
-
-// Has a listener wait for connections, of which there are none.
-task<> arm(tcp_listener& listener) {
-    auto nobody = co_await heph::either(listener.accept(), heph::yield());
-    REQUIRE(nobody.index() == 1);
-    co_await heph::rt::timer(1ms);
-}
-
-tcp_listener listen() {
-    auto made = tcp_listener::bind(endpoint::loopback(0));
-    REQUIRE(made);
-    return std::move(*made);
-}
-
-// Another one for the same socket, as a successor has it.
-tcp_listener copy_of(const tcp_listener& listener) {
-    auto copy = heph::rt::duplicate(listener.descriptor());
-    REQUIRE(copy);
-    auto adopted = tcp_listener::adopt(std::move(*copy));
-    REQUIRE(adopted);
-    return std::move(*adopted);
-}
-
-task<std::size_t> count_waiting(int socket) {
-    for (std::size_t count = 0;; ++count) {
-        auto taken = co_await heph::rt::detail::take_waiting(socket);
-        if (!taken) { co_return count; }
-    }
-}
-
-// Connections come as a listener ends, and the allocation after so many others fails. Gives whether
-// one did, and how many connections were not closed.
-task<std::pair<bool, std::size_t>> end_without_memory(std::size_t before) {
-    tcp_listener listener = listen();
-    const auto address = listener.local_endpoint();
-    REQUIRE(address);
-    const tcp_listener successor = copy_of(listener);
-    auto arming = arm(listener);
-    co_await std::move(arming);
-    const auto clients = connect_now(*address, many);
-    auto ending = heph::rt::detail::end_listening(std::move(listener));
-    heph::test::fail_allocation(before);
-    const auto all = co_await std::move(ending);
-    const bool failed = heph::test::stop_failing();
-    const std::size_t left = co_await count_waiting(successor.descriptor());
-    co_return std::pair(failed, all.size() + left);
-}
 
 std::atomic<int> failures_logged{0};
 std::atomic<int> left_out_logged{0};
@@ -141,22 +70,6 @@ TEST_CASE("server: who comes as a full server stops is not overlooked by its suc
         }(&noticed);
     });
     CHECK(noticed == arriving);
-}
-
-TEST_CASE("server: a want of memory as a server stops closes no connection", "[rt][tcp][server]") {
-    bool failed = true;
-    for (std::size_t before = 0; failed; ++before) {
-        REQUIRE(before < 100);
-        std::pair<bool, std::size_t> came{true, 0};
-        heph::test::run_task([&]() -> task<> {
-            return [](std::size_t after, std::pair<bool, std::size_t>* out) -> task<> {
-                *out = co_await end_without_memory(after);
-            }(before, &came);
-        });
-        INFO("the allocation after " << before << " failed");
-        CHECK(came.second == many);
-        failed = came.first;
-    }
 }
 
 TEST_CASE("server: connections that fail do not fill the log", "[rt][server]") {
