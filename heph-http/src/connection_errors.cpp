@@ -47,15 +47,20 @@ std::optional<response> connection::page_for(error why, const response& plain,
 // What was asked, and by whom.
 std::string connection::asked_for() {
     std::string text;
+    std::optional<rt::net::endpoint> peer;
     if (work_) {
         const http::request& asked = work_->request;
+        peer = asked.peer();
         text += to_string(asked.method());
         text += ' ';
         append_escaped(text, asked.target().substr(0, logged_target_bytes_max));
         if (asked.target().size() > logged_target_bytes_max) { text += "..."; }
         text += " for ";
     }
-    const auto peer = io_.socket().peer_endpoint();
+    if (!work_) {
+        const auto found = io_.socket().peer_endpoint();
+        if (found) { peer = *found; }
+    }
     text += peer ? peer->to_string() : std::string("a client");
     return text;
 }

@@ -3,11 +3,15 @@
 #include <chrono>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include <heph/http/static_files.hpp>
+#include <heph/rt/net/tcp.hpp>
+#include <heph/rt/timer.hpp>
+#include <heph/rt/tls/stream.hpp>
 
 #include "http/raw_client.hpp"
 #include "https_setting.hpp"
@@ -72,6 +76,56 @@ TEST_CASE("https server: a stop does not wait for handshakes", "[https]") {
     REQUIRE(fetch_all({https_url(server, "/hello")}, with.client()).size() == 1);
     server.request_stop();
     CHECK(server.wait_for_end() < 60s);
+}
+
+namespace {
+
+// Asks for a body that ends with the connection, has the server stop within it, and gives how it
+// ends.
+task<> ask_until_stop(const test_server* server, tls::client_context context, std::string* got,
+                      std::error_code* end) {
+    namespace net = heph::rt::net;
+    const auto to = net::endpoint::parse("127.0.0.1:" + std::to_string(server->port()));
+    auto connected = co_await net::tcp_stream::connect(*to);
+    REQUIRE(connected);
+    tls::stream stream(std::move(*connected), std::move(context.connect("127.0.0.1").value()));
+    auto request = heph::rt::buffer::copy_of("GET /half HTTP/1.0\r\n\r\n");
+    const auto sent = co_await stream.send_all(std::move(request));
+    REQUIRE(sent);
+    for (;;) {
+        const auto piece = co_await stream.next();
+        if (!piece) { *end = piece.error(); }
+        if (!piece || piece->empty()) { co_return; }
+        got->append(piece->view());
+        if (got->ends_with("half")) { server->request_stop(); }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("https server: a body that the end of a stop cuts has no announced end", "[https]") {
+    const https_setting with;
+    auto setup = with.server();
+    setup.stop_grace = 50ms;
+    http::router routes;
+    routes.get("/half", [](http::request&) {
+        return http::response::stream(
+            "text/plain", [](http::body_writer& to) -> task<std::expected<void, http::error>> {
+                const auto begun = co_await to.write("half");
+                if (!begun) { co_return begun; }
+                co_await heph::rt::timer(1h);
+                co_return std::expected<void, http::error>();
+            });
+    });
+    const captured_log log;
+    const test_server server(std::move(routes), setup);
+    auto client = http::make_client_tls(trust_in(with.ca));
+    REQUIRE(client);
+    std::string got;
+    std::error_code end;
+    heph::test::run_task([&] { return ask_until_stop(&server, std::move(*client), &got, &end); });
+    CHECK(got.ends_with("half"));
+    CHECK(end);
 }
 
 TEST_CASE("https server: a connection too many is told so over TLS", "[https]") {
