@@ -6,7 +6,7 @@ namespace heph::http {
 
 namespace {
 
-task<response> run(request& asked, next_handler next) {
+task<response> answer_thrown(request& asked, next_handler next) {
     std::exception_ptr failure;
     response answer;
     try {
@@ -18,6 +18,6 @@ task<response> run(request& asked, next_handler next) {
 
 }  // namespace
 
-middleware recover() { return run; }
+middleware recover() { return answer_thrown; }
 
 }  // namespace heph::http
