@@ -36,6 +36,8 @@ constexpr std::chrono::milliseconds retry_period{5};
 constexpr int at_once_max = 32;
 // A read out of the page cache counts as one more for each of so many bytes.
 constexpr std::size_t bytes_a_share = 32 * 1024;
+// So many shares of the reads that had to wait for their turn are served in one.
+constexpr int reads_a_turn = 32;
 
 constexpr std::uint32_t always_watched = EPOLLET | EPOLLRDHUP | EPOLLPRI;
 
@@ -52,6 +54,11 @@ std::uint32_t direction_of(const slot& operation) noexcept {
 
 constexpr bool would_block(std::int32_t result) noexcept {
     return result == -EAGAIN || result == -EWOULDBLOCK;
+}
+
+int shares_of_read(const slot& operation) noexcept {
+    const std::size_t bytes = std::min(operation.data.spare(), cached_read_bytes_max);
+    return 1 + static_cast<int>(bytes / bytes_a_share);
 }
 
 std::int32_t accept_from(int listener) noexcept {
@@ -181,9 +188,8 @@ void epoll_driver::start_when_ready(slot& operation) noexcept {
 // What is in the page cache is copied here: handing it to a thread and back takes many times as
 // long as a few pages do.
 void epoll_driver::start_read(slot& operation) noexcept {
-    const std::size_t bytes = std::min(operation.data.spare(), cached_read_bytes_max);
-    if (!may_go_on_at_once(1 + static_cast<int>(bytes / bytes_a_share))) {
-        ready_.push(operation);
+    if (!may_go_on_at_once(shares_of_read(operation))) {
+        ready_reads_.push(operation);
     } else if (const auto result = read_cached(operation)) {
         finish(operation, *result);
     } else {
@@ -459,6 +465,17 @@ void epoll_driver::serve_ready() noexcept {
     }
 }
 
+// Each may copy much: timers, sockets and processes have their turn between a few of them.
+void epoll_driver::serve_ready_reads() noexcept {
+    for (int served = 0; served < reads_a_turn;) {
+        slot* const first = ready_reads_.front();
+        if (first == nullptr) { return; }
+        served += shares_of_read(*first);  // Before: completed, it has no more room.
+        ready_reads_.remove(*first);
+        try_or_wait(*first);
+    }
+}
+
 void epoll_driver::try_later(slot& operation) noexcept {
     if (operation.list != nullptr) { operation.list->remove(operation); }
     if (retried_.empty()) { retry_at_ = clock::now() + retry_period; }
@@ -493,6 +510,7 @@ void epoll_driver::poll_events(int timeout_ms) noexcept {
     }
     retry_due();
     serve_ready();
+    serve_ready_reads();
     slots_->end_touching();
     take_finished_jobs();
     if (buffers_ != nullptr) { buffers_->collect_returned(); }
@@ -502,7 +520,7 @@ void epoll_driver::turn() noexcept {
     at_once_ = 0;
     last_process_ = nullptr;
     const auto now = clock::now();
-    if (ready_.empty() && !any_job_finished() && now - polled_at_ < poll_period) { return; }
+    if (!anything_completed() && now - polled_at_ < poll_period) { return; }
     polled_at_ = now;
     poll_events(0);
 }
@@ -511,7 +529,7 @@ void epoll_driver::wait(std::optional<std::chrono::milliseconds> timeout) noexce
     at_once_ = 0;
     last_process_ = nullptr;
     int timeout_ms = -1;
-    if (!ready_.empty() || any_job_finished()) {
+    if (anything_completed()) {
         timeout_ms = 0;
     } else if (timeout) {
         timeout_ms = static_cast<int>(std::min<std::int64_t>(timeout->count(), INT_MAX));

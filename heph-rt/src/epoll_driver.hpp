@@ -41,7 +41,7 @@ public:
 
     /// Sees threads and retries; for sockets it would take a system call.
     [[nodiscard]] bool anything_completed() const noexcept override {
-        return !ready_.empty() || any_job_finished();
+        return !ready_.empty() || !ready_reads_.empty() || any_job_finished();
     }
 
     void pause(slot& operation) noexcept override;
@@ -96,6 +96,7 @@ private:
 
     void serve(slot_list& waiting, watched& entry) noexcept;
     void serve_ready() noexcept;
+    void serve_ready_reads() noexcept;
     void try_later(slot& operation) noexcept;
     void retry_due() noexcept;
     void poll_events(int timeout_ms) noexcept;
@@ -103,6 +104,7 @@ private:
     int epoll_ = -1;
     std::vector<std::unique_ptr<watched_chunk>> table_;  // By descriptor.
     slot_list ready_;                                    // To be tried in the next turn.
+    slot_list ready_reads_;                              // Likewise, but only some in each turn.
     slot_list retried_;                                  // To be tried at `retry_at_`.
     clock::time_point retry_at_;
     std::array<epoll_event, 256> events_{};

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include <heph/core/join_range.hpp>
 #include <heph/core/yield.hpp>
 #include <heph/rt/driver_kind.hpp>
 #include <heph/rt/fs/file.hpp>
@@ -223,4 +224,49 @@ TEST_CASE("cached read: who reads all the time leaves others their turns", "[rt]
     });
     // At most 32 small reads at once, or as many bytes of larger ones.
     CHECK(seen >= (bytes == 4096 ? 2000 / 64 : 2000 / 24));
+}
+
+namespace {
+
+constexpr std::size_t large_bytes = std::size_t{1} << 20U;
+
+task<std::size_t> read_large(const file& from) {
+    auto read = co_await from.read_at(buffer::with_capacity(large_bytes), 0);
+    REQUIRE(read);
+    co_return read->size();
+}
+
+// Starts so many large reads at once; gives how many turns the worker had until all were done.
+task<std::uint64_t> turns_of_large_reads(heph::rt::worker on, int opened, std::size_t reads) {
+    const file from(opened);
+    std::vector<task<std::size_t>> all;
+    for (std::size_t i = 0; i < reads; ++i) { all.push_back(read_large(from)); }
+    const std::uint64_t before = on.shared().metrics().workers.at(0).turns;
+    auto joined = heph::join(std::move(all));
+    const std::vector<std::size_t> sizes = co_await std::move(joined);
+    CHECK(sizes == std::vector<std::size_t>(reads, large_bytes));
+    co_return on.shared().metrics().workers.at(0).turns - before;
+}
+
+}  // namespace
+
+TEST_CASE("cached read: many large ones that are started at once take many turns", "[rt][file]") {
+    const temporary_folder folder;
+    const int descriptor = file_of(folder / "file", text_of(large_bytes));
+    if (!is_cached(descriptor, 0)) {
+        WARN("this file system does not tell what is in the page cache");
+        ::close(descriptor);
+        return;
+    }
+    constexpr std::size_t reads = 64;
+    std::uint64_t turns = 0;
+    heph::test::run_on_worker(on_epoll(), [&](heph::rt::worker& worker) {
+        worker.spawn_future(
+            [](heph::rt::worker on, int opened, std::size_t count, std::uint64_t* out) -> task<> {
+                auto reading = turns_of_large_reads(on, opened, count);
+                *out = co_await std::move(reading);
+            }(worker, descriptor, reads, &turns));
+    });
+    // One in each look for events, of which a turn may have two.
+    CHECK(turns >= reads / 2 - 1);
 }
