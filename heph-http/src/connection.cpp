@@ -239,7 +239,15 @@ task<connection::step> connection::finish(response reply) {
     if (reply.is_upgrade() && !body_done_) {
         // The other protocol begins behind the request (RFC 9110, 7.8).
         const step skipped = co_await skip_body();
-        if (skipped == step::close) { co_return step::close; }
+        if (skipped == step::close) {
+            // What was answered before has to leave all the same.
+            if (body_failure_ && *body_failure_ != error::connection_lost) {
+                co_await refuse(*body_failure_, work_->request.method());
+            } else {
+                co_await linger(false);
+            }
+            co_return step::close;
+        }
     }
     write_head(reply);
     if (reply.is_upgrade()) {

@@ -273,7 +273,10 @@ task<connection::step> connection::stream_body(response& reply) {
         ends_body_by_closing_ = false;
         response instead = answer_error(produced.error());
         write_head(instead);
-        co_return step::go_on;
+        const std::size_t left = writer_.left_out();
+        if (left == 0) { co_return step::go_on; }
+        const bool sent = co_await send_rest(instead.take_body(), left);
+        co_return sent ? step::go_on : step::close;
     }
     if (body_failure_) {
         log_bad(*body_failure_);

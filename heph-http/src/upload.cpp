@@ -1,11 +1,13 @@
 #include <cerrno>
+#include <exception>
+#include <limits>
 #include <memory>
 #include <optional>
+#include <system_error>
 
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <heph/core/log.hpp>
 #include <heph/http/multipart.hpp>
 #include <heph/http/upload.hpp>
 #include <heph/rt/blocking.hpp>
@@ -21,17 +23,17 @@ constexpr std::size_t gathered_bytes = 64 * 1024;
 
 using outcome = std::expected<void, error>;
 
-outcome not_stored(const upload_options& options, std::error_code why) noexcept {
-    try {
-        log(log_level::error, "http: an upload cannot be stored in " + options.folder.string() +
-                                  ": " + why.message());
-    } catch (const std::bad_alloc&) { (void)why; }  // The answer tells that it failed.
+outcome not_stored(request& asked, const upload_options& options, std::error_code why) {
+    asked.report_failure(std::make_exception_ptr(
+        std::system_error(why, "an upload cannot be stored in " + options.folder.string())));
     return std::unexpected(error::handler_failed);
 }
 
 multipart_limits parts_of(const upload_options& options) noexcept {
     multipart_limits bounds;
-    bounds.parts_max = options.files_max + options.fields_max;
+    const std::size_t most = std::numeric_limits<std::size_t>::max();
+    const bool fits = options.files_max <= most - options.fields_max;
+    bounds.parts_max = fits ? options.files_max + options.fields_max : most;
     return bounds;
 }
 
@@ -40,8 +42,8 @@ multipart_limits parts_of(const upload_options& options) noexcept {
 /// Fills a form from what is read. *Lifetime*: all it is made of outlives it.
 class upload_receiver {
 public:
-    upload_receiver(multipart_reader& reader, const upload_options& options)
-        : reader_(&reader), options_(&options) {}
+    upload_receiver(request& from, multipart_reader& reader, const upload_options& options)
+        : from_(&from), reader_(&reader), options_(&options) {}
 
     task<std::expected<uploaded_form, error>> run() {
         using result = std::expected<uploaded_form, error>;
@@ -77,7 +79,7 @@ private:
             co_return outcome(std::unexpect, error::too_many_fields);
         }
         auto opened = co_await rt::fs::create_unnamed(options_->folder);
-        if (!opened) { co_return not_stored(*options_, opened.error()); }
+        if (!opened) { co_return not_stored(*from_, *options_, opened.error()); }
         rt::fs::file file = std::move(*opened);
         std::uint64_t size = 0;
         rt::buffer gathered;
@@ -92,7 +94,7 @@ private:
             const std::size_t written = gathered.size();
             // The piece stays valid meanwhile: it is the reader's until the next call.
             auto done = co_await file.write_at(std::move(gathered), size);
-            if (!done) { co_return not_stored(*options_, done.error()); }
+            if (!done) { co_return not_stored(*from_, *options_, done.error()); }
             size += written;
             gathered = std::move(*done);
             gathered.clear();
@@ -102,6 +104,7 @@ private:
         co_return outcome();
     }
 
+    request* from_;
     multipart_reader* reader_;
     const upload_options* options_;
     uploaded_form form_;
@@ -118,7 +121,8 @@ task<std::expected<void, std::error_code>> uploaded_file::keep_as(std::filesyste
     // With a descriptor of its own, so that it does not matter if this object goes meanwhile.
     const int again = ::fcntl(content_.descriptor(), F_DUPFD_CLOEXEC, 0);
     if (again < 0) { co_return std::unexpected(std::error_code(errno, std::system_category())); }
-    auto owned = std::make_shared<const rt::fs::file>(again);
+    rt::fs::file copy(again);
+    auto owned = std::make_shared<const rt::fs::file>(std::move(copy));
     auto linking = rt::spawn_blocking([owned = std::move(owned), path = std::move(path)] {
         const std::string itself = "/proc/self/fd/" + std::to_string(owned->descriptor());
         const int failed =
@@ -134,7 +138,7 @@ task<std::expected<uploaded_form, error>> receive_upload(request& from, upload_o
     from.set_body_limit(options.bytes_max);
     auto reader = multipart_reader::of(from, parts_of(options));
     if (!reader) { co_return std::expected<uploaded_form, error>(std::unexpect, reader.error()); }
-    upload_receiver receiver(*reader, options);
+    upload_receiver receiver(from, *reader, options);
     auto received = co_await receiver.run();
     co_return received;
 }

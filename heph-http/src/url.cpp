@@ -142,17 +142,17 @@ std::expected<std::string, error> read_name(std::string_view text) {
     return address;
 }
 
-/// Writes an IPv6 address in the one way that RFC 5952 has; what is none yet, such as `v1.x`,
-/// stays.
-std::string normal_ipv6(std::string_view text) {
-    const std::string given = detail::lower_case(text);
+/// Writes an IPv6 address in the one way that RFC 5952 has. Gives nothing for what is none, such as
+/// an address of a later version (`v1.x`): without its brackets it would pass for a name.
+std::optional<std::string> normal_ipv6(std::string_view text) {
+    const std::string given(text);
     in6_addr parsed{};
     std::array<char, INET6_ADDRSTRLEN> written{};
     if (inet_pton(AF_INET6, given.c_str(), &parsed) != 1 ||
         inet_ntop(AF_INET6, &parsed, written.data(), written.size()) == nullptr) {
-        return given;
+        return {};
     }
-    return written.data();
+    return std::string(written.data());
 }
 
 std::expected<void, error> read_authority(std::string_view text, url& to) {
@@ -168,7 +168,9 @@ std::expected<void, error> read_authority(std::string_view text, url& to) {
     }
     if (host.empty()) { return std::unexpected(error::bad_host); }
     if (host.starts_with('[')) {
-        to.host = normal_ipv6(host.substr(1, host.size() - 2));
+        auto address = normal_ipv6(host.substr(1, host.size() - 2));
+        if (!address) { return std::unexpected(error::bad_host); }
+        to.host = *std::move(address);
     } else {
         auto name = read_name(host);
         if (!name) { return std::unexpected(name.error()); }

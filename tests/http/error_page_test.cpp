@@ -164,3 +164,14 @@ TEST_CASE("error page: a router without a server has it, too", "[http][router][e
     CHECK_FALSE(ask(routes, "/x", {}, "OPTIONS").headers().contains("X-Page"));
     CHECK_THROWS_AS(routes.render_errors(nullptr), std::invalid_argument);
 }
+
+TEST_CASE("error page: a large one comes whole in the place of a stream that failed",
+          "[http][server][error_page]") {
+    const std::string large(40 * 1024, 'x');
+    const captured_log log;
+    const test_server server(with_page([&large](const refusal&) { return response::text(large); }));
+    raw_client client(server.port());
+    client.send(get_request("/early-cut") + get_request("/hello"));
+    CHECK(client.read().body == large);
+    CHECK(client.read().status == 200);
+}

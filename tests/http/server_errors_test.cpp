@@ -10,6 +10,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <heph/http/upgrade.hpp>
+
 #include "log_limit.hpp"
 #include "raw_client.hpp"
 #include "samples.hpp"
@@ -370,4 +372,23 @@ TEST_CASE("log limit: lets a minute's lines pass at once, then as many as time a
     detail::log_limit none(0);
     CHECK_FALSE(none.admits(0));
     CHECK_FALSE(none.admits(1'000'000'000));
+}
+
+TEST_CASE(
+    "server: a broken body before a change of protocol is refused behind what was asked before",
+    "[http][server]") {
+    const captured_log log;
+    router routes = make_test_routes();
+    routes.post("/up", [](request&) {
+        return response::upgrade("x", [](upgraded_stream&) -> heph::task<void> { co_return; });
+    });
+    const test_server server(std::move(routes));
+    raw_client client(server.port());
+    client.send(get_request("/hello") +
+                "POST /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n"
+                "Transfer-Encoding: chunked\r\n\r\nzz\r\n");
+    CHECK(client.read().status == 200);
+    const auto refused = client.read();
+    CHECK(refused.status == 400);
+    CHECK(refused.closes());
 }

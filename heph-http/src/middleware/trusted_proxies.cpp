@@ -48,6 +48,21 @@ std::optional<endpoint> node_in(std::string_view text) {
     return endpoint_of(address_of(*read), read->port());
 }
 
+/// Takes the last element off a list. It is looked for from the end, where the proxies have
+/// written: what a client wrote before that, such as a quote that it never closed, has no say in
+/// it.
+std::string_view take_last(std::string_view& list, bool has_quotes) noexcept {
+    std::size_t begin = list.size();
+    for (bool quoted = false; begin != 0; --begin) {
+        const char before = list[begin - 1];
+        if (before == '"' && has_quotes) { quoted = !quoted; }
+        if (before == ',' && !quoted) { break; }
+    }
+    const std::string_view last = list.substr(begin);
+    list = begin != 0 ? list.substr(0, begin - 1) : std::string_view();
+    return detail::trim(last);
+}
+
 /// Gives a parameter of an element of `Forwarded`, without quotes; empty when it is not there.
 std::string_view parameter_of(std::string_view element, std::string_view name) noexcept {
     while (!element.empty()) {
@@ -86,26 +101,29 @@ public:
         const auto direct = asked.peer();
         if (!direct || !is_trusted(*direct)) { return; }
         const bool standard = header_ == forwarded_by::forwarded;
-        std::vector<std::string_view> hops;
-        for (const std::string_view element : asked.headers().elements(
+        std::vector<std::string_view> lines;
+        for (const std::string_view line : asked.headers().values(
                  standard ? field_name::forwarded : field_name::x_forwarded_for)) {
-            hops.push_back(element);
+            lines.push_back(line);
         }
         std::optional<endpoint> client;
         std::string_view scheme;
         // The proxy next to us knows how it was asked itself; one before it, of that before.
-        while (!hops.empty() && (!client || is_trusted(*client))) {
-            const std::string_view hop = hops.back();
-            hops.pop_back();
+        while (!lines.empty() && (!client || is_trusted(*client))) {
+            if (lines.back().empty()) {
+                lines.pop_back();
+                continue;
+            }
+            const std::string_view hop = take_last(lines.back(), standard);
+            if (hop.empty()) { continue; }
             const auto node = node_in(standard ? parameter_of(hop, "for") : hop);
             if (standard) { scheme = parameter_of(hop, "proto"); }
             if (!node) { break; }
             client = node;
         }
         if (!standard) {
-            for (const std::string_view each :
-                 asked.headers().elements(field_name::x_forwarded_proto)) {
-                scheme = each;
+            for (std::string_view line : asked.headers().values(field_name::x_forwarded_proto)) {
+                scheme = take_last(line, false);
             }
         }
         if (client) { asked.set_peer(*client); }
