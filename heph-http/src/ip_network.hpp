@@ -72,9 +72,12 @@ public:
         return rest == 0 || (one[whole] ^ base_[whole]) >> (8 - rest) == 0;
     }
 
-private:
+    /// Makes one of the first `bits` of an address, as `base` and `bits` give them.
     ip_network(const ip_address& base, unsigned bits) noexcept : base_(base), bits_(bits) {}
+    [[nodiscard]] const ip_address& base() const noexcept { return base_; }
+    [[nodiscard]] unsigned bits() const noexcept { return bits_; }
 
+private:
     ip_address base_;
     unsigned bits_;
 };

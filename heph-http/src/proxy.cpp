@@ -1,48 +1,18 @@
 #include <heph/http/proxy.hpp>
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <cstring>
 
 #include <heph/http/headers.hpp>
 #include <heph/http/uri.hpp>
 
 #include "base64.hpp"
+#include "ip_network.hpp"
 
 namespace heph::http {
 
 namespace {
-
-using address = std::array<std::uint8_t, 16>;
-
-constexpr unsigned mapped_bits = 96;  // RFC 4291, 2.5.5.2
-
-/// Reads an address of either version; nothing when it is a name.
-std::optional<address> read_address(const std::string& text, bool* is_v4 = nullptr) {
-    address found{};
-    in_addr v4{};
-    if (::inet_pton(AF_INET, text.c_str(), &v4) == 1) {
-        found[10] = found[11] = 0xff;
-        std::memcpy(found.data() + 12, &v4, sizeof(v4));
-        if (is_v4 != nullptr) { *is_v4 = true; }
-        return found;
-    }
-    if (::inet_pton(AF_INET6, text.c_str(), found.data()) != 1) { return {}; }
-    if (is_v4 != nullptr) { *is_v4 = false; }
-    return found;
-}
-
-bool have_common_bits(const address& one, const address& other, unsigned bits) noexcept {
-    const std::size_t whole = bits / 8;
-    if (!std::equal(one.begin(), one.begin() + static_cast<std::ptrdiff_t>(whole), other.begin())) {
-        return false;
-    }
-    const unsigned rest = bits % 8;
-    return rest == 0 || (one[whole] ^ other[whole]) >> (8 - rest) == 0;
-}
 
 template <typename Number>
 bool read_number(std::string_view text, Number& to) noexcept {
@@ -137,15 +107,11 @@ std::expected<void, error> proxy::authenticate(std::string_view user, std::strin
 std::optional<proxy_rules::exclusion> proxy_rules::read_exclusion(std::string_view text) {
     exclusion made;
     std::string_view host = text;
-    if (const std::size_t slash = text.find('/'); slash != std::string_view::npos) {
-        bool is_v4 = false;
-        unsigned bits = 0;
-        const auto network = read_address(std::string(text.substr(0, slash)), &is_v4);
-        if (!network || !read_number(text.substr(slash + 1), bits) || bits > (is_v4 ? 32 : 128)) {
-            return {};
-        }
-        made.network = *network;
-        made.bits = bits + (is_v4 ? mapped_bits : 0);
+    if (text.find('/') != std::string_view::npos) {
+        const auto network = detail::ip_network::parse(text);
+        if (!network) { return {}; }
+        made.network = network->base();
+        made.bits = network->bits();
         return made;
     }
     const bool is_bare_v6 = !text.starts_with('[') && std::ranges::count(text, ':') > 1;
@@ -156,7 +122,7 @@ std::optional<proxy_rules::exclusion> proxy_rules::read_exclusion(std::string_vi
         if (!read_number(text.substr(colon + 1), made.port) || made.port == 0) { return {}; }
     }
     if (host.starts_with('[') && host.ends_with(']')) { host = host.substr(1, host.size() - 2); }
-    if (const auto one = read_address(std::string(host))) {
+    if (const auto one = detail::read_ip_address(std::string(host))) {
         made.network = *one;
         made.bits = 128;
         return made;
@@ -220,11 +186,11 @@ const proxy* proxy_rules::find(const url& to) const noexcept {
     const std::optional<proxy>& found = to.scheme == "https" ? https_ : http_;
     if (!found || excludes_all_) { return nullptr; }
     if (excluded_.empty()) { return &*found; }
-    const auto numeric = read_address(to.host);
+    const auto numeric = detail::read_ip_address(to.host);
     const bool excluded = std::ranges::any_of(excluded_, [&](const exclusion& each) {
         if (each.port != 0 && each.port != to.port) { return false; }
         if (!each.name.empty()) { return !numeric && is_within(to.host, each.name); }
-        return numeric && have_common_bits(*numeric, each.network, each.bits);
+        return numeric && detail::ip_network(each.network, each.bits).has(*numeric);
     });
     return excluded ? nullptr : &*found;
 }
