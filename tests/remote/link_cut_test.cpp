@@ -246,3 +246,60 @@ TEST_CASE("link: a hello from before the peer acknowledged more is outdated", "[
     said.received = a.peers.offer({1, 9}).received;
     CHECK_FALSE(b.peers.is_outdated(said));
 }
+
+TEST_CASE("link: a first hello is outdated once its sender has begun the session it offers",
+          "[remote][link]") {
+    const bool is_first = GENERATE(true, false);  // Or one that offers another session, too.
+    const bool says_a = GENERATE(true, false);    // Who dialed says something, or who accepted.
+    wire_end a("a", 1);
+    wire_end b("b", 2);
+    const id128 fresh{1, a.fresh};
+    connect(a, b);
+    hello said;
+    said.incarnation = a.self.incarnation;
+    said.fresh = fresh;
+    if (!is_first) {
+        said.session = {3, 3};
+        said.received = 5;
+    }
+    // As far as b knows, its welcome was lost: such a hello is taken.
+    CHECK_FALSE(b.peers.is_outdated(said));
+    CHECK((b.peers.choose(said).first == fresh));
+    REQUIRE((says_a ? a : b).peers.send(1, 2, 0, bytes_of_text("more")));
+    exchange(a, b);
+    CHECK(b.peers.is_outdated(said));
+    b.cut();
+    CHECK(b.peers.is_outdated(said));
+    // Who has it as its session, or has begun anew, is no such hello.
+    hello other = said;
+    other.session = fresh;
+    other.received = a.peers.offer({1, 9}).received;
+    CHECK_FALSE(b.peers.is_outdated(other));
+    other = said;
+    other.fresh = {1, 9};
+    CHECK_FALSE(b.peers.is_outdated(other));
+    other = said;
+    other.incarnation = {3, 3};
+    CHECK_FALSE(b.peers.is_outdated(other));
+}
+
+TEST_CASE("link: a first hello that another connection overtook leaves the session alone",
+          "[remote][link]") {
+    wire_end a("a", 1);
+    wire_end b("b", 2);
+    a.dial("b");
+    const auto late = std::exchange(a.out, {});  // a gives up waiting, and dials again.
+    connect(a, b);
+    REQUIRE(b.peers.send(1, 2, 0, bytes_of_text("first")));
+    exchange(a, b);
+    REQUIRE(a.events.size() == 1);
+    b.accept();
+    b.feed(late);
+    CHECK(b.failed == error::duplicate_connection);
+    a.cut();
+    REQUIRE(b.peers.send(1, 3, 0, bytes_of_text("second")));
+    connect(a, b);
+    CHECK(a.events.size() == 2);
+    CHECK(b.events.empty());  // Nothing is reported as lost.
+    CHECK(b.peers.links() == 2);
+}

@@ -93,9 +93,13 @@ private:
     void on_meeting_frame(std::span<const std::byte> frame) {
         meeting->on_frame(frame);
         if (meeting->current() == handshake::state::deciding) {
-            const id128 offered{self.incarnation.high, fresh};
-            const auto [chosen, received] = peers.choose(meeting->heard(), offered);
-            meeting->accept(chosen, received);
+            if (peers.is_outdated(meeting->heard())) {
+                meeting->turn_away(error::duplicate_connection);
+            } else {
+                const id128 offered{self.incarnation.high, fresh};
+                const auto [chosen, received] = peers.choose(meeting->heard(), offered);
+                meeting->accept(chosen, received);
+            }
         }
         meeting->take_output(out);
         if (meeting->current() == handshake::state::failed) {

@@ -228,7 +228,8 @@ void hub::decide(const connection_pointer& about) {
     if (const auto refused = protocol::judge(self_.name, current, heard)) {
         return meeting.turn_away(*refused);
     }
-    // Who said it is linked, or was, since; it would be taken for one that lost what it had.
+    // Who said it is linked, or was, since. It would be taken for one that lost what it had, and
+    // the link that works would be given up for it.
     if (with->link.is_outdated(heard)) {
         return meeting.turn_away(protocol::error::duplicate_connection);
     }

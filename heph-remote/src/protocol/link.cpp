@@ -49,8 +49,11 @@ std::pair<id128, std::uint64_t> link::choose(const hello& heard,
 }
 
 bool link::is_outdated(const hello& heard) const noexcept {
-    return session_ && peer_incarnation_ == heard.incarnation && session_->id() == heard.session &&
-           heard.received < session_->acknowledged();
+    if (!session_ || peer_incarnation_ != heard.incarnation) { return false; }
+    if (session_->id() == heard.session) { return heard.received < session_->acknowledged(); }
+    // It offers as fresh what its sender has begun since, as what came of it here shows.
+    return session_->id() == heard.fresh &&
+           (session_->acknowledged() != 0 || session_->received() != 0);
 }
 
 std::expected<void, error> link::connect(const handshake_result& with) {

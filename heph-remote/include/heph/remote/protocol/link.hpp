@@ -92,8 +92,10 @@ public:
     [[nodiscard]] std::pair<id128, std::uint64_t> choose(const hello& heard,
                                                          const id128& offered = {}) const noexcept;
 
-    /// Tells whether a hello is older than what its sender has acknowledged since: it was under way
-    /// on a connection of its own while the two were linked by another one.
+    /// Tells whether a hello is older than what its sender has said in the session since: it was
+    /// under way on a connection of its own while the two were linked by another one. It says that
+    /// less was received than has been acknowledged, or offers as fresh a session at which its
+    /// sender has been.
     [[nodiscard]] bool is_outdated(const hello& heard) const noexcept;
 
     /// Begins a connection. A session that does not go on is lost first.
