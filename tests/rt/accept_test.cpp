@@ -161,7 +161,8 @@ TEST_CASE("server: what the kernel accepts while a listener ends is not closed u
                 // All connect before this worker takes completions again.
                 std::vector<heph::rt::descriptor_handle> clients;
                 for (int i = 0; i < 5; ++i) { clients.push_back(connect_now(to)); }
-                auto ending = heph::rt::detail::end_listening(std::move(listener));
+                auto ending = heph::rt::detail::end_listening(
+                    std::make_shared<tcp_listener>(std::move(listener)));
                 auto all = co_await std::move(ending);
                 *out = all.size();
             }(std::move(listeners.front()), address, &given));

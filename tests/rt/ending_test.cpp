@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
@@ -61,7 +62,8 @@ TEST_CASE("server: who comes as a full server stops is not overlooked by its suc
             auto arming_other = arm(successor);
             co_await std::move(arming_other);
             const auto clients = connect_now(*address, arriving);
-            auto ending = heph::rt::detail::end_listening(std::move(full), no_room());
+            auto ending = heph::rt::detail::end_listening(
+                std::make_shared<tcp_listener>(std::move(full)), no_room());
             const auto taken = co_await std::move(ending);
             for (*out = taken.size(); *out < arriving; ++*out) {
                 auto next = co_await heph::rt::deadline(10s, successor.accept());

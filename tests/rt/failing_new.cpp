@@ -1,4 +1,4 @@
-// Has single allocations of a thread fail. Replaces the operators of the whole program.
+// Has some allocations of a thread fail. Replaces the operators of the whole program.
 
 #include "failing_new.hpp"
 
@@ -11,11 +11,14 @@ namespace {
 constexpr std::size_t never = std::numeric_limits<std::size_t>::max();
 
 thread_local std::size_t left = never;
+thread_local std::size_t failing = 0;  // So many, once none is left.
 thread_local bool failed = false;
 
 void* memory_or_null(std::size_t size, std::size_t alignment) noexcept {
-    if (left != never && left-- == 0) {
-        left = never;
+    if (left != never && left != 0) {
+        --left;
+    } else if (left == 0) {
+        if (--failing == 0) { left = never; }
         failed = true;
         return nullptr;
     }
@@ -34,8 +37,9 @@ void* memory(std::size_t size, std::size_t alignment) {
 
 namespace heph::test {
 
-void fail_allocation(std::size_t before) noexcept {
+void fail_allocation(std::size_t before, std::size_t times) noexcept {
     failed = false;
+    failing = times;
     left = before;
 }
 

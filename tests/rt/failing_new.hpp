@@ -4,8 +4,8 @@
 
 namespace heph::test {
 
-/// Has the calling thread's next allocation but `before` fail, once.
-void fail_allocation(std::size_t before) noexcept;
+/// Has so many of the calling thread's allocations fail, after `before` others.
+void fail_allocation(std::size_t before, std::size_t times = 1) noexcept;
 /// Lets allocations be; tells whether one failed since `fail_allocation`.
 bool stop_failing() noexcept;
 

@@ -159,39 +159,46 @@ private:
     Listener* listener_;
 };
 
-/// Waits until the kernel takes no more connections for a listener, and takes those that it took
-/// until then: dropping the listener would close them. Gives whether it was taking some by then.
+/// Makes room for so many more sockets. Gives whether there is memory for that.
+[[nodiscard]] inline bool has_room(std::vector<net::socket_handle>& all,
+                                   std::size_t more) noexcept {
+    if (all.capacity() - all.size() >= more) { return true; }
+    try {
+        all.reserve(std::max(all.size() + more, 2 * all.capacity()));
+        return true;
+    } catch (const std::bad_alloc&) { return false; }
+}
+
+/// Waits until the kernel takes no more connections for a listener. Gives whether it was taking
+/// some by then.
 template <typename Listener>
 class [[nodiscard]] stop_accepting {
 public:
     using value_type = bool;
-    /// *Lifetime*: both outlive it.
-    stop_accepting(Listener& from, std::vector<net::socket_handle>& into) noexcept
-        : listener_(&from), into_(&into) {}
+    /// *Lifetime*: the listener outlives it.
+    explicit stop_accepting(Listener& of) noexcept : listener_(&of) {}
     polled<value_type> poll(const waker& waker) {
         if (!listener_->poll_stop_accepting(waker).is_ready()) {
             cut_off_ = true;
             return pending;
         }
-        for (bool more = true; more;) {
-            // The place first: without it the connection would be lost.
-            try {
-                into_->emplace_back();
-            } catch (const std::bad_alloc&) { break; }
-            auto taken = listener_->take_accepted();
-            more = taken.has_value();
-            if (more) {
-                into_->back() = std::move(*taken);
-            } else {
-                into_->pop_back();
-            }
-        }
         return polled<value_type>(std::in_place, cut_off_);
+    }
+    /// Takes those that the kernel took until then: dropping the listener would close them. Gives
+    /// false when there was no memory for all of them; the listener has the others still.
+    [[nodiscard]] static bool take_all(Listener& from,
+                                       std::vector<net::socket_handle>& into) noexcept {
+        // The place first: without it the connection would be lost.
+        while (has_room(into, 1)) {
+            auto taken = from.take_accepted();
+            if (!taken) { return true; }
+            into.push_back(std::move(*taken));
+        }
+        return false;
     }
 
 private:
     Listener* listener_;
-    std::vector<net::socket_handle>* into_;
     bool cut_off_ = false;
 };
 
@@ -220,13 +227,15 @@ struct room_for_all {
     void give_one_back() const noexcept {}
 };
 
-/// Makes room for more sockets. Gives whether there is memory for that.
-[[nodiscard]] inline bool has_room(std::vector<net::socket_handle>& all,
-                                   std::size_t sockets) noexcept {
+/// After a want of memory it is tried again so often.
+inline constexpr std::chrono::milliseconds memory_pause{5};
+
+/// Makes a task; gives none when there is no memory for it.
+template <typename Make>
+[[nodiscard]] auto task_if_memory(const Make& make) -> std::optional<decltype(make())> {
     try {
-        all.reserve(sockets);
-        return true;
-    } catch (const std::bad_alloc&) { return false; }
+        return make();
+    } catch (const std::bad_alloc&) { return std::nullopt; }
 }
 
 /// Ends a listener. Gives the connections that it accepted already, and those that wait for it
@@ -243,31 +252,34 @@ struct room_for_all {
 ///     cut off --nobody waits--> ended    Who comes from now on wakes the others.
 ///     paused, or never asked --> ended   Others were woken: taken while there is a place.
 ///
-/// Without memory it waits until there is some before it ends, and then leaves the others waiting.
+/// Without memory it waits until there is some. The listener is closed at its end, unless somebody
+/// else has it, too.
 template <typename Listener, typename Room = room_for_all>
-task<std::vector<net::socket_handle>> end_listening(Listener listener, Room room = Room()) {
+task<std::vector<net::socket_handle>> end_listening(std::shared_ptr<Listener> listener,
+                                                    Room room = Room()) {
     std::vector<net::socket_handle> all;
-    while (!has_room(all, accepted_usual)) { co_await timer(std::chrono::milliseconds(5)); }
-    const bool cut_off = co_await stop_accepting<Listener>(listener, all);
+    while (!has_room(all, accepted_usual)) { co_await timer(memory_pause); }
+    const bool cut_off = co_await stop_accepting<Listener>(*listener);
+    while (!stop_accepting<Listener>::take_all(*listener, all)) { co_await timer(memory_pause); }
     room.take_anyway(all.size());
     for (std::size_t left = backlog_usual; left != 0; --left) {
         if (!room.take()) {
             if (!cut_off) { break; }
             room.take_anyway(1);
         }
-        const std::size_t before = all.size();
         bool is_taken = false;
-        try {
-            all.emplace_back();  // First: without it the connection would be lost.
-            auto taken = co_await take_waiting(listener.descriptor());
-            is_taken = taken.has_value();
-            if (is_taken) { all.back() = std::move(*taken); }
-        } catch (const std::bad_alloc&) {}
-        if (!is_taken) {
-            while (all.size() > before) { all.pop_back(); }
-            room.give_one_back();
-            break;
+        bool memory = has_room(all, 1);  // First: without it the connection would be lost.
+        if (memory) {
+            try {
+                auto taken = co_await take_waiting(listener->descriptor());
+                is_taken = taken.has_value();
+                if (is_taken) { all.push_back(std::move(*taken)); }
+            } catch (const std::bad_alloc&) { memory = false; }
         }
+        if (is_taken) { continue; }
+        room.give_one_back();
+        if (memory) { break; }
+        co_await timer(memory_pause);
     }
     co_return all;
 }
@@ -347,20 +359,26 @@ constexpr std::size_t handled_max(const net::serve_options& options) noexcept {
 
 /// Ends a listener, and serves those whom it accepted already, and of those who wait as many as
 /// there is room for. With a successor on the same socket nobody is lost: the others are the
-/// successor's.
+/// successor's. *Lifetime*: `accepted` outlives it.
 template <typename Listener, typename Stream>
 task<> serve_rest(worker on, std::shared_ptr<Listener> listener,
                   std::function<task<>(worker, Stream)> handler, net::serve_options options,
-                  std::shared_ptr<connection_count> count, std::optional<Stream> accepted) {
+                  std::shared_ptr<connection_count> count, std::optional<Stream>* accepted) {
     claimed_places places(count, options.connections_max);
-    if (accepted) { places.take_anyway(1); }
-    auto ending = end_listening(std::move(*listener), places_of(places));
-    auto waiting = co_await std::move(ending);
+    if (*accepted) { places.take_anyway(1); }
+    const auto end = [&] { return end_listening(listener, places_of(places)); };
+    auto ending = task_if_memory(end);
+    while (!ending) {
+        co_await timer(memory_pause);
+        ending = task_if_memory(end);
+    }
+    listener.reset();  // The task has it, and closes it.
+    auto waiting = co_await std::move(*ending);
     // The stop's grace bounds this.
-    if (accepted) {
+    if (*accepted) {
         co_await count->room(handled_max(options));
         places.give_one_back();
-        serve_connection(on, handler, std::move(*accepted), count);
+        serve_connection(on, handler, std::move(**accepted), count);
     }
     for (net::socket_handle& each : waiting) {
         co_await count->room(handled_max(options));
@@ -405,9 +423,16 @@ task<> serve_all(worker on, std::shared_ptr<Listener> listener,
         serve_connection(on, handler, std::move(*accepted), count);
         accepted.reset();
     }
-    auto rest = serve_rest<Listener, Stream>(on, std::move(listener), std::move(handler), options,
-                                             std::move(count), std::move(accepted));
-    co_await std::move(rest);
+    const auto make_rest = [&] {
+        return serve_rest<Listener, Stream>(on, listener, handler, options, count, &accepted);
+    };
+    auto rest = task_if_memory(make_rest);
+    while (!rest) {
+        co_await timer(memory_pause);
+        rest = task_if_memory(make_rest);
+    }
+    listener.reset();
+    co_await std::move(*rest);
 }
 
 }  // namespace heph::rt::detail
