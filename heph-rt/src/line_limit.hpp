@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 namespace heph::rt::detail {
 
@@ -27,8 +26,9 @@ public:
         ++written_;
         return true;
     }
-    /// Gives how many lines were left out since this was last asked.
-    [[nodiscard]] std::size_t take_left_out() noexcept { return std::exchange(left_out_, 0); }
+    /// Gives how many lines were left out since these were last forgotten.
+    [[nodiscard]] std::size_t left_out() const noexcept { return left_out_; }
+    void forget_left_out() noexcept { left_out_ = 0; }
 
 private:
     static constexpr std::uint64_t minute_ms = 60'000;

@@ -185,6 +185,19 @@ void worker_core::run() {
     // it. After an end in peace there is nothing to drop.
     runtime_->arrive_and_wait_to_drop();
     drop_everything();
+    log_left_out_connections();
+}
+
+void worker_core::log_left_out_connections() noexcept {
+    const std::size_t left_out = failed_connections_.left_out();
+    if (left_out == 0) { return; }
+    try {
+        log(log_level::error, "net: " + std::to_string(left_out) +
+                                  " further connections failed, without a line each");
+        failed_connections_.forget_left_out();
+    } catch (const std::bad_alloc&) {  // No memory for the number, which is told another time.
+        log(log_level::error, "net: further connections failed, without a line each");
+    }
 }
 
 // Between polls: the time that it takes is no actor's.

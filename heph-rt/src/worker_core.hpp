@@ -130,6 +130,8 @@ public:
 
     /// Bounds what is logged of connections that failed.
     [[nodiscard]] line_limit& failed_connections() noexcept { return failed_connections_; }
+    /// Logs how many failed connections have no line, if any. It is done at the worker's end, too.
+    void log_left_out_connections() noexcept;
 
     /// Answers who asks for a snapshot.
     void answer_requests();

@@ -95,3 +95,20 @@ TEST_CASE("server: connections that fail do not fill the log", "[rt][server]") {
     CHECK(failures_logged == 62);
     CHECK(left_out_logged == 1);
 }
+
+TEST_CASE("server: failed connections without a line are told when the worker ends",
+          "[rt][server]") {
+    const auto previous = heph::set_log_handler(&count_lines);
+    failures_logged = 0;
+    left_out_logged = 0;
+    heph::test::run_task([&]() -> task<> {
+        return []() -> task<> {
+            const auto failure = std::make_exception_ptr(std::runtime_error("as asked"));
+            for (int i = 0; i < 100; ++i) { heph::rt::detail::log_connection_failure(failure); }
+            co_return;
+        }();
+    });
+    (void)heph::set_log_handler(previous);
+    CHECK(failures_logged == 60);
+    CHECK(left_out_logged == 1);
+}

@@ -24,14 +24,8 @@ void log_accept_error(std::error_code failure) noexcept {
 static bool may_log_failure() noexcept {
     worker_core* const worker = current_worker();
     if (worker == nullptr) { return true; }
-    line_limit& limit = worker->failed_connections();
-    if (!limit.admits(worker->now_ms())) { return false; }
-    const std::size_t left_out = limit.take_left_out();
-    if (left_out == 0) { return true; }
-    try {
-        log(log_level::error, "net: " + std::to_string(left_out) +
-                                  " further connections failed, without a line each");
-    } catch (const std::bad_alloc&) {}  // No memory for the number.
+    if (!worker->failed_connections().admits(worker->now_ms())) { return false; }
+    worker->log_left_out_connections();
     return true;
 }
 
