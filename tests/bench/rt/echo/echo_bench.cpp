@@ -5,7 +5,7 @@
 //
 // A server has CPU 0 for itself, and the load the last one. Each connection has one message of 64
 // bytes under way; the idle ones had one before. A pass measures each server once, in turn; the
-// medians are told.
+// medians are told. Unless `--idle` says how many there are, there are none beside as many others.
 //
 // With two workers or more, those with one are measured as well, and idle connections are not: what
 // is told is by how much a message gets dearer. Each worker has a CPU for itself, but that the load
@@ -30,6 +30,7 @@
 #include <ctime>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -207,12 +208,14 @@ void measure(const std::function<void(int)>& serve, const options& how, long wor
     close_all(idle);
 }
 
-// The connections of both sides count against this.
-void raise_descriptor_limit() {
+// The connections of a side count against this. Gives how many descriptors there may be.
+long raise_descriptor_limit() {
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &limit);
+    return static_cast<long>(
+        std::min<rlim_t>(limit.rlim_max, std::numeric_limits<std::int32_t>::max()));
 }
 
 double median(std::vector<double>& of) {
@@ -256,12 +259,16 @@ void asio_program(int tell) {
 }
 #endif
 
-options parse(int count, char** arguments) {
+// What else a server has, and the load.
+constexpr long descriptors_spared = 100;
+
+options parse(int count, char** arguments, long descriptors) {
     options parsed;
+    long idle = 0;
     const std::map<std::string_view, long*> names{{"--connections", &parsed.connections},
                                                   {"--messages", &parsed.messages},
                                                   {"--passes", &parsed.passes},
-                                                  {"--idle", &parsed.idle},
+                                                  {"--idle", &idle},
                                                   {"--workers", &parsed.workers}};
     for (int i = 1; i < count; i += 2) {
         const auto named = names.find(arguments[i]);
@@ -274,6 +281,21 @@ options parse(int count, char** arguments) {
             std::exit(2);
         }
         *named->second = value;
+    }
+    if (parsed.workers > 1) {
+        if (idle != 0) {
+            (void)std::fputs("heph_rt_echo_bench: --idle is for one worker\n", stderr);
+            std::exit(2);
+        }
+        parsed.idle = 0;
+    } else if (idle != 0) {
+        parsed.idle = idle;
+    } else if (parsed.connections >= parsed.idle) {
+        parsed.idle = 0;  // Else there would be too many of them for most machines' limits.
+    } else if (parsed.connections + parsed.idle + descriptors_spared > descriptors) {
+        std::printf("%ld idle connections are left out: a process may have %ld descriptors\n",
+                    parsed.idle, descriptors);
+        parsed.idle = 0;
     }
     return parsed;
 }
@@ -328,11 +350,8 @@ std::vector<contender> with_workers(long workers) {
 }  // namespace
 
 int main(int count, char** arguments) {
-    options how = parse(count, arguments);
-    raise_descriptor_limit();
+    const options how = parse(count, arguments, raise_descriptor_limit());
     const bool several = how.workers > 1;
-    // Else there would be too many of them for most machines' limits.
-    if (several || how.connections >= how.idle) { how.idle = 0; }
     auto contenders = several ? with_workers(how.workers) : with_one_worker();
     for (long pass = 0; pass < how.passes; ++pass) {
         for (std::size_t i = 0; i < contenders.size(); ++i) {
