@@ -19,6 +19,7 @@
 #include <heph/remote/protocol/handshake.hpp>
 #include <heph/remote/protocol/link.hpp>
 
+#include "node/link_security.hpp"
 #include "remote/nodes.hpp"
 
 using namespace heph::remote::testing;
@@ -369,4 +370,16 @@ TEST_CASE("plain text: half-open connections are bounded", "[remote][plain_text]
         const bool linked = co_await eventually([&] { return a.is_linked("b"); });
         CHECK(linked);
     });
+}
+
+TEST_CASE("plain text: settings that lost their secret make no node of plain text",
+          "[remote][plain_text]") {
+    remote::options settings = quick_options("a");
+    CHECK(remote::detail::link_security::make(settings));
+    const remote::options taken = std::move(settings);
+    CHECK(remote::detail::link_security::make(taken));
+    const auto made = remote::detail::link_security::make(settings);  // NOLINT(*use-after-move)
+    REQUIRE_FALSE(made);
+    CHECK(made.error().message().contains("neither a secret nor a certificate"));
+    CHECK(remote::detail::link_security::make(quick_plain_text("a")));
 }

@@ -76,6 +76,12 @@ public:
         co_return sent.has_value();
     }
 
+    // Sends bytes as they are, behind what is encrypted.
+    heph::task<bool> say_in_the_clear(rt::buffer bytes) {
+        const auto sent = co_await stream_.send_all(std::move(bytes));
+        co_return sent.has_value();
+    }
+
     // Receives until the other end closes; false when it does not.
     heph::task<bool> wait_for_end() {
         for (bool going = true; going;) {
@@ -268,6 +274,34 @@ TEST_CASE("stranger: a linked node that breaks the protocol loses its link alone
         CHECK(log_lines::with("the link to c") == 3);
         CHECK(nodes.a.is_linked("b"));
     });
+}
+
+TEST_CASE("stranger: a linked connection does not begin anew with another secret",
+          "[remote][stranger]") {
+    const log_lines log;
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const auto older = secret_of("the secret that there was before");
+        const auto a = start(worker, listening("a").also_accept(older));
+        auto inside = co_await insider::connect(endpoint_of(a));
+        REQUIRE(inside);
+        const bool said = co_await inside->say(hello_of("c", "a"));
+        CHECK(said);
+        const bool linked = co_await eventually([&] { return a.is_linked("c"); });
+        REQUIRE(linked);
+        auto another = rt::tls::context::make(rt::tls::psk_config(older))->client();
+        REQUIRE(another);
+        auto first_flight = another->take_output();
+        const bool sent = co_await inside->say_in_the_clear(std::move(first_flight));
+        CHECK(sent);
+        const bool ended = co_await inside->wait_for_end();
+        CHECK(ended);
+        const bool down = co_await eventually([&] { return !a.is_linked("c"); });
+        CHECK(down);
+    });
+    INFO(log_lines::all());
+    CHECK(log_lines::with("the link to c") == 1);
+    CHECK(log_lines::with("silent for too long") == 0);
+    CHECK(log_lines::with("is down: it closed") == 0);
 }
 
 TEST_CASE("stranger: half-open connections are bounded", "[remote][stranger]") {

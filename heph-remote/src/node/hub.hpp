@@ -175,6 +175,7 @@ private:
     void feed(const connection_pointer& from, std::span<const std::byte> bytes);
     void feed_safely(const connection_pointer& from, std::span<const std::byte> bytes);
     void begin_meeting(const connection_pointer& on);
+    void begin_meeting_safely(const connection_pointer& on);
     void take_frames(const connection_pointer& from);
     void on_meeting_frame(const connection_pointer& from, std::span<const std::byte> frame);
     void on_link_frame(const connection_pointer& from, std::span<const std::byte> frame);

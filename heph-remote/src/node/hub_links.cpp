@@ -103,7 +103,9 @@ void hub::forget(std::string_view name) {
 
 void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes) {
     record_layer& records = from->records;
-    const bool may_retry = !from->dialed && !records.is_open() && security_.ways() > 1 &&
+    // Who has met knew the secret: what fails then is the connection.
+    const bool may_retry = !from->dialed && !from->meeting && !records.is_open() &&
+                           security_.ways() > 1 &&
                            from->first_flight.size() + bytes.size() <= first_flight_bytes_max;
     if (may_retry) {
         from->first_flight.insert(from->first_flight.end(), bytes.begin(), bytes.end());
@@ -162,6 +164,16 @@ void hub::feed_safely(const connection_pointer& from, std::span<const std::byte>
     const peer_pointer with = from->is_linked() ? from->with : nullptr;
     end(from, "what it sent could not be taken: " + why);
     if (with) { lose(with, failure::node_down); }
+}
+
+void hub::begin_meeting_safely(const connection_pointer& on) {
+    std::string why;
+    try {
+        return begin_meeting(on);
+    } catch (const std::exception& thrown) { why = thrown.what(); } catch (...) {
+        why = "an unknown exception";
+    }
+    end(on, "its handshake could not begin: " + why);
 }
 
 bool hub::try_another_secret(connection& of) {

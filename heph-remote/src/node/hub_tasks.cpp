@@ -308,7 +308,7 @@ task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_
     made->with = with;
     with->dialing = made;
     // In plain text nothing comes before the hello.
-    if (made->records.is_open()) { self->begin_meeting(made); }
+    if (made->records.is_open()) { self->begin_meeting_safely(made); }
     co_await read(self, made);
     if (with->dialing == made) {
         with->dialing.reset();

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <heph/inbox/assert.hpp>
-
 namespace heph::remote::detail {
 
 namespace {
@@ -93,7 +91,14 @@ std::expected<link_security, rt::error> link_security::make(const options& setti
                          : made.add(std::get<node_certificate>(each), settings.name());
         if (!added) { return std::unexpected(std::move(added).error()); }
     }
-    HEPH_ASSERT(made.is_plain_text() == settings.is_plain_text());
+    // What is to be encrypted never becomes plain text for want of what to encrypt with.
+    if (made.is_plain_text() != settings.is_plain_text()) {
+        return std::unexpected(
+            rt::error(std::make_error_code(std::errc::invalid_argument),
+                      "the node '" + settings.name() +
+                          "' has neither a secret nor a certificate, as settings that were moved "
+                          "from: only insecure_plain_text makes its links plain text"));
+    }
     return made;
 }
 

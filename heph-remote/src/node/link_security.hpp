@@ -27,7 +27,8 @@ namespace heph::remote::detail {
 class link_security {
 public:
     /// *Errors*: those of TLS, and a certificate that is not for the node's name, and with one a
-    /// name that is not in lower case; plain text together with a secret or a certificate.
+    /// name that is not in lower case; plain text together with a secret or a certificate, or
+    /// neither of the three.
     [[nodiscard]] static std::expected<link_security, rt::error> make(const options& settings);
 
     /// Makes the end that dials a node.

@@ -72,7 +72,9 @@ struct link_settings {
     /// While another program has the address to listen at, `node::start` tries again for so long,
     /// and logs that it does: a program that was killed keeps its address for a moment after its
     /// end. The thread waits meanwhile. 0: the first refusal counts, which is for those who start
-    /// nodes where other things run already.
+    /// nodes where other things run already. A node that was told to stop gives its address up
+    /// when its worker runs it: who starts another one there, on that worker, sets 0 and tries
+    /// again by a timer, as waiting would be in vain.
     milliseconds listen_retry{3'000};
     /// What this node takes of a peer: sizes and windows. Of messages, four times the protocol's
     /// window: a sender of small ones seldom waits for a round trip then.
