@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -196,6 +197,9 @@ TEST_CASE("unix: nobody there, nobody listening and no permission are errors", "
         unix_listen_options replacing;
         replacing.replace_stale = true;
         CHECK(unix_listener::bind(missing, replacing).error() == std::errc::address_in_use);
+        // Who has it does not learn of that.
+        pollfd waiting{first.descriptor(), POLLIN, 0};
+        CHECK(::poll(&waiting, 1, 0) == 0);
     }
     // The file is still there, but nobody listens.
     run_task([&missing]() -> task<> {

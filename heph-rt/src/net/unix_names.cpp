@@ -58,7 +58,9 @@ bool is_stale(const sockaddr_un& address, unsigned bytes, int type) noexcept {
     // A connection to another file is refused, too.
     struct stat status{};
     if (::lstat(address.sun_path, &status) != 0 || !S_ISSOCK(status.st_mode)) { return false; }
-    const int probe = ::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    // By a socket of another type: whoever is there refuses that without learning of it.
+    const int other = type == SOCK_DGRAM ? SOCK_STREAM : SOCK_DGRAM;
+    const int probe = ::socket(AF_UNIX, other | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe < 0) { return false; }
     const bool refused =
         ::connect(probe, reinterpret_cast<const sockaddr*>(&address), bytes) != 0 &&
