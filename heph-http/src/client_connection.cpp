@@ -109,15 +109,26 @@ task<void> client_connection::finish_sending() {
             stop_sending();
             break;
         }
-        auto next = stream_.next();
-        auto first = co_await either(*sending_, next);
-        if (first.index() == 0) {
-            end_sending(std::get<0>(first));
-        } else {
-            // The end of the connection, or what was not asked for.
-            stop_sending();
-        }
+        std::exception_ptr thrown;
+        try {
+            auto next = stream_.next();
+            auto first = co_await either(*sending_, next);
+            if (first.index() == 0) {
+                end_sending(std::get<0>(first));
+            } else {
+                // The end of the connection, or what was not asked for.
+                stop_sending();
+            }
+        } catch (...) { thrown = std::current_exception(); }
+        if (thrown) { fail_sending(std::move(thrown)); }
     }
+}
+
+// What a producer threw is given out once: it has ended, and must not be asked again.
+void client_connection::fail_sending(std::exception_ptr thrown) {
+    reusable_ = false;
+    end_sending({});
+    std::rethrow_exception(std::move(thrown));
 }
 
 task<void> client_connection::gone() { co_await flag_future(given_up_); }
@@ -216,10 +227,14 @@ task<std::error_code> client_connection::receive_body() {
             co_return received ? take(std::move(*received)) : refuse(timed_out());
         }
         // Sending has its own limit, and a server may wait for what is sent.
-        auto next = stream_.next();
-        auto first = co_await either(*sending_, next);
-        if (first.index() == 1) { co_return take(std::get<1>(std::move(first))); }
-        end_sending(std::get<0>(first));
+        std::exception_ptr thrown;
+        try {
+            auto next = stream_.next();
+            auto first = co_await either(*sending_, next);
+            if (first.index() == 1) { co_return take(std::get<1>(std::move(first))); }
+            end_sending(std::get<0>(first));
+        } catch (...) { thrown = std::current_exception(); }
+        if (thrown) { fail_sending(std::move(thrown)); }
     }
 }
 

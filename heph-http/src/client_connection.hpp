@@ -85,6 +85,7 @@ public:
     [[nodiscard]] bool is_sending() const noexcept { return sending_.has_value(); }
     /// Sends no more of the request: what produces its body is told so, and dropped.
     void stop_sending() noexcept;
+    [[noreturn]] void fail_sending(std::exception_ptr thrown);
     /// Tells whether a kept connection has ended meanwhile, or the server said something unasked.
     [[nodiscard]] bool has_ended();
 

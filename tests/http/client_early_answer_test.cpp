@@ -5,6 +5,7 @@
 #include <expected>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -124,6 +125,47 @@ TEST_CASE("client: an answer without a body is given before what a stream still 
         }(std::move(client), server.url(), &log);
     });
     CHECK(log == "204 |1");
+}
+
+TEST_CASE("client: what a producer throws behind an early answer is told once",
+          "[http][client][early]") {
+    // It reads more than is sent, so that the connection stays.
+    scripted_server server({{scripted_step{"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", false,
+                                           false, false, 4}}});
+    std::string log;
+    http::client_options options;
+    options.pause_timeout = std::chrono::milliseconds(50);
+    with_client(
+        [&](http::client client) -> task<> {
+            return [](http::client with, std::string url, std::string* to) -> task<> {
+                const auto answered = std::make_shared<bool>(false);
+                http::client_request request(http::method::put, url);
+                request.set_stream(
+                    [answered](http::body_writer& writer) {
+                        return
+                            [](std::shared_ptr<bool> go, http::body_writer* out) -> task<produced> {
+                                const auto written = co_await out->write("ab");
+                                while (written && !*go) {
+                                    co_await heph::rt::timer(std::chrono::milliseconds(1));
+                                }
+                                throw std::runtime_error("broken");
+                            }(answered, &writer);
+                    },
+                    4);
+                auto got = co_await with.send(std::move(request));
+                if (!got) { co_return; }
+                *answered = true;
+                for (int i = 0; i < 3; ++i) {
+                    try {
+                        const auto piece = co_await got->next();
+                        *to += piece ? std::string(*piece) : piece.error().message();
+                    } catch (const std::runtime_error& thrown) { *to += thrown.what(); }
+                    *to += "|";
+                }
+            }(std::move(client), server.url(), &log);
+        },
+        options);
+    CHECK(log == "ok|broken|" + text_of(std::errc::timed_out) + "|");
 }
 
 TEST_CASE("client: a body that is all there is sent before its good answer is given",

@@ -141,24 +141,6 @@ void log_connection_failure(const std::exception_ptr& failure) noexcept;
 /// Tells what an exception of accepting means.
 [[nodiscard]] std::error_code accept_error_of(const std::exception_ptr& thrown) noexcept;
 
-/// Takes a connection that the listener accepted already; gives nothing when there is none. Asks
-/// for no others.
-template <typename Listener>
-class [[nodiscard]] accept_at_once {
-public:
-    using accepted = typename decltype(std::declval<Listener&>().accept())::value_type;
-    using value_type = std::optional<accepted>;
-    explicit accept_at_once(Listener& from) noexcept : listener_(&from) {}
-    polled<value_type> poll(const waker& /*waker*/) {
-        auto taken = listener_->take_accepted();
-        if (!taken) { return polled<value_type>(std::in_place); }
-        return polled<value_type>(std::in_place, accepted(std::in_place, std::move(*taken)));
-    }
-
-private:
-    Listener* listener_;
-};
-
 /// Makes room for so many more sockets. Gives whether there is memory for that.
 [[nodiscard]] inline bool has_room(std::vector<net::socket_handle>& all,
                                    std::size_t more) noexcept {

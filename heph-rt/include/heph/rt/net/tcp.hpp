@@ -16,8 +16,6 @@
 
 namespace heph::rt::detail {
 template <typename Listener>
-class accept_at_once;
-template <typename Listener>
 class stop_accepting;
 }  // namespace heph::rt::detail
 
@@ -112,8 +110,6 @@ public:
 
 private:
     friend class accept_future;
-    template <typename>
-    friend class detail::accept_at_once;
     template <typename>
     friend class detail::stop_accepting;
     explicit tcp_listener(socket_handle socket) noexcept : socket_(std::move(socket)) {}
