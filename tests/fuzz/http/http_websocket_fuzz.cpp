@@ -37,6 +37,10 @@ struct setup {
         bounds.message_bytes_max = message_bytes_max;
     }
 
+    [[nodiscard]] bool has_small_window() const noexcept {
+        return deflate && deflate->client_max_window_bits < 15;
+    }
+
     ws::role receiver;
     ws::limits bounds;
     std::optional<ws::deflate_parameters> deflate;
@@ -79,6 +83,7 @@ struct listener {
     std::string told;
     std::string written;
     bool failed = false;
+    bool broken = false;  // By what was to be decompressed.
 };
 
 listener listen(const setup& how, std::string_view bytes, std::size_t step) {
@@ -94,6 +99,7 @@ listener listen(const setup& how, std::string_view bytes, std::size_t step) {
                 break;
             }
             heard.failed = found.kind == ws::event_kind::error;
+            heard.broken = heard.failed && found.data == "compressed data is broken";
             heard.add(reader, found);
             if (heard.failed) { break; }
         }
@@ -110,6 +116,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
     const listener whole = listen(how, bytes, bytes.size());
     const listener cut = listen(how, bytes, step);
+    // A peer that refers to more than the window it promised: zlib still has what it wrote in the
+    // same call, so that it notices or not by the cuts.
+    if (how.has_small_window() && (whole.broken || cut.broken)) { return 0; }
     require(whole.told == cut.told);
     if (!whole.failed) {
         const listener again = listen(how, whole.written, whole.written.size());
