@@ -13,6 +13,13 @@ namespace {
 // So much of a target stands in a line of the log.
 constexpr std::size_t logged_target_bytes_max = 256;
 
+// What is answered without a page.
+response plain_answer(error why) {
+    response made = response::problem(why);
+    if (made.status() == status::service_unavailable) { made.set_header("Retry-After", "1"); }
+    return made;
+}
+
 }  // namespace
 
 // Says so before anything was done for the request.
@@ -20,10 +27,7 @@ response connection::overloaded() {
     share_->log(log_level::warning, [] {
         return "http: there are more requests at once than limits::requests_max; they get 503";
     });
-    response reply = response::problem(error::too_many_requests_at_once);
-    reply.set_header("Retry-After", "1");
-    auto page = page_for(error::too_many_requests_at_once, reply, &work_->request.head());
-    return page ? std::move(*page) : std::move(reply);
+    return answer_error(error::too_many_requests_at_once);
 }
 
 // Nothing when there is none, or it failed.
@@ -77,7 +81,7 @@ response connection::failed(const std::exception_ptr& failure) {
 }
 
 response connection::answer_error(error failure) {
-    response plain = response::problem(failure);
+    response plain = plain_answer(failure);
     auto page = page_for(failure, plain, &work_->request.head());
     return page ? std::move(*page) : std::move(plain);
 }
@@ -91,8 +95,7 @@ void connection::abort() noexcept {
 task<void> connection::refuse(error failure, method asked_by) {
     log_bad(failure);
     take_work_space();
-    response answer = response::problem(failure);
-    if (answer.status() == status::service_unavailable) { answer.set_header("Retry-After", "1"); }
+    const response answer = plain_answer(failure);
     // The request is not known for certain; what is there may be an earlier one.
     const auto page = page_for(failure, answer, nullptr);
     bool written = false;
