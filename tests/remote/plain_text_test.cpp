@@ -1,8 +1,5 @@
 // Nodes whose links are plain text, by name: among themselves, with nodes of TLS, with strangers.
 
-#include <unistd.h>
-
-#include <atomic>
 #include <string>
 #include <thread>
 #include <utility>
@@ -21,6 +18,7 @@
 
 #include "node/link_security.hpp"
 #include "remote/nodes.hpp"
+#include "remote/use_counter.hpp"
 
 using namespace heph::remote::testing;
 using heph::remote::failure;
@@ -33,27 +31,6 @@ namespace {
 constexpr std::string_view the_warning = "its links are plain text (insecure_plain_text)";
 constexpr std::string_view told_by_plain = "it speaks TLS, and this node plain text";
 constexpr std::string_view told_by_tls = "it speaks plain text, and this node TLS";
-
-std::string plain_unix_name() {
-    static std::atomic<int> made = 0;
-    return "unix:@heph-plain-test-" + std::to_string(::getpid()) + '-' + std::to_string(made++);
-}
-
-// Uses a counter of another node in every way; gives what went wrong first.
-heph::task<std::string> use_in_plain_text(remote::node from, std::string node) {
-    auto found = co_await from.find<counter_message>(node, "counter", plenty);
-    if (!found) { co_return "find: " + std::string(to_string(found.error())); }
-    for (int i = 1; i <= 100; ++i) {
-        const auto sent = co_await found->send(add(i));
-        if (!sent) { co_return "send: " + std::string(to_string(sent.error())); }
-    }
-    const auto total = co_await found->rpc<get_total>(plenty);
-    if (total != 5050) { co_return "the total is wrong"; }
-    const text large(std::string(3'000'000, 'x'));
-    const auto echoed = co_await found->rpc(plenty, large);
-    if (!echoed || echoed->body != large.body) { co_return "a large message came back changed"; }
-    co_return std::string();
-}
 
 // Links that wait for a handshake for longer than a test does, and try once.
 remote::link_settings once_and_slow() {
@@ -120,12 +97,12 @@ TEST_CASE("plain text: nodes link over TCP and over Unix sockets, each with one 
     run_nodes([](rt::worker worker) -> heph::task<> {
         std::vector<std::string> places;
         places.emplace_back("127.0.0.1:0");
-        places.push_back(plain_unix_name());
+        places.push_back(unique_unix_name());
         for (const std::string& where : places) {
             const auto a = start(worker, quick_plain_text("a").listen(where));
             a.publish("counter", spawn_counter(worker, std::make_shared<counter_state>()));
             const auto b = start(worker, quick_plain_text("b").peer("a", a.address()));
-            const std::string wrong = co_await use_in_plain_text(b, "a");
+            const std::string wrong = co_await use_counter(b, "a");
             CHECK(wrong.empty());
             INFO(wrong);
             b.stop();
@@ -159,7 +136,7 @@ TEST_CASE("plain text: nodes of both kinds of programs link", "[remote][plain_te
     address = there->address();
     run_nodes([](rt::worker worker) -> heph::task<> {
         const auto here = start(worker, quick_plain_text("here").peer("there", address));
-        const std::string wrong = co_await use_in_plain_text(here, "there");
+        const std::string wrong = co_await use_counter(here, "there");
         INFO(wrong);
         CHECK(wrong.empty());
     });
@@ -170,7 +147,7 @@ TEST_CASE("plain text: nodes of both kinds of programs link", "[remote][plain_te
                                               quick_plain_text("near").peer("there", address));
         REQUIRE(near);
         std::thread also_running([&others] { others.run(); });
-        const std::string wrong = heph::block_on(use_in_plain_text(*near, "there"));
+        const std::string wrong = heph::block_on(use_counter(*near, "there"));
         INFO(wrong);
         CHECK(wrong.empty());
         near->stop();
