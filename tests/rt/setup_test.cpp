@@ -159,8 +159,12 @@ TEST_CASE("setup: a runtime that is not made for want of descriptors leaves none
           "[rt][setup]") {
     rlimit before{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-    // First with descriptors: the sanitizers look at an object by a pipe, when they meet one of its
-    // type for the first time.
+    const auto made = [] {
+        return quiet_setup().driver(heph::rt::driver_kind::epoll).threads(8).build().has_value();
+    };
+    // First with descriptors: the sanitizers look at an object by a pipe when they meet one of its
+    // type for the first time, and take it for a broken one where they get no pipe.
+    REQUIRE(made());
     try {
         throw std::system_error(EMFILE, std::system_category(), "as below");
     } catch (const std::system_error& thrown) { CHECK_FALSE(thrown.code().message().empty()); }
@@ -172,11 +176,7 @@ TEST_CASE("setup: a runtime that is not made for want of descriptors leaves none
     rlimit allowed = before;
     allowed.rlim_cur = static_cast<rlim_t>(next) + 3;
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &allowed) == 0);
-    bool is_made = true;
-    {
-        const auto made = quiet_setup().driver(heph::rt::driver_kind::epoll).threads(8).build();
-        is_made = made.has_value();
-    }
+    const bool is_made = made();
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
     CHECK_FALSE(is_made);
     CHECK(entries_of("/proc/self/fd") == open_before);
