@@ -3,6 +3,8 @@
 #include <chrono>
 #include <string_view>
 
+#include "asking_again.hpp"
+
 namespace notes {
 
 namespace {
@@ -19,30 +21,33 @@ std::string explain(const std::string& node, failure why) {
     return "node '" + node + "': " + std::string(heph::remote::to_string(why));
 }
 
-// Tells whether finding the store again may help: the node is another run of the program.
-bool may_be_found_anew(failure why) {
-    return why == failure::node_down || why == failure::no_such_actor || why == failure::actor_gone;
-}
-
 }  // namespace
 
-std::optional<links::store_ref> links::known(const std::string& node) {
+std::optional<links::store_ref> links::found_stores::known(const std::string& node) {
     const std::lock_guard lock(mutex_);
     const auto at = stores_.find(node);
     if (at == stores_.end()) { return std::nullopt; }
     return at->second;
 }
 
-void links::remember(const std::string& node, store_ref found) {
+void links::found_stores::remember(const std::string& node, store_ref found) {
     const std::lock_guard lock(mutex_);
     stores_.insert_or_assign(node, std::move(found));
 }
 
 // Another request may have found the new one already.
-void links::forget(const std::string& node, const store_ref& failed) {
+void links::found_stores::forget(const std::string& node, const store_ref& failed) {
     const std::lock_guard lock(mutex_);
     const auto at = stores_.find(node);
     if (at != stores_.end() && at->second == failed) { stores_.erase(at); }
+}
+
+// So that a change does not fail because its way leads to a store that was.
+heph::task<> links::forget_at_its_end(std::shared_ptr<found_stores> all, std::string node,
+                                      store_ref store) {
+    auto ending = store.join();
+    (void)co_await ending;
+    all->forget(node, store);
 }
 
 template <typename Call>
@@ -51,20 +56,21 @@ heph::task<std::expected<typename Call::response_type, std::string>> links::ask(
     if (!self_) { co_return std::unexpected("node '" + node + "' is not linked"); }
     const heph::remote::deadline until(ask_time);
     for (int tries_left = 1;; --tries_left) {
-        auto store = known(node);
+        auto store = found_->known(node);
         const bool was_known = store.has_value();
         if (!store) {
             auto searching = self_->find<store_message>(node, store_name, until);
             auto found = co_await searching;
             if (!found) { co_return std::unexpected(explain(node, found.error())); }
             store = std::move(*found);
-            remember(node, *store);
+            found_->remember(node, *store);
+            watchers_->spawn_future(forget_at_its_end(found_, node, *store));
         }
         auto asking = store->template rpc<Call>(until, asked);
         auto answer = co_await asking;
         if (answer) { co_return std::move(*answer); }
-        forget(node, *store);
-        if (!was_known || tries_left == 0 || !may_be_found_anew(answer.error())) {
+        found_->forget(node, *store);
+        if (!was_known || tries_left == 0 || !may_ask_again<Call>(answer.error())) {
             co_return std::unexpected(explain(node, answer.error()));
         }
     }

@@ -149,7 +149,7 @@ private:
             const auto self = start_node(worker, how);
             if (!self) { return nullptr; }
             self->publish(store_name, store);
-            others = std::make_shared<links>(*self);
+            others = std::make_shared<links>(*self, worker.shared());
         }
         return std::make_shared<linked_stores>(std::move(own.nodes), settings.node, store,
                                                std::move(others));

@@ -2,13 +2,13 @@
 
 #include <charconv>
 #include <chrono>
-#include <type_traits>
 #include <utility>
 
 #include <heph/core/either.hpp>
 #include <heph/rt/stopping.hpp>
 #include <heph/rt/timer.hpp>
 
+#include "asking_again.hpp"
 #include "placement.hpp"
 
 namespace notes {
@@ -28,20 +28,6 @@ constexpr auto look_again = 25ms;
 bool is_elsewhere(failure why) {
     return why == failure::node_down || why == failure::no_such_actor || why == failure::actor_gone;
 }
-
-// Tells whether a store may be asked again, where it is now. After `node_down`, or without a reply
-// (as when a store is dropped with its shard), a change may have been made; made once more, it
-// could undo one that somebody else was told of in the meantime.
-template <typename Call>
-constexpr bool may_ask_again(failure why) {
-    constexpr bool is_read = std::is_same_v<Call, get_call> || std::is_same_v<Call, list_call>;
-    return why == failure::no_such_actor || why == failure::actor_gone ||
-           (is_read && (why == failure::node_down || why == failure::no_reply));
-}
-static_assert(may_ask_again<get_call>(failure::no_reply));
-static_assert(may_ask_again<put_call>(failure::actor_gone));
-static_assert(!may_ask_again<put_call>(failure::no_reply));
-static_assert(!may_ask_again<remove_call>(failure::node_down));
 
 std::string moving(std::size_t number) {
     return "shard " + std::to_string(number) + " is on its way to another node";

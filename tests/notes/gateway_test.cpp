@@ -343,8 +343,9 @@ task<> read_half_list(std::shared_ptr<linked_nodes> nodes, http::status& answere
     nodes->b->publish(notes::store_name, store);
     co_await nodes->until_linked();
     const auto through = std::make_shared<const notes::gateway>(
-        std::make_shared<notes::linked_stores>(notes::placement(std::vector<std::string>{"b"}), "a",
-                                               store, std::make_shared<notes::links>(*nodes->a)),
+        std::make_shared<notes::linked_stores>(
+            notes::placement(std::vector<std::string>{"b"}), "a", store,
+            std::make_shared<notes::links>(*nodes->a, nodes->worker.shared())),
         std::make_shared<notes::store_health>());
     http::request request;
     auto answer = co_await through->list(request);
