@@ -100,18 +100,20 @@ void relay_proxy::serve() {
     while (!stops_) {
         const int client = ::accept(listener_, nullptr, nullptr);
         if (client < 0) { continue; }
-        relays_.emplace_back([this, client] { relay(client); });
+        const std::scoped_lock lock(mutex_);
+        relays_.emplace_back([this, client, place = heads_.size()] { relay(client, place); });
+        heads_.emplace_back();
     }
 }
 
-void relay_proxy::relay(int socket) {
+void relay_proxy::relay(int socket, std::size_t place) {
     ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     const auto client = wrap_ ? wrap_(socket) : std::make_unique<relay_link>(socket);
     std::string told;
     const int opened = open_(*client, told);
     {
         const std::scoped_lock lock(mutex_);
-        heads_.push_back(std::move(told));
+        heads_[place] = std::move(told);
     }
     if (opened < 0) { return; }
     relay_link server(opened);

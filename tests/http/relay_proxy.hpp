@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -54,12 +55,13 @@ public:
     [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
     /// Ends all tunnels, and waits for the threads.
     void stop();
-    /// Gives what was asked, such as heads. *Requires*: `stop` was called.
+    /// Gives what was asked, such as heads, in the order of the connections. *Requires*: `stop` was
+    /// called.
     [[nodiscard]] const std::vector<std::string>& heads() const noexcept { return heads_; }
 
 private:
     void serve();
-    void relay(int socket);
+    void relay(int socket, std::size_t place);
 
     relay_opener open_;
     link_maker wrap_;
