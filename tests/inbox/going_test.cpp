@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -315,4 +316,34 @@ TEST_CASE("going: senders, receiver and manager may go at once on four threads",
         }
         REQUIRE(alive == 0);
     }
+}
+
+TEST_CASE("going: a thread may still wait while what belongs to it is destroyed",
+          "[inbox][going]") {
+    using namespace std::chrono_literals;
+    struct last_waits {
+        std::optional<sender<int>> to;
+        std::optional<receiver<int>> from;
+        std::vector<int>* received = nullptr;
+        ~last_waits() {
+            // What the thread waits with was made after this object, and is gone.
+            CHECK_FALSE(from->recv_blocking(std::chrono::steady_clock::now() + 1ms));
+            std::thread other([to = std::move(*to)] {
+                CHECK(to.try_send(1));
+                CHECK(to.try_send(2));
+            });
+            while (const auto number = from->recv_blocking()) { received->push_back(*number); }
+            other.join();
+        }
+    };
+    std::vector<int> received;
+    std::thread([&received] {
+        thread_local last_waits destroyed_last;
+        auto [to, from] = channel<int>(4);
+        CHECK_FALSE(from.recv_blocking(std::chrono::steady_clock::now() + 1ms));
+        destroyed_last.to.emplace(std::move(to));
+        destroyed_last.from.emplace(std::move(from));
+        destroyed_last.received = &received;
+    }).join();
+    CHECK(received == std::vector<int>{1, 2});
 }

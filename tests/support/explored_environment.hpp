@@ -143,11 +143,11 @@ struct environment {
     static bool may_spin() noexcept { return false; }
 
     template <typename Owner>
-    static Owner& of_this_thread() {
+    static Owner* of_this_thread() {
         static constexpr char key = 0;
         void*& slot = thread_slot(&key, [](void* owner) { delete static_cast<Owner*>(owner); });
         if (slot == nullptr) { slot = new Owner(); }
-        return *static_cast<Owner*>(slot);
+        return static_cast<Owner*>(slot);
     }
 
     static void* allocate(std::size_t bytes, std::align_val_t alignment) {

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <new>
 #include <thread>
+#include <type_traits>
 
 #include <heph/inbox/detail/block_pool.hpp>
 #include <heph/inbox/detail/fences.hpp>
@@ -76,11 +77,19 @@ struct standard_environment {
         return several;
     }
 
-    /// Gives the calling thread's own `Owner`, made at the first call.
+    /// Gives the calling thread's own `Owner`, made at the first call; null when the thread is
+    /// ending and it is destroyed already, as in the destructor of a static object. One with a
+    /// trivial destructor is always there.
     template <typename Owner>
-    static Owner& of_this_thread() {
-        thread_local Owner owner;
-        return owner;
+    static Owner* of_this_thread() {
+        if constexpr (std::is_trivially_destructible_v<Owner>) {
+            thread_local Owner owner;
+            return &owner;
+        } else {
+            if (is_destroyed<Owner>) { return nullptr; }
+            thread_local ending<Owner> owner;
+            return &owner.owned;
+        }
     }
 
     // ---- Memory ----
@@ -105,6 +114,18 @@ struct standard_environment {
     static void writes(const void*) noexcept {}
 
 private:
+    template <typename Owner>
+    static inline constinit thread_local bool is_destroyed = false;
+
+    template <typename Owner>
+    struct ending {
+        Owner owned;
+        ending() = default;
+        ending(const ending&) = delete;
+        ending& operator=(const ending&) = delete;
+        ~ending() { is_destroyed<Owner> = true; }
+    };
+
     static constexpr std::size_t multiple(std::size_t bytes, std::size_t alignment) noexcept {
         return (bytes + alignment - 1) / alignment * alignment;
     }

@@ -11,7 +11,7 @@
 
 namespace heph::inbox::detail {
 
-/// Puts the thread that owns it to sleep until a waker made from it is used.
+/// Puts the thread that has it to sleep until a waker made from it is used.
 ///
 /// States of the word
 ///     idle      nobody has woken the thread since it last looked
@@ -22,38 +22,58 @@ namespace heph::inbox::detail {
 /// Falling asleep and being woken takes tens of microseconds, so the thread looks for the wake
 /// for a moment before: the longer, the more often that was worth it lately.
 ///
-/// Wakers may outlive the thread, so it is counted: one reference for the thread, one for each
+/// A thread makes one, at its first wait. When that is destroyed already, because the thread waits
+/// in the destructor of a static object, or of one of its own, each wait makes one for itself.
+///
+/// Wakers may outlive the thread, so it is counted: one reference for who made it, one for each
 /// waker.
 template <typename Environment>
 class parker {
 public:
-    /// Gives a waker for the calling thread. Each thread makes one parker, once.
-    /// *Errors*: throws `std::bad_alloc`.
-    static waker waker_of_this_thread() {
-        parker& mine = of_this_thread();
-        add_reference(&mine);
-        return waker(&mine, &vtable);
+    /// The calling thread's parker, for one wait.
+    class of_this_thread {
+    public:
+        /// *Errors*: throws `std::bad_alloc`.
+        of_this_thread() {
+            const owner* kept = Environment::template of_this_thread<owner>();
+            parker_ = kept != nullptr ? kept->mine : new parker();
+            is_own_ = kept == nullptr;
+        }
+        of_this_thread(const of_this_thread&) = delete;
+        of_this_thread& operator=(const of_this_thread&) = delete;
+        ~of_this_thread() {
+            if (is_own_) { drop_reference(parker_); }
+        }
+        parker* operator->() const noexcept { return parker_; }
+
+    private:
+        parker* parker_;
+        bool is_own_;
+    };
+
+    /// Gives a waker for the thread.
+    waker make_waker() noexcept {
+        add_reference(this);
+        return waker(this, &vtable);
     }
 
     /// Sleeps until the thread was woken since the last call.
-    static void park() noexcept {
-        parker& mine = of_this_thread();
-        if (mine.spin() || !mine.fall_asleep()) { return; }
-        while (mine.state_.load(std::memory_order_relaxed) == sleeping) {
-            Environment::wait(mine.state_, sleeping);
+    void park() noexcept {
+        if (spin() || !fall_asleep()) { return; }
+        while (state_.load(std::memory_order_relaxed) == sleeping) {
+            Environment::wait(state_, sleeping);
         }
-        (void)mine.look();
+        (void)look();
     }
 
     /// Sleeps like `park`, but not longer than until `deadline`. Tells whether it was woken.
     template <typename Clock, typename Duration>
-    static bool park_until(const std::chrono::time_point<Clock, Duration>& deadline) noexcept {
-        parker& mine = of_this_thread();
-        if (mine.spin() || !mine.fall_asleep()) { return true; }
-        while (mine.state_.load(std::memory_order_relaxed) == sleeping) {
-            if (!Environment::wait_until(mine.state_, sleeping, deadline)) { break; }
+    bool park_until(const std::chrono::time_point<Clock, Duration>& deadline) noexcept {
+        if (spin() || !fall_asleep()) { return true; }
+        while (state_.load(std::memory_order_relaxed) == sleeping) {
+            if (!Environment::wait_until(state_, sleeping, deadline)) { break; }
         }
-        return mine.look();
+        return look();
     }
 
 private:
@@ -73,8 +93,6 @@ private:
         owner& operator=(const owner&) = delete;
         ~owner() { drop_reference(mine); }
     };
-
-    static parker& of_this_thread() { return *Environment::template of_this_thread<owner>().mine; }
 
     // Takes the wake, if there is one. A read-modify-write, so that what was done before a wake
     // that finds the thread woken already is seen, too. Acquire, pairs with the release in `wake`.
@@ -134,11 +152,12 @@ private:
 /// Polls a future to its end on the calling thread, which sleeps between polls.
 template <typename Environment = standard_environment, future F>
 [[nodiscard]] polled<future_value_t<F>> wait_for(F& future) {
-    const waker mine = parker<Environment>::waker_of_this_thread();
+    const typename parker<Environment>::of_this_thread thread;
+    const waker mine = thread->make_waker();
     for (;;) {
         auto polled = future.poll(mine);
         if (polled.is_ready()) { return polled; }
-        parker<Environment>::park();
+        thread->park();
     }
 }
 
@@ -146,10 +165,11 @@ template <typename Environment = standard_environment, future F>
 template <typename Environment = standard_environment, future F, typename Clock, typename Duration>
 [[nodiscard]] polled<future_value_t<F>> wait_until(
     F& future, const std::chrono::time_point<Clock, Duration>& deadline) {
-    const waker mine = parker<Environment>::waker_of_this_thread();
+    const typename parker<Environment>::of_this_thread thread;
+    const waker mine = thread->make_waker();
     for (;;) {
         auto polled = future.poll(mine);
-        if (polled.is_ready() || !parker<Environment>::park_until(deadline)) { return polled; }
+        if (polled.is_ready() || !thread->park_until(deadline)) { return polled; }
         // Wakes may be spurious, and may come again and again.
         if (Clock::now() >= deadline) { return future.poll(mine); }
     }

@@ -252,7 +252,7 @@ private:
         const void* what = nullptr;
     };
     static const void*& posting_here() noexcept {
-        return Environment::template of_this_thread<posting>().what;
+        return Environment::template of_this_thread<posting>()->what;
     }
 
     using atomic_word = typename Environment::template atomic<std::uint32_t>;
