@@ -1,4 +1,5 @@
-// The README of heph-rt, what it says of sockets, files, pipes and processes. What stands between
+// The README of heph-rt, what it says of sockets, files, pipes, processes and tests. What stands
+// between
 // `// [name]` and `// [/name]` is in the README, word for word; the first test compares.
 
 #include <filesystem>
@@ -10,7 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include <heph/core/actor_ref.hpp>
 #include <heph/core/join.hpp>
+#include <heph/core/new_actor.hpp>
+#include <heph/core/testing/probe.hpp>
 #include <heph/rt/command.hpp>
 #include <heph/rt/fs/directory.hpp>
 #include <heph/rt/fs/paths.hpp>
@@ -20,6 +24,7 @@
 #include <heph/rt/net/udp.hpp>
 #include <heph/rt/net/unix_messages.hpp>
 #include <heph/rt/pipe.hpp>
+#include <heph/rt/testing/test_runtime.hpp>
 #include <heph/rt/timer.hpp>
 
 #include "on_runtime.hpp"
@@ -147,6 +152,20 @@ heph::task<outcome> watches(fs::path folder) {
     co_return outcome();
 }
 
+heph::task<> count(heph::rt::local_context<int> ctx, heph::actor_ref<int> totals) {
+    int total = 0;
+    while (auto more = co_await ctx.receive()) {
+        total += *more;
+        (void)co_await totals.send(total);
+        if (total == 2) { co_return; }
+    }
+}
+
+heph::task<int> two_and_two() {
+    co_await heph::rt::timer(1ms);
+    co_return 4;
+}
+
 }  // namespace
 
 TEST_CASE("readme: each piece of code about I/O is in the README as it is here", "[rt][readme]") {
@@ -154,11 +173,23 @@ TEST_CASE("readme: each piece of code about I/O is in the README as it is here",
     std::ifstream readme(root / "heph-rt/README.md");
     const std::string text(std::istreambuf_iterator<char>(readme), {});
     const auto snippets = snippets_of(root / "tests/rt/readme_io_test.cpp");
-    CHECK(snippets.size() == 6);
+    CHECK(snippets.size() == 7);
     for (const std::string& each : snippets) {
         INFO(each);
         CHECK(text.find("```cpp\n" + each + "```\n") != std::string::npos);
     }
+}
+
+TEST_CASE("readme: an actor and a task are tested", "[rt][readme]") {
+    // [testing]
+    heph::rt::testing::test_runtime run;
+    heph::testing::probe<int> totals("totals");
+    auto counter_ref = run.spawn_local(run.supervisor(), heph::actor_fn(count), totals.ref());
+    REQUIRE(counter_ref.try_send(2));
+    totals.expect_message(2);
+    CHECK(run.block_on([](heph::rt::worker&) { return two_and_two(); }) == 4);
+    run.stop();  // throws what made an actor fail
+    // [/testing]
 }
 
 TEST_CASE("readme: a datagram is answered, and a file and descriptors are sent", "[rt][readme]") {
