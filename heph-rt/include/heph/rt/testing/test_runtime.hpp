@@ -144,14 +144,14 @@ public:
         using value_type = future_value_t<std::invoke_result_t<Make&, worker&>>;
         std::promise<detail::held<value_type>> promise;
         auto answer = promise.get_future();
-        auto [give_up, given_up] = inbox::oneshot<bool>();
+        auto [wanted, end] = inbox::oneshot<bool>();
         post([make = std::move(make), promise = std::move(promise),
-              given_up = std::move(given_up)](worker& here) mutable {
+              given_up = std::move(end)](worker& here) mutable {
             here.spawn_future(detail::run_for<Make, value_type>(
                 std::move(make), here, std::move(promise), std::move(given_up)));
         });
         if (answer.wait_for(within) == std::future_status::ready) { return take(answer); }
-        { const auto dropped = std::move(give_up); }
+        { const auto dropped = std::move(wanted); }
         answer.wait();
         return std::nullopt;
     }
