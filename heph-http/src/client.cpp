@@ -210,6 +210,9 @@ task<client::answer> client::ask(const std::shared_ptr<client_pool>& pool,
         auto borrowing = pool->borrow(by.key(to));
         auto lease = std::make_unique<client_lease>();
         *lease = co_await std::move(borrowing);
+        if (!lease->is_held()) {
+            co_return answer(std::unexpect, make_error_code(error::no_free_connection));
+        }
         // The second time, what else is kept may have ended in the same way.
         if (!may_be_kept) { lease->connection().reset(); }
         const bool kept = lease->connection() != nullptr;

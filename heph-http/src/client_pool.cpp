@@ -8,6 +8,13 @@
 
 namespace heph::http::detail {
 
+namespace {
+
+// Who means to wait for ever is not kept from it by arithmetic.
+constexpr std::chrono::milliseconds longest_wait = std::chrono::hours(24 * 365);
+
+}  // namespace
+
 class client_pool::sweep_future {
 public:
     using value_type = void;
@@ -66,9 +73,14 @@ client_pool::~client_pool() {
 
 client_pool::lease_future::~lease_future() {
     // What was granted goes back with the lease; a place in the queue has to be given up.
-    if (!waiting_ || !pool_) { return; }
-    auto& queue = pool_->origins_[origin_].waiting;
-    std::erase(queue, this);
+    if (waiting_ && pool_) { leave_queue(); }
+}
+
+void client_pool::lease_future::leave_queue() noexcept {
+    waiting_ = false;
+    const auto found = pool_->origins_.find(origin_);
+    if (found == pool_->origins_.end()) { return; }
+    std::erase(found->second.waiting, this);
     pool_->forget(origin_);
 }
 
@@ -76,7 +88,9 @@ polled<client_lease> client_pool::lease_future::poll(const waker& waker) {
     if (granted_.is_held()) { return polled<client_lease>(std::in_place, std::move(granted_)); }
     if (waiting_) {
         who_ = waker;
-        return pending;
+        if (!patience_->poll(waker).is_ready()) { return pending; }
+        leave_queue();
+        return polled<client_lease>(std::in_place);
     }
     origin_state& state = pool_->origins_[origin_];
     if (auto kept = pool_->take_idle(state)) {
@@ -89,7 +103,11 @@ polled<client_lease> client_pool::lease_future::poll(const waker& waker) {
     state.waiting.push_back(this);
     waiting_ = true;
     who_ = waker;
-    return pending;
+    patience_.emplace(
+        std::min<std::chrono::milliseconds>(pool_->options_.pool_timeout, longest_wait));
+    if (!patience_->poll(waker).is_ready()) { return pending; }
+    leave_queue();
+    return polled<client_lease>(std::in_place);
 }
 
 std::unique_ptr<client_connection> client_pool::take_idle(origin_state& state) noexcept {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <unordered_map>
@@ -63,7 +64,8 @@ private:
 /// *Thread safety*: unsafe: one worker.
 class client_pool : public std::enable_shared_from_this<client_pool> {
 public:
-    /// Waits for a connection to an origin, or for the permit to make one.
+    /// Waits for a connection to an origin, or for the permit to make one; gives a lease that is
+    /// not held when there was neither for too long.
     class [[nodiscard]] lease_future {
     public:
         using value_type = client_lease;
@@ -77,11 +79,13 @@ public:
 
     private:
         friend class client_pool;
+        void leave_queue() noexcept;
 
         std::shared_ptr<client_pool> pool_;
         std::string origin_;
         waker who_;
         client_lease granted_;
+        std::optional<rt::timer> patience_;  // While it waits.
         bool waiting_ = false;
     };
 

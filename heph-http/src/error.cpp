@@ -166,6 +166,11 @@ description describe(error value) noexcept {
             return {status::bad_gateway,
                     "The SOCKS proxy does not take this type of address: try socks5h:// for names, "
                     "or socks5://."};
+        case error::no_free_connection:
+            return {status::service_unavailable,
+                    "All connections to this server were in use for as long as this client waits "
+                    "for one: there are more requests at once than they carry, or answers are held "
+                    "and not read to their ends."};
     }
     return {status::internal_server_error, "An error that has no description."};
 }

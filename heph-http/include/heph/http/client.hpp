@@ -52,13 +52,18 @@ using resolver = std::function<task<std::expected<std::vector<rt::net::endpoint>
 struct client_options {
     /// What a server may send; `body_bytes_max` is what `read_body()` takes.
     http::limits limits = {};
-    /// Connections to one origin that may be open at a time; requests wait for one.
+    /// Connections to one origin that may be open at a time; requests wait for one, up to
+    /// `pool_timeout`. An answer has its connection until its body was read to the end, or it is
+    /// dropped: who holds so many answers and waits for a further one waits for itself.
     std::size_t connections_per_origin_max = 8;
     /// Connections without a request that are kept, for all origins together.
     std::size_t idle_connections_max = 64;
     /// How long a connection is kept without a request; less when the server tells a shorter time
     /// (`Keep-Alive: timeout=5`). Servers close theirs after about a minute.
     std::chrono::milliseconds idle_timeout{30'000};
+    /// How long a request may wait until one of its origin's connections is free:
+    /// `error::no_free_connection`.
+    std::chrono::milliseconds pool_timeout{30'000};
     /// How long finding the host's addresses and connecting to one of them may take; through a
     /// proxy, until there is a tunnel, with the handshake of one that is spoken to in TLS.
     std::chrono::milliseconds connect_timeout{10'000};
@@ -162,19 +167,19 @@ private:
 
 /// Sends requests, over connections that it keeps and uses again, one pool for each origin.
 ///
-/// Requests to one origin beyond `connections_per_origin_max` wait, first come first served. A
-/// request is sent a second time, over a new connection, only when the server closed a kept
-/// connection before it answered anything, and only when the request is idempotent and has no
-/// streamed body (RFC 9112, 9.3.1); else the caller gets the error.
+/// Requests to one origin beyond `connections_per_origin_max` wait, first come first served, for
+/// `pool_timeout` at most. A request is sent a second time, over a new connection, only when the
+/// server closed a kept connection before it answered anything, and only when the request is
+/// idempotent and has no streamed body (RFC 9112, 9.3.1); else the caller gets the error.
 ///
 /// *Errors*: `std::error_code`: of the system (`connection_refused`, …), `std::errc::timed_out`,
 /// those of `http::error` for what is wrong with a message, `bad_target` for what is no URL,
-/// `unsupported_scheme` for https without TLS, `unasked_upgrade` for a 101 without an `Upgrade`,
-/// `proxy_authentication_required` for the 407 of a proxy, and the like of SOCKS, `proxy_refused`
-/// for another answer than a tunnel, `socks_…` for what a SOCKS proxy refuses;
-/// `rt::net::resolve_errc`, `rt::tls::errc`.
-/// *Thread safety*: unsafe: used on the worker it was made for. Copies share their connections.
-/// *Cancellation*: dropping a request closes its connection.
+/// `no_free_connection` after `pool_timeout`, `unsupported_scheme` for https without TLS,
+/// `unasked_upgrade` for a 101 without an `Upgrade`, `proxy_authentication_required` for the 407 of
+/// a proxy, and the like of SOCKS, `proxy_refused` for another answer than a tunnel, `socks_…` for
+/// what a SOCKS proxy refuses; `rt::net::resolve_errc`, `rt::tls::errc`. *Thread safety*: unsafe:
+/// used on the worker it was made for. Copies share their connections. *Cancellation*: dropping a
+/// request closes its connection.
 class client {
 public:
     explicit client(rt::worker worker, client_options options = {});

@@ -78,6 +78,8 @@ enum class error : std::uint8_t {
     socks_ttl_expired,
     socks_command_unsupported,
     socks_address_unsupported,
+    // The client's own pool.
+    no_free_connection,
 };
 
 /// Gives the status that answers the error.
