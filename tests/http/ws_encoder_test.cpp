@@ -1,6 +1,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -159,4 +160,39 @@ TEST_CASE("ws deflate: broken data, bombs and misplaced bits are refused", "[htt
     std::string text;
     writer.message(text, ws::message_kind::text, std::string(200, '\xff'));
     CHECK(read(text) == "error:1007");
+}
+
+TEST_CASE("ws deflate: a few bytes that stand for many are decompressed by the slice",
+          "[http][ws]") {
+    constexpr std::size_t slice = 64 * 1024;
+    ws::limits bounds;
+    bounds.message_bytes_max = 20 * 1024 * 1024;
+    ws::encoder writer(ws::role::server, {}, ws::deflate_parameters());
+    const std::string large(bounds.message_bytes_max, 'x');
+    std::string sent;
+    writer.message(sent, ws::message_kind::text, large);
+    writer.message(sent, ws::message_kind::text, "behind it");
+    for (const std::size_t step : {sent.size(), std::size_t{1000}}) {
+        ws::decoder reader(ws::role::client, bounds, ws::deflate_parameters());
+        std::size_t slices = 0;
+        std::vector<std::string> got;
+        for (std::size_t at = 0; at < sent.size(); at += step) {
+            std::string_view input = std::string_view(sent).substr(at, step);
+            for (;;) {
+                const ws::event found = reader.next_slice(input);
+                if (found.kind == ws::event_kind::need_input) { break; }
+                REQUIRE(
+                    (found.kind == ws::event_kind::busy || found.kind == ws::event_kind::message));
+                slices += found.kind == ws::event_kind::busy ? 1 : 0;
+                if (found.kind == ws::event_kind::message) {
+                    got.push_back(reader.take_message().payload());
+                }
+            }
+        }
+        REQUIRE(got.size() == 2);
+        CHECK(got[0] == large);
+        CHECK(got[1] == "behind it");
+        // A call makes a step of zlib's more than a slice at the most.
+        CHECK(slices >= large.size() / slice / 2);
+    }
 }

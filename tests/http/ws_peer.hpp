@@ -49,6 +49,7 @@ public:
             at_ = bytes_.size() - input.size();
             const std::string data(found.data);
             switch (found.kind) {
+                case ws::event_kind::busy:
                 case ws::event_kind::need_input: break;
                 case ws::event_kind::message: {
                     const ws::message got = reader_.take_message();

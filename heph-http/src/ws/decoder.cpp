@@ -21,6 +21,11 @@ constexpr unsigned length_in_2 = 126;
 constexpr unsigned length_in_8 = 127;
 constexpr std::size_t mask_bytes = 4;
 
+// So much is decompressed at a time, which takes less than a millisecond.
+constexpr std::size_t slice_bytes = 64 * 1024;
+// Memory for what is to be decompressed beyond this is given back.
+constexpr std::size_t kept_bytes_max = 16 * 1024;
+
 unsigned byte_at(const std::array<char, 14>& header, std::size_t at) noexcept {
     return static_cast<unsigned char>(header[at]);
 }
@@ -56,6 +61,13 @@ decoder::~decoder() = default;
 
 event decoder::next(std::string_view& input) {
     for (;;) {
+        const event found = next_slice(input);
+        if (found.kind != event_kind::busy) { return found; }
+    }
+}
+
+event decoder::next_slice(std::string_view& input) {
+    for (;;) {
         std::optional<event> found;
         switch (state_) {
             case state::header:
@@ -66,6 +78,7 @@ event decoder::next(std::string_view& input) {
                 if (input.empty()) { return event(event_kind::need_input); }
                 found = take_payload(input);
                 break;
+            case state::inflating: found = inflate_slice(); break;
             case state::closed: input = {}; return event(event_kind::need_input);
             case state::failed: return event(event_kind::error, failure_, failed_with_);
         }
@@ -199,18 +212,20 @@ std::optional<event> decoder::take_payload(std::string_view& input) {
     } else if (auto refused = take_data(piece)) {
         return refused;
     }
-    if (left_ == 0) { return end_frame(); }
+    if (left_ == 0 && state_ == state::payload) { return end_frame(); }
     return std::nullopt;
 }
 
 std::optional<event> decoder::take_data(std::string_view piece) {
     const std::size_t before = message_.size();
     if (compressed_) {
-        std::string plain(piece);
+        packed_ = piece;
+        packed_at_ = 0;
         if (receiver_ == role::server) {
-            mask_at_ = detail::apply_mask(plain.data(), plain.size(), mask_, mask_at_);
+            mask_at_ = detail::apply_mask(packed_.data(), packed_.size(), mask_, mask_at_);
         }
-        return inflate(plain);
+        state_ = state::inflating;
+        return std::nullopt;
     }
     message_.append(piece);
     if (receiver_ == role::server) {
@@ -222,12 +237,24 @@ std::optional<event> decoder::take_data(std::string_view piece) {
     return std::nullopt;
 }
 
-// Decompresses a piece, or what ends a message when it is empty.
-std::optional<event> decoder::inflate(std::string_view piece) {
+// Decompresses some of what there is.
+std::optional<event> decoder::inflate_slice() {
     const std::size_t before = message_.size();
-    const auto done = piece.empty() ? inflater_->end(message_, limits_.message_bytes_max)
-                                    : inflater_->add(piece, message_, limits_.message_bytes_max);
-    // In the order of the bytes, however much was decompressed at once.
+    std::string_view rest = std::string_view(packed_).substr(packed_at_);
+    const auto done = inflater_->add(rest, message_, limits_.message_bytes_max, slice_bytes);
+    packed_at_ = packed_.size() - rest.size();
+    if (auto refused = check_inflated(done, before)) { return refused; }
+    if (done == inflater::outcome::more) { return event(event_kind::busy); }
+    if (packed_.capacity() > kept_bytes_max) { std::string().swap(packed_); }
+    packed_.clear();
+    packed_at_ = 0;
+    state_ = state::payload;
+    if (left_ == 0) { return end_frame(); }
+    return std::nullopt;
+}
+
+// In the order of the bytes, however much was decompressed at once.
+std::optional<event> decoder::check_inflated(inflater::outcome done, std::size_t before) {
     if (kind_ == message_kind::text && !utf8_.feed(std::string_view(message_).substr(before))) {
         return fail(close_code::invalid_payload, "a text is not UTF-8");
     }
@@ -249,7 +276,9 @@ std::optional<event> decoder::end_frame() {
 
 event decoder::end_message() {
     if (compressed_) {
-        if (auto refused = inflate({})) { return *refused; }
+        const std::size_t before = message_.size();
+        const auto done = inflater_->end(message_, limits_.message_bytes_max);
+        if (auto refused = check_inflated(done, before)) { return *refused; }
     }
     if (kind_ == message_kind::text && !utf8_.is_complete()) {
         return fail(close_code::invalid_payload, "a text is not UTF-8");

@@ -9,12 +9,15 @@
 
 namespace heph::http::ws::detail {
 
+/// What came of a step of an `inflater`.
+enum class inflate_outcome : std::uint8_t { good, more, broken, too_big };
+
 /// Decompresses the messages of one direction (RFC 7692, 7.2.2). Takes no memory before the first.
 ///
 /// *Thread safety*: unsafe.
 class inflater {
 public:
-    enum class outcome : std::uint8_t { good, broken, too_big };
+    using outcome = inflate_outcome;
 
     inflater(int window_bits, bool forgets) noexcept
         : window_bits_(window_bits), forgets_(forgets) {}
@@ -23,9 +26,10 @@ public:
     ~inflater();
 
     /// Appends what `bytes` stand for to `out`, which never grows beyond `size_max`; also what
-    /// comes before something that is broken or too big.
+    /// comes before something that is broken or too big. Gives `more` when it has appended about
+    /// `slice` bytes and is not done: to be called again with what it has left in `bytes`.
     /// *Errors*: throws `std::bad_alloc`.
-    outcome add(std::string_view bytes, std::string& out, std::size_t size_max);
+    outcome add(std::string_view& bytes, std::string& out, std::size_t size_max, std::size_t slice);
     /// Ends a message.
     outcome end(std::string& out, std::size_t size_max);
 
@@ -38,6 +42,7 @@ private:
     bool begun_ = false;
     bool ended_ = false;  // A block said that it is the last one.
     bool fed_ = false;    // The message has a byte.
+    bool full_ = false;   // There may be more output without further input.
 };
 
 /// Compresses the messages of one direction (RFC 7692, 7.2.1). Takes no memory before the first.

@@ -44,9 +44,12 @@ polled<std::optional<message>> session::poll_receive(const waker& waker) {
         if (state_ == state::draining) { drain(waker); }
         if (state_ == state::over) { return std::optional<message>(); }
         if (state_ == state::draining || !has_room()) { return pending; }
-        const event found = decoder_.next(input_);
+        const event found = decoder_.next_slice(input_);
         if (found.kind == event_kind::need_input) {
             if (!poll_read(waker)) { return pending; }
+        } else if (found.kind == event_kind::busy) {
+            waker.wake();
+            return pending;
         } else if (auto got = take(found)) {
             return polled<std::optional<message>>(std::in_place, std::move(got));
         }

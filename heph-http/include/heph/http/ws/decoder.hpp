@@ -15,7 +15,8 @@ namespace heph::http::ws {
 
 namespace detail {
 class inflater;
-}
+enum class inflate_outcome : std::uint8_t;
+}  // namespace detail
 
 /// Names what a decoder found.
 enum class event_kind : std::uint8_t {
@@ -24,6 +25,7 @@ enum class event_kind : std::uint8_t {
     ping,        ///< To be answered by a pong with the same `event::data`.
     pong,        ///< `event::data` is what it carries.
     close,       ///< `event::code`, and `event::data` is the reason. Nothing is read behind it.
+    busy,        ///< Of `next_slice` only: a slice was decompressed, and there is more.
     error,       ///< The peer broke the rules: close with `event::code` and `event::data`.
 };
 
@@ -41,11 +43,13 @@ struct event {
 /// Reads the frames of one side of a connection (RFC 6455): bytes in, messages out, no I/O.
 ///
 ///     header --fields--> length and mask --all--> payload --end--> header
+///     payload --bytes to decompress--> inflating --all--> payload
 ///     any --a rule is broken--> failed;  payload of a close frame --end--> closed
 ///
 /// It puts fragments together, lets control frames stand between them, unmasks, checks that text is
 /// UTF-8 as it comes in, and decompresses. The answers do not depend on how the bytes are cut into
-/// calls. Memory is taken as bytes arrive, not as a header announces them.
+/// calls. Memory is taken as bytes arrive, not as a header announces them. Each call decompresses
+/// 64 KiB at the most, for a few bytes may stand for many.
 ///
 /// Refused with 1002: reserved bits and opcodes, a mask where there must be none or none where
 /// there must be one, a length in more bytes than it needs, a control frame that is long or in
@@ -65,6 +69,9 @@ public:
 
     /// Uses up the front of `input` until there is something to tell.
     [[nodiscard]] event next(std::string_view& input);
+    /// Does as `next`, but decompresses about 64 KiB at the most, as a few bytes may stand for
+    /// many, and gives `busy` when there is more: to be called again when others had their turn.
+    [[nodiscard]] event next_slice(std::string_view& input);
 
     /// Gives the message that `next` told of. *Requires*: nothing was read since.
     [[nodiscard]] message take_message() noexcept;
@@ -75,7 +82,7 @@ public:
     }
 
 private:
-    enum class state : std::uint8_t { header, payload, closed, failed };
+    enum class state : std::uint8_t { header, payload, inflating, closed, failed };
 
     event fail(close_code why, std::string_view text) noexcept;
     std::optional<event> take_header(std::string_view& input);
@@ -84,7 +91,8 @@ private:
     std::optional<event> read_length() noexcept;
     std::optional<event> take_payload(std::string_view& input);
     std::optional<event> take_data(std::string_view piece);
-    std::optional<event> inflate(std::string_view piece);
+    std::optional<event> inflate_slice();
+    std::optional<event> check_inflated(detail::inflate_outcome done, std::size_t before);
     std::optional<event> end_frame();
     event end_message();
     event end_control() noexcept;
@@ -95,6 +103,8 @@ private:
     limits limits_;
     std::unique_ptr<detail::inflater> inflater_;  // Null without permessage-deflate.
     std::string message_;
+    std::string packed_;         // What is to be decompressed, unmasked.
+    std::size_t packed_at_ = 0;  // What of it is done.
     std::string failure_;
     std::uint64_t left_ = 0;           // Of the current frame's payload.
     std::array<char, 14> header_{};    // The longest there is.
