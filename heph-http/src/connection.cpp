@@ -39,19 +39,40 @@ constexpr std::size_t linger_bytes_max = 1024 * 1024;
 
 }  // namespace
 
-connection::connection(rt::net::tcp_stream stream, worker_share& share)
-    : share_(&share), io_(std::move(stream)), parser_(*share.limits) {}
+connection::connection(rt::net::tcp_stream stream, worker_share& share,
+                       std::optional<rt::net::endpoint> peer)
+    : share_(&share), io_(std::move(stream)), peer_(peer), parser_(*share.limits) {}
 
 // Dropped half-way, a body that ends with the connection would look whole.
 connection::~connection() {
+    if (work_ && is_observed()) { end_exchange(false); }
     const bool unfinished = writer_.ends_with_connection() || (work_ && has_output());
     if (ends_body_by_closing_ && unfinished) { abort(); }
+    if (makes_room_) { --share_->making_room; }
 }
 
 void connection::take_work_space() {
     if (work_) { return; }
     work_ = share_->work_spaces.take();
     io_.give_spare(std::move(work_->spare));
+    take_default_paces();
+}
+
+// The server's, until a handler or a middleware says otherwise.
+void connection::take_default_paces() noexcept {
+    work_->request.set_send_pace(
+        transfer_pace(bounds().send_timeout, bounds().send_bytes_per_second_min));
+    work_->request.set_receive_pace(
+        transfer_pace(bounds().body_grace, bounds().body_bytes_per_second_min));
+}
+
+// The wait for a request sees the end as if it were the client's. A request that is there already
+// is answered, as the last one.
+void connection::make_room() noexcept {
+    leave();
+    makes_room_ = true;
+    ++share_->making_room;
+    (void)io_.socket().shutdown(rt::net::shutdown_how::receive);
 }
 
 void connection::give_work_space_back() {
@@ -59,6 +80,8 @@ void connection::give_work_space_back() {
     work_->out.clear();
     out_sent_ = 0;
     work_->request.clear_values();
+    work_->told = exchange_state();
+    work_->watcher = waker();
     work_->spare = io_.take_spare();
     share_->work_spaces.give_back(std::move(work_));
 }
@@ -72,7 +95,7 @@ task<void> connection::run() {
         if (event.kind == h1::event_kind::need_input) {
             next_step = co_await receive_head_bytes();
         } else if (event.kind == h1::event_kind::error) {
-            co_await refuse(event.failure, work_->request.method());
+            co_await refuse(event.failure, work_->request.method(), true);
             co_return;
         } else {
             std::optional<task<step>> rest = begin_answer();
@@ -98,7 +121,10 @@ task<connection::step> connection::receive_head_bytes() {
         head_deadline_ = true;
         io_.set_receive_deadline(bounds().head_timeout);
     }
+    // Who has not asked for anything yet is about to, and would lose its first request.
+    if (idle && asked_before_) { share_->idle.add(*this); }
     auto received = co_await io_.receive(idle);
+    leave();
     if (!received && received.error() == io_failure::stopping && !asked_before_) {
         io_.set_receive_deadline(last_arrival_grace);
         received = co_await io_.receive(false);
@@ -107,14 +133,17 @@ task<connection::step> connection::receive_head_bytes() {
         chunk_ = std::move(*received);
         input_ = chunk_.view();
         take_work_space();
+        if (idle && share_->observed) { work_->began = std::chrono::steady_clock::now(); }
         co_return step::go_on;
     }
     if (idle) { co_return step::close; }
     if (!received && received.error() == io_failure::timed_out) {
         const h1::event late = parser_.give_up(error::head_timed_out, work_->request.head());
-        co_await refuse(late.failure, work_->request.method());
+        co_await refuse(late.failure, work_->request.method(), true);
     } else {
         log_bad(error::connection_lost);
+        tell_refused(error::connection_lost, parser_.first_line(input_, work_->request.head()), {},
+                     false);
     }
     co_return step::close;
 }
@@ -132,11 +161,19 @@ void connection::begin_request() {
     answered_ = false;
     work_->request.params().clear();
     work_->request.clear_values();
+    work_->told = exchange_state();
+    work_->told.open = true;
+    if (share_->observed && work_->began == std::chrono::steady_clock::time_point()) {
+        work_->began = std::chrono::steady_clock::now();
+    }
     work_->request.set_stream(io_.socket());
-    work_->request.set_secure(io_.stream().is_secured());
+    work_->request.set_connected_peer(peer_);
+    work_->request.set_secure_channel(io_.stream().channel());
     work_->request.set_body(*this, bounds().body_bytes_max);
     work_->request.set_interim_sender(*this);
     work_->request.set_failure_handler(*this);
+    work_->request.set_client_watcher(*this);
+    take_default_paces();
     const bool empty = head.framing() == body_framing::none ||
                        (head.framing() == body_framing::length && parser_.remaining() == 0);
     if (empty) {
@@ -148,7 +185,8 @@ void connection::begin_request() {
 }
 
 bool connection::may_keep_alive(const response& reply) const noexcept {
-    if (!work_->request.head().keep_alive() || body_failure_ || rt::stop_requested()) {
+    if (!work_->request.head().keep_alive() || body_failure_ || makes_room_ ||
+        rt::stop_requested()) {
         return false;
     }
     if (body_done_) { return true; }
@@ -176,11 +214,14 @@ std::optional<task<connection::step>> connection::begin_answer() {
         return finish(std::move(reply));
     }
     write_head(reply);
-    if (body_done_ && writer_.keeps_alive() && !has_gathered_enough()) { return std::nullopt; }
+    if (body_done_ && writer_.keeps_alive() && !has_gathered_enough() && !is_observed()) {
+        return std::nullopt;
+    }
     return end_request();
 }
 
 response connection::call(const handler& direct) {
+    work_->told.handled = true;
     try {
         return direct.call(work_->request);
     } catch (...) { return failed(std::current_exception()); }
@@ -204,6 +245,7 @@ task<connection::step> connection::answer(const handler* found) {
         const step refused = co_await finish(overloaded());
         co_return refused;
     }
+    work_->told.handled = found != nullptr || share_->routes->has_middleware();
     response reply;
     std::exception_ptr failure;
     std::optional<counted> one(std::in_place, share_->answering);
@@ -286,9 +328,11 @@ void connection::write_head(response& reply) {
         }
     }
     owes_continue_ = false;
+    if (is_observed()) { note_answer(reply.status()); }
 }
 
 task<connection::step> connection::end_request() {
+    if (is_observed()) { co_await finish_exchange(); }
     if (body_failure_ && *body_failure_ != error::body_too_large) { log_bad(*body_failure_); }
     if (writer_.keeps_alive() && !body_failure_) {
         if (!body_done_) {

@@ -19,6 +19,7 @@
 #include <heph/http/router.hpp>
 
 #include "connection_io.hpp"
+#include "idle_list.hpp"
 #include "work_space.hpp"
 #include "worker_share.hpp"
 
@@ -42,9 +43,16 @@ namespace heph::http::detail {
 ///     5. A wait may be dropped anywhere: what is being sent belongs to `io_`.
 ///     6. A body whose end is that of the connection is ended by a reset unless all of it was sent.
 /// *Lifetime*: `share` outlives it. It does not move.
-class connection final : body_reader, body_writer, interim_sender, failure_handler {
+class connection final : public idle_link,
+                         body_reader,
+                         body_writer,
+                         interim_sender,
+                         client_watcher,
+                         failure_handler {
 public:
-    connection(rt::net::tcp_stream stream, worker_share& share);
+    /// `peer` is who is at the other end, as far as that is known.
+    connection(rt::net::tcp_stream stream, worker_share& share,
+               std::optional<rt::net::endpoint> peer = {});
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
     ~connection();
@@ -56,11 +64,16 @@ public:
     /// told so.
     task<bool> secure(const server_security& security);
 
+    /// Ends it while it waits for a request, so that another one has its place.
+    /// *Requires*: it is in the worker's list of idle ones.
+    void make_room() noexcept;
+
     /// Announces the end to a secured peer, unless what it got is not all.
     task<void> close();
 
     /// Answers one error and ends the connection, whatever was sent.
-    task<void> refuse(error failure, method asked_by = method::get);
+    /// `in_head` tells whether it is a head that the parser has seen, which observers are told of.
+    task<void> refuse(error failure, method asked_by = method::get, bool in_head = false);
 
 private:
     enum class step : std::uint8_t { go_on, close };
@@ -113,9 +126,25 @@ private:
     }
     [[nodiscard]] bool may_keep_alive(const response& reply) const noexcept;
     [[nodiscard]] const limits& bounds() const noexcept { return *share_->limits; }
+    /// *Requires*: there is a work space.
     [[nodiscard]] send_bounds slowest() const noexcept {
-        return {bounds().send_timeout, bounds().send_bytes_per_second_min};
+        const transfer_pace pace = work_->request.send_pace();
+        return {pace.pause, pace.bytes_per_second_min};
     }
+    void take_default_paces() noexcept;
+    class watch_future;
+    void wake_watcher() noexcept;
+    // What is told of requests, in connection_exchange.cpp.
+    [[nodiscard]] bool is_observed() const noexcept {
+        return work_->told.open && (share_->observed || work_->request.is_observed());
+    }
+    task<void> finish_exchange();
+    void end_exchange(bool complete) noexcept;
+    void tell(exchange what) noexcept;
+    void tell_refused(error why, std::string_view first_line, std::optional<status> answered,
+                      bool complete) noexcept;
+    [[nodiscard]] std::uint64_t body_bytes_sent(bool complete) noexcept;
+    void note_answer(status answered) noexcept;
     // What went wrong, in connection_errors.cpp.
     response overloaded();
     response failed(const std::exception_ptr& failure);
@@ -131,6 +160,7 @@ private:
 
     worker_share* share_;
     connection_io io_;
+    std::optional<rt::net::endpoint> peer_;
     h1::request_parser parser_;
     h1::response_writer writer_;
     std::unique_ptr<work_space> work_;  // Null while it waits for a request.
@@ -153,6 +183,7 @@ private:
     bool client_gone_ = false;  // It ended its side while a body was produced, or broke.
     bool aborted_ = false;      // The peer did not get all: no end is to be announced.
     bool complained_ = false;   // A line was logged about this client.
+    bool makes_room_ = false;   // It ends for another one.
 };
 
 }  // namespace heph::http::detail

@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 
-#include <heph/core/detail/any_future.hpp>
 #include <heph/rt/net/send_file.hpp>
 
 #include "connection.hpp"
@@ -42,12 +41,20 @@ task<std::expected<std::string_view, error>> connection::next() {
             case h1::event_kind::need_input: {
                 const auto received = co_await receive_body_bytes();
                 if (!received) { body_failure_ = received.error(); }
+                if (body_failure_ == error::connection_lost) {
+                    client_gone_ = true;
+                    wake_watcher();
+                }
                 break;
             }
             case h1::event_kind::error: body_failure_ = event.failure; break;
-            default: body_done_ = true;
+            default: body_done_ = true; wake_watcher();
         }
     }
+}
+
+void connection::wake_watcher() noexcept {
+    if (work_->watcher) { std::exchange(work_->watcher, waker()).wake(); }
 }
 
 bool connection::announces_too_much() const noexcept {
@@ -58,8 +65,9 @@ bool connection::announces_too_much() const noexcept {
 // the time in which we waited counts: a slow handler is not the client's fault.
 std::chrono::milliseconds connection::body_patience() const noexcept {
     const auto idle = static_cast<std::uint64_t>(bounds().idle_timeout.count());
-    const auto grace = static_cast<std::uint64_t>(bounds().body_grace.count());
-    const std::uint64_t rate = std::max<std::uint64_t>(1, bounds().body_bytes_per_second_min);
+    const transfer_pace pace = work_->request.receive_pace();
+    const auto grace = static_cast<std::uint64_t>(pace.pause.count());
+    const std::uint64_t rate = std::max<std::uint64_t>(1, pace.bytes_per_second_min);
     // In whole units first, as a long body's bytes times a thousand may not fit.
     const std::uint64_t earned = body_received_ / rate * 1000 + body_received_ % rate * 1000 / rate;
     const std::uint64_t allowed = grace + earned;
@@ -171,7 +179,9 @@ task<std::expected<void, error>> connection::send_file(const rt::fs::file* from,
         const std::uint64_t now = std::min<std::uint64_t>(size, send_bytes_max);
         auto sending =
             io_.bounded_send(rt::net::send_file(io_.socket(), *from, offset, now), slowest());
+        io_.count_handed(now);
         const auto sent = co_await sending;
+        if (sent && *sent) { io_.count_taken(**sent); }
         if (!sent || (!*sent && sent->error() != std::errc::io_error)) {
             co_return outcome(std::unexpect, error::connection_lost);
         }
@@ -203,8 +213,28 @@ task<std::expected<void, error>> connection::send_file_pieces(const rt::fs::file
     co_return outcome();
 }
 
+// Waits until the client can be watched: nobody else receives, and all that came was used.
+class connection::watch_future {
+public:
+    using value_type = void;
+    explicit watch_future(connection& watched) noexcept : watched_(&watched) {}
+    polled<void> poll(const waker& waker) noexcept {
+        if (watched_->client_gone_ || (watched_->body_done_ && watched_->input_.empty())) {
+            return ready;
+        }
+        watched_->work_->watcher = waker;
+        return pending;
+    }
+
+private:
+    connection* watched_;
+};
+
 task<void> connection::gone() {
-    while (!client_gone_ && body_done_ && input_.empty()) {
+    for (;;) {
+        watch_future watchable(*this);
+        co_await watchable;
+        if (client_gone_) { co_return; }
         chunk_ = rt::net::chunk();
         io_.set_receive_deadline(gone_patience);
         auto received = co_await io_.receive(false);
@@ -215,7 +245,6 @@ task<void> connection::gone() {
         chunk_ = std::move(*received);
         input_ = chunk_.view();
     }
-    if (!client_gone_) { co_await heph::detail::never_future<void>(); }
 }
 
 std::expected<void, error> connection::add_trailer(std::string_view name, std::string_view value) {
@@ -262,6 +291,7 @@ task<connection::step> connection::stream_body(response& reply) {
     const bool held = std::exchange(holds_head_, false);
     if (produced) { produced = writer_.write_end(work_->out, work_->trailers); }
     if (produced) { co_return step::go_on; }
+    work_->told.why = produced.error();
     if (produced.error() == error::bad_response) {
         share_->log(log_level::error, [] {
             return "http: a streamed body does not have the length that was announced";

@@ -13,6 +13,9 @@ namespace {
 // So much of a target stands in a line of the log.
 constexpr std::size_t logged_target_bytes_max = 256;
 
+// So much of the first line of what is no request is told to observers.
+constexpr std::size_t first_line_bytes_max = 1024;
+
 // What is answered without a page.
 response plain_answer(error why) {
     response made = response::problem(why);
@@ -51,7 +54,7 @@ std::optional<response> connection::page_for(error why, const response& plain,
 // What was asked, and by whom.
 std::string connection::asked_for() {
     std::string text;
-    std::optional<rt::net::endpoint> peer;
+    std::optional<rt::net::endpoint> peer = peer_;
     if (work_) {
         const http::request& asked = work_->request;
         peer = asked.peer();
@@ -60,10 +63,6 @@ std::string connection::asked_for() {
         append_escaped(text, asked.target().substr(0, logged_target_bytes_max));
         if (asked.target().size() > logged_target_bytes_max) { text += "..."; }
         text += " for ";
-    }
-    if (!work_) {
-        const auto found = io_.socket().peer_endpoint();
-        if (found) { peer = *found; }
     }
     text += peer ? peer->to_string() : std::string("a client");
     return text;
@@ -81,6 +80,7 @@ response connection::failed(const std::exception_ptr& failure) {
 }
 
 response connection::answer_error(error failure) {
+    work_->told.why = failure;
     response plain = plain_answer(failure);
     auto page = page_for(failure, plain, &work_->request.head());
     return page ? std::move(*page) : std::move(plain);
@@ -92,9 +92,17 @@ void connection::abort() noexcept {
     (void)io_.socket().set_reset_on_close(true);
 }
 
-task<void> connection::refuse(error failure, method asked_by) {
+task<void> connection::refuse(error failure, method asked_by, bool in_head) {
     log_bad(failure);
     take_work_space();
+    std::string first_line;
+    if (is_observed()) {
+        work_->told.why = failure;
+    } else if (in_head && share_->observed) {
+        // The bytes are not there any more when the answer is sent.
+        first_line =
+            parser_.first_line(input_, work_->request.head()).substr(0, first_line_bytes_max);
+    }
     const response answer = plain_answer(failure);
     // The request is not known for certain; what is there may be an earlier one.
     const auto page = page_for(failure, answer, nullptr);
@@ -105,16 +113,24 @@ task<void> connection::refuse(error failure, method asked_by) {
     if (!written) {
         written = writer_.write(work_->out, answer, asked_by, version::http_1_1, false).has_value();
     }
-    if (written) { co_await linger(false); }
+    if (!written) { co_return; }
+    if (is_observed()) {
+        note_answer(answer.status());
+        co_await finish_exchange();
+    } else if (share_->observed) {
+        note_answer(answer.status());
+        const bool sent = co_await flush();
+        tell_refused(failure, first_line, answer.status(), sent);
+    }
+    co_await linger(false);
 }
 
 // One line for each bad client.
 void connection::log_bad(std::string_view what) noexcept {
     if (std::exchange(complained_, true)) { return; }
     share_->log(log_level::warning, [&] {
-        const auto peer = io_.socket().peer_endpoint();
         std::string line = "http: ";
-        line += peer ? peer->to_string() : std::string("a client");
+        line += peer_ ? peer_->to_string() : std::string("a client");
         line += ": ";
         line += what;
         return line;

@@ -1,5 +1,7 @@
 #include "connection_io.hpp"
 
+#include <algorithm>
+
 namespace heph::http::detail {
 
 polled<connection_io::receive_future::value_type> connection_io::receive_future::poll(
@@ -20,8 +22,17 @@ polled<connection_io::receive_future::value_type> connection_io::receive_future:
 }
 
 void connection_io::send(rt::buffer bytes, send_bounds limit) {
+    handed_ += bytes.size();
     sending_.emplace(stream_.send_all(std::move(bytes)));
     send_patience_.begin(limit);
+}
+
+std::uint64_t connection_io::taken() noexcept {
+    if (handed_ == taken_) { return taken_; }
+    if (stream_.is_secured()) { return taken_ + (sending_ ? sending_->taken() : 0); }
+    // What it has taken was acknowledged, or waits for that.
+    const std::uint64_t found = accepted_bytes(socket().descriptor()).value_or(taken_);
+    return std::clamp(found, taken_, handed_);
 }
 
 polled<bool> connection_io::sent_future::poll(const waker& waker) {
@@ -31,6 +42,7 @@ polled<bool> connection_io::sent_future::poll(const waker& waker) {
         auto& outcome = sent.value();
         io_->send_failed_ = !outcome;
         if (outcome) {
+            io_->taken_ += outcome->size();
             io_->spare_ = std::move(*outcome);
             io_->spare_.clear();
         }
@@ -39,6 +51,8 @@ polled<bool> connection_io::sent_future::poll(const waker& waker) {
     } else {
         return pending;
     }
+    // The kernel does not tell how much it has taken of what TLS has taken.
+    if (io_->send_failed_) { io_->taken_ += io_->sending_->taken(); }
     io_->sending_.reset();
     return !io_->send_failed_;
 }

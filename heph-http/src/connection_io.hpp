@@ -104,6 +104,14 @@ public:
     void send(rt::buffer bytes, send_bounds limit);
     [[nodiscard]] bool sending() const noexcept { return sending_.has_value(); }
     [[nodiscard]] bool send_failed() const noexcept { return send_failed_; }
+    /// Tells how many bytes it was given to send since its beginning.
+    [[nodiscard]] std::uint64_t handed() const noexcept { return handed_; }
+    /// Tells how many of these the kernel has taken: where a send was cut, as far as that can be
+    /// found out.
+    [[nodiscard]] std::uint64_t taken() noexcept;
+    /// Counts bytes that are sent without `send`, and those of them that were.
+    void count_handed(std::uint64_t bytes) noexcept { handed_ += bytes; }
+    void count_taken(std::uint64_t bytes) noexcept { taken_ += bytes; }
     /// Sends nothing any more: what was sent last is cut.
     void give_up_sending() noexcept { send_failed_ = true; }
     /// Gives an empty buffer with the memory of an earlier one that was sent.
@@ -133,6 +141,8 @@ private:
     rt::buffer spare_;
     patience receive_patience_;
     send_patience send_patience_;
+    std::uint64_t handed_ = 0;
+    std::uint64_t taken_ = 0;
     rt::stopping stopping_;
     bool send_failed_ = false;
 };

@@ -19,7 +19,8 @@ constexpr auto receive_patience = std::chrono::milliseconds(1h);
 /// The connection as the other protocol's handler sees it.
 class connection::upgraded final : public upgraded_stream {
 public:
-    explicit upgraded(connection& owner) noexcept : owner_(&owner) {}
+    explicit upgraded(connection& owner, send_bounds slowest) noexcept
+        : owner_(&owner), slowest_(slowest) {}
 
     task<std::expected<std::string_view, std::error_code>> read() override {
         using result = std::expected<std::string_view, std::error_code>;
@@ -48,7 +49,7 @@ public:
             bytes.remove_prefix(piece.size());
             rt::buffer buffer = io.take_spare();
             buffer.append(piece);
-            io.send(std::move(buffer), owner_->slowest());
+            io.send(std::move(buffer), slowest_);
         }
     }
 
@@ -58,14 +59,17 @@ private:
     }
 
     connection* owner_;
+    send_bounds slowest_;
 };
 
 task<connection::step> connection::run_upgraded(response& reply) {
     const bool flushed = co_await flush();
     if (!flushed) { co_return step::close; }
+    if (is_observed()) { end_exchange(true); }
+    const send_bounds pace = slowest();
     // What HTTP needed is not needed further, by a connection that may be idle for days.
     give_work_space_back();
-    upgraded stream(*this);
+    upgraded stream(*this, pace);
     std::exception_ptr failure;
     try {
         co_await reply.upgraded()(stream);

@@ -69,6 +69,11 @@ public:
                        : state(std::in_place_type<rt::net::send_future>, stream.plain_,
                                std::move(bytes))) {}
         polled<value_type> poll(const waker& waker);
+        /// Tells how many bytes a secured connection has taken.
+        [[nodiscard]] std::size_t taken() const noexcept {
+            const auto* const over = std::get_if<secured>(&how_);
+            return over == nullptr ? 0 : over->taken;
+        }
 
     private:
         struct secured {

@@ -2,9 +2,11 @@
 #include <string>
 #include <utility>
 
+#include <heph/core/detail/any_future.hpp>
 #include <heph/core/log.hpp>
 #include <heph/http/request.hpp>
 #include <heph/http/response.hpp>
+#include <heph/http/security.hpp>
 #include <heph/rt/net/tcp.hpp>
 
 #include "failure_text.hpp"
@@ -53,6 +55,7 @@ request::request() noexcept : body_(&no_body) {}
 
 std::optional<rt::net::endpoint> request::peer() const {
     if (told_peer_ || stream_ == nullptr) { return told_peer_; }
+    if (connected_peer_ != nullptr && *connected_peer_) { return *connected_peer_; }
     const auto found = stream_->peer_endpoint();
     if (!found) { return {}; }
     return *found;
@@ -63,6 +66,16 @@ task<std::expected<void, error>> request::send_interim(http::status status,
     if (interim_sender_ == nullptr) { co_return std::expected<void, error>(); }
     const auto sent = co_await interim_sender_->send_interim(status, fields);
     co_return sent;
+}
+
+std::optional<secure_session> request::secure_session() const {
+    return channel_ == nullptr ? std::optional<http::secure_session>() : channel_->session();
+}
+
+// Nobody goes who was never there.
+task<void> request::client_gone() {
+    if (client_watcher_ != nullptr) { return client_watcher_->gone(); }
+    return [] -> task<void> { co_await heph::detail::never_future<void>(); }();
 }
 
 void request::report_failure(const std::exception_ptr& failure) noexcept {
@@ -79,6 +92,28 @@ response request::answer_failure(const std::exception_ptr& failure) {
     report_failure(failure);
     return failure_handler_ != nullptr ? failure_handler_->answer_error(error::handler_failed)
                                        : response::problem(error::handler_failed);
+}
+
+bool request::when_done(exchange_observer observer) {
+    if (stream_ == nullptr) { return false; }
+    if (observers_.empty()) { observed_since_ = std::chrono::steady_clock::now(); }
+    observers_.push_back(std::move(observer));
+    return true;
+}
+
+void request::tell_done(exchange told) {
+    const std::vector<exchange_observer> observers = std::exchange(observers_, {});
+    if (observers.empty()) { return; }
+    if (told.took == std::chrono::steady_clock::duration::zero()) {
+        told.took = std::chrono::steady_clock::now() - observed_since_;
+    }
+    std::exception_ptr failure;
+    for (const exchange_observer& each : observers) {
+        try {
+            each(told);
+        } catch (...) { failure = std::current_exception(); }
+    }
+    if (failure) { std::rethrow_exception(std::move(failure)); }
 }
 
 task<std::expected<std::string, error>> request::read_body() { return read_body(body_bytes_max_); }

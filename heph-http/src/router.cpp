@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <map>
 #include <optional>
@@ -481,6 +482,22 @@ router& router::render_errors(error_page page) {
     if (!page) { throw std::invalid_argument("an error page has no function"); }
     tree_->page = std::move(page);
     return *this;
+}
+
+router& router::observe(exchange_observer observer) {
+    if (!observer) { throw std::invalid_argument("an observer has no function"); }
+    observers_.push_back(std::move(observer));
+    return *this;
+}
+
+void router::tell(const exchange& what) const {
+    std::exception_ptr failure;
+    for (const exchange_observer& each : observers_) {
+        try {
+            each(what);
+        } catch (...) { failure = std::current_exception(); }
+    }
+    if (failure) { std::rethrow_exception(std::move(failure)); }
 }
 
 bool router::has_error_page() const noexcept { return static_cast<bool>(tree_->page); }

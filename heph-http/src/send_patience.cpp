@@ -1,7 +1,9 @@
 #include "send_patience.hpp"
 
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -84,6 +86,13 @@ std::optional<std::uint64_t> acknowledged_bytes(int socket) noexcept {
         offsetof(tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked);
     if (size < needed) { return {}; }
     return info.tcpi_bytes_acked;
+}
+
+std::optional<std::uint64_t> accepted_bytes(int socket) noexcept {
+    const auto acknowledged = acknowledged_bytes(socket);
+    int waiting = 0;
+    if (!acknowledged || ::ioctl(socket, SIOCOUTQ, &waiting) != 0) { return {}; }
+    return *acknowledged + static_cast<std::uint64_t>(std::max(waiting, 0));
 }
 
 }  // namespace heph::http::detail

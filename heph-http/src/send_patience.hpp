@@ -99,4 +99,7 @@ private:
 /// when the system does not tell.
 [[nodiscard]] std::optional<std::uint64_t> acknowledged_bytes(int socket) noexcept;
 
+/// Gives how many bytes the kernel has taken for such a socket, acknowledged or not.
+[[nodiscard]] std::optional<std::uint64_t> accepted_bytes(int socket) noexcept;
+
 }  // namespace heph::http::detail

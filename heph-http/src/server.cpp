@@ -30,6 +30,9 @@ namespace {
 // So many connections beyond the limit are told 503 at a time; the others are just closed.
 constexpr std::size_t refusals_max = 64;
 
+// So many connections may be beyond the limit until the idle ones that make room have ended.
+constexpr std::size_t making_room_max = 64;
+
 // A worker's share, and the server that it refers to.
 struct worker_state {
     explicit worker_state(std::shared_ptr<server_state> served)
@@ -65,8 +68,10 @@ private:
     std::optional<address_counts::key> address_;
 };
 
-task<void> serve_connection(admission admitted, rt::net::tcp_stream stream) {
-    connection served(std::move(stream), admitted.share());
+using known_peer = std::optional<rt::net::endpoint>;
+
+task<void> serve_connection(admission admitted, rt::net::tcp_stream stream, known_peer peer) {
+    connection served(std::move(stream), admitted.share(), peer);
     if (const server_security* security = admitted.share().security) {
         const bool secured = co_await served.secure(*security);
         if (!secured) { co_return; }
@@ -75,8 +80,9 @@ task<void> serve_connection(admission admitted, rt::net::tcp_stream stream) {
     co_await served.close();
 }
 
-task<void> refuse_connection(admission admitted, rt::net::tcp_stream stream, error why) {
-    connection refused(std::move(stream), admitted.share());
+task<void> refuse_connection(admission admitted, rt::net::tcp_stream stream, known_peer peer,
+                             error why) {
+    connection refused(std::move(stream), admitted.share(), peer);
     if (const server_security* security = admitted.share().security) {
         const bool secured = co_await refused.secure(*security);
         if (!secured) { co_return; }
@@ -86,30 +92,55 @@ task<void> refuse_connection(admission admitted, rt::net::tcp_stream stream, err
 
 task<void> close_connection(rt::net::tcp_stream /*stream*/) { co_return; }
 
+// Nobody else is told of a connection that is just closed.
+void tell_closed(worker_share& share, known_peer peer, error why) noexcept {
+    if (!share.observed) { return; }
+    try {
+        exchange what;
+        what.why = why;
+        what.peer = peer;
+        share.routes->tell(what);
+    } catch (...) {
+        share.log(log_level::error, [] { return "http: an observer failed"; });
+    }
+}
+
+// Tells whether there is room for a further connection, which may be that of an idle one.
+bool has_room(worker_share& share) noexcept {
+    const std::size_t most = share.limits->connections_max;
+    if (share.connections < most + share.making_room) { return true; }
+    if (share.making_room >= making_room_max) { return false; }
+    idle_link* const oldest = share.idle.oldest();
+    if (oldest == nullptr) { return false; }
+    static_cast<connection*>(oldest)->make_room();
+    return true;
+}
+
 // Gives what is to be done about a connection: to serve it, to tell it that there are too many, or
 // just to close it.
 task<void> admit(const std::shared_ptr<worker_state>& state, rt::net::tcp_stream stream) {
     worker_share& share = state->share;
     error refused = error::too_many_connections;
-    if (share.connections < share.limits->connections_max) {
-        const std::size_t most = share.limits->connections_per_address_max;
-        std::optional<address_counts::key> address;
-        if (most < share.limits->connections_max) {
-            // Who is gone already has no address any more, and costs nothing.
-            if (const auto peer = stream.peer_endpoint()) {
-                address = address_counts::key_of(*peer);
-            }
-        }
-        if (!address || share.addresses.enter(*address, most)) {
-            admission admitted(state, share.connections, address);
-            return serve_connection(std::move(admitted), std::move(stream));
-        }
+    // Who is gone already has no address any more, and costs nothing.
+    known_peer peer;
+    if (const auto found = stream.peer_endpoint()) { peer = *found; }
+    const std::size_t most = share.limits->connections_per_address_max;
+    std::optional<address_counts::key> address;
+    if (most < share.limits->connections_max && peer) { address = address_counts::key_of(*peer); }
+    // Nobody gets others' connections closed by having too many.
+    if (address && !share.addresses.enter(*address, most)) {
         refused = error::too_many_connections_of_address;
+    } else if (has_room(share)) {
+        admission admitted(state, share.connections, address);
+        return serve_connection(std::move(admitted), std::move(stream), peer);
+    } else if (address) {
+        share.addresses.leave(*address);
     }
     if (share.refusals < refusals_max) {
         admission admitted(state, share.refusals);
-        return refuse_connection(std::move(admitted), std::move(stream), refused);
+        return refuse_connection(std::move(admitted), std::move(stream), peer, refused);
     }
+    tell_closed(share, peer, refused);
     return close_connection(std::move(stream));
 }
 

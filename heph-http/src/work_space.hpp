@@ -1,15 +1,30 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <heph/http/error.hpp>
 #include <heph/http/request.hpp>
+#include <heph/http/status.hpp>
+#include <heph/inbox/waker.hpp>
 #include <heph/rt/buffer.hpp>
 
 namespace heph::http::detail {
+
+/// What is known of the request under way, for who observes exchanges.
+struct exchange_state {
+    std::uint64_t body_at = 0;  // Where the answer's body begins in all that is sent.
+    std::optional<http::status> status;
+    std::optional<error> why;
+    bool open = false;  // There is a request that nobody was told of.
+    bool handled = false;
+};
 
 /// What a connection needs while it has something to do, and not while it waits for a request.
 struct work_space {
@@ -17,6 +32,9 @@ struct work_space {
     std::string out;       // What is to be sent.
     std::string trailers;  // What is to be sent behind a streamed body.
     rt::buffer spare;      // Memory for sending, empty.
+    waker watcher;         // Who waits for the client to go.
+    exchange_state told;
+    std::chrono::steady_clock::time_point began;  // Of the request; set only when it is observed.
 };
 
 /// Keeps the work spaces of one worker's idle connections for its busy ones.

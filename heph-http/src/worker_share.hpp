@@ -9,6 +9,7 @@
 #include <heph/http/security.hpp>
 
 #include "address_counts.hpp"
+#include "idle_list.hpp"
 #include "log_limit.hpp"
 #include "random.hpp"
 #include "work_space.hpp"
@@ -23,6 +24,7 @@ public:
         : routes(&served),
           limits(&bounds),
           security(secures),
+          observed(served.has_observers()),
           addresses(std::uint64_t{random_mask()} << 32U | random_mask()),
           client_lines_(bounds.log_lines_per_minute_max),
           error_lines_(bounds.log_lines_per_minute_max) {}
@@ -42,8 +44,11 @@ public:
     const router* routes;
     const http::limits* limits;
     const server_security* security;  // Null for plain connections.
+    bool observed;                    // Somebody is to be told of all exchanges.
     work_space_pool work_spaces;
+    idle_list idle;  // Those that wait for a request.
     std::size_t connections = 0;
+    std::size_t making_room = 0;  // Those of the connections that end for others.
     std::size_t refusals = 0;
     std::size_t answering = 0;  // Requests whose handlers wait.
     address_counts addresses;   // Of the connections, not of the refusals.

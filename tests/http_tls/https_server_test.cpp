@@ -1,7 +1,9 @@
 // Serving over https: hostile and unlucky clients, reload, stop.
 
 #include <chrono>
+#include <cstdint>
 #include <fstream>
+#include <mutex>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -214,4 +216,88 @@ TEST_CASE("https server: large bodies and files come whole", "[https]") {
                                 https_url(server, "/files/large")},
                                with.client());
     CHECK(got == std::vector<std::string>(3, "200 " + text));
+}
+
+TEST_CASE("https server: a handler learns what the handshake has settled, and who the client is",
+          "[https]") {
+    const https_setting with;
+    const authority people("people's authority");
+    tls::server_config config = with.config();
+    config.clients = tls::client_certificates::optional;
+    config.client_authorities = trusting(people);
+    auto context = http::make_server_tls(config);
+    REQUIRE(context);
+    http::test::server_setup setup;
+    setup.tls = http::secured_by(*context);
+    http::router routes;
+    routes.get("/", [](http::request& asked) {
+        const auto settled = asked.secure_session();
+        if (!settled) { return http::response::text("plain"); }
+        std::string told = settled->version + " " + settled->protocol + " " + settled->server_name;
+        if (settled->peer) {
+            told += " " + settled->peer->subject + " " + settled->peer->names.at(0) + " " +
+                    std::to_string(settled->peer->fingerprint.size());
+        }
+        return http::response::text(std::move(told) + (settled->cipher.empty() ? " !" : ""));
+    });
+    test_server server(std::move(routes), setup);
+    const std::string url = "https://localhost:" + std::to_string(server.port()) + "/";
+
+    tls::client_config anonymous = trust_in(with.ca);
+    anonymous.version_min = tls::version::tls_1_3;
+    CHECK(fetch_all({url}, https_setting::client(anonymous)) ==
+          std::vector<std::string>{"200 TLSv1.3 http/1.1 localhost"});
+    tls::client_config known = trust_in(with.ca);
+    certificate_order order;
+    order.names = {"alice.example"};
+    known.own = to_certificate(people.issue(order));
+    const auto told = fetch_all({url}, https_setting::client(known));
+    REQUIRE(told.size() == 1);
+    CHECK(told[0].starts_with("200 TLSv1."));
+    CHECK(told[0].find(" http/1.1 localhost ") != std::string::npos);
+    CHECK(told[0].ends_with(" alice.example 64"));
+}
+
+TEST_CASE("https server: over a plain connection there is no session", "[https]") {
+    http::router routes;
+    routes.get("/", [](http::request& asked) {
+        return http::response::text(asked.secure_session() ? "secure" : "plain");
+    });
+    test_server server(std::move(routes));
+    raw_client client(server.port());
+    CHECK(client.ask(get_request("/")).body == "plain");
+}
+
+TEST_CASE("https server: the access log has the bytes that TLS was given, also of a cut answer",
+          "[https]") {
+    const https_setting with;
+    std::mutex mutex;
+    std::vector<std::pair<std::uint64_t, bool>> told;
+    http::router routes = http::test::make_test_routes();
+    routes.observe([&](const http::exchange& what) {
+        const std::lock_guard<std::mutex> lock(mutex);
+        told.emplace_back(what.body_bytes_sent, what.complete);
+    });
+    test_server server(std::move(routes), with.server());
+    CHECK(fetch_all({https_url(server, "/big/300000"), https_url(server, "/hello")},
+                    with.client())[1] == "200 Hello, World!");
+    with_client(
+        [&](http::client client) -> task<> {
+            return [](http::client asks, std::string url) -> task<> {
+                auto dropped = co_await asks.get(url);
+                CHECK(dropped);
+            }(std::move(client), https_url(server, "/big/50000000"));
+        },
+        with.client());
+    CHECK(http::test::eventually([&] {
+        const std::lock_guard<std::mutex> lock(mutex);
+        return told.size() == 3;
+    }));
+    const std::lock_guard<std::mutex> lock(mutex);
+    REQUIRE(told.size() == 3);
+    CHECK(told[0] == std::pair(std::uint64_t{300'000}, true));
+    CHECK(told[1] == std::pair(std::uint64_t{13}, true));
+    CHECK(told[2].first > 0);
+    CHECK(told[2].first < 50'000'000);
+    CHECK_FALSE(told[2].second);
 }

@@ -25,7 +25,10 @@ std::expected<void, error> check_request_line(std::string_view line) noexcept {
 event request_parser::next(std::string_view& input, request_head& head) {
     switch (state_) {
         case state::idle:
-            if (auto refused = pass_empty_lines(input)) { return refuse_head(*refused, {}, head); }
+            if (auto refused = pass_empty_lines(input)) {
+                head.clear();
+                return refuse_head(*refused, {}, head);
+            }
             if (input.empty()) { return event(event_kind::need_input); }
             head.clear();
             lines_.start();
@@ -50,6 +53,14 @@ event request_parser::refuse_head(error what, std::string_view start, request_he
 event request_parser::give_up(error why, request_head& head) noexcept {
     const auto& gathered = head.headers_.text_;
     return refuse_head(why, {gathered.data(), gathered.size()}, head);
+}
+
+std::string_view request_parser::first_line(std::string_view input,
+                                            const request_head& head) noexcept {
+    const auto& gathered = head.headers_.text_;
+    const std::string_view start =
+        gathered.empty() ? input : std::string_view(gathered.data(), gathered.size());
+    return start.substr(0, start.find_first_of("\r\n"));
 }
 
 event request_parser::fail(error what) noexcept {

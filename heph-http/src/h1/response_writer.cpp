@@ -61,6 +61,7 @@ std::expected<void, error> response_writer::write(std::string& out, const respon
     const std::size_t before = out.size();
     framing_ = framing::none;
     left_out_ = 0;
+    body_written_ = 0;
     if (!is_sendable(response, method, version)) { return std::unexpected(error::bad_response); }
     // A 205 has no content, and yet a framing that says so (RFC 9110, 15.3.6).
     const bool resets = status == status::reset_content;
@@ -110,6 +111,7 @@ std::expected<void, error> response_writer::write(std::string& out, const respon
     } else if (!streamed) {
         const std::string_view now = response.body().substr(0, body_bytes_max);
         out.append(now);
+        body_written_ = now.size();
         left_out_ = response.body().size() - now.size();
     }
     return {};

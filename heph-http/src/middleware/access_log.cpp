@@ -1,7 +1,9 @@
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -18,13 +20,17 @@ namespace {
 
 using std::chrono::steady_clock;
 
-/// What is known of a request once it is answered.
+/// What a line says.
 struct entry {
-    request* asked;
-    unsigned status;
-    const response* answer;  // Null when the handler threw.
+    const request* asked = nullptr;  // Null when it was none.
+    std::string_view first_line;
+    std::optional<rt::net::endpoint> peer;
+    std::optional<unsigned> status;
+    std::optional<std::uint64_t> bytes;
+    std::optional<error> why;
+    bool complete = true;
     std::chrono::sys_seconds time;
-    std::chrono::microseconds took;
+    std::chrono::microseconds took{0};
 };
 
 // `25/Nov/2026:12:00:00 +0000`
@@ -49,22 +55,26 @@ void append_quoted(std::string& to, std::string_view text) {
     to += '"';
 }
 
-std::string request_line(const request& asked) {
-    std::string line(to_string(asked.method()));
+std::string request_line(const entry& what) {
+    if (what.asked == nullptr) {
+        return std::string(what.first_line.empty() ? std::string_view("-") : what.first_line);
+    }
+    std::string line(to_string(what.asked->method()));
     line += ' ';
-    line += asked.target();
+    line += what.asked->target();
     line += ' ';
-    line += to_string(asked.version());
+    line += to_string(what.asked->version());
     return line;
 }
 
-std::string address_of(const request& asked) {
-    const auto peer = asked.peer();
+std::string address_of(const entry& what) {
+    const auto peer = what.asked == nullptr ? what.peer : what.asked->peer();
     return peer ? peer->address_string() : std::string("-");
 }
 
-std::string_view user_of(const request& asked) noexcept {
-    const auto* const user = asked.get<authenticated_user>();
+std::string_view user_of(const request* asked) noexcept {
+    if (asked == nullptr) { return {}; }
+    const auto* const user = asked->get<authenticated_user>();
     return user == nullptr ? std::string_view() : std::string_view(user->name);
 }
 
@@ -77,20 +87,23 @@ void append_user(std::string& to, std::string_view user) {
     }
 }
 
+std::string_view header_of(const request* asked, std::string_view name) noexcept {
+    if (asked == nullptr) { return "-"; }
+    return asked->header(name).value_or("-");
+}
+
 std::string text_line(const entry& what, bool combined) {
-    std::string line = address_of(*what.asked) + " - ";
-    append_user(line, user_of(*what.asked));
+    std::string line = address_of(what) + " - ";
+    append_user(line, user_of(what.asked));
     line += " [" + log_time(what.time) + "] ";
-    append_quoted(line, request_line(*what.asked));
-    line += ' ' + std::to_string(what.status) + ' ';
-    line += what.answer == nullptr || what.answer->is_streamed()
-                ? std::string("-")
-                : std::to_string(what.answer->body().size());
+    append_quoted(line, request_line(what));
+    line += ' ' + (what.status ? std::to_string(*what.status) : std::string("-")) + ' ';
+    line += what.bytes ? std::to_string(*what.bytes) : std::string("-");
     if (combined) {
         line += ' ';
-        append_quoted(line, what.asked->header("Referer").value_or("-"));
+        append_quoted(line, header_of(what.asked, "Referer"));
         line += ' ';
-        append_quoted(line, what.asked->header("User-Agent").value_or("-"));
+        append_quoted(line, header_of(what.asked, "User-Agent"));
     }
     return line;
 }
@@ -104,23 +117,32 @@ void append_member(std::string& to, std::string_view name, std::string_view valu
 
 std::string json_line(const entry& what) {
     std::string line = "{\"time\":" + std::to_string(what.time.time_since_epoch().count());
-    append_member(line, "address", address_of(*what.asked));
-    if (const std::string_view user = user_of(*what.asked); !user.empty()) {
+    append_member(line, "address", address_of(what));
+    if (const std::string_view user = user_of(what.asked); !user.empty()) {
         append_member(line, "user", user);
     }
-    append_member(line, "method", to_string(what.asked->method()));
-    append_member(line, "target", what.asked->target());
-    append_member(line, "version", to_string(what.asked->version()));
-    line += ",\"status\":" + std::to_string(what.status);
-    if (what.answer != nullptr && !what.answer->is_streamed()) {
-        line += ",\"bytes\":" + std::to_string(what.answer->body().size());
+    if (what.asked != nullptr) {
+        append_member(line, "method", to_string(what.asked->method()));
+        append_member(line, "target", what.asked->target());
+        append_member(line, "version", to_string(what.asked->version()));
+    } else {
+        append_member(line, "first_line", what.first_line);
     }
+    if (what.status) { line += ",\"status\":" + std::to_string(*what.status); }
+    if (what.bytes) { line += ",\"bytes\":" + std::to_string(*what.bytes); }
     line += ",\"microseconds\":" + std::to_string(what.took.count());
-    if (const auto agent = what.asked->header("User-Agent")) {
-        append_member(line, "user_agent", *agent);
+    if (what.asked != nullptr) {
+        const auto agent = what.asked->header("User-Agent");
+        if (agent) { append_member(line, "user_agent", *agent); }
     }
+    if (!what.complete) { line += ",\"complete\":false"; }
+    if (what.why) { append_member(line, "error", message(*what.why)); }
     line += '}';
     return line;
+}
+
+std::chrono::microseconds in_microseconds(steady_clock::duration took) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(took);
 }
 
 class logger {
@@ -128,11 +150,40 @@ public:
     logger(access_log_format format, access_log_sink sink)
         : format_(format), sink_(std::move(sink)) {}
 
-    void write(request& asked, const response* answer, steady_clock::time_point began) const {
-        const entry what{
-            &asked, answer == nullptr ? 500U : code(answer->status()), answer,
-            std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()),
-            std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - began)};
+    void write(const exchange& told) const {
+        entry what;
+        what.asked = told.asked;
+        what.first_line = told.first_line;
+        what.peer = told.peer;
+        if (told.status) { what.status = code(*told.status); }
+        what.bytes = told.body_bytes_sent;
+        what.why = told.why;
+        what.complete = told.complete;
+        what.took = in_microseconds(told.took);
+        write(what);
+    }
+
+    // Nobody tells what becomes of a request that is from no connection.
+    task<response> run(request& asked, next_handler next) const {
+        const auto began = steady_clock::now();
+        entry what;
+        what.asked = &asked;
+        std::exception_ptr failure;
+        response answer;
+        try {
+            answer = co_await next(asked);
+        } catch (...) { failure = std::current_exception(); }
+        what.status = failure ? 500U : code(answer.status());
+        if (!failure && !answer.is_streamed()) { what.bytes = answer.body().size(); }
+        what.took = in_microseconds(steady_clock::now() - began);
+        write(what);
+        if (failure) { std::rethrow_exception(std::move(failure)); }
+        co_return answer;
+    }
+
+private:
+    void write(entry& what) const {
+        what.time = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
         const std::string line = format_ == access_log_format::json
                                      ? json_line(what)
                                      : text_line(what, format_ == access_log_format::combined);
@@ -143,28 +194,27 @@ public:
         }
     }
 
-    task<response> run(request& asked, next_handler next) const {
-        const auto began = steady_clock::now();
-        std::exception_ptr failure;
-        response answer;
-        try {
-            answer = co_await next(asked);
-        } catch (...) { failure = std::current_exception(); }
-        write(asked, failure ? nullptr : &answer, began);
-        if (failure) { std::rethrow_exception(std::move(failure)); }
-        co_return answer;
-    }
-
-private:
     access_log_format format_;
     access_log_sink sink_;
 };
 
 }  // namespace
 
-middleware access_log(access_log_format format, access_log_sink sink) {
+exchange_observer log_exchanges(access_log_format format, access_log_sink sink) {
     return [shared = std::make_shared<const logger>(format, std::move(sink))](
-               request& asked, next_handler next) { return shared->run(asked, next); };
+               const exchange& told) { shared->write(told); };
+}
+
+middleware access_log(access_log_format format, access_log_sink sink) {
+    return [shared = std::make_shared<const logger>(format, std::move(sink))](request& asked,
+                                                                              next_handler next) {
+        // The router keeps the logger for longer than the request is there.
+        const logger* const to = shared.get();
+        if (asked.when_done([to](const exchange& told) { to->write(told); })) {
+            return next(asked);
+        }
+        return shared->run(asked, next);
+    };
 }
 
 }  // namespace heph::http

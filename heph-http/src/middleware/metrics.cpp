@@ -22,6 +22,9 @@ using std::chrono::steady_clock;
 constexpr std::size_t status_classes = 5;
 constexpr std::size_t shard_count = 16;
 constexpr std::size_t bounds_max = 64;
+// What the server refuses by itself has one of these, or none.
+constexpr unsigned refused_status_min = 300;
+constexpr unsigned refused_status_max = 599;
 
 /// Counts what some of the threads do. All operations are relaxed: each number stands by itself.
 struct alignas(64) metrics_shard {
@@ -31,6 +34,8 @@ struct alignas(64) metrics_shard {
     std::atomic<std::uint64_t> begun{0};
     std::atomic<std::uint64_t> ended{0};
     std::atomic<std::uint64_t> dropped{0};
+    std::atomic<std::uint64_t> body_bytes{0};
+    std::atomic<std::uint64_t> incomplete{0};
 };
 
 void add(std::atomic<std::uint64_t>& to, std::uint64_t amount = 1) noexcept {
@@ -92,6 +97,20 @@ public:
             static_cast<std::uint64_t>(std::max<std::int64_t>(nanoseconds.count(), 0)));
     }
 
+    void observe(const exchange& what) noexcept {
+        metrics_shard& into = shard();
+        add(into.body_bytes, what.body_bytes_sent);
+        if (what.status && !what.complete) { add(into.incomplete); }
+        if (what.handled) { return; }
+        if (!what.status) {
+            add(refused_.back());
+            return;
+        }
+        const unsigned status = code(*what.status);
+        if (status < refused_status_min || status > refused_status_max) { return; }
+        add(refused_[status - refused_status_min]);
+    }
+
     [[nodiscard]] std::uint64_t in_flight() const noexcept {
         // Those that ended first, or one that begins and ends meanwhile would be missing.
         const std::uint64_t ended = sum(&metrics_shard::ended);
@@ -110,8 +129,11 @@ public:
         describe(made, "requests_dropped_total", "counter",
                  "Requests that were given up before there was an answer.");
         add_value(made, "requests_dropped_total", sum(&metrics_shard::dropped));
+        if (observes_.load(std::memory_order_relaxed)) { add_observed(made); }
         return made;
     }
+
+    void begin_to_observe() noexcept { observes_.store(true, std::memory_order_relaxed); }
 
 private:
     [[nodiscard]] std::uint64_t sum(std::atomic<std::uint64_t> metrics_shard::* member) const {
@@ -160,6 +182,24 @@ private:
         }
     }
 
+    void add_observed(std::string& to) const {
+        describe(to, "refused_total", "counter",
+                 "What the server refused by itself, before any handler, by status.");
+        for (std::size_t i = 0; i < refused_.size(); ++i) {
+            const std::uint64_t count = refused_[i].load(std::memory_order_relaxed);
+            if (count == 0) { continue; }
+            const bool none = i + 1 == refused_.size();
+            const std::string status = none ? "none" : std::to_string(i + refused_status_min);
+            add_value(to, "refused_total{status=\"" + status + "\"}", count);
+        }
+        describe(to, "response_body_bytes_total", "counter",
+                 "Bytes of answers behind their heads that were sent.");
+        add_value(to, "response_body_bytes_total", sum(&metrics_shard::body_bytes));
+        describe(to, "responses_incomplete_total", "counter",
+                 "Answers that were begun and not sent entirely.");
+        add_value(to, "responses_incomplete_total", sum(&metrics_shard::incomplete));
+    }
+
     void add_histogram(std::string& to) const {
         const std::string name = "request_duration_seconds";
         describe(to, name, "histogram", "How long answers took to be ready.");
@@ -179,6 +219,9 @@ private:
     std::string prefix_;
     std::vector<std::chrono::steady_clock::duration> bounds_;
     std::vector<metrics_shard> shards_;
+    // By status, and behind them those without an answer.
+    std::array<std::atomic<std::uint64_t>, refused_status_max - refused_status_min + 2> refused_{};
+    std::atomic<bool> observes_{false};
 };
 
 namespace {
@@ -233,6 +276,11 @@ middleware metrics::around() const {
     return [state = state_](request& asked, next_handler next) {
         return detail::count_one(state, asked, next);
     };
+}
+
+exchange_observer metrics::observer() const {
+    state_->begin_to_observe();
+    return [state = state_](const exchange& what) { state->observe(what); };
 }
 
 handler metrics::endpoint() const {

@@ -1,5 +1,6 @@
 #include <heph/http/tls.hpp>
 
+#include <optional>
 #include <utility>
 
 #include <heph/http/error.hpp>
@@ -35,6 +36,21 @@ public:
     }
     polled<done> poll_shutdown(const waker& waker) override {
         return stream_.shutdown().poll(waker);
+    }
+    [[nodiscard]] std::optional<secure_session> session() const override {
+        const rt::tls::engine& settled = stream_.secured();
+        secure_session made;
+        made.version = settled.version_name();
+        made.cipher = settled.cipher_name();
+        made.protocol = settled.protocol();
+        made.server_name = settled.server_name();
+        if (const auto peer = settled.peer()) {
+            peer_identity& who = made.peer.emplace();
+            who.subject = peer->subject();
+            who.names = peer->names();
+            who.fingerprint = peer->fingerprint();
+        }
+        return made;
     }
 
 private:

@@ -32,7 +32,9 @@ struct limits {
     std::uint64_t unread_body_bytes_max = 256 * 1024;
     /// Replies to pipelined requests that are gathered before they are sent.
     std::size_t gathered_bytes_max = 64 * 1024;
-    /// Connections of one worker; further ones are answered with 503 and closed.
+    /// Connections of one worker. For a further one, that which waits for its next request for the
+    /// longest time is closed; where all are busy, or have not asked for anything yet, the new one
+    /// is answered with 503 and closed.
     std::size_t connections_max = 16 * 1024;
     /// Connections of one worker from one address, so that nobody takes all of them; further ones
     /// are answered with 503 and closed. An IPv6 address counts by its first 64 bits. Behind a

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <charconv>
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -11,13 +12,16 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <heph/core/task.hpp>
 #include <heph/http/detail/inline_vector.hpp>
 #include <heph/http/detail/value_store.hpp>
 #include <heph/http/error.hpp>
+#include <heph/http/exchange.hpp>
 #include <heph/http/limits.hpp>
 #include <heph/http/request_head.hpp>
+#include <heph/http/secure_session.hpp>
 #include <heph/rt/net/endpoint.hpp>
 
 namespace heph::rt::net {
@@ -27,6 +31,17 @@ class tcp_stream;
 namespace heph::http {
 
 class response;
+class secure_channel;
+
+/// How slowly bytes may go: not at all for `pause`, and from then on so many a second on average.
+struct transfer_pace {
+    transfer_pace() noexcept = default;
+    transfer_pace(std::chrono::milliseconds longest, std::uint64_t least) noexcept
+        : pause(longest), bytes_per_second_min(least) {}
+
+    std::chrono::milliseconds pause{0};
+    std::uint64_t bytes_per_second_min = 0;  ///< 0 for any.
+};
 
 /// What a request's body is read from.
 class body_reader {
@@ -52,6 +67,16 @@ public:
 
 protected:
     ~interim_sender() = default;
+};
+
+/// What notices that the client has gone.
+class client_watcher {
+public:
+    /// As `request::client_gone`.
+    virtual task<void> gone() = 0;
+
+protected:
+    ~client_watcher() = default;
 };
 
 /// What the server does about a request that it cannot answer as it should.
@@ -145,6 +170,35 @@ public:
     /// Tells whether it came over a secured connection (https).
     [[nodiscard]] bool is_secure() const noexcept { return secure_; }
 
+    /// Gives what the handshake of a secured connection has settled: version, cipher, ALPN, SNI and
+    /// the client's certificate; nothing over a plain one. It is put together by this call.
+    [[nodiscard]] std::optional<http::secure_session> secure_session() const;
+
+    /// Waits until the client has gone, for a handler that does something else meanwhile:
+    ///
+    ///     auto first = co_await heph::either(compute(asked), request.client_gone());
+    ///     if (first.index() == 1) { co_return http::response(http::client_closed_request); }
+    ///
+    /// What is dropped by `either` is destroyed where it waits. For whole handlers see
+    /// `<heph/http/middleware/drop_when_gone.hpp>`. Nothing is done for it before it is called.
+    ///
+    /// A client that ends its side of the connection has gone, as far as anybody can tell. It is
+    /// noticed from when the request's body was read to its end, or breaks off; not while there are
+    /// bytes of a further request. Of a request that is from no connection nobody goes.
+    ///
+    /// *Cancellation*: loses nothing; it may be waited for again, by one at a time.
+    task<void> client_gone();
+
+    /// Says how slowly the client may take the answer, in the place of `limits::send_timeout` and
+    /// `limits::send_bytes_per_second_min`. For many routes see
+    /// `<heph/http/middleware/transfer_limit.hpp>`.
+    void set_send_pace(transfer_pace slowest) noexcept { send_pace_ = slowest; }
+    [[nodiscard]] transfer_pace send_pace() const noexcept { return send_pace_; }
+    /// Says how slowly the body may come, in the place of `limits::body_grace` and
+    /// `limits::body_bytes_per_second_min`.
+    void set_receive_pace(transfer_pace slowest) noexcept { receive_pace_ = slowest; }
+    [[nodiscard]] transfer_pace receive_pace() const noexcept { return receive_pace_; }
+
     /// Gives the body, to be read bit by bit, up to `body_limit()`: beyond it `next` gives
     /// `body_too_large`, which is answered with 413, and the connection ends. An announced length
     /// beyond it is refused before anything is received.
@@ -204,6 +258,14 @@ public:
     /// Does so, and gives the answer that the server would give: 500, without details.
     response answer_failure(const std::exception_ptr& failure);
 
+    /// Lets `observer` be told what became of the request, once that is known: how it was answered,
+    /// how much of the answer was sent, and how long that took. Called before it is answered.
+    ///
+    /// Gives false, and keeps nothing, for a request that is not from a connection, as in a test.
+    /// *Lifetime*: the router's handlers and middleware are still there when it is called, and the
+    /// request with its values.
+    bool when_done(exchange_observer observer);
+
     /// Gives the whole head, with what the server made of it.
     [[nodiscard]] request_head& head() noexcept { return head_; }
     [[nodiscard]] const request_head& head() const noexcept { return head_; }
@@ -214,14 +276,33 @@ public:
         stream_ = &stream;
         told_peer_.reset();
     }
+    /// Says who is at the other end of that connection, where it is known already.
+    /// *Lifetime*: `peer` must outlive the request.
+    void set_connected_peer(const std::optional<rt::net::endpoint>& peer) noexcept {
+        connected_peer_ = &peer;
+    }
+    /// Tells whether somebody waits for what becomes of it.
+    [[nodiscard]] bool is_observed() const noexcept { return !observers_.empty(); }
+    /// Tells those who wait, and forgets them. `told.took` is set when nobody has measured it.
+    /// *Errors*: throws what they throw, when all were told.
+    void tell_done(exchange told);
     /// Says who sends interim responses; nobody does for a request that a test made.
     /// *Lifetime*: `sender` must outlive the request.
     void set_interim_sender(interim_sender& sender) noexcept { interim_sender_ = &sender; }
     /// Says who takes care of failures; without one they are just logged.
     /// *Lifetime*: `handler` must outlive the request.
     void set_failure_handler(failure_handler& handler) noexcept { failure_handler_ = &handler; }
+    /// Says who notices that the client has gone; nobody does for a request that a test made.
+    /// *Lifetime*: `watcher` must outlive the request.
+    void set_client_watcher(client_watcher& watcher) noexcept { client_watcher_ = &watcher; }
     /// Says whether that connection is secured.
     void set_secure(bool secure) noexcept { secure_ = secure; }
+    /// Says by what it is secured; null for a plain one.
+    /// *Lifetime*: `channel` must outlive the request.
+    void set_secure_channel(const secure_channel* channel) noexcept {
+        channel_ = channel;
+        secure_ = channel != nullptr;
+    }
     /// Says who the client is, where it is not who sent the request.
     void set_peer(const rt::net::endpoint& client) noexcept { told_peer_ = client; }
     /// Says where the body comes from, and how much of it is taken.
@@ -237,8 +318,15 @@ private:
     body_reader* body_;
     interim_sender* interim_sender_ = nullptr;
     failure_handler* failure_handler_ = nullptr;
+    client_watcher* client_watcher_ = nullptr;
+    const secure_channel* channel_ = nullptr;
+    transfer_pace send_pace_;
+    transfer_pace receive_pace_;
     detail::value_store values_;
+    std::vector<exchange_observer> observers_;
+    std::chrono::steady_clock::time_point observed_since_;
     const rt::net::tcp_stream* stream_ = nullptr;
+    const std::optional<rt::net::endpoint>* connected_peer_ = nullptr;
     std::optional<rt::net::endpoint> told_peer_;
     std::uint64_t body_bytes_max_ = limits().body_bytes_max;
     bool secure_ = false;

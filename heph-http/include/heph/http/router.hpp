@@ -12,6 +12,7 @@
 #include <heph/core/task.hpp>
 #include <heph/http/detail/route_pattern.hpp>
 #include <heph/http/error_page.hpp>
+#include <heph/http/exchange.hpp>
 #include <heph/http/method.hpp>
 #include <heph/http/request.hpp>
 #include <heph/http/response.hpp>
@@ -167,6 +168,18 @@ public:
     /// *Errors*: throws `std::invalid_argument` when `page` is empty.
     router& render_errors(error_page page);
 
+    /// Lets `observer` be told of all that is asked, once it is over: of requests that a handler
+    /// answered, and of those that never got to one, such as malformed and late ones, and of
+    /// connections beyond the limits, which is what middleware does not see.
+    ///
+    ///     router.observe(http::log_exchanges(http::access_log_format::combined));
+    ///     router.observe(metrics.observer());
+    ///
+    /// It is called by the workers, at the same time, from within their connections: it must not
+    /// wait. A mounted router's observers do not count.
+    /// *Errors*: throws `std::invalid_argument` when `observer` is empty.
+    router& observe(exchange_observer observer);
+
     /// Puts a middleware around the routes that are added from now on, within those that were put
     /// there before, and around the answers to requests that match no route, see above.
     router& use(middleware around);
@@ -257,6 +270,11 @@ public:
     /// Tells whether there is middleware around requests that match no route.
     [[nodiscard]] bool has_middleware() const noexcept { return !around_.empty(); }
 
+    /// Tells whether somebody is to be told of exchanges.
+    [[nodiscard]] bool has_observers() const noexcept { return !observers_.empty(); }
+    /// Tells the observers. *Errors*: throws what one of them throws, when all were told.
+    void tell(const exchange& what) const;
+
     /// Answers a request: what the server does with each one.
     task<response> handle(request& request) const;
 
@@ -265,6 +283,7 @@ private:
 
     std::unique_ptr<detail::route_tree> tree_;
     std::vector<std::shared_ptr<const middleware>> around_;  // The outermost first.
+    std::vector<exchange_observer> observers_;
     // Answers what has no route, within the middleware. Null when there is none.
     std::shared_ptr<const handler> unmatched_;
 };

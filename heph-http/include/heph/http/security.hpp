@@ -8,10 +8,12 @@
 #include <cstddef>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 
 #include <heph/http/error.hpp>
+#include <heph/http/secure_session.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/rt/buffer.hpp>
 #include <heph/rt/net/chunk.hpp>
@@ -45,6 +47,8 @@ public:
                                    const waker& waker) = 0;
     /// Announces the end of what is sent.
     virtual polled<done> poll_shutdown(const waker& waker) = 0;
+    /// Gives what the handshake has settled; nothing where that is not known.
+    [[nodiscard]] virtual std::optional<secure_session> session() const { return {}; }
 };
 
 /// Secures the connections that a server accepts. *Thread safety*: safe.

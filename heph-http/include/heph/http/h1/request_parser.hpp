@@ -44,6 +44,11 @@ public:
     /// Refuses a head that has begun, for a reason that its bytes do not tell.
     event give_up(error why, request_head& head) noexcept;
 
+    /// Gives what has come of the first line of a request that is not complete, or was refused by
+    /// `next`; `input` is what was left then, and `head` is as it was.
+    [[nodiscard]] static std::string_view first_line(std::string_view input,
+                                                     const request_head& head) noexcept;
+
     /// Tells whether the parser is between two requests and has not seen a byte of the next. Empty
     /// lines before a request line, of which it takes two, are no part of a request.
     [[nodiscard]] bool is_idle() const noexcept { return state_ == state::idle; }

@@ -39,6 +39,9 @@ public:
     /// Tells how many bytes at the end of the response's body `write` has left out.
     [[nodiscard]] std::size_t left_out() const noexcept { return left_out_; }
 
+    /// Tells how many bytes of the response's body `write` has appended.
+    [[nodiscard]] std::size_t body_written() const noexcept { return body_written_; }
+
     /// Appends a piece of a streamed body. *Errors*: `bad_response`: more than was announced; so
     /// do all further pieces, and the end, for the client must not take this body for a whole one.
     std::expected<void, error> write_piece(std::string& out, std::string_view piece);
@@ -88,6 +91,7 @@ private:
 
     std::uint64_t left_ = 0;
     std::size_t left_out_ = 0;
+    std::size_t body_written_ = 0;
     framing framing_ = framing::none;
     bool keeps_alive_ = true;
 };

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <heph/http/exchange.hpp>
 #include <heph/http/response.hpp>
 #include <heph/http/router.hpp>
 
@@ -45,7 +46,16 @@ struct metrics_options {
 /// - `http_requests_dropped_total`: requests that were given up before there was an answer, for
 ///   example because the server stopped.
 ///
-/// Requests that no middleware sees, such as malformed ones, are not among them. Counting takes a
+/// Requests that no middleware sees, such as malformed ones, are not among them:
+/// `routes.observe(metrics.observer())` adds, of all connections,
+///
+/// - `http_refused_total{status}`: what the server refused by itself before any handler or
+///   middleware, by status, `431` for one; `none` for those that were not told, such as
+///   connections far beyond the limits.
+/// - `http_response_body_bytes_total`: see `exchange::body_bytes_sent`.
+/// - `http_responses_incomplete_total`: answers of which not all was sent.
+///
+/// Counting takes a
 /// few relaxed atomic operations on memory that the thread hardly shares, and no lock; what is told
 /// while requests are under way may be a few of them behind.
 ///
@@ -58,6 +68,9 @@ public:
 
     /// Gives the middleware that counts. Put it around all others that should be part of the time.
     [[nodiscard]] middleware around() const;
+    /// Gives what counts that which middleware does not see, see above. Its metrics are told from
+    /// then on.
+    [[nodiscard]] exchange_observer observer() const;
     /// Gives a handler that answers with `text()`.
     [[nodiscard]] handler endpoint() const;
 
