@@ -282,6 +282,63 @@ TEST_CASE("codec: short elements cannot become more memory than the limit", "[re
           codec_error::too_large);
 }
 
+TEST_CASE("codec: a small payload cannot become much memory", "[remote][codec]") {
+    using heph::remote::detail::payload_limits;
+    // As in the test before: one byte each, and a kibibyte in memory.
+    std::vector<std::byte> bytes = bytes_of("dc 10 00");
+    bytes.resize(bytes.size() + 4'096, std::byte{0x90});
+    CHECK(decode<std::vector<shop::wide>>(bytes).has_value());
+    CHECK(decode<std::vector<shop::wide>>(bytes, payload_limits(bytes.size())).error() ==
+          codec_error::too_large);
+
+    const std::vector<std::string> words(4'096, "a");
+    const auto honest = encode(words);
+    const auto decoded = decode<std::vector<std::string>>(honest, payload_limits(honest.size()));
+    REQUIRE(decoded.has_value());
+    CHECK(*decoded == words);
+
+    // It grows with the payload, and is at most what a message of any size could take before.
+    CHECK(payload_limits(0).memory_bytes_max == 64 * 1024);
+    std::size_t before = 0;
+    for (std::size_t size = 0; size < 600'000; size += 1'000) {
+        const std::size_t limit = payload_limits(size).memory_bytes_max;
+        CHECK(limit > before);
+        before = limit;
+    }
+    CHECK(before == 599'000 + 16 * 1024 * 1024);
+}
+
+TEST_CASE("codec: alternatives that have the same name on the wire are told apart at compile time",
+          "[remote][codec]") {
+    using heph::remote::detail::have_distinct_names;
+    STATIC_REQUIRE_FALSE(have_distinct_names<int, long>());
+    STATIC_REQUIRE_FALSE(have_distinct_names<std::uint8_t, std::string, std::uint64_t>());
+    STATIC_REQUIRE_FALSE(have_distinct_names<int, colour>());
+    STATIC_REQUIRE_FALSE(have_distinct_names<float, double>());
+    STATIC_REQUIRE_FALSE(have_distinct_names<std::vector<int>, std::vector<long>>());
+    STATIC_REQUIRE_FALSE(have_distinct_names<shop::item, shop::item_of_a_newer_program>());
+    STATIC_REQUIRE(have_distinct_names<bool, int, float, std::string, std::monostate, outside,
+                                       shop::item, shop::order, std::vector<std::byte>,
+                                       std::vector<int>, std::vector<bool>, std::optional<int>,
+                                       std::map<int, bool>, std::map<bool, int>,
+                                       std::variant<int, bool>, std::variant<bool, int>>());
+    using heph::remote::detail::is_always_nil;
+    STATIC_REQUIRE(is_always_nil<std::monostate> && is_always_nil<std::optional<int>>);
+    STATIC_REQUIRE_FALSE(is_always_nil<int> || is_always_nil<shop::item>);
+}
+
+TEST_CASE("codec: a key that is NaN is refused, as it breaks the order of a map",
+          "[remote][codec]") {
+    using weights = std::map<double, int>;
+    CHECK(error_of<weights>("81 cb 7f f8 00 00 00 00 00 00 01") == codec_error::out_of_range);
+    CHECK(error_of<weights>("81 ca ff c0 00 00 01") == codec_error::out_of_range);
+    // Deep within a key, too.
+    using lists = std::map<std::vector<double>, int>;
+    CHECK(error_of<lists>("81 91 cb 7f f8 00 00 00 00 00 00 01") == codec_error::out_of_range);
+    const weights fine{{-1.5, 1}, {0.0, 2}, {std::numeric_limits<double>::infinity(), 3}};
+    CHECK(decode<weights>(encode(fine)) == fine);
+}
+
 TEST_CASE("codec: nesting ends at 64, in what is read and in what is skipped", "[remote][codec]") {
     const auto nested = [](std::size_t levels) {
         std::vector<std::byte> bytes(levels - 1, std::byte{0x91});

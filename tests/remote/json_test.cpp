@@ -236,6 +236,8 @@ TEST_CASE("json: an error says what is wrong, and where", "[remote][json]") {
     CHECK(error_of<std::map<int, int>>(R"({"1":2,"1":3})") == "a name is there twice, at byte 7");
     CHECK(error_of<std::map<double, int>>("[[1,2],[1.0,3]]") ==
           "a name is there twice, at byte 7, in [1]");
+    CHECK(error_of<std::map<double, int>>(R"([["NaN",1]])") ==
+          "a number does not fit its field, at byte 1, in [0]");
     CHECK(error_of<item>("{} x") == "something follows the message, at byte 3");
     CHECK(error_of<item>(R"({"name":"a)") == "a string has no end, at byte 10, in name");
     CHECK(error_of<std::map<std::string, int>>('{' + to_json(std::string(100'000, 'k')) + ":[]}") ==

@@ -74,6 +74,9 @@ inline constexpr auto description_of = heph_describe_message(static_cast<const T
 /// *Requires*: the struct can be made without arguments; at most 64 members, each a `bool`, an
 /// integer, `float`, `double`, a scoped enumeration, `std::string`, `std::vector<std::byte>`, a
 /// described struct, or a `std::vector`, `std::optional`, `std::map` or `std::variant` of those.
+/// Alternatives of a variant have to have distinct names on the wire, where all integers and
+/// enumerations are one. An optional of what may be nothing itself is refused, but for one of a
+/// reference: with a reference to nothing in it, it arrives empty.
 #define HEPH_MESSAGE(type, name, version, ...)                                                 \
     [[maybe_unused]] inline constexpr auto heph_describe_message(const type*) noexcept {       \
         using heph_described [[maybe_unused]] = type;                                          \

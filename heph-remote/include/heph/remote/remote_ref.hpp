@@ -272,7 +272,7 @@ HEPH_MESSAGE(reference_form, "heph.ref", 1, node, address, name, incarnation, nu
 
 template <typename M>
 struct composed_name<remote_ref<M>> {
-    static std::string make() { return "heph.ref@1"; }
+    static constexpr void append(auto& to) { to += std::string_view("heph.ref@1"); }
 };
 
 template <typename M>

@@ -136,8 +136,19 @@ struct value_codec<std::vector<T>> {
     }
 };
 
+/// Is a type one of whose values is nil on the wire, and nothing else.
+template <typename T>
+inline constexpr bool is_always_nil = false;
+template <>
+inline constexpr bool is_always_nil<std::monostate> = true;
+template <typename T>
+inline constexpr bool is_always_nil<std::optional<T>> = true;
+
 template <typename T>
 struct value_codec<std::optional<T>> {
+    static_assert(!is_always_nil<T>,
+                  "an optional of this would be nil on the wire with a value and without one");
+
     static void write(writer& out, const std::optional<T>& value) {
         value ? write_value(out, *value) : out.nil();
     }
@@ -149,6 +160,18 @@ struct value_codec<std::optional<T>> {
         return read_value(in, value.emplace());
     }
 };
+
+/// Tells whether a key equals itself. One that is NaN, or has it in it, does not, and breaks the
+/// order of its map.
+template <typename K>
+[[nodiscard]] bool is_orderly(const K& key) {
+    if constexpr (requires { key == key; }) {
+        const K& same = key;
+        return key == same;
+    } else {
+        return true;
+    }
+}
 
 template <typename K, typename V>
 struct value_codec<std::map<K, V>> {
@@ -172,6 +195,7 @@ struct value_codec<std::map<K, V>> {
             K key{};
             V mapped{};
             if (!read_value(in, key) || !read_value(in, mapped)) { return false; }
+            if (!is_orderly(key)) { return in.fail(codec_error::out_of_range); }
             if (!value.try_emplace(std::move(key), std::move(mapped)).second) {
                 return in.fail(codec_error::duplicate_key);
             }
@@ -183,6 +207,11 @@ struct value_codec<std::map<K, V>> {
 
 template <typename... Ts>
 struct value_codec<std::variant<Ts...>> {
+    static_assert(
+        have_distinct_names<Ts...>(),
+        "two alternatives have the same name on the wire, as all integers do: wrap one in "
+        "a described struct");
+
     static void write(writer& out, const std::variant<Ts...>& value) {
         out.array(2);
         std::visit(
@@ -246,11 +275,16 @@ struct value_codec<T> {
 
 namespace detail {
 
-/// Bounds what decoding a payload may take by what it took already: a large one may be as large
-/// again in memory.
+/// Bounds what decoding a payload may take by what it takes itself, so that small ones, of which
+/// there may be many, stay small. A large one may be as large again in memory.
 [[nodiscard]] constexpr decode_limits payload_limits(std::size_t payload_bytes) noexcept {
+    constexpr std::size_t for_any = 64 * 1024;
+    constexpr std::size_t times = 64;  // An empty map, one byte, is an element of 48.
     decode_limits limits;
-    limits.memory_bytes_max += payload_bytes;
+    const std::size_t most = limits.memory_bytes_max;
+    limits.memory_bytes_max =
+        payload_bytes +
+        (payload_bytes < most / times ? std::min(most, for_any + times * payload_bytes) : most);
     return limits;
 }
 

@@ -263,6 +263,7 @@ private:
         if (!more) { return in.fail(codec_error::malformed, "a pair has no value"); }
         if (!in.value(mapped) || !in.next_element(more)) { return false; }
         if (more) { return in.fail(codec_error::malformed, "a pair has more than two values"); }
+        if (!is_orderly(key)) { return in.fail_at(begin, codec_error::out_of_range); }
         return value.try_emplace(std::move(key), std::move(mapped)).second ||
                in.fail_at(begin, codec_error::duplicate_key);
     }
