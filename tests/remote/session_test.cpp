@@ -174,7 +174,7 @@ TEST_CASE("session: it has room until the limit of frames or of bytes", "[remote
 
     limits.frames_max = 100;
     limits.bytes_max = 20;
-    limits.hard_bytes_max = 30;
+    limits.hard_bytes_max = 30 + 2 * heph::remote::protocol::kept_overhead_bytes;
     session narrow({1, 1}, limits);
     push(narrow, 1);
     CHECK(narrow.has_room());

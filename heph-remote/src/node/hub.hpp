@@ -154,12 +154,14 @@ private:
     void on(const peer_pointer& from, protocol::room_arrived& what);
     void on(const peer_pointer& from, protocol::goodbye_arrived& what);
     void take(const peer_pointer& from, std::uint64_t actor, waiting_delivery what,
-              std::expected<arrival, failure> arrived);
+              std::span<const std::byte> payload);
+    /// Decodes what is next for an actor. Gives false when it has to wait for room in the inbox.
+    [[nodiscard]] bool is_settled(const peer_pointer& from, std::uint64_t actor,
+                                  waiting_delivery& what, std::span<const std::byte> payload);
     [[nodiscard]] std::expected<std::shared_ptr<const published>, failure> target_of(
         const peer& from, std::uint64_t actor) const;
-    [[nodiscard]] std::expected<arrival, failure> decode_for(
-        const peer& from, std::uint64_t actor, std::uint16_t type, bool is_call,
-        std::span<const std::byte> payload) const noexcept;
+    [[nodiscard]] std::expected<arrival, failure> decode(
+        const waiting_delivery& what, std::span<const std::byte> payload) const noexcept;
     [[nodiscard]] bool is_crowded(const peer& from,
                                   const std::deque<waiting_delivery>& queue) const;
     void delivered(const peer_pointer& from, std::uint64_t actor, waiting_delivery& what,

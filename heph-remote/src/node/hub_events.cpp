@@ -15,15 +15,16 @@ void hub::on_event(const peer_pointer& from, protocol::event& what) {
 
 void hub::on(const peer_pointer& from, protocol::message_arrived& what) {
     take(from, what.actor,
-         waiting_delivery(what.token, nullptr, what.payload.size(), from->session),
-         decode_for(*from, what.actor, what.type, false, what.payload));
+         waiting_delivery(what.token, what.type, nullptr, what.payload.size(), from->session),
+         what.payload);
 }
 
 void hub::on(const peer_pointer& from, protocol::call_arrived& what) {
     const auto answers = std::make_shared<answering>();
     from->called.insert_or_assign(what.call, answers);
-    take(from, what.actor, waiting_delivery(what.call, answers, what.payload.size(), from->session),
-         decode_for(*from, what.actor, what.type, true, what.payload));
+    take(from, what.actor,
+         waiting_delivery(what.call, what.type, answers, what.payload.size(), from->session),
+         what.payload);
 }
 
 std::expected<std::shared_ptr<const published>, failure> hub::target_of(const peer& from,
@@ -34,16 +35,11 @@ std::expected<std::shared_ptr<const published>, failure> hub::target_of(const pe
     return target;
 }
 
-std::expected<arrival, failure> hub::decode_for(const peer& from, std::uint64_t actor,
-                                                std::uint16_t type, bool is_call,
-                                                std::span<const std::byte> payload) const noexcept {
+std::expected<arrival, failure> hub::decode(const waiting_delivery& what,
+                                            std::span<const std::byte> payload) const noexcept {
     try {
-        const auto target = target_of(from, actor);
-        if (!target) { return std::unexpected(target.error()); }
         const decoding_at here(port_);
-        // What waits for room in its inbox already stays before it.
-        const bool at_once = !from.arrived.contains(actor);
-        return (*target)->take(type, is_call, payload, at_once);
+        return what.target->take(what.type, what.answers != nullptr, payload, true);
     } catch (const std::bad_alloc&) {
         return std::unexpected(failure::full);
     } catch (...) {  // The message's own constructors.
@@ -52,22 +48,40 @@ std::expected<arrival, failure> hub::decode_for(const peer& from, std::uint64_t 
 }
 
 void hub::take(const peer_pointer& from, std::uint64_t actor, waiting_delivery what,
-               std::expected<arrival, failure> arrived) {
-    if (!arrived) { return delivered(from, actor, what, arrived.error()); }
-    what.arrived = std::move(*arrived);
-    if (!what.arrived.message) { return delivered(from, actor, what, std::nullopt); }
+               std::span<const std::byte> payload) {
+    auto target = target_of(*from, actor);
+    if (!target) { return delivered(from, actor, what, target.error()); }
+    what.target = std::move(*target);
+    // What waits for room in its inbox already stays before it.
     const auto queue = from->arrived.find(actor);
     if (queue != from->arrived.end()) {
         if (is_crowded(*from, queue->second)) {
             return delivered(from, actor, what, failure::full);
         }
+        what.payload.assign(payload.begin(), payload.end());
         queue->second.push_back(std::move(what));
-        return;
+    } else if (!is_settled(from, actor, what, payload)) {
+        from->arrived[actor].push_back(std::move(what));
+        spawn(deliver(shared_from_this(), from, actor));
     }
-    const auto now = what.arrived.message->poll(waker());
-    if (now.is_ready()) { return delivered(from, actor, what, now.value()); }
-    from->arrived[actor].push_back(std::move(what));
-    spawn(deliver(shared_from_this(), from, actor));
+}
+
+bool hub::is_settled(const peer_pointer& from, std::uint64_t actor, waiting_delivery& what,
+                     std::span<const std::byte> payload) {
+    auto arrived = decode(what, payload);
+    std::optional<failure> failed;
+    if (arrived) {
+        what.arrived = std::move(*arrived);
+        if (what.arrived.message) {
+            const auto now = what.arrived.message->poll(waker());
+            if (!now.is_ready()) { return false; }
+            failed = now.value();
+        }
+    } else {
+        failed = arrived.error();
+    }
+    delivered(from, actor, what, failed);
+    return true;
 }
 
 // What sessions before left there does not count for the window of this one: a peer that begins

@@ -426,12 +426,19 @@ task<> hub::watch_times(hub_pointer self) {
 task<> hub::deliver(hub_pointer self, peer_pointer from, std::uint64_t actor) {
     // Nobody else removes from the queue, or erases it.
     auto& queue = from->arrived[actor];
-    while (!queue.empty()) {
+    while (!queue.empty() && !self->stopped_.is_set()) {
+        auto& next = queue.front();
+        const auto kept = std::exchange(next.payload, {});
+        if (!next.arrived.message && self->is_settled(from, actor, next, kept)) {
+            queue.pop_front();
+            kick(*from);
+            continue;
+        }
         // The stop first: it has told that what is left here is not delivered.
-        const auto first = co_await either(self->stopped_.wait(),
-                                           polling<delivery>(*queue.front().arrived.message));
+        const auto first =
+            co_await either(self->stopped_.wait(), polling<delivery>(*next.arrived.message));
         if (first.index() == 0) { break; }
-        self->delivered(from, actor, queue.front(), std::get<1>(first));
+        self->delivered(from, actor, next, std::get<1>(first));
         queue.pop_front();
         kick(*from);
     }

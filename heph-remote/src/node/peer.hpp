@@ -53,18 +53,24 @@ struct watched_actor {
     event cancelled;
 };
 
-/// A message or call of the peer that waits for room in an actor's inbox.
+/// A message or call of the peer that waits for room in an actor's inbox. Only the first one of its
+/// actor is decoded: the others are kept as they came, so that they take what the window allows.
 struct waiting_delivery {
-    waiting_delivery(std::uint64_t its_number, std::shared_ptr<answering> call, std::size_t bytes,
+    waiting_delivery(std::uint64_t its_number, std::uint16_t its_type,
+                     std::shared_ptr<answering> call, std::size_t bytes,
                      std::uint64_t its_session) noexcept
         : number(its_number),
+          type(its_type),
           answers(std::move(call)),
           payload_bytes(bytes),
           session(its_session) {}
-    std::uint64_t number;                ///< Of a call, or the token of a message.
+    std::uint64_t number;  ///< Of a call, or the token of a message.
+    std::uint16_t type;
     std::shared_ptr<answering> answers;  ///< Null: it is a message.
     std::size_t payload_bytes;
     std::uint64_t session;  ///< Which one it came in: what is granted and told counts for that.
+    std::shared_ptr<const published> target;
+    std::vector<std::byte> payload;  ///< Until it is decoded.
     arrival arrived;
 };
 

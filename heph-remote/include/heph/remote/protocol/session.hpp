@@ -38,7 +38,7 @@ struct session_limits {
     std::size_t frames_max = 16 * 1024;
     std::size_t bytes_max = 16 * 1024 * 1024;
     /// Bounds answers and reports, which are taken beyond `bytes_max`, because refusing them would
-    /// leave the other end waiting for ever.
+    /// leave the other end waiting for ever. `kept_overhead_bytes` counts for each.
     std::size_t hard_bytes_max = 256 * 1024 * 1024;
 };
 
@@ -46,6 +46,9 @@ struct session_limits {
 /// keeps by default.
 inline constexpr std::uint64_t unacknowledged_frames_max = 256;
 inline constexpr std::size_t unacknowledged_bytes_max = 256 * 1024;
+
+/// What keeping a frame takes besides its bytes, about: its entry, and what an allocation costs.
+inline constexpr std::size_t kept_overhead_bytes = 48;
 
 /// Keeps what was sent until the peer has it, and knows what the peer has sent.
 class session {
@@ -60,7 +63,8 @@ public:
     }
     /// Tells whether so much waits that the session has to be given up.
     [[nodiscard]] bool is_overflowing() const noexcept {
-        return kept_bytes_ > limits_.hard_bytes_max;
+        // Small frames take more than their bytes.
+        return kept_bytes_ + kept_.size() * kept_overhead_bytes > limits_.hard_bytes_max;
     }
 
     /// Says which sequence number the frame that is pushed next has.
