@@ -455,6 +455,42 @@ TEST_CASE("etcd: a name has one owner, and the next one when its lease ends",
     });
 }
 
+TEST_CASE("etcd: a candidate who gives up for an error does not become the leader later",
+          "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+        auto first_lease = co_await etcd::lease::hold(client, 30s);
+        REQUIRE(first_lease);
+        const auto first =
+            co_await etcd::campaign(client, *first_lease, "/lead", std::string(20'000, 'a'));
+        REQUIRE(first);
+
+        // What stands there already is more than this one takes.
+        etcd::settings narrow = server.where();
+        narrow.answer_bytes_max(10'000);
+        etcd::client second(worker, narrow);
+        auto second_lease = co_await etcd::lease::hold(second, 30s);
+        REQUIRE(second_lease);
+        const auto failed = co_await etcd::campaign(second, *second_lease, "/lead", "b");
+        REQUIRE_FALSE(failed);
+        CHECK(failed.error().code() == etcd::errc::too_large);
+
+        const auto standing = co_await client.list("/lead/");
+        REQUIRE(standing);
+        CHECK(standing->found.size() == 1);
+        const auto resigned = co_await etcd::resign(client, *first_lease, "/lead");
+        REQUIRE(resigned);
+        const auto leader = co_await etcd::leader_of(client, "/lead");
+        REQUIRE(leader);
+        CHECK_FALSE(*leader);
+    });
+}
+
 TEST_CASE("etcd: candidates lead one after the other, in the order in which they came",
           "[etcd][etcd-server]") {
     HEPH_TEST_NEEDS_ETCD();

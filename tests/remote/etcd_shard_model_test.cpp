@@ -58,6 +58,21 @@ shard_keeper running_host() {
 
 }  // namespace
 
+TEST_CASE("shards: an answer that a newer list contradicts does not make a host",
+          "[etcd][shards]") {
+    shard_keeper keeper("a", shard_view(std::string(folder), 2), 1s);
+    keeper.begin(own_lease, at(0s), at(10s));
+    CHECK(words(keeper) == expected{"enter"});
+    // It entered at 10, and is gone again by the list of what there was at 20.
+    keeper.watched(batch(20, {}, true));
+    keeper.entered(own_lease, 10);
+    CHECK(keeper.view().lease_of_host("a") == 0);
+    CHECK(words(keeper) != expected{"acquire 0", "acquire 1"});
+    // What is newer than the list counts.
+    keeper.watched(batch(21, {put("hosts/a", "", own_lease, 21)}));
+    CHECK(keeper.view().lease_of_host("a") == own_lease);
+}
+
 TEST_CASE("shards: a host enters, takes what belongs to it, and starts it when it has the key",
           "[etcd][shards]") {
     shard_keeper keeper("a", shard_view(std::string(folder), 2), 1s);

@@ -94,6 +94,16 @@ task<answer<claim>> wait_for_turn(client with, lease by, std::string name, claim
     }
 }
 
+/// Takes a candidate back who gives up for an error. Who stood on would be the leader one day, and
+/// not know it.
+task<> stand_down(client with, lease by, std::string name) {
+    while (by.is_held()) {
+        auto resigned = co_await resign(with, by, name);
+        if (resigned || !detail::passes(resigned.error())) { co_return; }
+        co_await rt::timer(detail::pause_between);
+    }
+}
+
 }  // namespace
 
 task<answer<claim>> claim_name(client with, lease by, std::string key, std::string value) {
@@ -132,11 +142,16 @@ task<answer<bool>> release_name(client with, claim held) {
 task<answer<claim>> campaign(client with, lease by, std::string name, std::string value) {
     auto key = candidate_key(name, by.id());
     auto standing = co_await claim_name(with, by, std::move(key), std::move(value));
-    if (!standing) { co_return std::unexpected(std::move(standing).error()); }
-    auto turn = wait_for_turn(with, by, std::move(name), std::move(*standing));
+    if (!standing) {
+        co_await stand_down(std::move(with), std::move(by), std::move(name));
+        co_return std::unexpected(std::move(standing).error());
+    }
+    auto turn = wait_for_turn(with, by, name, std::move(*standing));
     auto first = co_await either(by.lost(), turn);
     if (first.index() == 0) { co_return std::unexpected(lost_lease()); }
-    co_return std::move(std::get<1>(first));
+    auto& outcome = std::get<1>(first);
+    if (!outcome) { co_await stand_down(std::move(with), std::move(by), std::move(name)); }
+    co_return std::move(outcome);
 }
 
 task<answer<void>> resign(client with, lease by, std::string name) {

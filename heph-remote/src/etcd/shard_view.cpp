@@ -48,7 +48,8 @@ bool shard_view::see_owner(std::uint32_t shard, std::int64_t revision, const key
 bool shard_view::see_host(std::string_view name, std::int64_t revision, const key_value* key) {
     auto found = hosts_.find(name);
     if (found == hosts_.end()) {
-        if (key == nullptr) { return false; }
+        // An answer from before the last list, which did not have it, comes late.
+        if (key == nullptr || revision <= listed_) { return false; }
         found = hosts_.emplace(std::string(name), host()).first;
         found->second.hash = hash_of(name);
     }
@@ -108,6 +109,7 @@ shard_view::changes shard_view::apply(const watch_batch& batch) {
             made.replaced = true;
             std::ranges::fill(owners_, holder());
             hosts_.clear();
+            listed_ = -1;
         }
         forget_absent(batch, made);
     }
@@ -116,6 +118,7 @@ shard_view::changes shard_view::apply(const watch_batch& batch) {
         // What is listed is what there is at the listing's revision, however old it is.
         take(each, batch.reset ? batch.revision : each.what.mod_revision, made);
     }
+    if (batch.reset) { listed_ = batch.revision; }
     if (hosts_.size() > hosts_kept_max) {
         // The watch is beyond what could still tell of them.
         std::erase_if(hosts_, [&](const auto& each) {

@@ -84,6 +84,7 @@ private:
     // Those that are gone stay a while, for the revision at which they went.
     std::map<std::string, host, std::less<>> hosts_;
     std::int64_t revision_ = -1;  // Of the watch.
+    std::int64_t listed_ = -1;    // Of its last list of all that there was.
 };
 
 }  // namespace heph::remote::etcd

@@ -39,8 +39,9 @@ task<answer<bool>> release_name(client with, claim held);
 /// the leader, and the next one follows when it resigns or its lease ends.
 ///
 /// The candidate's key is `name`/`lease id`, and its value is for the others to read (`leader_of`).
-/// *Errors*: `lease_not_found` when the lease is lost; what waiting does not mend.
-/// *Cancellation*: the candidate goes on to stand; `resign` takes it back.
+/// *Errors*: `lease_not_found` when the lease is lost; what waiting does not mend. The candidate
+/// does not stand any more then, unless etcd does not let it be taken back. *Cancellation*: the
+/// candidate goes on to stand; `resign` takes it back.
 task<answer<claim>> campaign(client with, lease by, std::string name, std::string value);
 
 /// Takes a candidate, who may be the leader, out of an election.
