@@ -238,6 +238,22 @@ void run_worker(std::shared_ptr<detail::runtime_core> core, const runtime_settin
     self.shut_down();
 }
 
+// The threads of the workers. They end, whatever happens meanwhile: they use what the start has.
+struct worker_threads {
+    worker_threads(detail::runtime_core& of, std::size_t count) : core(of) { all.reserve(count); }
+    worker_threads(const worker_threads&) = delete;
+    worker_threads& operator=(const worker_threads&) = delete;
+    ~worker_threads() { end(); }
+    void end() noexcept {
+        core.drop_now();
+        for (std::thread& each : all) { each.join(); }
+        all.clear();
+    }
+
+    detail::runtime_core& core;
+    std::vector<std::thread> all;
+};
+
 // Whatever else held references to them is gone.
 void wait_for_sync_actors(detail::sync_threads& threads, std::chrono::milliseconds grace) {
     const auto now = std::chrono::steady_clock::now();
@@ -285,12 +301,11 @@ std::expected<void, error> runtime::start() {
     start_state start(state_->settings.threads, to_worker_settings(state_->settings));
     detail::coordinator coordinator(*state_->core, state_->settings.stop_grace,
                                     std::exchange(state_->signal_receivers, {}));
-    std::vector<std::thread> threads;
-    threads.reserve(state_->settings.threads);
+    worker_threads threads(*state_->core, state_->settings.threads);
     for (std::size_t i = 0; i < state_->settings.threads; ++i) {
         try {
-            threads.emplace_back(run_worker, state_->core, std::cref(state_->settings),
-                                 state_->set_up_functions, i, std::ref(start));
+            threads.all.emplace_back(run_worker, state_->core, std::cref(state_->settings),
+                                     state_->set_up_functions, i, std::ref(start));
             continue;
         } catch (const std::system_error& thrown) {
             start.fail(error(thrown.code(),
@@ -298,13 +313,16 @@ std::expected<void, error> runtime::start() {
         } catch (const std::exception& thrown) {  // A set-up function could not be copied.
             start.fail(error(std::make_error_code(std::errc::operation_canceled),
                              std::string("cannot start a worker thread: ") + thrown.what()));
+        } catch (...) {
+            start.fail(
+                error(std::make_error_code(std::errc::operation_canceled),
+                      "cannot start a worker thread: a set-up function could not be copied"));
         }
         forgo_worker(*state_->core, start);
     }
     state_->set_up_functions.clear();  // What they hold would keep actors waiting.
     auto watched = coordinator.watch(signals ? &signals->set() : nullptr);
-    state_->core->drop_now();
-    for (std::thread& thread : threads) { thread.join(); }
+    threads.end();
     state_->core->blocking()->stop();
     state_->core->drop_unpolled();
     const auto grace = state_->settings.stop_grace;

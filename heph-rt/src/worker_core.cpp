@@ -112,8 +112,6 @@ worker_core::worker_core(std::shared_ptr<runtime_core> runtime, worker_link& lin
 worker_core::~worker_core() = default;
 
 std::expected<void, error> worker_core::set_up(const worker_settings& settings) {
-    this_thread_worker = this;
-    this_thread_link = &link_;
     link_.open();
     link_.counters().begin();
     settings_ = settings;
@@ -131,12 +129,19 @@ std::expected<void, error> worker_core::set_up(const worker_settings& settings) 
             return std::unexpected(
                 error(std::make_error_code(std::errc::operation_canceled),
                       std::string("a worker's scheduler could not be made: ") + thrown.what()));
+        } catch (...) {
+            return std::unexpected(error(std::make_error_code(std::errc::operation_canceled),
+                                         "a worker's scheduler could not be made"));
         }
     }
     auto made = make_driver(link_, settings.driver);
     if (!made) { return std::unexpected(std::move(made.error())); }
     driver_ = std::move(*made);
     link_.set_ring_descriptor(driver_->ring_descriptor());
+    // Not before: what is destroyed on this thread after a failure finds a worker with a driver, or
+    // none.
+    this_thread_worker = this;
+    this_thread_link = &link_;
     return {};
 }
 

@@ -59,7 +59,7 @@ public:
     worker_core& operator=(const worker_core&) = delete;
 
     /// Makes the driver and this thread the worker's. *Errors*: see `make_driver`; the scheduler
-    /// could not be made.
+    /// could not be made. The thread is nobody's then.
     [[nodiscard]] std::expected<void, error> set_up(const worker_settings& settings);
 
     /// Runs until the runtime has nothing left to run, or drops what is left when it is told to.
