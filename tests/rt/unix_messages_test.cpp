@@ -108,6 +108,49 @@ TEST_CASE("unix datagrams: they are kept apart, and tell who sent them", "[rt][u
     });
 }
 
+TEST_CASE("unix datagrams: a sender whose path fills its address does not end the receiving",
+          "[rt][unix]") {
+    const temporary_folder folder;
+    // 108 bytes, behind which there is no room for a zero byte.
+    std::string path = (folder / "").string();
+    path.resize(108, 'p');
+    run_task([path]() -> task<> {
+        return [](std::string at) -> task<> {
+            const auto address = unix_address::path(at);
+            REQUIRE(address);
+            auto client = unix_datagram::bind(*address);
+            REQUIRE(client);
+            const auto told = client->local_address();
+            REQUIRE(told);
+            CHECK(*told == *address);
+            CHECK(unix_datagram::bind(*address).error() == std::errc::address_in_use);
+            const auto server_address = abstract_name("patient");
+            auto server = unix_datagram::bind(server_address);
+            REQUIRE(server);
+            auto question = buffer::copy_of("question");
+            const auto asked = co_await client->send_to(std::move(question), server_address);
+            REQUIRE(asked);
+            auto into = buffer::with_capacity(100);
+            const auto arrived = co_await server->recv_from(std::move(into));
+            REQUIRE(arrived);
+            CHECK(arrived->bytes().view() == "question");
+            CHECK(arrived->from() == *address);
+            auto answer = buffer::copy_of("answer");
+            const auto answered = co_await server->send_to(std::move(answer), arrived->from());
+            REQUIRE(answered);
+            auto room = buffer::with_capacity(100);
+            const auto back = co_await client->recv(std::move(room));
+            REQUIRE(back);
+            CHECK(back->bytes().view() == "answer");
+        }(path);
+    });
+    // Nobody is there any more, but the file is.
+    const auto address = unix_address::path(path);
+    REQUIRE(address);
+    CHECK(unix_datagram::bind(*address).error() == std::errc::address_in_use);
+    CHECK(unix_datagram::bind(*address, true));
+}
+
 TEST_CASE("unix datagrams: nobody there, no address and a dead peer are errors", "[rt][unix]") {
     const temporary_folder folder;
     run_task([path = (folder / "socket").string()]() -> task<> {

@@ -18,6 +18,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "on_runtime.hpp"
+#include "temporary_folder.hpp"
 
 using namespace std::chrono_literals;
 using heph::task;
@@ -31,6 +32,7 @@ using heph::rt::net::unix_stream;
 using heph::test::quiet_setup;
 using heph::test::run_on_worker;
 using heph::test::run_task;
+using heph::test::temporary_folder;
 
 namespace {
 
@@ -105,7 +107,7 @@ task<> ask(unix_address server, std::string text, worker here) {
 
 }  // namespace
 
-TEST_CASE("unix: addresses are paths, abstract names or none, of at most 107 bytes", "[rt][unix]") {
+TEST_CASE("unix: addresses are paths, abstract names or none, of limited size", "[rt][unix]") {
     const auto path = unix_address::path("/run/service");
     REQUIRE(path);
     CHECK(path->to_string() == "/run/service");
@@ -116,8 +118,8 @@ TEST_CASE("unix: addresses are paths, abstract names or none, of at most 107 byt
     CHECK(name->is_abstract());
     CHECK_FALSE(*name == *unix_address::path("service"));
     CHECK(unix_address().to_string() == "(unnamed)");
-    CHECK(unix_address::path(std::string(107, 'p')));
-    CHECK(unix_address::path(std::string(108, 'p')).error() == std::errc::filename_too_long);
+    CHECK(unix_address::path(std::string(108, 'p')));
+    CHECK(unix_address::path(std::string(109, 'p')).error() == std::errc::filename_too_long);
     CHECK(unix_address::abstract(std::string(107, 'n')));
     CHECK(unix_address::abstract(std::string(108, 'n')).error() == std::errc::filename_too_long);
     CHECK(unix_address::path("").error() == std::errc::invalid_argument);
@@ -131,7 +133,12 @@ TEST_CASE("unix: what is sent over a path or an abstract name comes back", "[rt]
     REQUIRE(abstract);
     const auto longest = unix_address::abstract(std::to_string(::getpid()) + std::string(98, 'l'));
     REQUIRE(longest);
-    for (const unix_address& at : {somewhere.address(), *abstract, *longest}) {
+    const temporary_folder folder;
+    std::string path = (folder / "").string();
+    path.resize(108, 'p');  // No zero byte fits behind it.
+    const auto longest_path = unix_address::path(path);
+    REQUIRE(longest_path);
+    for (const unix_address& at : {somewhere.address(), *abstract, *longest, *longest_path}) {
         CAPTURE(at.to_string());
         run_on_worker(quiet_setup(), [&at](worker& here) {
             auto listener = listen(at);

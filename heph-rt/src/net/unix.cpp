@@ -14,13 +14,12 @@
 namespace heph::rt::net {
 
 using detail::last_error;
-using detail::name_bytes_max;
 
 std::expected<unix_address, std::error_code> unix_address::path(std::string_view path) {
     if (path.empty() || path.find('\0') != std::string_view::npos) {
         return std::unexpected(std::make_error_code(std::errc::invalid_argument));
     }
-    if (path.size() > name_bytes_max) {
+    if (path.size() > detail::path_bytes_max) {
         return std::unexpected(std::make_error_code(std::errc::filename_too_long));
     }
     return unix_address(std::string(path), false);
@@ -28,7 +27,7 @@ std::expected<unix_address, std::error_code> unix_address::path(std::string_view
 
 std::expected<unix_address, std::error_code> unix_address::abstract(std::string_view name) {
     if (name.empty()) { return std::unexpected(std::make_error_code(std::errc::invalid_argument)); }
-    if (name.size() > name_bytes_max) {
+    if (name.size() > detail::abstract_bytes_max) {
         return std::unexpected(std::make_error_code(std::errc::filename_too_long));
     }
     return unix_address(std::string(name), true);

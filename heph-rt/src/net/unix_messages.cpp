@@ -39,9 +39,8 @@ std::expected<datagram<unix_address>, std::error_code> take_datagram(io_call& ca
     auto arrived = detail::to_message<buffer>(received, result);
     sockaddr_un from{};
     std::memcpy(&from, &received.address, sizeof(from));
-    auto address = detail::from_sockaddr(from, received.address_bytes);
-    if (!address) { return std::unexpected(address.error()); }
-    return datagram<unix_address>(std::move(arrived), std::move(*address));
+    return datagram<unix_address>(std::move(arrived),
+                                  detail::from_sockaddr(from, received.address_bytes));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -16,19 +17,21 @@ unsigned to_sockaddr(const net::unix_address& from, sockaddr_un& to) noexcept {
     if (from.is_unnamed()) { return offsetof(sockaddr_un, sun_path); }
     const std::size_t first = from.is_abstract() ? 1 : 0;
     std::memcpy(to.sun_path + first, from.name().data(), from.name().size());
-    return static_cast<unsigned>(offsetof(sockaddr_un, sun_path) + 1 + from.name().size());
+    const std::size_t used = offsetof(sockaddr_un, sun_path) + 1 + from.name().size();
+    return static_cast<unsigned>(std::min(used, sizeof(to)));
 }
 
-std::expected<net::unix_address, std::error_code> from_sockaddr(const sockaddr_un& from,
-                                                                std::size_t bytes) {
+net::unix_address from_sockaddr(const sockaddr_un& from, std::size_t bytes) {
     using net::unix_address;
-    if (bytes <= offsetof(sockaddr_un, sun_path)) { return unix_address(); }
+    bytes = std::min(bytes, sizeof(from));
+    if (bytes <= offsetof(sockaddr_un, sun_path)) { return {}; }
     const std::size_t used = bytes - offsetof(sockaddr_un, sun_path);
+    // Of so many bytes, none of these is refused.
     if (from.sun_path[0] == '\0') {
-        if (used == 1) { return unix_address(); }
-        return unix_address::abstract({from.sun_path + 1, used - 1});
+        return unix_address::abstract({from.sun_path + 1, used - 1}).value_or(unix_address());
     }
-    return unix_address::path({from.sun_path, ::strnlen(from.sun_path, used)});
+    return unix_address::path({from.sun_path, ::strnlen(from.sun_path, used)})
+        .value_or(unix_address());
 }
 
 std::expected<net::unix_address, std::error_code> ask_unix_address(int descriptor,
@@ -54,10 +57,10 @@ std::expected<net::peer_credentials, std::error_code> ask_credentials(int descri
 namespace {
 
 // Tells whether a path is a socket at which nobody listens.
-bool is_stale(const sockaddr_un& address, unsigned bytes, int type) noexcept {
+bool is_stale(const char* path, const sockaddr_un& address, unsigned bytes, int type) noexcept {
     // A connection to another file is refused, too.
     struct stat status{};
-    if (::lstat(address.sun_path, &status) != 0 || !S_ISSOCK(status.st_mode)) { return false; }
+    if (::lstat(path, &status) != 0 || !S_ISSOCK(status.st_mode)) { return false; }
     // By a socket of another type: whoever is there refuses that without learning of it.
     const int other = type == SOCK_DGRAM ? SOCK_STREAM : SOCK_DGRAM;
     const int probe = ::socket(AF_UNIX, other | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -82,10 +85,10 @@ std::error_code bind_to(int descriptor, int type, const net::unix_address& local
     };
     const std::error_code failed = bind_it();
     if (failed != std::errc::address_in_use || !replace_stale || local.is_abstract() ||
-        !is_stale(address, bytes, type)) {
+        !is_stale(local.name().c_str(), address, bytes, type)) {
         return failed;
     }
-    if (::unlink(address.sun_path) != 0 && errno != ENOENT) { return last_error(); }
+    if (::unlink(local.name().c_str()) != 0 && errno != ENOENT) { return last_error(); }
     return bind_it();
 }
 

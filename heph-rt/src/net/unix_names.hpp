@@ -13,15 +13,17 @@
 
 namespace heph::rt::detail {
 
-// The zero byte behind a path, or before an abstract name, needs one more.
-inline constexpr std::size_t name_bytes_max = sizeof(sockaddr_un::sun_path) - 1;
+// A path may do without the zero byte behind it.
+inline constexpr std::size_t path_bytes_max = sizeof(sockaddr_un::sun_path);
+// An abstract name has one before it.
+inline constexpr std::size_t abstract_bytes_max = sizeof(sockaddr_un::sun_path) - 1;
 
 /// Writes an address as the kernel wants it. Gives the bytes in use.
 [[nodiscard]] unsigned to_sockaddr(const net::unix_address& from, sockaddr_un& to) noexcept;
 
-/// Reads an address of so many bytes.
-[[nodiscard]] std::expected<net::unix_address, std::error_code> from_sockaddr(
-    const sockaddr_un& from, std::size_t bytes);
+/// Reads an address of so many bytes as the kernel counts them: with a zero byte behind a path, for
+/// which there may be no room.
+[[nodiscard]] net::unix_address from_sockaddr(const sockaddr_un& from, std::size_t bytes);
 
 /// Asks `getsockname` or `getpeername`.
 [[nodiscard]] std::expected<net::unix_address, std::error_code> ask_unix_address(

@@ -30,7 +30,7 @@ public:
     unix_address() noexcept = default;
 
     /// Names a path.
-    /// *Errors*: `filename_too_long` above 107 bytes; `invalid_argument` when it is empty or has a
+    /// *Errors*: `filename_too_long` above 108 bytes; `invalid_argument` when it is empty or has a
     /// zero byte.
     [[nodiscard]] static std::expected<unix_address, std::error_code> path(std::string_view path);
     /// Names a socket in the abstract name space of Linux, which needs no file and goes with the
@@ -135,7 +135,9 @@ private:
 /// How to listen on a Unix socket.
 struct unix_listen_options {
     int backlog = 1024;
-    /// Takes over a path at which nobody listens any more, as a killed server leaves it.
+    /// Takes over a path at which nobody listens any more, as a killed server leaves it. Of several
+    /// who do that at the same moment more than one may succeed; the last one has the path then.
+    /// Where that may be, hold a lock (`flock` of a file beside it) meanwhile.
     bool replace_stale = false;
 };
 
