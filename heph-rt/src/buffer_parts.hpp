@@ -54,11 +54,13 @@ public:
     /// Gives the index of the first buffer that is not sent whole.
     [[nodiscard]] std::size_t index() const noexcept { return first_; }
 
-    /// Gives the spare room, in at most so many parts.
+    /// Gives the spare room, in at most so many parts, each of at least one byte: what the kernel
+    /// has no room for reads as the end.
     [[nodiscard]] std::span<iovec> to_fill(std::size_t parts_max) noexcept {
-        const std::size_t taken = std::min(count(), parts_max);
-        for (std::size_t i = 0; i < taken; ++i) {
-            part(i) = iovec{at(i).spare_bytes().data(), at(i).spare()};
+        std::size_t taken = 0;
+        for (std::size_t i = 0; i < count() && taken < parts_max; ++i) {
+            if (at(i).spare() == 0) { continue; }
+            part(taken++) = iovec{at(i).spare_bytes().data(), at(i).spare()};
         }
         return std::span(&part(0), taken);
     }

@@ -131,6 +131,18 @@ task<> check_vectored(Stream near, Stream far) {
     CHECK(std::get<1>(outcome) == whole);
 }
 
+// More buffers without room than the kernel takes parts, before one that has some.
+task<> check_far_room(unix_stream near, unix_stream far) {
+    co_await send_text(&near, "abc");
+    std::vector<buffer> into;
+    for (int i = 0; i < 1024; ++i) { into.push_back(buffer::copy_of("x")); }
+    into.push_back(buffer::with_capacity(16));
+    const auto received = co_await far.recv_vectored(std::move(into));
+    REQUIRE(received);
+    CHECK(received->front().view() == "x");
+    CHECK(received->back().view() == "abc");
+}
+
 task<> check_scattered(unix_stream near, unix_stream far) {
     co_await send_text(&near, "abcdefg");
     std::vector<buffer> into;
@@ -240,6 +252,8 @@ TEST_CASE("stream: a receive fills several buffers one after the other", "[rt][s
     run_task([]() -> task<> {
         auto pair = unix_pair();
         co_await check_scattered(std::move(pair.first), std::move(pair.second));
+        auto other = unix_pair();
+        co_await check_far_room(std::move(other.first), std::move(other.second));
     });
 }
 

@@ -185,7 +185,7 @@ public:
         return {*this, std::move(bytes), current_position};
     }
     /// Reads once, from `offset` bytes on, into the spare room of several buffers, one after the
-    /// other (the first 1,024). At the end of the file none has grown.
+    /// other (the first 1,024 that have some). At the end of the file none has grown.
     io_future<std::vector<buffer>> read_vectored_at(std::vector<buffer> into,
                                                     std::uint64_t offset) const;
     /// Writes all of several buffers from `offset` bytes on (`current_position` too), and gives
