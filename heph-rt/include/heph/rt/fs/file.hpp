@@ -149,7 +149,8 @@ enum class access_pattern : std::uint8_t {
 
 /// Owns an open file; closes it through the ring when destroyed on a worker.
 ///
-/// Its futures refer to it: it must outlive their first poll.
+/// *Lifetime*: it outlives its futures: what is left of a write that the system did in part goes to
+/// the file that they were made of.
 /// *Errors*: the system's codes, `errc::closed`, `errc::no_worker`.
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
 class [[nodiscard]] file {
