@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -16,13 +18,16 @@
 #include <heph/rt/error.hpp>
 #include <heph/rt/fs/directory.hpp>
 #include <heph/rt/fs/paths.hpp>
+#include <heph/rt/timer.hpp>
 
 #include "on_runtime.hpp"
 #include "temporary_folder.hpp"
 
 namespace fs = heph::rt::fs;
+using namespace std::chrono_literals;
 using heph::task;
 using heph::rt::buffer;
+using heph::rt::deadline;
 using heph::rt::errc;
 using heph::test::run_task;
 using heph::test::temporary_folder;
@@ -110,6 +115,32 @@ TEST_CASE("paths: metadata tells type, size, permissions and times", "[rt][fs]")
         check_error(co_await fs::metadata_of(in / "none"), std::errc::no_such_file_or_directory);
         check_error(co_await fs::metadata_of(in / "file" / "x"), std::errc::not_a_directory);
         check_error(co_await fs::metadata_of(std::string("a\0b", 3)), std::errc::invalid_argument);
+    });
+}
+
+TEST_CASE("paths: a time beyond what a time point can be is the last one, or the first",
+          "[rt][fs]") {
+    run_in_folder([](fs::path in) -> task<> {
+        write(in / "file", "");
+        const auto set_to = [&in](std::int64_t seconds) {
+            const std::array<timespec, 2> both{timespec{seconds, 5}, timespec{seconds, 5}};
+            REQUIRE(::utimensat(AT_FDCWD, (in / "file").c_str(), both.data(), 0) == 0);
+            struct stat known{};
+            REQUIRE(::stat((in / "file").c_str(), &known) == 0);
+            return known.st_mtim.tv_sec == seconds;  // Not all file systems have such times.
+        };
+        using time_point = fs::metadata::time_point;
+        // 2400, 1600, and the second before the last one whole.
+        for (const std::int64_t seconds : {13'569'465'600, -11'676'096'000, 9'223'372'035}) {
+            if (!set_to(seconds)) { continue; }
+            const auto known = co_await fs::metadata_of(in / "file");
+            REQUIRE(known);
+            const auto whole = std::chrono::sys_seconds(std::chrono::seconds(seconds));
+            const auto expected = seconds > 9'223'372'036    ? time_point::max()
+                                  : seconds < -9'223'372'036 ? time_point::min()
+                                                             : time_point(whole) + 5ns;
+            CHECK(known->modified() == expected);
+        }
     });
 }
 

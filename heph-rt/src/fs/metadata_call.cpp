@@ -12,9 +12,15 @@ namespace {
 
 constexpr unsigned wanted = STATX_BASIC_STATS | STATX_BTIME;
 
+// The first or the last time there is, for what is before or after: from 1677 to 2262.
 fs::metadata::time_point to_time(const statx_timestamp& from) noexcept {
-    return fs::metadata::time_point(std::chrono::seconds(from.tv_sec) +
-                                    std::chrono::nanoseconds(from.tv_nsec));
+    using time_point = fs::metadata::time_point;
+    constexpr auto first = std::chrono::ceil<std::chrono::seconds>(time_point::min());
+    constexpr auto last = std::chrono::floor<std::chrono::seconds>(time_point::max());
+    const std::chrono::sys_seconds whole(std::chrono::seconds(from.tv_sec));
+    if (whole < first) { return time_point::min(); }
+    if (whole >= last) { return time_point::max(); }
+    return time_point(whole) + std::chrono::nanoseconds(from.tv_nsec);
 }
 
 }  // namespace
