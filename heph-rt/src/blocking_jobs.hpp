@@ -4,8 +4,6 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
-#include <thread>
-#include <vector>
 
 #include "slot.hpp"
 
@@ -14,6 +12,10 @@ namespace heph::rt::detail {
 class worker_link;
 
 /// Carries out operations that block, on a few threads of a worker's own, started as needed.
+///
+/// Some block for good: the opening of a named pipe, or what is on a file system that hangs. When
+/// all threads are busy and none takes what is queued for a while, there is one more, up to a
+/// limit; it ends as soon as there are enough without.
 ///
 /// A slot belongs to a job from `submit` until `take_finished` gives it. Meanwhile the job's thread
 /// reads the request and what it names, and writes to `data`'s spare room and to `job_result`; the
@@ -47,15 +49,16 @@ public:
     void wait_for_finished(std::chrono::steady_clock::time_point until) noexcept;
 
     static constexpr std::size_t threads_max = 8;
+    /// The same, with those that stand in for threads that are stuck.
+    static constexpr std::size_t stuck_threads_max = 64;
+    /// How long a job waits for a busy thread before there is one more.
+    static constexpr std::chrono::milliseconds patience{100};
 
 private:
     struct state;
-    static void work(const std::shared_ptr<state>& shared) noexcept;
     [[nodiscard]] slot* take_finished() noexcept;
-    [[nodiscard]] bool start_thread() noexcept;
 
     std::shared_ptr<state> state_;  // The threads', too.
-    std::vector<std::thread> threads_;
 };
 
 /// Carries a request out on the calling thread, which may block. Gives a result as the kernel does:

@@ -144,6 +144,27 @@ TEST_CASE("paths: a time beyond what a time point can be is the last one, or the
     });
 }
 
+TEST_CASE("paths: what never opens does not keep a worker from other files", "[rt][fs]") {
+    run_in_folder([](fs::path in) -> task<> {
+        const auto pipe = (in / "pipe").string();
+        REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+        write(in / "file", "12345");
+        // More than a worker has threads at first.
+        for (int i = 0; i < 12; ++i) {
+            deadline given_up(1ms, fs::read_file(pipe, 100));
+            const auto nothing = co_await given_up;
+            CHECK_FALSE(nothing);
+        }
+        const auto read = co_await fs::read_file(in / "file", 100);
+        REQUIRE(read);
+        CHECK(read->view() == "12345");
+        // So that their threads end.
+        const int writes = ::open(pipe.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        CHECK(writes >= 0);
+        ::close(writes);
+    });
+}
+
 TEST_CASE("paths: renaming replaces, or refuses to", "[rt][fs]") {
     run_in_folder([](fs::path in) -> task<> {
         write(in / "a", "a");

@@ -72,7 +72,11 @@ protected:
         // file of /proc is 0.
         bytes_.reserve(std::min(static_cast<std::size_t>(known.st_size), bytes_max_) + 1);
         for (;;) {
-            if (bytes_.spare() == 0) { bytes_.reserve(std::max(bytes_.capacity() * 2, least_)); }
+            if (bytes_.spare() == 0) {
+                // As the first time, no more than it takes to find out that there is too much.
+                const std::size_t more = std::max(bytes_.capacity() * 2, least_);
+                bytes_.reserve(more <= bytes_max_ ? more : bytes_max_ + 1);
+            }
             const std::int32_t result = retry([&] {
                 return ::read(file.get(), bytes_.spare_bytes().data(),
                               std::min(bytes_.spare(), std::size_t{1} << 30U));

@@ -53,6 +53,8 @@ using path = std::filesystem::path;
 [[nodiscard]] io_future<void> set_permissions(path at, unsigned permissions);
 
 /// Reads a whole file, on a thread. *Errors*: `file_too_large`: it has more bytes than `bytes_max`.
+/// Of a named pipe it waits for who writes, and keeps the thread for as long, also when it is given
+/// up.
 [[nodiscard]] io_future<buffer> read_file(path at, std::size_t bytes_max);
 /// Creates a file, or cuts it to nothing, and writes the bytes to it, on a thread. Gives them back.
 /// Who reads meanwhile, or after a crash, may see a part; see `replace_file`.
