@@ -36,6 +36,7 @@ struct spawn_plan {
     std::vector<std::string> arguments;
     std::vector<std::string> environment;  // Each as NAME=value.
     bool own_environment = false;
+    bool odd_variable = false;  // A name that no variable can have was given.
     std::string directory;
     std::array<stdio, 3> streams{stdio::inherit(), stdio::inherit(), stdio::inherit()};
     std::vector<passed> extra;
@@ -234,8 +235,15 @@ std::error_code spawn_plan::check() const noexcept {
     if (std::ranges::any_of(arguments, has_zero) || std::ranges::any_of(environment, has_zero)) {
         return invalid;
     }
+    if (odd_variable) { return invalid; }
+    for (const stdio& each : streams) {
+        if (each.kind_ == stdio::kind::descriptor && !each.descriptor_.is_open()) {
+            return make_error_code(errc::closed);
+        }
+    }
     std::array<bool, number_max + 1> used{};
     for (const passed& each : extra) {
+        if (!each.descriptor.is_open()) { return make_error_code(errc::closed); }
         if (each.number < 3 || each.number > number_max) { return invalid; }
         bool& taken = used[static_cast<std::size_t>(each.number)];
         if (std::exchange(taken, true)) { return invalid; }
@@ -301,6 +309,7 @@ command& command::arguments(std::vector<std::string> values) {
 }
 
 command& command::environment(std::string name, std::string value) {
+    if (name.empty() || name.find('=') != std::string::npos) { plan_->odd_variable = true; }
     remove_environment(name);
     plan_->environment.push_back(std::move(name) + '=' + value);
     return *this;

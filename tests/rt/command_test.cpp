@@ -141,6 +141,35 @@ TEST_CASE("command: a child that is not there, or must not be executed, is an er
     });
 }
 
+TEST_CASE("command: a closed descriptor is not taken for this process's stream, nor for too many",
+          "[rt][command]") {
+    run_task([]() -> task<> {
+        command silent("/bin/true");
+        silent.output(stdio::from(descriptor_handle()));
+        const auto without_output = co_await silent.spawn();
+        REQUIRE_FALSE(without_output);
+        CHECK(without_output.error() == heph::rt::errc::closed);
+        command passing("/bin/true");
+        passing.pass(descriptor_handle(), 5);
+        const auto without_passed = co_await passing.spawn();
+        REQUIRE_FALSE(without_passed);
+        CHECK(without_passed.error() == heph::rt::errc::closed);
+    });
+}
+
+TEST_CASE("command: a variable without a name, or with a name that has a value, is refused",
+          "[rt][command]") {
+    run_task([]() -> task<> {
+        for (const char* name : {"", "A=B"}) {
+            command odd("/bin/true");
+            odd.environment(name, "value");
+            const auto refused = co_await odd.spawn();
+            REQUIRE_FALSE(refused);
+            CHECK(refused.error() == std::errc::invalid_argument);
+        }
+    });
+}
+
 TEST_CASE("command: arguments, environment and folder are as asked for", "[rt][command]") {
     const temporary_folder folder;
     REQUIRE(::setenv("HEPH_TEST_KEPT", "kept", 1) == 0);

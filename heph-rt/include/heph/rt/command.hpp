@@ -163,8 +163,9 @@ public:
     /// *Errors*: those of executing: `no_such_file_or_directory` (program or directory),
     /// `permission_denied`, `executable_format_error`, …; `resource_unavailable_try_again` (too
     /// many processes), `too_many_files_open`; `invalid_argument`: a number given twice or out of
-    /// range, or a zero byte in a text.
-    /// *Cancellation*: a child that was started already is killed.
+    /// range, a zero byte in a text, or a variable whose name is empty or has a `=`;
+    /// `errc::closed`: a descriptor that is to be the child's is closed.
+    /// *Cancellation*: a child that was started already is killed, unless `kill_on_drop(false)`.
     [[nodiscard]] io_future<child> spawn();
 
 private:
