@@ -29,6 +29,15 @@ TEST_CASE("endpoint: parse tells the families and ports apart", "[rt][endpoint]"
     CHECK_FALSE(*v4 == *v6);
 }
 
+TEST_CASE("endpoint: parse does not take an address for what is before a zero byte",
+          "[rt][endpoint]") {
+    using namespace std::string_view_literals;
+    for (const std::string_view text : {"127.0.0.1\0.example:80"sv, "[::1\0x]:80"sv,
+                                        "[::1\0%2]:80"sv, "\0:80"sv, "127.0.0.1:80\0"sv}) {
+        CHECK_FALSE(endpoint::parse(text));
+    }
+}
+
 TEST_CASE("endpoint: parse refuses what is no address with a port", "[rt][endpoint]") {
     for (const char* text : {"",
                              ":",

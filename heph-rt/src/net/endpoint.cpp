@@ -32,6 +32,7 @@ std::expected<endpoint, std::error_code> endpoint::parse(std::string_view text) 
     endpoint parsed;
     if (!read_number(text.substr(colon + 1), parsed.port_)) { return bad; }
     std::string host(text.substr(0, colon));
+    if (host.find('\0') != std::string::npos) { return bad; }  // The rest would not be looked at.
     if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
         host = host.substr(1, host.size() - 2);
         if (const std::size_t percent = host.find('%'); percent != std::string::npos) {
