@@ -1,3 +1,4 @@
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -166,5 +167,24 @@ TEST_CASE("watcher: a closed one says so", "[rt][fs]") {
         CHECK(event.error() == errc::closed);
         CHECK(closed.add("/").error() == std::errc::bad_file_descriptor);
         CHECK(closed.add(std::string("/\0x", 3)).error() == std::errc::invalid_argument);
+    });
+}
+
+TEST_CASE("watcher: the end of a file system is told by an event that says so", "[rt][fs]") {
+    const temporary_folder folder;
+    // Only root may mount.
+    if (::mount("none", folder.path().c_str(), "tmpfs", 0, "size=64k") != 0) { return; }
+    run_task([path = folder.path()]() -> task<> {
+        return [](std::filesystem::path in) -> task<> {
+            watcher changes = make();
+            const auto id = changes.add(in);
+            REQUIRE(id);
+            REQUIRE(::umount2(in.c_str(), 0) == 0);
+            const auto gone = co_await next(&changes);
+            CHECK(gone.has(change::unmounted));
+            CHECK(gone.watch() == *id);
+            const auto ended = co_await next(&changes);
+            CHECK(ended.has(change::watch_ended));
+        }(path);
     });
 }

@@ -23,7 +23,7 @@ struct names {
     change ours;
     std::uint32_t theirs;
 };
-constexpr std::array<names, 12> table{{
+constexpr std::array<names, 13> table{{
     {change::accessed, IN_ACCESS},
     {change::modified, IN_MODIFY},
     {change::metadata, IN_ATTRIB},
@@ -36,6 +36,7 @@ constexpr std::array<names, 12> table{{
     {change::self_moved, IN_MOVE_SELF},
     {change::overflow, IN_Q_OVERFLOW},
     {change::watch_ended, IN_IGNORED},
+    {change::unmounted, IN_UNMOUNT},
 }};
 
 std::uint32_t to_mask(change changes) noexcept {
@@ -43,7 +44,7 @@ std::uint32_t to_mask(change changes) noexcept {
     for (const names& each : table) {
         if ((changes & each.ours) != change::none) { mask |= each.theirs; }
     }
-    return mask & ~static_cast<std::uint32_t>(IN_Q_OVERFLOW | IN_IGNORED);
+    return mask & ~static_cast<std::uint32_t>(IN_Q_OVERFLOW | IN_IGNORED | IN_UNMOUNT);
 }
 
 change from_mask(std::uint32_t mask) noexcept {

@@ -33,6 +33,7 @@ enum class change : std::uint32_t {
     // Only in what happened.
     overflow = 1U << 10U,     ///< Events were lost: look at everything again. Of no watch.
     watch_ended = 1U << 11U,  ///< What was watched is gone, or its watch was removed.
+    unmounted = 1U << 12U,    ///< So is its file system; `watch_ended` follows.
 
     /// What changes the contents of a directory or file.
     all_changes = modified | metadata | written | created | removed | moved_away | moved_here |
