@@ -2,17 +2,15 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
+#include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include <heph/core/log.hpp>
@@ -21,47 +19,15 @@ namespace heph::rt::detail {
 
 namespace {
 
-constexpr std::array<std::pair<int, signal>, 6> handled_signals{{
-    {SIGINT, signal::interrupt},
-    {SIGTERM, signal::terminate},
-    {SIGQUIT, signal::quit},
-    {SIGHUP, signal::hangup},
-    {SIGUSR1, signal::user1},
-    {SIGUSR2, signal::user2},
-}};
-
 // Nobody waits longer; what is added to the clock must not overflow.
 constexpr std::chrono::milliseconds grace_max = std::chrono::years(100);
-
-std::optional<signal> to_signal(std::uint32_t number) noexcept {
-    for (const auto& [known, named] : handled_signals) {
-        if (static_cast<std::uint32_t>(known) == number) { return named; }
-    }
-    return std::nullopt;
-}
 
 void empty_event(int descriptor) noexcept {
     std::uint64_t count = 0;
     [[maybe_unused]] const auto taken = ::read(descriptor, &count, sizeof(count));
 }
 
-// Closes a descriptor that may be none.
-struct descriptor_guard {
-    int descriptor;
-    ~descriptor_guard() {
-        if (descriptor >= 0) { ::close(descriptor); }
-    }
-};
-
 }  // namespace
-
-blocked_signals::blocked_signals() noexcept {
-    sigemptyset(&blocked_);
-    for (const auto& [number, named] : handled_signals) { sigaddset(&blocked_, number); }
-    pthread_sigmask(SIG_BLOCK, &blocked_, &previous_);
-}
-
-blocked_signals::~blocked_signals() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
 
 void block_write_signals() noexcept {
     sigset_t set;
@@ -82,12 +48,10 @@ int coordinator::patience_ms() const noexcept {
     return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1'000'000));
 }
 
-std::expected<void, error> coordinator::watch(const sigset_t* signals) {
-    const descriptor_guard signal_source{
-        signals != nullptr ? ::signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK) : -1};
-    if (signals != nullptr && signal_source.descriptor < 0) {
-        const std::error_code code(errno, std::system_category());
-        return std::unexpected(error(code, "cannot receive signals: " + code.message()));
+std::expected<void, error> coordinator::watch(signal_listener* signals) {
+    if (signals != nullptr && signals->failure()) {
+        return std::unexpected(
+            error(signals->failure(), "cannot receive signals: " + signals->failure().message()));
     }
     while (!runtime_.finished() && !runtime_.dropping()) {
         if (runtime_.stop_requested() && !stopping_) {
@@ -101,11 +65,13 @@ std::expected<void, error> coordinator::watch(const sigset_t* signals) {
             }
             return {};
         }
-        std::array<pollfd, 2> sources{{{runtime_.coordinator_descriptor(), POLLIN, 0},
-                                       {signal_source.descriptor, POLLIN, 0}}};
+        std::array<pollfd, 3> sources{
+            {{runtime_.coordinator_descriptor(), POLLIN, 0},
+             {signals != nullptr ? signals->pending_descriptor() : -1, POLLIN, 0},
+             {signals != nullptr ? signal_listener::noted_descriptor() : -1, POLLIN, 0}}};
         (void)::poll(sources.data(), sources.size(), patience_ms());
         if (sources[0].revents != 0) { empty_event(runtime_.coordinator_descriptor()); }
-        if (sources[1].revents != 0) { take_signals(signal_source.descriptor); }
+        if (signals != nullptr) { take_signals(*signals); }
     }
     return {};
 }
@@ -119,25 +85,40 @@ void coordinator::print_snapshot() noexcept {
     }
 }
 
-void coordinator::take_signals(int descriptor) {
-    signalfd_siginfo info{};
-    while (::read(descriptor, &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
-        const auto received = to_signal(info.ssi_signo);
-        if (!received) { continue; }
-        for (auto& receiver : receivers_) {
-            if (!receiver.try_send(*received) && receiver.is_connected()) {
-                log(log_level::warning, std::string(name_of(*received)) +
+void coordinator::relay(signal received) noexcept {
+    for (auto& receiver : receivers_) {
+        // The program's code: a reference may map what is sent.
+        try {
+            if (!receiver.try_send(received) && receiver.is_connected()) {
+                log(log_level::warning, std::string(name_of(received)) +
                                             " was lost: the inbox of its receiver is full");
             }
+        } catch (const std::exception& thrown) {
+            log(log_level::error,
+                std::string(name_of(received)) +
+                    " was lost: sending it to its receiver threw: " + thrown.what());
+        } catch (...) {
+            log(log_level::error, "a signal was lost: sending it to its receiver threw");
         }
-        if (*received == signal::user2) { print_snapshot(); }
-        if (!asks_to_stop(*received)) { continue; }
-        if (runtime_.stop_requested()) {
-            hurry_ = true;
-        } else {
-            log(log_level::info, std::string(name_of(*received)) + ": stopping");
-            runtime_.request_stop();
-        }
+    }
+}
+
+void coordinator::take_signals(signal_listener& signals) {
+    const auto came = signals.take();
+    for (std::size_t i = 0; i < came.size(); ++i) {
+        for (unsigned left = came[i]; left != 0; --left) { handle(signal_listener::at(i)); }
+    }
+}
+
+void coordinator::handle(signal received) {
+    relay(received);
+    if (received == signal::user2) { print_snapshot(); }
+    if (!asks_to_stop(received)) { return; }
+    if (runtime_.stop_requested()) {
+        hurry_ = true;
+    } else {
+        log(log_level::info, std::string(name_of(received)) + ": stopping");
+        runtime_.request_stop();
     }
 }
 

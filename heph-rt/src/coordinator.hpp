@@ -6,32 +6,14 @@
 #include <mutex>
 #include <vector>
 
-#include <csignal>
-
 #include <heph/core/actor_ref.hpp>
 #include <heph/rt/error.hpp>
 #include <heph/rt/signal.hpp>
 
 #include "runtime_core.hpp"
+#include "signal_listener.hpp"
 
 namespace heph::rt::detail {
-
-/// Blocks the signals that a runtime handles in the calling thread and those it starts, and puts
-/// the mask back when destroyed.
-class blocked_signals {
-public:
-    blocked_signals() noexcept;
-    ~blocked_signals();
-    blocked_signals(const blocked_signals&) = delete;
-    blocked_signals& operator=(const blocked_signals&) = delete;
-
-    /// Gives the signals that are blocked.
-    [[nodiscard]] const sigset_t& set() const noexcept { return blocked_; }
-
-private:
-    sigset_t blocked_{};
-    sigset_t previous_{};
-};
 
 /// Blocks, in the calling thread for good, the signals of writing to a broken pipe, and more to a
 /// file than the process may: these are errors like any other. Sockets do without: they ask for no
@@ -49,15 +31,16 @@ public:
                 std::vector<actor_ref<signal>> receivers);
 
     /// Watches until the runtime is finished or told its workers to drop what is left.
-    /// `signals` is null when signals are left to the program. *Errors*: a signal descriptor could
-    /// not be made.
-    [[nodiscard]] std::expected<void, error> watch(const sigset_t* signals);
+    /// `signals` is null when signals are left to the program. *Errors*: they cannot be received.
+    [[nodiscard]] std::expected<void, error> watch(signal_listener* signals);
 
     /// Tells whether a second signal came.
     [[nodiscard]] bool hurries() const noexcept { return hurry_; }
 
 private:
-    void take_signals(int descriptor);
+    void take_signals(signal_listener& signals);
+    void handle(signal received);
+    void relay(signal received) noexcept;
     void print_snapshot() noexcept;
     [[nodiscard]] int patience_ms() const noexcept;
 

@@ -27,6 +27,7 @@
 #include "coordinator.hpp"
 #include "driver_choice.hpp"
 #include "runtime_core.hpp"
+#include "signal_listener.hpp"
 #include "worker_core.hpp"
 
 namespace heph::rt {
@@ -296,8 +297,10 @@ shared_runtime runtime::shared() const { return shared_runtime(state_->core); }
 
 std::expected<void, error> runtime::start() {
     state_->started.store(true, std::memory_order_relaxed);
-    std::optional<detail::blocked_signals> signals;
-    if (state_->settings.handle_signals) { signals.emplace(); }
+    std::optional<detail::signal_listener> signals;
+    if (state_->settings.handle_signals) {
+        signals.emplace(state_->core->coordinator_descriptor());
+    }
     start_state start(state_->settings.threads, to_worker_settings(state_->settings));
     detail::coordinator coordinator(*state_->core, state_->settings.stop_grace,
                                     std::exchange(state_->signal_receivers, {}));
@@ -321,7 +324,7 @@ std::expected<void, error> runtime::start() {
         forgo_worker(*state_->core, start);
     }
     state_->set_up_functions.clear();  // What they hold would keep actors waiting.
-    auto watched = coordinator.watch(signals ? &signals->set() : nullptr);
+    auto watched = coordinator.watch(signals ? &*signals : nullptr);
     threads.end();
     state_->core->blocking()->stop();
     state_->core->drop_unpolled();
