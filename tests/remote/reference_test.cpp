@@ -1,6 +1,8 @@
 // References as values: in messages, to this node, in part, and behind local ones.
 
+#include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -8,12 +10,14 @@
 #include <heph/core/either.hpp>
 #include <heph/remote/local_ref.hpp>
 
+#include "node/port.hpp"
 #include "remote/nodes.hpp"
 
 using namespace heph::remote::testing;
 using heph::remote::failure;
 using heph::remote::local_ref;
 using heph::remote::remote_ref;
+using heph::remote::protocol::id128;
 namespace remote = heph::remote;
 namespace rt = heph::rt;
 
@@ -149,6 +153,63 @@ TEST_CASE("reference: to an actor of the own node, it works without a link",
         const auto nothing = co_await found->rpc<get_total>(plenty);
         CHECK(nothing.error() == failure::no_such_actor);
     });
+}
+
+namespace {
+
+// Decoding begins with a default one.
+struct fragile {
+    fragile() { throw std::runtime_error("it broke"); }
+    explicit fragile(int which) : number(which) {}
+    int number;
+};
+HEPH_MESSAGE(fragile, "test.fragile", 1, number)
+
+heph::task<> take_fragile(rt::local_context<fragile> ctx) {
+    while (auto message = co_await ctx.receive()) {}
+}
+
+}  // namespace
+
+TEST_CASE("reference: what a message throws at the own node is told as from another one",
+          "[remote][reference]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const remote::node a = start(worker, listening("a"));
+        const remote::node b = start(worker, quick_options("b").peer("a", a.address()));
+        a.publish("fragile", worker.spawn(heph::no_supervisor(), heph::actor_fn(take_fragile)));
+        auto here = co_await a.find<fragile>("a", "fragile", plenty);
+        REQUIRE(here);
+        const fragile message(1);
+        const auto sent = co_await here->send(message);
+        CHECK(sent == std::unexpected(failure::bad_message));
+        CHECK(here->try_send(message) == std::unexpected(failure::bad_message));
+        auto there = co_await b.find<fragile>("a", "fragile", plenty);
+        REQUIRE(there);
+        const log_lines logged;
+        const auto taken_over = co_await there->send(message);
+        CHECK(taken_over);
+        const bool told = co_await eventually(
+            [] { return log_lines::with("a/fragile was not delivered: ") == 1; });
+        CHECK(told);
+    });
+}
+
+TEST_CASE("reference: one with a name that is none is refused", "[remote][reference]") {
+    auto [sender, receiver] = heph::inbox::channel<remote::detail::command>(1);
+    const auto port =
+        std::make_shared<remote::detail::port>(nullptr, "a", "", "", id128(), std::move(sender));
+    const remote::detail::decoding_at here(port);
+    const auto reads = [](std::string name) {
+        remote::detail::reference_form form;
+        form.node = "b";
+        form.name = std::move(name);
+        form.types = {"test.add@1"};
+        return remote::decode<counter_ref>(remote::encode(form)).has_value();
+    };
+    CHECK(reads("counter"));
+    CHECK(reads(""));  // One that was shared.
+    CHECK_FALSE(reads("a\nforged line"));
+    CHECK_FALSE(reads(std::string(300, 'x')));
 }
 
 TEST_CASE("reference: to nothing, it says so", "[remote][reference]") {

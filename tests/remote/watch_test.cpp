@@ -89,6 +89,59 @@ TEST_CASE("watch: an actor that is unpublished, or published anew, is told so", 
     });
 }
 
+TEST_CASE("watch: a reference to an actor of the own node ends when it is not published any more",
+          "[remote][watch]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const auto state = std::make_shared<counter_state>();
+        const remote::node own = start(worker, listening("own"));
+        const auto counter = spawn_counter(worker, state);
+        own.publish("first", counter);
+        own.publish("second", counter);
+        own.publish("third", counter);
+        const auto finishing = spawn_counter(worker, state);
+        const auto shared = own.share(finishing);
+        auto first = co_await own.find<counter_message>("own", "first");
+        auto second = co_await own.find<counter_message>("own", "second");
+        auto third = co_await own.find<counter_message>("own", "third");
+        REQUIRE((first && second && third));
+        const auto ends = std::make_shared<std::map<std::string, failure>>();
+        static constexpr auto note = [](auto of, std::shared_ptr<std::map<std::string, failure>> to,
+                                        std::string name) -> heph::task<> {
+            const failure why = co_await of;
+            to->emplace(std::move(name), why);
+        };
+        worker.spawn_future(note(first->join(), ends, "first"));
+        worker.spawn_future(note(second->join(), ends, "second"));
+        worker.spawn_future(note(third->join(), ends, "third"));
+        worker.spawn_future(note(shared.join(), ends, "shared"));
+        worker.spawn_future(note(own.watch("own"), ends, "node"));
+        {
+            // One that is given up does no harm.
+            auto dropped = third->join();
+            const auto soon = co_await heph::either(dropped, rt::timer(1ms));
+            CHECK(soon.index() == 1);
+        }
+        CHECK(ends->empty());
+
+        own.unpublish("first");
+        own.publish("second", counter);
+        const finish now;
+        const auto told = co_await shared.send(now);
+        CHECK(told);
+        const bool three = co_await eventually([&] { return ends->size() == 3; });
+        CHECK(three);
+        CHECK(ends->at("first") == failure::no_such_actor);
+        CHECK(ends->at("second") == failure::no_such_actor);
+        CHECK(ends->at("shared") == failure::actor_gone);
+
+        own.stop();
+        const bool all = co_await eventually([&] { return ends->size() == 5; });
+        CHECK(all);
+        CHECK(ends->at("third") == failure::stopped);
+        CHECK(ends->at("node") == failure::stopped);
+    });
+}
+
 TEST_CASE("watch: a node that says goodbye ends the watches of it and of its actors at once",
           "[remote][watch]") {
     run_nodes([](rt::worker worker) -> heph::task<> {

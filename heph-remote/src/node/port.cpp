@@ -1,5 +1,7 @@
 #include "port.hpp"
 
+#include <new>
+
 #include <heph/core/either.hpp>
 #include <heph/core/task.hpp>
 
@@ -25,6 +27,7 @@ task<> never() {
 
 void port::publish(std::string_view name, std::shared_ptr<const published> actor) {
     entry replaced;  // Goes outside of the lock.
+    std::vector<heph::waker> wakes;
     {
         const std::lock_guard lock(mutex_);
         if (closed_) { return; }
@@ -32,15 +35,18 @@ void port::publish(std::string_view name, std::shared_ptr<const published> actor
         if (of_name.second) {
             replaced = std::move(of_name);
             numbers_.erase(replaced.first);
+            wakes = withdrawn(replaced.first);
         }
         of_name = {next_number_++, std::move(actor)};
         numbers_.insert(of_name);
     }
+    for (const auto& each : wakes) { each.wake(); }
     if (replaced.second) { tell_unpublished(replaced.first); }
 }
 
 void port::unpublish(std::string_view name) {
     entry replaced;
+    std::vector<heph::waker> wakes;
     {
         const std::lock_guard lock(mutex_);
         const auto at = names_.find(name);
@@ -48,7 +54,9 @@ void port::unpublish(std::string_view name) {
         replaced = std::move(at->second);
         numbers_.erase(replaced.first);
         names_.erase(at);
+        wakes = withdrawn(replaced.first);
     }
+    for (const auto& each : wakes) { each.wake(); }
     tell_unpublished(replaced.first);
 }
 
@@ -90,11 +98,43 @@ std::shared_ptr<const published> port::find(std::uint64_t number) const {
 void port::close() {
     decltype(names_) names;
     decltype(numbers_) numbers;
-    const std::lock_guard lock(mutex_);
-    closed_ = true;
-    names.swap(names_);
-    numbers.swap(numbers_);
-    for (auto& [name, linked] : peers_) { linked = false; }
+    std::vector<heph::waker> wakes;
+    {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+        names.swap(names_);
+        numbers.swap(numbers_);
+        for (auto& [name, linked] : peers_) { linked = false; }
+        wakes = withdrawn(0);
+    }
+    for (const auto& each : wakes) { each.wake(); }
+}
+
+std::vector<heph::waker> port::withdrawn(std::uint64_t number) {
+    std::vector<heph::waker> wakes;
+    for (auto& [who, waits] : waiting_) {
+        if (number == 0 || waits.first == number) {
+            wakes.push_back(std::exchange(waits.second, heph::waker()));
+        }
+    }
+    return wakes;
+}
+
+polled<failure> port::until_withdrawn::poll(const waker& waker) {
+    heph::waker former = waker;  // Goes outside of the lock.
+    const std::lock_guard lock(of_->mutex_);
+    if (of_->closed_) { return polled<failure>(std::in_place, failure::stopped); }
+    if (number_ != 0 && !of_->numbers_.contains(number_)) {
+        return polled<failure>(std::in_place, failure::no_such_actor);
+    }
+    std::swap(of_->waiting_.try_emplace(this, number_, heph::waker()).first->second.second, former);
+    return pending;
+}
+
+port::until_withdrawn::~until_withdrawn() {
+    waiting::node_type gone;  // Goes outside of the lock.
+    const std::lock_guard lock(of_->mutex_);
+    gone = of_->waiting_.extract(this);
 }
 
 task<> port::timer_at(const deadline& until) const {
@@ -256,8 +296,13 @@ std::expected<arrival, failure> take_here(const std::shared_ptr<port>& at, const
                                           const framed_payload& payload) {
     const auto target = target_here(*at, to);
     if (!target) { return std::unexpected(target.error()); }
-    const decoding_at here(at);
-    return (*target)->take(type, is_call, payload.payload(), false);
+    // As for what comes from other nodes.
+    try {
+        const decoding_at here(at);
+        return (*target)->take(type, is_call, payload.payload(), false);
+    } catch (const std::bad_alloc&) { return std::unexpected(failure::full); } catch (...) {
+        return std::unexpected(failure::bad_message);
+    }
 }
 
 task<send_result> send_here(std::shared_ptr<port> at, destination_pointer to, std::uint16_t type,
@@ -292,8 +337,15 @@ task<failure> watch_here(std::shared_ptr<port> at, destination_pointer to) {
     const auto target = target_here(*at, *to);
     if (!target) { co_return target.error(); }
     const auto until = (*target)->until_finished();
-    co_await polling<ending>(*until);
-    co_return failure::actor_gone;
+    // The actor's end first: one that was shared is not there any more when it is finished.
+    port::until_withdrawn withdrawn(*at, to->number);
+    const auto first = co_await either(polling<ending>(*until), withdrawn);
+    co_return first.index() == 0 ? failure::actor_gone : std::get<1>(first);
+}
+
+task<failure> watch_self(std::shared_ptr<port> at) {
+    port::until_withdrawn withdrawn(*at, 0);
+    co_return co_await withdrawn;
 }
 
 enum class handing { taken, has_to_wait, stopped };
@@ -400,6 +452,7 @@ task<failure> watch_actor(std::shared_ptr<port> from, destination_pointer to) {
 }
 
 task<failure> watch_node(std::shared_ptr<port> from, std::string node) {
+    if (node == from->name()) { co_return co_await watch_self(std::move(from)); }
     ticket asked(from);
     auto [reply, result] = inbox::oneshot<failure>();
     command what(std::in_place_type<watch_node_command>, asked.id(), std::move(node),

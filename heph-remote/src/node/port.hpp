@@ -81,6 +81,22 @@ public:
     /// Forgets all, and takes nothing more.
     void close();
 
+    /// Waits until an actor of this node is not published any more, or, for 0, until the node
+    /// stops, and says which. *Lifetime*: outlived by the port.
+    class [[nodiscard]] until_withdrawn {
+    public:
+        using value_type = failure;
+        until_withdrawn(port& of, std::uint64_t number) noexcept : of_(&of), number_(number) {}
+        until_withdrawn(const until_withdrawn&) = delete;
+        until_withdrawn& operator=(const until_withdrawn&) = delete;
+        ~until_withdrawn();
+        polled<failure> poll(const waker& waker);
+
+    private:
+        port* of_;
+        std::uint64_t number_;
+    };
+
     // Requests.
     void cancel(std::uint64_t id);
     void add_peer(std::string name, const node_address& where);
@@ -109,6 +125,9 @@ private:
     template <typename Change>
     void request(Change change);
     void tell_unpublished(std::uint64_t number);
+    using waiting = std::map<const until_withdrawn*, std::pair<std::uint64_t, heph::waker>>;
+    /// Takes out who waits for one number, or all of them for 0. *Requires*: `mutex_`.
+    [[nodiscard]] std::vector<heph::waker> withdrawn(std::uint64_t number);
 
     const std::string name_;
     const std::string address_;
@@ -124,6 +143,7 @@ private:
     std::map<std::uint64_t, std::shared_ptr<const published>> numbers_;
     std::uint64_t next_number_ = 1;
     bool closed_ = false;
+    waiting waiting_;
     std::map<std::string, bool, std::less<>> peers_;
 
     std::mutex requests_mutex_;  // Guards what follows.
