@@ -331,6 +331,59 @@ TEST_CASE("memory: deadlines, patience and back-pressure take virtual time only"
     CHECK(faults.connections("a") == 0);
 }
 
+TEST_CASE("memory: a session that waits is not lost by a time in which the program did not run",
+          "[remote][memory]") {
+    step_executor run(heph::testing::schedule::in_order());
+    memory_network network;
+    remote::link_settings links = quick_links();
+    links.grace = 30s;
+    const auto a = start_in(run, in_memory("a", network).links(links));
+    const auto b = start_in(run, in_memory("b", network).links(links).peer("a", "memory:a"));
+    const auto state = std::make_shared<counter_state>();
+    a.publish("counter",
+              run.spawn(run.supervisor(), heph::actor_fn(counter_on<step_runtime>), state));
+    const auto found = run.block_on(b.find<counter_message>("a", "counter", 1min));
+    REQUIRE(found);
+    const auto why = std::make_shared<std::optional<failure>>();
+    static constexpr auto note = [](heph::task<failure> of,
+                                    std::shared_ptr<std::optional<failure>> to) -> heph::task<> {
+        const failure ended = co_await of;
+        to->emplace(ended);
+    };
+    run.spawn_future(note(found->join(), why));
+    // Either of them dials the other.
+    const auto separate = [&](bool yes) {
+        for (const char* name : {"a", "b"}) {
+            network.refuse(name, yes);
+            if (yes) { network.cut(name); }
+        }
+    };
+    run.advance(100ms);
+    separate(true);
+    run.advance(20s);
+    CHECK(!*why);
+    CHECK(!b.is_linked("a"));
+    // Whatever is woken then sees that an hour has passed.
+    auto clock = run.clock();
+    clock.advance(1h);
+    run.advance(5s);
+    CHECK(!*why);
+    separate(false);
+    CHECK(run.run_until([&] { return b.is_linked("a"); }, 1min));
+    CHECK(run.block_on(found->rpc<get_total>(1min)) == 0);
+    CHECK(!*why);
+    // What it did run counts.
+    separate(true);
+    run.advance(29s);
+    CHECK(!*why);
+    CHECK(!b.is_linked("a"));
+    run.advance(2s);
+    CHECK(*why == failure::node_down);
+    a.stop();
+    b.stop();
+    run.advance(10s);
+}
+
 TEST_CASE("memory: a peer is given up when its silence is suspicious, and else after the time-out",
           "[remote][memory]") {
     using direction = memory_network::direction;
@@ -421,6 +474,22 @@ TEST_CASE("memory: link settings that make no sense are refused, by their names"
                          [](settings& of) { of.phi_accrual.emplace().samples_max = 1; }},
              bad_setting{"phi_accrual.samples_max",
                          [](settings& of) { of.phi_accrual.emplace().samples_max = 10'001; }},
+             bad_setting{"half_open_max is not 1 at least",
+                         [](settings& of) { of.half_open_max = 0; }},
+             bad_setting{"peers_max is not", [](settings& of) { of.peers_max = 0; }},
+             bad_setting{"own.window_messages is not 1 at least",
+                         [](settings& of) { of.own.window_messages = 0; }},
+             bad_setting{"own.window_bytes is not", [](settings& of) { of.own.window_bytes = 0; }},
+             bad_setting{"own.message_bytes_max is not",
+                         [](settings& of) { of.own.message_bytes_max = 0; }},
+             bad_setting{"own.parts_bytes_max is not",
+                         [](settings& of) { of.own.parts_bytes_max = 0; }},
+             bad_setting{"session.frames_max is not",
+                         [](settings& of) { of.session.frames_max = 0; }},
+             bad_setting{"session.bytes_max is not",
+                         [](settings& of) { of.session.bytes_max = 0; }},
+             bad_setting{"session.hard_bytes_max is not",
+                         [](settings& of) { of.session.hard_bytes_max = 0; }},
          }) {
         INFO(each.says);
         const auto started = start_with(each.set);

@@ -195,6 +195,9 @@ private:
     [[nodiscard]] rt::buffer collect(const connection_pointer& from);
     static void kick(peer& with);
     [[nodiscard]] time_point next_time() const;
+    void discount(time_point::duration missed);
+    /// So late at most is who runs.
+    static constexpr std::chrono::milliseconds look_step{1'000};
     void check_times();
     static void tell_undelivered(peer& of);
     void stop();

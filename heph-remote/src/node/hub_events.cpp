@@ -141,9 +141,9 @@ void hub::on(const peer_pointer& from, protocol::call_failed& what) {
 }
 
 void hub::on(const peer_pointer& from, protocol::message_failed& what) {
+    // The token is the actor's number. A peer that makes one up has nothing to report.
     const auto name = from->actor_names.find(what.token);
-    undelivered(from->name, name == from->actor_names.end() ? std::string_view() : name->second,
-                what.why);
+    if (name != from->actor_names.end()) { undelivered(from->name, name->second, what.why); }
 }
 
 void hub::on(const peer_pointer& from, protocol::find_arrived& what) {

@@ -411,18 +411,28 @@ void hub::kick(peer& with) {
     if (with.up && with.link.has_output()) { with.up->wake.set(); }
 }
 
+// While somebody waits, often enough to notice that this program did not run for a while.
 hub::time_point hub::next_time() const {
-    time_point next = now() + std::chrono::hours(1);
+    const time_point time = now();
+    time_point next = time + std::chrono::hours(1);
     for (const auto& [name, with] : peers_) {
         if (with->is_up()) { continue; }
         if (!with->blocked.empty()) {
-            next = std::min(next, with->not_up_since + settings_.links().patience);
+            next =
+                std::min({next, with->not_up_since + settings_.links().patience, time + look_step});
         }
         if (!with->has_dialer || with->link.current() == protocol::link::state::away) {
-            next = std::min(next, with->not_up_since + settings_.links().grace);
+            next = std::min({next, with->not_up_since + settings_.links().grace, time + look_step});
         }
     }
     return next;
+}
+
+// Time in which this program did not run is not counted: not for the patience, nor for the grace.
+void hub::discount(time_point::duration missed) {
+    for (const auto& [name, with] : peers_) {
+        if (!with->is_up()) { with->not_up_since += missed; }
+    }
 }
 
 void hub::check_times() {

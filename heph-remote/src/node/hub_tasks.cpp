@@ -12,6 +12,7 @@
 #include <heph/core/either.hpp>
 #include <heph/core/log.hpp>
 #include <heph/core/timing.hpp>
+#include <heph/remote/protocol/liveness.hpp>
 
 #include "hub.hpp"
 #include "polling.hpp"
@@ -68,8 +69,16 @@ std::chrono::milliseconds hub::with_jitter(std::chrono::milliseconds pause) {
 
 // Is done when a connection had enough time to send what it is sending.
 task<> hub::give_up(hub_pointer self, connection_pointer to, std::chrono::milliseconds limit) {
-    const auto first = co_await either(to->closed.wait(), self->timer(limit));
-    if (first.index() == 0) { co_await self->timer(self->settings_.links().goodbye_time); }
+    // As for silence, time in which this program did not run is not counted.
+    protocol::liveness sending(limit, self->now(), look_step);
+    while (!sending.is_dead()) {
+        const auto first = co_await either(to->closed.wait(), self->timer(sending.step()));
+        if (first.index() == 0) {
+            co_await self->timer(self->settings_.links().goodbye_time);
+            co_return;
+        }
+        sending.tick(self->now());
+    }
 }
 
 void hub::start(inbox::receiver<command> commands, listener_pointer listener) {
@@ -417,9 +426,14 @@ task<> hub::write(hub_pointer self, connection_pointer to) {
 task<> hub::watch_times(hub_pointer self) {
     while (!self->stopped_.is_set()) {
         self->times_changed_.clear();
-        co_await either(self->timer(self->next_time()), self->times_changed_.wait(),
-                        self->stopped_.wait());
-        if (!self->stopped_.is_set()) { self->check_times(); }
+        const time_point due = self->next_time();
+        const auto first =
+            co_await either(self->timer(due), self->times_changed_.wait(), self->stopped_.wait());
+        if (self->stopped_.is_set()) { break; }
+        if (first.index() == 0 && self->now() > due + look_step) {
+            self->discount(self->now() - due);
+        }
+        self->check_times();
     }
 }
 

@@ -95,6 +95,21 @@ std::expected<void, rt::error> check_links(const link_settings& links) {
                                " ms to 10 years: " + std::to_string(each.value.count()) + " ms");
         }
     }
+    // Nothing would ever be taken or sent; a node with such windows every other one turns away.
+    for (const auto& [name, value] :
+         std::initializer_list<std::pair<std::string_view, std::size_t>>{
+             {"half_open_max", links.half_open_max},
+             {"peers_max", links.peers_max},
+             {"own.message_bytes_max", links.own.message_bytes_max},
+             {"own.window_messages", links.own.window_messages},
+             {"own.window_bytes", links.own.window_bytes},
+             {"own.parts_bytes_max", links.own.parts_bytes_max},
+             {"session.frames_max", links.session.frames_max},
+             {"session.bytes_max", links.session.bytes_max},
+             {"session.hard_bytes_max", links.session.hard_bytes_max},
+         }) {
+        if (value == 0) { return bad_setting(name, "1 at least"); }
+    }
     if (suspicion) { return check_suspicion(*suspicion); }
     return {};
 }

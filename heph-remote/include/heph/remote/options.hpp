@@ -160,8 +160,8 @@ public:
         return *this;
     }
     /// Has a function called, on the node's worker, for each message that was taken over and then
-    /// turned out not to be delivered, with the names of node and actor. It must not throw or
-    /// block.
+    /// turned out not to be delivered, with the names of node and actor. It must not block; what
+    /// it throws is logged.
     using undelivered_handler =
         std::function<void(std::string_view node, std::string_view actor, protocol::failure why)>;
     options& undelivered(undelivered_handler handler) {

@@ -288,7 +288,9 @@ struct value_codec<remote_ref<M>> {
         if (!read_value(in, form)) { return false; }
         auto at = decoding_at::node();
         // Outside of a node there is nothing from which to use it.
-        if (!at || !protocol::is_good_name(form.node) || form.types.size() >= no_type) {
+        const bool has_good_name = form.name.empty() || protocol::is_good_name(form.name);
+        if (!at || !protocol::is_good_name(form.node) || !has_good_name ||
+            form.types.size() >= no_type) {
             return in.fail(codec_error::malformed);
         }
         auto to = std::make_shared<const destination>(std::move(form.node), std::move(form.address),
