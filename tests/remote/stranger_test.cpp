@@ -1,5 +1,15 @@
 // Who has no business at a node's port.
 
+#include <cerrno>
+#include <cstdint>
+#include <system_error>
+
+#include <malloc.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <heph/core/either.hpp>
 #include <heph/remote/codec/codec.hpp>
 #include <heph/remote/protocol/frame.hpp>
@@ -33,6 +43,55 @@ struct good_link {
 
 rt::net::endpoint endpoint_of(const remote::node& node) {
     return *rt::net::endpoint::parse(node.address());
+}
+
+// A connection that says nothing, from an address of its own, and takes nothing of the heap.
+class plain_socket {
+public:
+    plain_socket(const std::string& to, std::size_t number) {
+        const auto port = static_cast<std::uint16_t>(std::stoi(to.substr(to.rfind(':') + 1)));
+        const auto host = static_cast<std::uint32_t>(number + 1);
+        sockaddr_in from{};
+        from.sin_family = AF_INET;
+        from.sin_addr.s_addr = htonl(0x7f020000U + host);
+        sockaddr_in where{};
+        where.sin_family = AF_INET;
+        where.sin_port = htons(port);
+        where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        descriptor_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (descriptor_ < 0 ||
+            ::bind(descriptor_, reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0 ||
+            ::connect(descriptor_, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0) {
+            throw std::system_error(errno, std::system_category(), "a socket of a test");
+        }
+    }
+    plain_socket(plain_socket&& other) noexcept
+        : descriptor_(std::exchange(other.descriptor_, -1)) {}
+    plain_socket& operator=(plain_socket&&) = delete;
+    ~plain_socket() {
+        if (descriptor_ >= 0) { ::close(descriptor_); }
+    }
+
+private:
+    int descriptor_ = -1;
+};
+
+// Sanitizers have an allocator of their own, and say 0.
+std::size_t heap_bytes() { return ::mallinfo2().uordblks + ::mallinfo2().hblkhd; }
+
+rlim_t allow_descriptors(rlim_t wanted) {
+    rlimit limit{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    const rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = std::max(before, std::min(wanted, limit.rlim_max));
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    return before;
+}
+void restore_descriptors(rlim_t before) {
+    rlimit limit{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = before;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
 
 // Says something and waits for the other end to close; false when it does not.
@@ -329,6 +388,65 @@ TEST_CASE("stranger: half-open connections are bounded", "[remote][stranger]") {
         CHECK(left);
         auto inside = co_await insider::connect(endpoint_of(nodes.a));  // There is room again.
         CHECK(inside);
+    });
+}
+
+namespace {
+
+// Opens so many connections that say nothing, and gives what the heap has then. They are closed at
+// the end, and there is room for others.
+heph::task<std::size_t> heap_of_half_open(const good_link& nodes, std::size_t many) {
+    auto found = co_await nodes.b.find<counter_message>("a", "counter", plenty);
+    REQUIRE(found);
+    std::vector<plain_socket> all;
+    for (std::size_t i = 0; i < many; ++i) {
+        all.emplace_back(nodes.a.address(), i);
+        // The node gets a chance to accept them, and others are served meanwhile.
+        if (i % 50 != 49) { continue; }
+        const auto total = co_await found->rpc<get_total>(plenty);
+        CHECK(total == 0);
+    }
+    const auto turned_away = log_lines::with("too many are half-open");
+    const bool full = co_await eventually([&] {
+        // One more is turned away once all of them are in.
+        const plain_socket more(nodes.a.address(), many);
+        return log_lines::with("too many are half-open") > turned_away;
+    });
+    CHECK(full);
+    const std::size_t bytes = heap_bytes();
+    all.clear();
+    auto inside = co_await insider::connect(endpoint_of(nodes.a));
+    for (int tries = 0; !inside && tries < 2000; ++tries) {
+        co_await rt::timer(10ms);
+        inside = co_await insider::connect(endpoint_of(nodes.a));
+    }
+    CHECK(inside);
+    co_return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("stranger: half-open connections by the thousand take little, and no more the next time",
+          "[remote][stranger]") {
+    const log_lines log;
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        constexpr std::size_t many = 1000;
+        remote::link_settings links = quick_links();
+        links.half_open_max = many;
+        links.handshake_time = 60s;
+        const good_link nodes(worker, links);
+        const bool linked = co_await eventually([&] { return nodes.a.is_linked("b"); });
+        REQUIRE(linked);
+        const rlim_t descriptors_before = allow_descriptors(4 * many);
+        const std::size_t before = heap_bytes();
+        const std::size_t first = co_await heap_of_half_open(nodes, many);
+        const std::size_t second = co_await heap_of_half_open(nodes, many);
+        restore_descriptors(descriptors_before);
+        const std::size_t each = (first - before) / many;
+        CAPTURE(each, before, first, second);
+        CHECK(each < 32 * 1024);
+        CHECK(second < first + many * 1024);
+        CHECK(nodes.a.is_linked("b"));
     });
 }
 
