@@ -3,8 +3,8 @@
 //
 //     reverse_proxy ADDRESS:PORT http://ORIGIN:PORT
 //
-// Interim answers of the origin (1xx) are not passed on, and a path with an encoded slash (%2F) is
-// refused with 400, as the router does with any: servers differ in what that is.
+// Interim answers (1xx) and WebSocket pass as well. A path with an encoded slash (%2F) is refused
+// with 400, as the router does with any: servers differ in what that is.
 
 #include <algorithm>
 #include <array>
@@ -18,11 +18,14 @@
 #include <system_error>
 #include <utility>
 
+#include <heph/core/either.hpp>
 #include <heph/core/task.hpp>
 #include <heph/http/client.hpp>
 #include <heph/http/router.hpp>
 #include <heph/http/server.hpp>
+#include <heph/http/upgrade.hpp>
 #include <heph/http/url.hpp>
+#include <heph/inbox/channel.hpp>
 #include <heph/rt/runtime.hpp>
 
 namespace http = heph::http;
@@ -124,6 +127,11 @@ http::client_request request_to(const http::url& origin, http::request& asked,
     }
     made.set_header("X-Forwarded-Proto", asked.is_secure() ? "https" : "http");
     made.headers().append("Via", "1.1 heph");
+    // Others, such as h2c, would be a way around what stands before the origin.
+    if (asked.version() == http::version::http_1_1 &&
+        asked.headers().has_token("Upgrade", "websocket")) {
+        made.set_header("Upgrade", "websocket");
+    }
     if (asked.head().framing() != http::body_framing::none) {
         made.set_stream(
             [&asked, fault](http::body_writer& to) { return pass_up(&asked, fault, &to); },
@@ -143,9 +151,72 @@ std::optional<std::uint64_t> told_length(const http::client_response& answer) {
     return length;
 }
 
+/// An interim answer that waits to be passed on.
+struct interim {
+    interim(http::status code, http::headers all) noexcept : status(code), fields(std::move(all)) {}
+    http::status status;
+    http::headers fields;
+};
+
+// More interim answers than the client takes meanwhile are left out, as anybody may.
+constexpr std::size_t interims_max = 4;
+
+// Sends a request, and passes on what comes ahead of the answer.
+heph::task<std::expected<http::client_response, std::error_code>> ask_origin(
+    http::client client, http::client_request request, http::request* asked) {
+    auto [to, interims] = heph::inbox::channel<interim>(interims_max);
+    request.on_interim([&to](const http::response_head& head) {
+        http::headers fields;
+        copy_fields(head.headers(), fields);
+        (void)to.try_send(interim(head.status(), std::move(fields)));
+    });
+    auto sending = client.send(std::move(request));
+    std::optional<std::expected<http::client_response, std::error_code>> answer;
+    while (!answer) {
+        auto next = interims.recv();
+        auto first = co_await heph::either(next, sending);
+        if (first.index() == 1) {
+            answer.emplace(std::get<1>(std::move(first)));
+        } else if (const std::optional<interim>& early = std::get<0>(first)) {
+            // A client that has gone is noticed by the answer.
+            (void)co_await asked->send_interim(early->status, early->fields);
+        }
+    }
+    // What came at once with the answer.
+    while (auto early = interims.try_recv()) {
+        (void)co_await asked->send_interim(early->status, early->fields);
+    }
+    co_return std::move(*answer);
+}
+
+heph::task<void> copy_bytes(http::upgraded_stream* from, http::upgraded_stream* to) {
+    for (;;) {
+        const auto bytes = co_await from->read();
+        if (!bytes || bytes->empty()) { co_return; }
+        const auto written = co_await to->write(*bytes);
+        if (!written) { co_return; }
+    }
+}
+
+// Until one of them ends, which ends the other.
+heph::task<void> connect(std::shared_ptr<http::client_response> origin,
+                         http::upgraded_stream* client) {
+    http::upgraded_stream* const up = origin->upgraded();
+    auto first = co_await heph::either(copy_bytes(client, up), copy_bytes(up, client));
+    (void)first;
+}
+
+http::response pass_upgrade(std::shared_ptr<http::client_response> from) {
+    const std::string protocol(from->header("Upgrade").value_or(""));
+    auto answer = http::response::upgrade(
+        protocol, [from](http::upgraded_stream& client) { return connect(from, &client); });
+    copy_fields(from->headers(), answer.headers());
+    return answer;
+}
+
 heph::task<http::response> pass_on(std::shared_ptr<proxy> with, http::request& asked) {
     const auto fault = std::make_shared<std::optional<http::error>>();
-    auto sending = with->client->send(request_to(with->origin, asked, fault));
+    auto sending = ask_origin(*with->client, request_to(with->origin, asked, fault), &asked);
     auto got = co_await sending;
     if (!got && *fault) { co_return http::response::problem(**fault); }  // 400, 408 or 413
     if (!got) {
@@ -155,6 +226,7 @@ heph::task<http::response> pass_on(std::shared_ptr<proxy> with, http::request& a
                                                : http::status::bad_gateway);
     }
     const auto from = std::make_shared<http::client_response>(std::move(*got));
+    if (from->upgraded() != nullptr) { co_return pass_upgrade(from); }
     http::response answer(from->status());
     copy_fields(from->headers(), answer.headers());
     answer.headers().append("Via", "1.1 heph");
@@ -175,9 +247,9 @@ int main(int count, char** arguments) {
     const auto shared = std::make_shared<proxy>();
     shared->origin = *origin;
     http::router routes;
-    for (const auto method :
-         {http::method::get, http::method::head, http::method::post, http::method::put,
-          http::method::patch, http::method::delete_, http::method::options}) {
+    for (std::size_t i = 0; i < http::method_count; ++i) {
+        const auto method = static_cast<http::method>(i);
+        if (method == http::method::connect || method == http::method::trace) { continue; }
         routes.route(method, "/{path...}",
                      [shared](http::request& asked) { return pass_on(shared, asked); });
     }
