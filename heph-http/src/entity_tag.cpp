@@ -1,10 +1,9 @@
-#include "chars.hpp"
-
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
 
 #include <heph/http/entity_tag.hpp>
+
+#include "chars.hpp"
+#include "content_hash.hpp"
 
 namespace heph::http {
 
@@ -15,20 +14,6 @@ bool is_tag_char(char c) noexcept {
     return byte == 0x21 || (byte >= 0x23 && byte != 0x7f);
 }
 
-// FNV-1a, in two lanes that begin apart: 128 bits, for files that nobody crafts to collide.
-std::uint64_t hash(std::string_view content, std::uint64_t state) noexcept {
-    for (const char c : content) {
-        state = (state ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-    }
-    return state;
-}
-
-void append_hex(std::string& to, std::uint64_t value) {
-    for (int shift = 60; shift >= 0; shift -= 4) {
-        to += "0123456789abcdef"[(value >> static_cast<unsigned>(shift)) & 0xfU];
-    }
-}
-
 }  // namespace
 
 std::optional<entity_tag> entity_tag::make(std::string_view opaque, bool weak) {
@@ -37,10 +22,9 @@ std::optional<entity_tag> entity_tag::make(std::string_view opaque, bool weak) {
 }
 
 entity_tag entity_tag::of_content(std::string_view content) {
-    std::string opaque;
-    append_hex(opaque, hash(content, 0xcbf29ce484222325));
-    append_hex(opaque, hash(content, 0x9e3779b97f4a7c15 ^ content.size()));
-    return {std::move(opaque), false};
+    detail::content_hash hash(content.size());
+    hash.add(content);
+    return {hash.text(), false};
 }
 
 std::optional<entity_tag> entity_tag::parse(std::string_view text) {

@@ -107,6 +107,13 @@ std::expected<void, error> head_reader::check_field(const header& field) {
             if (!equal_ignoring_case(field.name, "host")) { return {}; }
             if (has_host_) { return std::unexpected(error::repeated_host); }
             has_host_ = true;
+            // Empty is what a target without an authority asks for (RFC 9112, 3.2), and beside a
+            // whole URL it counts for nothing (3.2.2). Behind a path it would name the host of a
+            // URL, which has none only by mistake (RFC 9110, 4.2.1).
+            if (field.value.empty() &&
+                (head_->form_ == target_form::asterisk || head_->form_ == target_form::absolute)) {
+                return {};
+            }
             if (!is_host(field.value)) { return std::unexpected(error::bad_host); }
             return {};
         case 6:
