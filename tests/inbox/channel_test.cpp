@@ -207,6 +207,35 @@ TEST_CASE("recv_many: takes what is there, up to its limit", "[inbox]") {
     CHECK(end.poll(woken.get()).value() == 0);
 }
 
+TEST_CASE("recv: once ready, leaves the message in the channel until it is taken", "[inbox]") {
+    wake_counter woken;
+    auto [tx, rx] = channel<std::unique_ptr<int>>(1);
+    auto [small_tx, small_rx] = channel<int>(1);
+    {
+        auto receiving = rx.recv();
+        REQUIRE_FALSE(receiving.ready_to_take(woken.get()));
+        REQUIRE(tx.try_emplace(std::make_unique<int>(1)));
+        CHECK(woken.take());
+        REQUIRE(receiving.ready_to_take(woken.get()));
+        CHECK_FALSE(tx.try_emplace(nullptr));  // Still full.
+        CHECK(**receiving.take() == 1);
+        CHECK(tx.try_emplace(std::make_unique<int>(2)));
+    }
+    {
+        auto dropped = rx.recv();
+        REQUIRE(dropped.ready_to_take(woken.get()));
+    }
+    CHECK(**rx.try_recv() == 2);
+    REQUIRE(small_tx.try_send(3));
+    auto small = small_rx.recv();
+    REQUIRE(small.ready_to_take(woken.get()));
+    CHECK(small.take() == 3);
+    { auto gone = std::move(small_tx); }
+    auto last = small_rx.recv();
+    REQUIRE(last.ready_to_take(woken.get()));
+    CHECK(last.take() == std::nullopt);
+}
+
 TEST_CASE("peek: shows the next message and leaves it there", "[inbox]") {
     wake_counter woken;
     auto [tx, rx] = channel<int>(2);

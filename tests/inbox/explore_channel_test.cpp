@@ -23,6 +23,11 @@ struct without_heavy_fence : explored::sound {
     static constexpr bool kernel_has_heavy_fence = false;
 };
 
+// A receiver that counts before it stops looking closely.
+struct counting : explored::sound {
+    static constexpr std::uint32_t quiet_max = 2;
+};
+
 // Two senders that wait for room, and a receiver that takes everything.
 template <typename Variant>
 void two_waiting_senders(program& made) {
@@ -149,6 +154,37 @@ TEST_CASE("explore: two senders that wait for room", "[inbox][explore]") {
 
 TEST_CASE("explore: a sender that waits for room, without a heavy fence", "[inbox][explore]") {
     (void)explore(3000, preemptions(2), one_waiting_sender<without_heavy_fence>);
+}
+
+TEST_CASE("explore: senders that wait for room, and a receiver that counts how long none did",
+          "[inbox][explore]") {
+    (void)explore(3000, preemptions(2), one_waiting_sender<counting>);
+    (void)explore(1000, preemptions(1), two_waiting_senders<counting>);
+}
+
+TEST_CASE("explore: a receive that is ready before its message is taken", "[inbox][explore]") {
+    (void)explore(3000, preemptions(3), [](program& made) {
+        auto all = std::make_shared<world<>>(1, 1);
+        made.thread([=] {
+            for (int i = 0; i < 2; ++i) { all->send(all->run[0], 0, i); }
+            all->tx[0].reset();
+        });
+        made.thread([=] {
+            for (int i = 0; i < 2; ++i) {
+                auto receiving = all->rx->recv();
+                if (receiving.ready_to_take(all->run[1].get())) {
+                    auto got = receiving.take();
+                    check(got.has_value(), "over too early");
+                    all->receive(*got);
+                } else {
+                    auto got = all->run[1].block_on(receiving);
+                    check(got.value().has_value(), "over too early");
+                    all->receive(*got.value());
+                }
+            }
+        });
+        made.afterwards([=] { check(all->received.size() == 2, "a message was lost"); });
+    });
 }
 
 TEST_CASE("explore: a waiting send that is dropped passes its wake on", "[inbox][explore]") {

@@ -25,6 +25,7 @@ struct sound {
     static constexpr bool releases = true;     // Stores and read-modify-writes.
     static constexpr bool acquires = true;     // Loads and read-modify-writes.
     static constexpr bool reads_back = false;  // A read-modify-write gives what is there after it.
+    static constexpr std::uint32_t quiet_max = 1;
 };
 
 /// Stands in for `std::atomic`.
@@ -127,7 +128,8 @@ struct environment {
     }
 
     static constexpr int pauses_max = 1;
-    static constexpr std::uint32_t quiet_max = 1;
+    static constexpr std::uint32_t quiet_sample = 1;
+    static constexpr std::uint32_t quiet_max = Variant::quiet_max;
     static void pause() noexcept { explored::pause(); }
     static void yield() noexcept { explored::pause(); }
 

@@ -29,7 +29,9 @@
 //            had freed its slot before it, too, and the sender sees that.
 //          - As long as it is set, both sides have a fence of their own. The bit stays set after
 //            the last sender has stopped waiting, so that the expensive fence is rare; the receiver
-//            unsets it, under the lock, after many messages for which nobody waited.
+//            unsets it, under the lock, after many messages for which nobody waited. It counts
+//            those in the other bits of the same word, without the lock: while the bit is set
+//            nobody else writes there.
 //        The receiver reads the bit after it freed the slot. Would it read it before, then a fence
 //        of another sender, which has stopped waiting since, could be between the two, and a second
 //        sender would rely on a fence that the receiver does not run. Only the first of the queue
@@ -118,6 +120,11 @@ struct access {
     [[gnu::always_inline]] static send_step step(send_future<T, Layout>& sending,
                                                  const waker& who) noexcept {
         return sending.step(who);
+    }
+    /// Tells whether the message was sent.
+    template <typename T, typename Layout>
+    [[gnu::always_inline]] static bool is_sent(const send_future<T, Layout>& sending) noexcept {
+        return sending.is_sent();
     }
     /// Gives the message back. *Requires*: the last step was `disconnected`.
     template <typename T, typename Layout>

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -85,6 +86,26 @@ public:
         }
         if (now == detail::readiness::nothing_yet) { return pending; }
         return polled<value_type>(std::nullopt);
+    }
+
+    /// Asks like `poll`, and leaves the value where it is until `take` gives it: who awaits the
+    /// future needs no room for it. Nobody else may receive in between.
+    [[nodiscard]] bool ready_to_take(const waker& who) noexcept {
+        return this->poll_ready(who) != detail::readiness::nothing_yet;
+    }
+    /// Gives the value. *Requires*: `ready_to_take` said so, and it was not given yet.
+    [[nodiscard, gnu::always_inline]] value_type take() noexcept {
+        receiver<T, Layout>& its = this->from();
+        detail::channel_state<T, Layout>& state = *its.state_;
+        const detail::cursor place = its.place_;
+        if (!state.has_message(place)) [[unlikely]] { return std::nullopt; }
+        if constexpr (std::is_trivially_copyable_v<T> && sizeof(T) <= sizeof(void*)) {
+            // Not as an optional, which comes in two registers: g++ would write it to memory in
+            // parts and read it as a whole, for which the processor has to wait.
+            return value_type(std::in_place, its.take_small(state, place));
+        } else {
+            return its.template take<value_type>(state, place, std::in_place);
+        }
     }
 
 private:

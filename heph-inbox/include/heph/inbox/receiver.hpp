@@ -207,21 +207,39 @@ private:
         return taken;
     }
 
+    // Gives the next message, which fits into a register.
+    [[nodiscard, gnu::always_inline]] T take_small(detail::channel_state<T, Layout>& state,
+                                                   detail::cursor place) noexcept {
+        state.fetch_ahead(place);
+        const T taken(std::move(state.next(place)));
+        state.release(place);
+        place_.position = place.position;
+        if (state.must_look_for_senders(place)) [[unlikely]] {
+            state.look_for_waiting_senders(place_);
+        }
+        return taken;
+    }
+
     // Leaves the waker, when there still is no message. Apart from the fast path, which has no
     // calls to keep registers for.
     [[nodiscard, gnu::noinline]] detail::readiness wait_ready(const waker& who) noexcept {
-        if (state_->park_receiver(place_.position, who)) {
-            // Invariant 5: a sender is half-way through sending this very message.
-            for (detail::backoff<environment> waiting; !waiting.exhausted(); waiting.wait()) {
-                if (state_->has_message(place_)) { return detail::readiness::message; }
-            }
-            who.wake();
-            return detail::readiness::nothing_yet;
+        detail::channel_state<T, Layout>& state = *state_;
+        if (state.park_receiver(place_.position, who)) [[unlikely]] {
+            return wait_for_half_sent(who);
         }
-        if (state_->has_senders()) { return detail::readiness::nothing_yet; }
+        if (state.has_senders()) [[likely]] { return detail::readiness::nothing_yet; }
         // The last sender may have sent just before it went.
         return state_->has_message(place_) ? detail::readiness::message
                                            : detail::readiness::disconnected;
+    }
+
+    // Invariant 5: a sender is half-way through sending this very message.
+    [[gnu::noinline]] detail::readiness wait_for_half_sent(const waker& who) noexcept {
+        for (detail::backoff<environment> waiting; !waiting.exhausted(); waiting.wait()) {
+            if (state_->has_message(place_)) { return detail::readiness::message; }
+        }
+        who.wake();
+        return detail::readiness::nothing_yet;
     }
 
     [[gnu::noinline]] void stop_waiting() noexcept { state_->forget_receiver(); }

@@ -105,6 +105,9 @@ private:
         return detail::send_step::sent;
     }
 
+    // Also when the message was given back.
+    [[nodiscard]] bool is_sent() const noexcept { return stage_ == stage::done; }
+
     [[gnu::noinline]] void stop_waiting() noexcept {
         state_->forget_waiting_sender(node_);
         std::destroy_at(&node_);

@@ -75,9 +75,26 @@ public:
     /// Keeps the waker of the receiver and marks it as waiting for the message at `position`
     /// (invariant 12). Tells whether no wake is sure to come, because a sender has claimed that
     /// position already, or is just about to wake the receiver.
-    [[nodiscard]] bool park_receiver(std::uint64_t position, const waker& who) noexcept {
+    [[nodiscard, gnu::always_inline]] bool park_receiver(std::uint64_t position,
+                                                         const waker& who) noexcept {
         // Acquire, pairs with the release in `change_head`.
         std::uint64_t head = head_.load(std::memory_order_acquire);
+        if (head != position) [[unlikely]] { return park_receiver_at(head, position, who); }
+        // As there, for what is so nearly always: nobody has claimed the position, and no bit is
+        // set.
+        Environment::writes(&receiver_);
+        receiver_.keep(who);
+        if (head_.compare_exchange_weak(head, head | parked_bit, std::memory_order_seq_cst,
+                                        std::memory_order_acquire)) [[likely]] {
+            return false;
+        }
+        receiver_.drop();
+        return park_receiver_at(head, position, who);
+    }
+
+private:
+    [[gnu::noinline]] bool park_receiver_at(std::uint64_t head, std::uint64_t position,
+                                            const waker& who) noexcept {
         for (;;) {
             if (position_in(head) != position || (head & taking_bit) != 0) { return true; }
             if ((head & parked_bit) != 0) {
@@ -98,6 +115,7 @@ public:
         }
     }
 
+public:
     /// Drops the receiver's waker, unless a sender has taken it.
     void forget_receiver() noexcept {
         // Relaxed: the bit is set by the receiver only, which is the caller.

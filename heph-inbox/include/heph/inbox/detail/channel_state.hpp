@@ -36,11 +36,9 @@ struct claim {
 /// Where a receiver is, with what it needs to know of the channel without looking at what senders
 /// write all the time.
 struct cursor {
-    std::uint64_t position;     // Of the next message, in steps, as all that follows.
-    std::uint32_t mask;         // See `mask()`.
-    std::uint32_t capacity;     // In steps.
-    std::uint32_t notice_mask;  // See `notice_at`.
-    std::uint32_t quiet = 0;    // How many releases it has watched without anybody waiting.
+    std::uint64_t position;  // Of the next message, in steps, as all that follows.
+    std::uint32_t mask;      // See `mask()`.
+    std::uint32_t capacity;  // In steps.
 };
 
 /// What a channel counts.
@@ -256,18 +254,15 @@ public:
 
     /// Gives a new receiver's place. *Requires*: the caller is the receiver, or about to be.
     [[nodiscard]] cursor cursor_from(std::uint64_t position) const noexcept {
-        const std::uint32_t mask = this->mask();
-        const auto capacity = static_cast<std::uint32_t>(this->capacity() * core::step);
-        return {position, mask, capacity,
-                this->slots() <= watched_cells ? mask : mask + std::uint32_t{core::step}};
+        return {position, this->mask(), static_cast<std::uint32_t>(this->capacity() * core::step)};
     }
 
-    [[nodiscard]] bool has_message(const cursor& place) const noexcept {
+    [[nodiscard, gnu::always_inline]] bool has_message(const cursor& place) const noexcept {
         return is_published(place.position, place.mask);
     }
 
     /// Gives the next message. *Requires*: it is there.
-    [[nodiscard]] T& next(const cursor& place) noexcept {
+    [[nodiscard, gnu::always_inline]] T& next(const cursor& place) noexcept {
         return *cell_at(place.position & place.mask).message();
     }
 
@@ -281,7 +276,7 @@ public:
 
     /// Ends the life of the next message, which was moved from, gives its room to the senders
     /// without telling them, and goes on to the one behind it.
-    void release(cursor& place) noexcept {
+    [[gnu::always_inline]] void release(cursor& place) noexcept {
         destroy(place.position, place.mask);
         // Release, pairs with the acquire in `until_free`: the slot's last message is gone.
         const std::uint64_t freed = place.position + place.capacity;
@@ -291,34 +286,43 @@ public:
 
     /// Has the cache line of a message further on brought here, whether it is there yet or not: it
     /// comes while the messages before it are worked at.
-    void fetch_ahead(const cursor& place) noexcept {
+    [[gnu::always_inline]] void fetch_ahead(const cursor& place) noexcept {
         constexpr std::uint64_t ahead = 12;
         __builtin_prefetch(&cell_at((place.position + ahead * core::step) & place.mask));
     }
 
     /// Tells the first waiting sender, if there is one, that there is room (invariant 6).
-    void tell_senders(cursor& place) noexcept {
+    void tell_senders(const cursor& place) noexcept {
         if (must_look_for_senders(place)) [[unlikely]] { look_for_waiting_senders(place); }
     }
 
     /// The part of `tell_senders` that nearly always suffices.
-    [[nodiscard]] bool must_look_for_senders(const cursor& place) const noexcept {
+    [[nodiscard, gnu::always_inline]] bool must_look_for_senders(
+        const cursor& place) const noexcept {
         environment::light_fence();  // Pairs with the heavy one in `join_senders`.
         return (notice_at(place).watch.load(std::memory_order_relaxed) & watch_closely) != 0;
     }
 
-    /// The other part (invariant 6).
-    [[gnu::noinline]] void look_for_waiting_senders(cursor& place) noexcept {
+    /// The other part (invariant 6). It takes a sample of the releases for which nobody waited; the
+    /// count of those is beside the bit that it is about.
+    [[gnu::noinline]] void look_for_waiting_senders(const cursor& place) noexcept {
         environment::full_fence();  // Pairs with the one in `join_senders`.
-        if (this->senders_wait()) {
-            place.quiet = 0;
-            this->wake_first_sender();
+        const bool somebody_waits = this->senders_wait();
+        if (somebody_waits) { this->wake_first_sender(); }
+        if (place.position % (sample * core::step) != 0 || !environment::has_heavy_fence()) {
             return;
         }
-        if (++place.quiet < environment::quiet_max || !environment::has_heavy_fence()) { return; }
-        place.quiet = 0;
+        // As long as the bit is set only the receiver, which is the caller, writes here.
+        auto& watch = notice_at(place).watch;
+        const std::uint8_t watched = watch.load(std::memory_order_relaxed);
+        const auto quiet = static_cast<std::uint8_t>(somebody_waits ? 0 : watched / one_quiet + 1);
+        if (quiet < environment::quiet_max) {
+            watch.store(static_cast<std::uint8_t>(watch_closely + quiet * one_quiet),
+                        std::memory_order_relaxed);
+            return;
+        }
         std::lock_guard lock(this->lock_);
-        if (this->senders_.empty()) { set_watch(0); }
+        set_watch(this->senders_.empty() ? 0 : watch_closely);
     }
 
     /// Tells whether senders may be gone, without a look at what they write. After a yes,
@@ -379,6 +383,9 @@ private:
     static constexpr std::size_t watched_cells = 8;  // See above.
 
     static constexpr std::uint8_t watch_closely = 1;  // Invariant 6.
+    static constexpr std::uint8_t one_quiet = 2;      // See `look_for_waiting_senders`.
+    static_assert(environment::quiet_max * one_quiet + watch_closely <= 0xff);
+    static constexpr std::uint64_t sample = environment::quiet_sample;
 
     using core::core;
     ~channel_state() = default;
@@ -423,11 +430,13 @@ private:
     }
 
     // The cell with the words for a receiver that is there: in a small ring the one that it is at,
-    // for which the notice mask is the ring's; else the one behind the last, whose place has just
-    // the bit above the ring's mask, which is then the notice mask.
-    [[nodiscard]] const cell& notice_at(const cursor& place) const noexcept {
+    // else the one behind the last.
+    [[nodiscard, gnu::always_inline]] const cell& notice_at(const cursor& place) const noexcept {
         const std::uint64_t behind = place.mask + std::uint32_t{core::step};
-        return cell_at((place.position | behind) & place.notice_mask);
+        return cell_at(behind > watched_cells * core::step ? behind : place.position & place.mask);
+    }
+    [[nodiscard]] cell& notice_at(const cursor& place) noexcept {
+        return const_cast<cell&>(std::as_const(*this).notice_at(place));
     }
     // The first of these cells, which are side by side.
     [[nodiscard]] cell& first_notice() noexcept {

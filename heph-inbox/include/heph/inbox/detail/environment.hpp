@@ -55,8 +55,10 @@ struct standard_environment {
     }
     static void yield() noexcept { std::this_thread::yield(); }
 
-    /// After how many receives without anybody waiting a receiver stops looking closely.
-    static constexpr std::uint32_t quiet_max = 256;
+    /// Of how many receives a receiver that looks closely counts one, and after how many of those
+    /// without anybody waiting it stops.
+    static constexpr std::uint32_t quiet_sample = 4;
+    static constexpr std::uint32_t quiet_max = 64;
 
     // ---- Sleeping ----
 
