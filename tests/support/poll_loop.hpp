@@ -41,11 +41,10 @@ public:
         while (first_ != nullptr && polls < polls_max) {
             process& next = *std::exchange(first_, first_->next);
             next.queued = false;
-            // Takes over the queue's reference.
-            const waker waker(&next, &waker_functions);
+            const queue_reference taken(next);
             if (next.finished) { continue; }
             ++polls;
-            if (next.functions->poll(next, waker)) { finish(next); }
+            if (next.functions->poll(next, taken.who)) { finish(next); }
         }
         return polls;
     }
@@ -115,6 +114,18 @@ private:
         }
 
         alignas(F) std::byte storage[sizeof(F)];
+    };
+
+    // Takes over the queue's reference, as a waker that is dropped without a call through it.
+    struct queue_reference {
+        explicit queue_reference(process& of) noexcept : who(&of, &waker_functions), its(&of) {}
+        queue_reference(const queue_reference&) = delete;
+        queue_reference& operator=(const queue_reference&) = delete;
+        ~queue_reference() { drop(its); }
+        union {
+            const waker who;
+        };
+        process* its;
     };
 
     void link(process& added) noexcept {
