@@ -52,6 +52,13 @@ task<outcome> fragile(context<int> ctx, std::vector<int>* into) {
     co_return outcome();
 }
 
+struct some_access {
+    void* to = nullptr;
+};
+task<> waits(context<int, some_access> ctx) {
+    while (auto message = co_await ctx.receive()) { *message += 1; }
+}
+
 task<> throws_at_once(context<int>) {
     throw std::runtime_error("at once");
     co_return;
@@ -266,6 +273,17 @@ TEST_CASE("actor_future: an actor whose context is kept elsewhere is not restart
     CHECK(log.lines()[0].second ==
           "actor leaky could not be restarted: the failed actor's context is still in use; "
           "stopping it");
+}
+
+TEST_CASE("actor_future: an actor that is never restarted keeps nothing for restarts",
+          "[core][actor]") {
+    const auto make = [](auto supervisor) {
+        return heph::make_actor(supervisor, heph::actor_fn(waits), some_access(), actor_options());
+    };
+    const auto stopped = make(heph::stop_supervisor());
+    const auto restarted = make([](const failure&) { return heph::restart(); });
+    CHECK(sizeof(stopped.first) + sizeof(some_access) + sizeof(&waits) <= sizeof(restarted.first));
+    CHECK(stopped.first.restarts() == 0);
 }
 
 TEST_CASE("actor_future: dropping it destroys the actor and its inbox", "[core][actor]") {

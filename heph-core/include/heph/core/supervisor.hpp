@@ -207,6 +207,16 @@ template <typename Answer>
 struct restart_args<Answer>
     : std::type_identity<std::remove_cvref_t<decltype(std::declval<Answer&>().args())>> {};
 
+/// Whether a supervisor wants to know the time.
+template <typename S>
+inline constexpr bool decides_by_time =
+    decides_by_name_and_time<S> || (!decides_by_name<S> && decides_by_call_and_time<S>);
+
+/// Whether a supervisor may answer to restart.
+template <typename S>
+inline constexpr bool may_restart =
+    !std::same_as<answer_of_t<S>, stop_t> && !std::same_as<answer_of_t<S>, escalate_t>;
+
 /// Whether a supervisor's answers may say to wait.
 template <typename S>
 inline constexpr bool may_delay = requires(answer_of_t<S>& answer) { answer.delay(); };

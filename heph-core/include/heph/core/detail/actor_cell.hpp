@@ -93,7 +93,46 @@ struct waiting_of<Supervisor, RT>
           waiting_restart<typename restart_args<answer_of_t<Supervisor>>::type, timer_of_t<RT>>>> {
 };
 
-template <typename Supervisor, typename NewActor, typename RT, typename Actor>
+/// Holds what only a restart needs, or nothing where there is none: an idle actor is small.
+template <typename T, bool Kept>
+struct kept_if {
+    explicit kept_if(T&& kept) noexcept : value(std::move(kept)) {}
+    [[no_unique_address]] T value;
+};
+template <typename T>
+struct kept_if<T, false> {
+    explicit kept_if(T&& /*dropped*/) noexcept {}
+    [[no_unique_address]] struct {
+    } value;
+};
+
+/// Counts restarts. *Thread safety*: one thread counts, any may ask.
+template <bool Possible>
+class restart_count {
+public:
+    restart_count() noexcept = default;
+    restart_count(restart_count&& other) noexcept : count_(other.get()) {}
+    restart_count& operator=(restart_count&&) = delete;
+    ~restart_count() = default;
+
+    void add() noexcept { count_.store(get() + 1, std::memory_order_relaxed); }
+    [[nodiscard]] std::uint32_t get() const noexcept {
+        return count_.load(std::memory_order_relaxed);
+    }
+
+private:
+    std::atomic<std::uint32_t> count_{0};
+};
+template <>
+class restart_count<false> {
+public:
+    [[nodiscard]] static std::uint32_t get() noexcept { return 0; }
+};
+
+/// `RestartedFromOutside` says that `make` is called by who owns the cell, whatever the supervisor
+/// decides.
+template <typename Supervisor, typename NewActor, typename RT, typename Actor,
+          bool RestartedFromOutside = false>
 class actor_cell {
     using message_type = typename NewActor::message_type;
     static constexpr bool waits = may_delay<Supervisor>;
@@ -101,6 +140,7 @@ class actor_cell {
                   "this supervisor may restart after a while, for which the actor's runtime access "
                   "has to be a heph::timed_runtime; or take heph::without_delay(supervisor), which "
                   "restarts at once");
+    static constexpr bool restarts_are_possible = RestartedFromOutside || may_restart<Supervisor>;
 
 public:
     actor_cell(Supervisor supervisor, NewActor new_actor, RT runtime, short_name name,
@@ -118,7 +158,7 @@ public:
           name_(std::move(other.name_)),
           inbox_(std::move(other.inbox_)),
           waiting_(std::move(other.waiting_)),
-          restarts_(other.restarts()) {
+          restarts_(std::move(other.restarts_)) {
         if (other.state_ == state::running) {
             start(std::move(other.actor_));
             other.drop();
@@ -147,9 +187,11 @@ public:
                                 failure_stage::restarting));
                 return false;
             }
-            context<message_type, RT> ctx(std::move(*inbox), runtime_);
+            context<message_type, RT> ctx(std::move(*inbox), runtime_.value);
             auto made = std::apply(
-                [&](Args&... each) { return new_actor_.make(std::move(ctx), std::move(each)...); },
+                [&](Args&... each) {
+                    return new_actor_.value.make(std::move(ctx), std::move(each)...);
+                },
                 args);
             if constexpr (is_expected<decltype(made)>) {
                 if (!made) {
@@ -160,7 +202,7 @@ public:
             } else {
                 start(std::move(made));
             }
-            count_restart();
+            restarts_.add();
             return true;
         } catch (...) { exception = std::current_exception(); }
         report(describe(std::move(exception), failure_stage::restarting));
@@ -212,9 +254,7 @@ public:
     [[nodiscard]] const inbox::manager<message_type>& inbox() const noexcept { return inbox_; }
     [[nodiscard]] std::string_view name() const noexcept { return name_.view(); }
     /// Tells how often a new actor took the place of one. *Thread safety*: safe.
-    [[nodiscard]] std::uint32_t restarts() const noexcept {
-        return restarts_.load(std::memory_order_relaxed);
-    }
+    [[nodiscard]] std::uint32_t restarts() const noexcept { return restarts_.get(); }
 
 private:
     enum class state : std::uint8_t { empty, running, waiting };
@@ -264,10 +304,6 @@ private:
         }
     }
 
-    void count_restart() noexcept {
-        restarts_.store(restarts() + 1, std::memory_order_relaxed);  // One thread polls at a time.
-    }
-
     void drop_actor() noexcept {
         state_ = state::empty;  // First: the actor may look at whoever looks at this.
         std::destroy_at(&actor_);
@@ -285,7 +321,7 @@ private:
     polled<cell_end> after(const failure& why, const waker& waker, OnFailure& on_failure) noexcept {
         std::exception_ptr exception;
         try {
-            auto answer = ask_supervisor(supervisor_, why, runtime_);
+            auto answer = ask_supervisor(supervisor_, why, runtime_.value);
             using answer_type = decltype(answer);
             if constexpr (std::same_as<answer_type, stop_t>) {
                 return end(why, cell_end::failed, on_failure);
@@ -336,9 +372,9 @@ private:
     template <typename Answer>
     polled<cell_end> wait(Answer& answer, const waker& waker) {
         using waiting_type = typename decltype(waiting_)::element_type;
-        waiting_.reset(
-            new waiting_type(std::move(answer.args()),
-                             runtime_.timer_at(later(runtime_.now(), to_clock(answer.delay())))));
+        waiting_.reset(new waiting_type(
+            std::move(answer.args()),
+            runtime_.value.timer_at(later(runtime_.value.now(), to_clock(answer.delay())))));
         state_ = state::waiting;
         waker.wake();  // The timer gets the waker by its first poll.
         return pending;
@@ -360,8 +396,11 @@ private:
     }
 
     [[no_unique_address]] Supervisor supervisor_;
-    [[no_unique_address]] NewActor new_actor_;
-    [[no_unique_address]] RT runtime_;
+    // One that owns nothing is not missed by the actor that it made.
+    [[no_unique_address]] kept_if<
+        NewActor, restarts_are_possible || !std::is_trivially_destructible_v<NewActor>> new_actor_;
+    [[no_unique_address]] kept_if<RT, restarts_are_possible || decides_by_time<Supervisor>>
+        runtime_;
     short_name name_;
     // Before the actor, so that it goes after the actor's receiver.
     inbox::manager<message_type> inbox_;
@@ -369,7 +408,7 @@ private:
     union {
         Actor actor_;
     };
-    std::atomic<std::uint32_t> restarts_{0};
+    [[no_unique_address]] restart_count<restarts_are_possible> restarts_;
     state state_ = state::empty;
 };
 

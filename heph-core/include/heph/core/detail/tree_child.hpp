@@ -121,7 +121,7 @@ private:
     [[no_unique_address]] fresh_type fresh_;
     std::tuple<Args...> args_;
     [[no_unique_address]] Stop stop_;
-    actor_cell<Supervisor, NewActor, RT, Actor> cell_;
+    actor_cell<Supervisor, NewActor, RT, Actor, true> cell_;
     [[no_unique_address]] std::conditional_t<is_asked, std::optional<request>, no_request> asking_;
     bool is_stopping_ = false;  // It was asked: whatever it fails with, it is not restarted.
 };
