@@ -5,10 +5,14 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <catch2/catch.hpp>
 #include <heph/core/actor_ref.hpp>
+#include <heph/core/task.hpp>
 #include <heph/inbox/channel.hpp>
+
+#include "support/poll_loop.hpp"
 
 using heph::actor_ref;
 using heph::send_failure;
@@ -272,6 +276,66 @@ TEST_CASE("map: a waiting send through several mappings can be moved, dropped an
     CHECK(rx.try_recv() == "1");
     CHECK(sending.poll(waker()).value().has_value());
     CHECK(rx.try_recv() == "3");
+}
+
+TEST_CASE("map: a send that a task awaits waits for room, and gives its message back",
+          "[core][map]") {
+    auto [tx, rx] = heph::inbox::channel<std::string>(1);
+    const auto digits = actor_ref<std::string>(std::move(tx)).map_fn<int>([](int number) {
+        return std::to_string(number);
+    });
+    const auto sends = [](actor_ref<int> to, int number, std::vector<bool>* sent) -> heph::task<> {
+        auto result = co_await to.send(number);
+        sent->push_back(result.has_value());
+        if (!result) { sent->push_back(result.error().value() == number); }
+    };
+    std::vector<bool> sent;
+    heph::test::poll_loop loop;
+    for (int i = 0; i < 3; ++i) { loop.spawn(sends(digits, i, &sent)); }
+    loop.run();
+    CHECK(sent == std::vector{true});
+    CHECK(rx.try_recv() == "0");
+    loop.run();
+    CHECK(sent == std::vector{true, true});
+    { auto gone = std::move(rx); }
+    loop.run();
+    CHECK(sent == std::vector{true, true, false, true});
+    CHECK(loop.unfinished() == 0);
+}
+
+TEST_CASE("map: a send that throws when it is polled throws where a task awaits it",
+          "[core][map]") {
+    struct throwing_target final : heph::detail::ref_target<int> {
+        struct throwing {
+            using value_type = heph::detail::send_result<int>;
+            heph::polled<value_type> poll(const waker&) { throw std::runtime_error("polled"); }
+        };
+        heph::detail::send_result<int> try_send(int&&) const override { return {}; }
+        heph::detail::any_future<heph::detail::send_result<int>> send(int&&) const override {
+            return heph::detail::any_future<heph::detail::send_result<int>>(throwing());
+        }
+        heph::detail::any_future<void> join() const override {
+            return heph::detail::any_future<void>(heph::detail::never_future<void>());
+        }
+        bool is_connected() const noexcept override { return true; }
+        heph::inbox::channel_id id() const noexcept override {
+            return heph::inbox::channel_id(this);
+        }
+        std::optional<heph::inbox::observer> observe() const noexcept override {
+            return std::nullopt;
+        }
+    };
+    const auto sends = [](actor_ref<int> to) -> heph::task<std::string> {
+        std::string what;
+        try {
+            auto result = co_await to.send(1);
+            what = result ? "sent" : "not sent";
+        } catch (const std::runtime_error& error) { what = error.what(); }
+        co_return what;
+    };
+    auto running =
+        sends(heph::detail::ref_access::to_target<int>(std::make_shared<const throwing_target>()));
+    CHECK(running.poll(waker()).value() == "polled");
 }
 
 TEST_CASE("map: a send that is too large to keep in place is kept elsewhere", "[core][map]") {

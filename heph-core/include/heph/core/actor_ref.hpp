@@ -4,6 +4,8 @@
 
 #include <compare>
 #include <concepts>
+#include <cstdint>
+#include <exception>
 #include <expected>
 #include <functional>
 #include <memory>
@@ -16,6 +18,7 @@
 #include <heph/core/rpc.hpp>
 #include <heph/core/send_error.hpp>
 #include <heph/core/stream_rpc.hpp>
+#include <heph/inbox/assert.hpp>
 #include <heph/inbox/channel.hpp>
 
 namespace heph {
@@ -35,11 +38,13 @@ public:
     using value_type = std::expected<void, send_error<M>>;
 
     explicit send_future(const inbox::sender<M>& sender, M&& message) noexcept
-        : direct_(inbox::detail::access::send(sender, std::move(message))), is_direct_(true) {}
+        : holds_(held::direct), direct_(inbox::detail::access::send(sender, std::move(message))) {}
     explicit send_future(erased_future erased) noexcept
-        : erased_(std::move(erased)), is_direct_(false) {}
-    send_future(send_future&& other) noexcept : is_direct_(other.is_direct_) {
-        if (is_direct_) {
+        : holds_(held::erased), erased_(std::move(erased)) {}
+    /// Moves a future that was not polled yet.
+    send_future(send_future&& other) noexcept : holds_(other.holds_) {
+        HEPH_ASSERT(holds_ == held::direct || holds_ == held::erased);
+        if (holds_ == held::direct) {
             std::construct_at(&direct_, std::move(other.direct_));
         } else {
             std::construct_at(&erased_, std::move(other.erased_));
@@ -47,15 +52,15 @@ public:
     }
     send_future& operator=(send_future&&) = delete;
     ~send_future() {
-        if (is_direct_) {
+        if (holds_ == held::direct) [[likely]] {
             std::destroy_at(&direct_);
         } else {
-            std::destroy_at(&erased_);
+            drop_indirect();
         }
     }
 
     polled<value_type> poll(const waker& waker) {
-        if (!is_direct_) [[unlikely]] { return erased_.poll(waker); }
+        if (holds_ != held::direct) [[unlikely]] { return erased_.poll(waker); }
         using step = inbox::detail::send_step;
         const step now = inbox::detail::access::step(direct_, waker);
         if (now == step::sent) [[likely]] { return polled<value_type>(std::in_place); }
@@ -64,13 +69,57 @@ public:
                                   inbox::detail::access::take(direct_));
     }
 
+    /// Asks like `poll`, and leaves the value where it is until `take` gives it: who awaits the
+    /// future needs no room for it.
+    [[nodiscard]] bool ready_to_take(const waker& waker) noexcept {
+        if (holds_ != held::direct) [[unlikely]] { return indirect_is_ready(waker); }
+        return inbox::detail::access::step(direct_, waker) != inbox::detail::send_step::waits;
+    }
+    /// Gives the value. *Requires*: `ready_to_take` said so, and it was not given yet.
+    [[nodiscard, gnu::always_inline]] value_type take() {
+        if (holds_ != held::direct) [[unlikely]] { return take_indirect(); }
+        if (inbox::detail::access::is_sent(direct_)) [[likely]] { return {}; }
+        return value_type(std::unexpect, send_failure::disconnected,
+                          inbox::detail::access::take(direct_));
+    }
+
 private:
-    // Not a variant, which is slower to move and to destroy.
+    enum class held : std::uint8_t { direct, erased, result, exception };
+
+    [[gnu::noinline]] bool indirect_is_ready(const waker& waker) noexcept {
+        std::exception_ptr thrown;
+        try {
+            auto sent = erased_.poll(waker);
+            if (!sent.is_ready()) { return false; }
+            std::destroy_at(&erased_);
+            std::construct_at(&result_, std::move(sent).value());
+            holds_ = held::result;
+            return true;
+        } catch (...) { thrown = std::current_exception(); }
+        std::destroy_at(&erased_);
+        std::construct_at(&exception_, std::move(thrown));
+        holds_ = held::exception;
+        return true;
+    }
+    [[gnu::noinline]] value_type take_indirect() {
+        if (holds_ == held::exception) { std::rethrow_exception(std::move(exception_)); }
+        return std::move(result_);
+    }
+    [[gnu::noinline]] void drop_indirect() noexcept {
+        if (holds_ == held::erased) { std::destroy_at(&erased_); }
+        if (holds_ == held::result) { std::destroy_at(&result_); }
+        if (holds_ == held::exception) { std::destroy_at(&exception_); }
+    }
+
+    // First, so that it is in the cache line of what is mostly held. And not a variant, which is
+    // slower to move and to destroy.
+    held holds_;
     union {
         direct_future direct_;
         erased_future erased_;
+        value_type result_;  // Of an erased one, which may also have thrown instead.
+        std::exception_ptr exception_;
     };
-    bool is_direct_;
 };
 
 /// Waits until an actor is finished. Made by `actor_ref::join`. *Lifetime*: borrows the reference.
@@ -157,7 +206,7 @@ public:
     /// Within a coroutine built by g++ 12, give it a named variable that is moved, or a type with a
     /// constructor; or use `emplace`. A braced temporary would be destroyed twice.
     [[nodiscard]] send_future<M> send(M message) const {
-        if (target_) { return send_future<M>(target_->send(std::move(message))); }
+        if (target_) [[unlikely]] { return send_to_target(std::move(message)); }
         return send_future<M>(sender_, std::move(message));
     }
 
@@ -312,6 +361,10 @@ private:
 
     explicit actor_ref(target_pointer target) noexcept
         : sender_(inbox::detail::access::no_sender<M>()), target_(std::move(target)) {}
+
+    [[gnu::noinline]] send_future<M> send_to_target(M&& message) const {
+        return send_future<M>(target_->send(std::move(message)));
+    }
 
     template <typename Alternative, typename... Args>
     static M make_message(Args&&... args) {

@@ -17,6 +17,7 @@
 
 #include <heph/core/detail/await_site.hpp>
 #include <heph/core/detail/frame_pool.hpp>
+#include <heph/core/detail/future_traits.hpp>
 #include <heph/core/dump.hpp>
 #include <heph/inbox/assert.hpp>
 #include <heph/inbox/future.hpp>
@@ -186,9 +187,80 @@ std::expected<T, E> moved_out(std::expected<T, E>& value) noexcept(
     }
 }
 
-/// Polls a future until it is ready, and holds its result. The future stays where it is.
+/// What an awaiter keeps of a future that it polls: its result, or what the poll threw.
+template <typename F>
+class leaf_result {
+    using value_type = future_value_t<F>;
+
+public:
+    static constexpr bool polls_noexcept =
+        noexcept(std::declval<F&>().poll(std::declval<const waker&>()));
+
+    /// Polls, and tells whether there is a result. It is built in its place: it is never moved, and
+    /// the one before was `pending`.
+    bool poll(F& future, const waker& waker) noexcept(polls_noexcept) {
+        static_assert(std::is_nothrow_constructible_v<polled<value_type>, pending_t>);
+        if constexpr (polls_noexcept) {
+            ::new (static_cast<void*>(std::addressof(result_)))
+                polled<value_type>(future.poll(waker));
+        } else {
+            try {
+                ::new (static_cast<void*>(std::addressof(result_)))
+                    polled<value_type>(future.poll(waker));
+            } catch (...) {
+                ::new (static_cast<void*>(std::addressof(result_))) polled<value_type>(pending);
+                throw;
+            }
+        }
+        return result_.is_ready();
+    }
+    /// Polls, and keeps an exception, which belongs into the coroutine that awaits.
+    bool poll_or_keep(F& future, const waker& waker) noexcept {
+        if constexpr (polls_noexcept) {
+            return poll(future, waker);
+        } else {
+            try {
+                return poll(future, waker);
+            } catch (...) {
+                thrown_ = std::current_exception();
+                return true;
+            }
+        }
+    }
+    value_type take(F& /*future*/) {
+        if constexpr (!polls_noexcept) {
+            // Without a result, it was resumed for an exception.
+            if (!result_.is_ready()) [[unlikely]] { std::rethrow_exception(std::move(thrown_)); }
+        }
+        if constexpr (!std::is_void_v<value_type>) { return moved_out(result_.value()); }
+    }
+
+private:
+    struct nothing {};
+
+    [[no_unique_address]] std::conditional_t<polls_noexcept, nothing, std::exception_ptr> thrown_;
+    polled<value_type> result_{pending};
+};
+
+/// Nothing, when the future keeps it until it is taken.
+template <two_step_future F>
+class leaf_result<F> {
+public:
+    static constexpr bool polls_noexcept = true;
+
+    static bool poll(F& future, const waker& waker) noexcept { return future.ready_to_take(waker); }
+    static bool poll_or_keep(F& future, const waker& waker) noexcept { return poll(future, waker); }
+    [[gnu::always_inline]] static future_value_t<F> take(F& future) noexcept(
+        noexcept(future.take())) {
+        return future.take();
+    }
+};
+
+/// Polls a future until it is ready. The future stays where it is.
 template <typename F, bool Named>
 class [[nodiscard]] leaf_awaiter final : leaf_base {
+    using result = leaf_result<F>;
+
 public:
     using value_type = future_value_t<F>;
 
@@ -197,10 +269,10 @@ public:
     leaf_awaiter(const leaf_awaiter&) = delete;
     leaf_awaiter& operator=(const leaf_awaiter&) = delete;
 
-    [[nodiscard]] bool await_ready() noexcept(polls_noexcept) {
+    [[nodiscard]] bool await_ready() noexcept(result::polls_noexcept) {
         root_poll& now = root->current_poll();
         if (now.ready_left == 0) [[unlikely]] { return false; }  // Not asked in this poll.
-        if (!poll_once(*now.who)) { return false; }
+        if (!result_.poll(*future_, *now.who)) { return false; }
         --now.ready_left;
         return true;
     }
@@ -214,58 +286,21 @@ public:
         chain.wait_for(*this);
         if constexpr (Named) { chain.waits_at(site_); }
     }
-    value_type await_resume() {
-        if constexpr (!polls_noexcept) {
-            // Without a result, it was resumed for an exception.
-            if (!result_.is_ready()) [[unlikely]] { std::rethrow_exception(std::move(thrown_)); }
-        }
-        if constexpr (!std::is_void_v<value_type>) { return moved_out(result_.value()); }
+    [[gnu::always_inline]] value_type await_resume() noexcept(
+        noexcept(std::declval<result&>().take(*future_))) {
+        return result_.take(*future_);
     }
 
 private:
-    static constexpr bool polls_noexcept =
-        noexcept(std::declval<F&>().poll(std::declval<const waker&>()));
-
-    // Builds the result in its place: it is never moved, and the one before was `pending`.
-    bool poll_once(const waker& waker) noexcept(polls_noexcept) {
-        static_assert(std::is_nothrow_constructible_v<polled<value_type>, pending_t>);
-        if constexpr (polls_noexcept) {
-            ::new (static_cast<void*>(std::addressof(result_)))
-                polled<value_type>(future_->poll(waker));
-        } else {
-            try {
-                ::new (static_cast<void*>(std::addressof(result_)))
-                    polled<value_type>(future_->poll(waker));
-            } catch (...) {
-                ::new (static_cast<void*>(std::addressof(result_))) polled<value_type>(pending);
-                throw;
-            }
-        }
-        return result_.is_ready();
-    }
-
-    // Called by the root. An exception belongs into the coroutine that awaits, so it is kept for
-    // `await_resume`.
+    // Called by the root.
     static bool poll_leaf(leaf_base& self, const waker& waker) noexcept {
         auto& awaiter = static_cast<leaf_awaiter&>(self);
-        bool is_ready = true;
-        if constexpr (polls_noexcept) {
-            is_ready = awaiter.poll_once(waker);
-        } else {
-            try {
-                is_ready = awaiter.poll_once(waker);
-            } catch (...) { awaiter.thrown_ = std::current_exception(); }
-        }
-        return is_ready;
+        return awaiter.result_.poll_or_keep(*awaiter.future_, waker);
     }
-
-    struct nothing {};
 
     F* future_;
     [[no_unique_address]] await_site_if<Named> site_;
-    // What a poll by the root threw.
-    [[no_unique_address]] std::conditional_t<polls_noexcept, nothing, std::exception_ptr> thrown_;
-    polled<value_type> result_{pending};
+    [[no_unique_address]] result result_;
 };
 
 /// Gives the text of the chain that awaits it, at once.
