@@ -1,11 +1,18 @@
 #include <heph/rt/tls/certificate.hpp>
 
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <memory>
 #include <random>
+#include <string>
+#include <system_error>
+#include <thread>
 
 #include "rt_tls/certified.hpp"
 
@@ -22,6 +29,35 @@ TEST_CASE("tls certificate: a chain and a key are read from files", "[rt][tls]")
     CHECK(loaded->names() == std::vector<std::string>{"example.org"});
     const temporary_file both(made.key + made.certificate);
     CHECK(tls::certificate::load(both.path(), both.path()));
+}
+
+TEST_CASE("tls certificate: a key's file is no child's while it is read, whatever its size",
+          "[rt][tls]") {
+    const authority ca;
+    const issued made = ca.issue("a");
+    const temporary_file chain(made.certificate);
+    // A pipe: it is open for as long as the test looks at it.
+    const std::string pipe = chain.path() + ".pipe";
+    REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+    bool loaded = false;
+    std::thread reader([&] { loaded = tls::certificate::load(chain.path(), pipe).has_value(); });
+    const int to_reader = ::open(pipe.c_str(), O_WRONLY | O_CLOEXEC);
+    int readers = 0;
+    for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code gone;
+        if (std::filesystem::read_symlink(each.path(), gone) != pipe) { continue; }
+        const int flags = ::fcntl(std::stoi(each.path().filename().string()), F_GETFL);
+        if ((flags & O_ACCMODE) != O_RDONLY) { continue; }
+        ++readers;
+        CHECK(::fcntl(std::stoi(each.path().filename().string()), F_GETFD) == FD_CLOEXEC);
+    }
+    CHECK(readers == 1);
+    const std::string text = std::string(40'000, '\n') + made.key;
+    CHECK(::write(to_reader, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+    ::close(to_reader);
+    reader.join();
+    ::unlink(pipe.c_str());
+    CHECK(loaded);
 }
 
 TEST_CASE("tls certificate: an error names the file and what is wrong with it", "[rt][tls]") {

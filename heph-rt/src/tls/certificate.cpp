@@ -1,18 +1,24 @@
+#include <fcntl.h>
+#include <openssl/crypto.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <iterator>
 #include <optional>
+#include <span>
 #include <utility>
+#include <vector>
 
+#include <heph/rt/descriptor.hpp>
 #include <heph/rt/tls/certificate.hpp>
 #include <heph/rt/tls/error.hpp>
 
+#include "../system_call.hpp"
 #include "certificate_state.hpp"
 #include "engine_state.hpp"
 
@@ -38,22 +44,52 @@ error say(errc what, std::string_view where, std::string_view detail = {}) {
     return {make_error_code(what), std::move(text)};
 }
 
-std::expected<std::string, error> read_file(const std::filesystem::path& path) {
-    const auto refuse = [&path](int number) {
-        const std::error_code code(number, std::system_category());
+// Wipes what it holds, which may be a key, also where it grows out of.
+class wiped_text {
+public:
+    wiped_text() = default;
+    wiped_text(wiped_text&& other) noexcept
+        : text_(std::move(other.text_)), size_(std::exchange(other.size_, 0)) {}
+    wiped_text& operator=(wiped_text&&) = delete;
+    ~wiped_text() { OPENSSL_cleanse(text_.data(), text_.size()); }
+
+    [[nodiscard]] std::string_view view() const noexcept { return {text_.data(), size_}; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    /// Gives room for more bytes behind those that there are.
+    [[nodiscard]] std::span<char> room() {
+        if (size_ == text_.size()) {
+            std::vector<char> larger(std::max(text_.size() * 2, least));
+            std::ranges::copy(text_, larger.begin());
+            OPENSSL_cleanse(text_.data(), text_.size());
+            text_ = std::move(larger);
+        }
+        return std::span(text_).subspan(size_);
+    }
+    void commit(std::size_t bytes) noexcept { size_ += bytes; }
+
+private:
+    static constexpr std::size_t least = 16 * 1024;
+    std::vector<char> text_;
+    std::size_t size_ = 0;
+};
+
+std::expected<wiped_text, error> read_file(const std::filesystem::path& path) {
+    const auto refuse = [&path](std::error_code code) {
         return std::unexpected(error(code, path.string() + ": " + code.message()));
     };
-    errno = 0;
-    std::ifstream file(path, std::ios::binary);
-    if (!file) { return refuse(errno != 0 ? errno : EIO); }
-    std::string text;
-    std::array<char, 16 * 1024> piece;
-    while (file.read(piece.data(), piece.size()), file.gcount() > 0) {
-        text.append(piece.data(), static_cast<std::size_t>(file.gcount()));
-        if (text.size() > file_bytes_max) { return refuse(EFBIG); }
+    // No child has it.
+    const descriptor_handle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+    if (!file.is_open()) { return refuse(rt::detail::last_error()); }
+    wiped_text text;
+    for (;;) {
+        const auto room = text.room();
+        const std::int32_t got =
+            rt::detail::retry([&] { return ::read(file.get(), room.data(), room.size()); });
+        if (got < 0) { return refuse(rt::detail::system_error(-got)); }
+        if (got == 0) { return text; }
+        text.commit(static_cast<std::size_t>(got));
+        if (text.size() > file_bytes_max) { return refuse(rt::detail::system_error(EFBIG)); }
     }
-    if (file.bad()) { return refuse(errno != 0 ? errno : EIO); }
-    return text;
 }
 
 bio_ptr open_text(std::string_view text) {
@@ -232,10 +268,9 @@ std::expected<certificate, error> certificate::load(const std::filesystem::path&
                                                     std::string_view password) {
     const auto chain_text = read_file(chain);
     if (!chain_text) { return std::unexpected(chain_text.error()); }
-    auto key_text = read_file(key);
+    const auto key_text = read_file(key);
     if (!key_text) { return std::unexpected(key_text.error()); }
-    auto made = parse(*chain_text, chain.string(), *key_text, key.string(), password);
-    OPENSSL_cleanse(key_text->data(), key_text->size());
+    auto made = parse(chain_text->view(), chain.string(), key_text->view(), key.string(), password);
     if (!made) { return std::unexpected(made.error()); }
     return certificate(std::move(*made));
 }
@@ -263,7 +298,7 @@ std::expected<trust_store, error> trust_store::system() {
 std::expected<trust_store, error> trust_store::load(const std::filesystem::path& file) {
     const auto text = read_file(file);
     if (!text) { return std::unexpected(text.error()); }
-    auto made = parse_trusted(*text, file.string());
+    auto made = parse_trusted(text->view(), file.string());
     if (!made) { return std::unexpected(made.error()); }
     return trust_store(std::move(*made));
 }
@@ -278,7 +313,7 @@ std::expected<trust_store, error> trust_store::with_revocations(
     const std::filesystem::path& file) const {
     const auto text = read_file(file);
     if (!text) { return std::unexpected(text.error()); }
-    auto made = parse_revocations(*state_, *text, file.string());
+    auto made = parse_revocations(*state_, text->view(), file.string());
     if (!made) { return std::unexpected(made.error()); }
     return trust_store(std::move(*made));
 }
