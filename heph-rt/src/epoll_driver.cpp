@@ -388,7 +388,10 @@ bool epoll_driver::attempt_receive_many(slot& operation, watched& entry) noexcep
     const std::size_t bytes = buffers_->buffer_bytes();
     bool arrived = false;
     for (;;) {
-        if (operation.chunks.count >= chunks_max) { return end_multishot(operation); }
+        if (operation.chunks.count >= chunks_max) {
+            operation.flooded = true;
+            return end_multishot(operation);
+        }
         const auto id = buffers_->take_free();
         if (!id) {
             operation.starved = true;

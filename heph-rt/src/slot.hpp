@@ -103,6 +103,9 @@ struct slot {
     bool watched = false;
     // Receives of TCP: a receive that did not fill its buffer took all that was there.
     bool short_is_all = false;
+    // Receives: as much as a stream queues had come at once, so that there may be more.
+    bool flooded = false;
+    std::uint8_t bulk_receives = 0;  // In a row, of one that is flooded.
     std::uint32_t index = 0;
     std::uint32_t generation = 0;
     std::int32_t result = 0;  // Plain, opens: the result. Multishot: the last error, or 0.

@@ -325,7 +325,10 @@ void uring_driver::take(slot& operation, std::int32_t result, std::uint32_t flag
         if (operation.accepted_waiting() >= accepted_max) { pause(operation); }
     } else if (!paused) {
         take_received(operation, result, flags);
-        if (operation.chunks.count >= chunks_max) { pause(operation); }
+        if (operation.chunks.count >= chunks_max) {
+            operation.flooded = true;
+            pause(operation);
+        }
     }
     settle(operation, last);
 }

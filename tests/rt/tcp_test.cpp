@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -5,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <heph/core/either.hpp>
+#include <heph/core/yield.hpp>
 #include <heph/rt/error.hpp>
 #include <heph/rt/net/tcp.hpp>
 #include <heph/rt/timer.hpp>
@@ -191,6 +193,55 @@ TEST_CASE("tcp: a stream that nobody reads pauses, and goes on where it was", "[
             received += co_await read_to_end(stream);
             CHECK(received == expected);
         }(server, text));
+    });
+}
+
+TEST_CASE("tcp: what comes faster than it is taken is received by larger pieces, in order",
+          "[rt][tcp]") {
+    run_on_worker(quiet_setup(), [](worker& worker) {
+        auto listener = listen();
+        const endpoint server = address_of(listener);
+        const std::string text = numbered(4 << 20);
+        worker.spawn_future(serve_text(std::move(listener), text));
+        worker.spawn_future([](endpoint to, std::string expected) -> task<> {
+            auto stream = co_await connect(to);
+            std::string received;
+            std::size_t largest = 0;
+            for (;;) {
+                const auto arrived = co_await stream.next();
+                REQUIRE(arrived);
+                if (arrived->empty()) { break; }
+                largest = std::max(largest, arrived->size());
+                received += arrived->view();
+            }
+            CHECK(received == expected);
+            CHECK(largest > 4096);
+        }(server, text));
+    });
+}
+
+TEST_CASE("tcp: a stream over which very much comes lets others have their turn", "[rt][tcp]") {
+    run_on_worker(quiet_setup(), [](worker& worker) {
+        auto listener = listen();
+        const endpoint server = address_of(listener);
+        static std::size_t turns;
+        static bool is_done;
+        turns = 0;
+        is_done = false;
+        worker.spawn_future(serve_text(std::move(listener), numbered(8 << 20)));
+        worker.spawn_future([](endpoint to) -> task<> {
+            auto stream = co_await connect(to);
+            const auto text = co_await read_to_end(stream);
+            CHECK(text.size() == 8 << 20);
+            is_done = true;
+        }(server));
+        worker.spawn_future([]() -> task<> {
+            while (!is_done) {
+                co_await heph::yield();
+                ++turns;
+            }
+            CHECK(turns > 8);
+        }());
     });
 }
 

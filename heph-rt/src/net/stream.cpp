@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <new>
 
 #include <heph/rt/error.hpp>
 
@@ -24,6 +25,26 @@ using detail::worker_core;
 
 // So many bytes a stream receives at once when the provided buffers are used up.
 constexpr std::size_t starved_receive_bytes = 4096;
+// So many a stream receives by one call where more comes than it queues, and so many times in a row
+// before others have their turn.
+constexpr std::size_t bulk_receive_bytes = 64 * 1024;
+constexpr std::uint8_t bulk_receives_max = 4;
+
+// Receives much at once, without the driver, as long as all that there was room for is there.
+// Gives nothing when there is nothing, or an error: the driver finds out.
+buffer receive_bulk(slot& operation, int descriptor) {
+    buffer received;
+    try {
+        received.reserve(bulk_receive_bytes);
+    } catch (const std::bad_alloc&) {
+        operation.flooded = false;
+        return received;
+    }
+    const auto count = ::recv(descriptor, received.data(), received.capacity(), MSG_DONTWAIT);
+    if (count > 0) { received.commit(static_cast<std::size_t>(count)); }
+    operation.flooded = received.spare() == 0;
+    return received;
+}
 
 }  // namespace
 
@@ -120,6 +141,16 @@ polled<next_chunk_future::value_type> next_chunk_future::poll(const waker& waker
         if (operation.result < 0) {
             return value_type(std::unexpect, system_error(-operation.result));
         }
+        if (operation.flooded) {
+            if (++operation.bulk_receives > bulk_receives_max) {
+                operation.bulk_receives = 0;
+                waker.wake();
+                return pending;
+            }
+            buffer received = receive_bulk(operation, stream.descriptor());
+            if (!received.empty()) { return value_type(std::in_place, std::move(received)); }
+        }
+        operation.bulk_receives = 0;
         operation.state = slot_state::in_flight;
         if (operation.starved) {
             // The others hold all buffers: go on with one of our own, so that none starves.

@@ -119,8 +119,9 @@ public:
     /// Excludes `next()`: `errc::conflicting_operation` once that was used.
     recv_future recv(buffer into) noexcept { return recv_future(*this, std::move(into)); }
 
-    /// Waits for the next bytes, received by one multishot operation into the worker's provided
-    /// buffers. An empty chunk is the end of the stream, given each time from then on.
+    /// Waits for the next bytes: those of one multishot operation into the worker's provided
+    /// buffers, or up to 64 KiB where more came than that queues. An empty chunk is the end, given
+    /// each time.
     ///
     /// *Cancellation*: loses nothing: what arrives stays in the stream's queue. At about 64 KiB
     /// that nobody took, receiving pauses.
