@@ -127,9 +127,15 @@ std::expected<std::size_t, std::error_code> engine::read(std::span<std::byte> ou
     state& self = *state_;
     if (self.failure) { return self.fail(*self.failure); }
     if (!self.done || self.peer_closed || out.empty()) { return 0; }
+    // Nothing is there of which OpenSSL does not know yet, and it has no whole record: to ask it
+    // would cost as much as reading one.
+    const auto is_exhausted = [&self] {
+        return self.lines.unread() == 0 && SSL_pending(self.ssl.get()) == 0;
+    };
+    if (is_exhausted()) { return 0; }
     ERR_clear_error();
     std::size_t total = 0;
-    while (total < out.size()) {
+    while (total < out.size() && !(total != 0 && is_exhausted())) {
         std::size_t got = 0;
         const int result =
             SSL_read_ex(self.ssl.get(), out.data() + total, out.size() - total, &got);
