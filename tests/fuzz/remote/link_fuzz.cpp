@@ -113,7 +113,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     feed_in_two(under_test, bytes, cut);
     require(under_test.frames.held_bytes() <= bytes.size());
-    require(under_test.peers.assembling_bytes() <= 2 * bytes.size());
+    require(under_test.peers.assembling_bytes() <= 8 * bytes.size());
     require(under_test.peers.kept_bytes() <=
             small_session().hard_bytes_max + 4 * small_limits().message_bytes_max + size);
     under_test.cut();
