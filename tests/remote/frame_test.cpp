@@ -53,7 +53,8 @@ TEST_CASE("frame: frames come out whole however the stream is cut", "[remote][fr
 TEST_CASE("frame: the largest frame is taken, and one byte more refused by its length",
           "[remote][frame]") {
     frame_reader reader(3);
-    reader.feed(bytes_of("00 00 00 03 11 22 33 00 00 00 04"));
+    const auto bytes = bytes_of("00 00 00 03 11 22 33 00 00 00 04");
+    reader.feed(bytes);
     auto first = reader.next();
     REQUIRE(first.has_value());
     REQUIRE(first->has_value());
@@ -63,9 +64,60 @@ TEST_CASE("frame: the largest frame is taken, and one byte more refused by its l
     CHECK(second.error() == error::frame_too_large);
 }
 
+TEST_CASE("frame: what came whole is given where it lies, and the rest is kept",
+          "[remote][frame]") {
+    frame_reader reader(64);
+    const auto bytes = bytes_of("00 00 00 02 11 22 00 00 00 03 33");
+    reader.feed(bytes);
+    const auto first = reader.next();
+    REQUIRE((first && *first));
+    CHECK((*first)->data() == bytes.data() + 4);
+    REQUIRE_FALSE(reader.next().value());
+    CHECK(reader.held_bytes() == 5);
+    const auto more = bytes_of("44 55 00");
+    reader.feed(more);
+    const auto second = reader.next();
+    REQUIRE((second && *second));
+    CHECK(hex_of(**second) == "33 44 55");
+}
+
+TEST_CASE("frame: the rest of a frame may be written to where its beginning is",
+          "[remote][frame]") {
+    frame_reader reader(64);
+    CHECK(reader.room().empty());
+    const auto begun = bytes_of("00 00 00 03 33");
+    reader.feed(std::span(begun).first(3));
+    REQUIRE_FALSE(reader.next().value());
+    CHECK(reader.room().empty());  // Its length is not known yet.
+    reader.feed(std::span(begun).subspan(3));
+    REQUIRE_FALSE(reader.next().value());
+    REQUIRE(reader.room().size() == 2);
+    reader.room()[0] = std::byte{0x44};
+    reader.commit(1);
+    REQUIRE_FALSE(reader.next().value());
+    REQUIRE(reader.room().size() == 1);
+    reader.room()[0] = std::byte{0x55};
+    reader.commit(1);
+    const auto whole = reader.next();
+    REQUIRE((whole && *whole));
+    CHECK(hex_of(**whole) == "33 44 55");
+    CHECK(reader.room().empty());
+    CHECK_FALSE(reader.next().value());
+    CHECK(reader.held_bytes() == 0);
+}
+
+TEST_CASE("frame: a declared length takes little memory before its bytes come", "[remote][frame]") {
+    frame_reader reader(1 << 30);
+    const auto begun = bytes_of("30 00 00 00 11");
+    reader.feed(begun);
+    REQUIRE_FALSE(reader.next().value());
+    CHECK(reader.room().size() <= frame_reader::room_ahead);
+}
+
 TEST_CASE("frame: an empty frame is garbage", "[remote][frame]") {
     frame_reader reader(3);
-    reader.feed(bytes_of("00 00 00 00"));
+    const auto bytes = bytes_of("00 00 00 00");
+    reader.feed(bytes);
     CHECK(reader.next().error() == error::garbage);
 }
 

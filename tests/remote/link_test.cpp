@@ -183,7 +183,8 @@ TEST_CASE("link: what can wait for company is not pressing: few acknowledgements
     CHECK_FALSE(nodes.a.peers.is_pressing());
     // Taken without the writes that `feed` makes.
     frame_reader frames(1000);
-    frames.feed(std::exchange(nodes.a.out, {}));
+    const auto three = std::exchange(nodes.a.out, {});
+    frames.feed(three);
     for (int i = 0; i < 3; ++i) { REQUIRE(b.on_frame(**frames.next()).value()); }
     CHECK(b.has_output());
     CHECK_FALSE(b.is_pressing());
@@ -198,7 +199,8 @@ TEST_CASE("link: what can wait for company is not pressing: few acknowledgements
     REQUIRE(nodes.a.peers.send(actor, 0, 0, {}));
     nodes.a.peers.ping();
     nodes.a.flush();
-    frames.feed(std::exchange(nodes.a.out, {}));
+    const auto more = std::exchange(nodes.a.out, {});
+    frames.feed(more);
     while (const auto frame = frames.next().value()) { (void)b.on_frame(*frame).value(); }
     CHECK(b.is_pressing());
     nodes.b.flush();

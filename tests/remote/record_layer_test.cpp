@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <heph/remote/protocol/handshake.hpp>
@@ -189,6 +191,28 @@ TEST_CASE("record layer: an alert of TLS tells who dialed in plain text what it 
     CHECK(dialing.is_mismatched());
     CHECK(dialing.mismatch().starts_with("it speaks TLS, and this node plain text"));
     CHECK_FALSE(dialing.has_output());
+}
+
+TEST_CASE("record layer: shared bytes of plain text are sent from where they are, in their place",
+          "[remote][record_layer]") {
+    record_layer layer = record_layer::plain_text(true);
+    const auto shared = std::make_shared<const std::vector<std::byte>>(bytes_of("03 04"));
+    REQUIRE(layer.write(bytes_of("01 02")));
+    REQUIRE(layer.write_shared(shared, *shared));
+    REQUIRE(layer.write(bytes_of("05")));
+    CHECK(layer.has_output());
+    auto pieces = layer.take_output();
+    REQUIRE(pieces.size() == 3);
+    CHECK(hex_of(std::as_const(pieces[0]).bytes()) == "01 02");
+    CHECK(std::as_const(pieces[1]).data() == shared->data());
+    CHECK(hex_of(std::as_const(pieces[2]).bytes()) == "05");
+    CHECK_FALSE(layer.has_output());
+    CHECK(shared.use_count() == 2);
+    pieces.clear();
+    CHECK(shared.use_count() == 1);
+    REQUIRE(layer.write_shared(shared, *shared));
+    REQUIRE(layer.write(bytes_of("05")));
+    CHECK(hex_of(taken_from(layer)) == "03 04 05");
 }
 
 TEST_CASE("record layer: with TLS, frames flow once the handshake is done",

@@ -1,5 +1,7 @@
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -52,6 +54,31 @@ TEST_CASE("session: nothing is written while no connection is there", "[remote][
     REQUIRE(s.attach(0).has_value());
     CHECK(s.has_output());
     CHECK(written(s) == frame(1, "aa"));
+}
+
+TEST_CASE("session: a frame whose end is shared is written as one, and again from the same bytes",
+          "[remote][session]") {
+    session s({1, 1}, {});
+    REQUIRE(s.attach(0).has_value());
+    const auto shared = std::make_shared<const std::vector<std::byte>>(
+        heph::remote::testing::bytes_of("01 02 03 04"));
+    std::vector<std::byte> head;
+    auto writer = s.begin_frame(head);
+    writer.end(1);
+    s.push_with(std::move(head), shared, 2, 1, 7);
+    std::vector<std::byte> within = heph::remote::testing::bytes_of("99 99");
+    auto second = s.begin_frame(within);
+    second.u8(0xbb);
+    second.end();
+    s.push_from(2, std::move(within), 0);
+    CHECK(s.kept_bytes() == 2 * (4 + 1 + 8 + 1));
+    CHECK(written(s) == frame(1, "03") + " " + frame(2, "bb"));
+    s.detach();
+    REQUIRE(s.attach(0).has_value());
+    CHECK(written(s) == frame(1, "03") + " " + frame(2, "bb"));
+    REQUIRE(s.on_ack(1));
+    CHECK(shared.use_count() == 1);
+    CHECK(s.kept_bytes() == 4 + 1 + 8 + 1);
 }
 
 TEST_CASE("session: after a broken connection what the peer lacks is sent again",

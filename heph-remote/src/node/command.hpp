@@ -15,7 +15,7 @@
 namespace heph::remote::detail {
 
 using found_result = std::expected<destination_pointer, failure>;
-using call_result = std::expected<byte_vector, failure>;
+using call_result = std::expected<framed_payload, failure>;
 using send_result = std::expected<void, failure>;
 
 /// Leads to an actor, and counts one message to it that nobody waits for, until that is passed on

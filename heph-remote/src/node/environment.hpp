@@ -26,6 +26,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <heph/core/task.hpp>
 #include <heph/core/timing.hpp>
@@ -55,6 +56,15 @@ public:
     virtual polled<chunk_result> poll_next(const waker& waker) = 0;
     /// Sends all bytes, and gives what went wrong.
     [[nodiscard]] virtual task<std::error_code> send_all(rt::buffer bytes) = 0;
+    /// Sends all bytes of several buffers, in order; where it can, without copying them together.
+    [[nodiscard]] virtual task<std::error_code> send_pieces(std::vector<rt::buffer> pieces) {
+        rt::buffer bytes;
+        std::size_t size = 0;
+        for (const rt::buffer& each : pieces) { size += each.size(); }
+        bytes.reserve(size);
+        for (const rt::buffer& each : pieces) { bytes.append(each.bytes()); }
+        return send_all(std::move(bytes));
+    }
     /// Ends one direction, or both. Does not wait.
     virtual void shutdown(rt::net::shutdown_how how) noexcept = 0;
     /// Says who is at the other end, for a log: an address, or a process.

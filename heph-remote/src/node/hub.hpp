@@ -192,7 +192,7 @@ private:
     void count_refusal(const peer_pointer& with, const dial_result& result);
     [[nodiscard]] bool try_another_secret(connection& of);
     [[nodiscard]] bool is_idle() const;
-    [[nodiscard]] rt::buffer collect(const connection_pointer& from);
+    [[nodiscard]] std::vector<rt::buffer> collect(const connection_pointer& from);
     static void kick(peer& with);
     [[nodiscard]] time_point next_time() const;
     void discount(time_point::duration missed);

@@ -127,8 +127,11 @@ void hub::on(const peer_pointer& from, protocol::reply_arrived& what) {
     const auto at = from->calls.find(what.call);
     if (at == from->calls.end()) { return; }
     places_.erase(at->second.id);
+    // What was put together from parts is large, and need not be copied.
+    auto assembled = from->link.take_assembled();
     (void)std::move(at->second.reply)
-        .try_send(call_result(std::in_place, what.payload.begin(), what.payload.end()));
+        .try_send(assembled.empty() ? call_result(std::in_place, what.payload)
+                                    : call_result(framed_payload::received(std::move(assembled))));
     from->calls.erase(at);
 }
 

@@ -21,12 +21,42 @@ namespace {
 
 // What a turn of a writer sends at most, about.
 constexpr std::size_t write_bytes = 64 * 1024;
+// What is so large goes to the records as it is. What is smaller is collected, to share them.
+constexpr std::size_t large_piece_bytes = 4 * 1024;
 // What is said at the end, with the reports of what was not delivered.
 constexpr std::size_t stop_bytes = 1024 * 1024;
 
 // What is kept of what a stranger says, to try another secret on it. A first flight has some 250
 // bytes.
 constexpr std::size_t first_flight_bytes_max = 4096;
+
+// Makes frames part of the output of a connection.
+class record_sink final : public protocol::byte_sink {
+public:
+    explicit record_sink(connection& of) noexcept : of_(&of) {}
+
+    void put(std::span<const std::byte> bytes) override {
+        if (bytes.size() < large_piece_bytes || !of_->records.is_open()) {
+            of_->plain.insert(of_->plain.end(), bytes.begin(), bytes.end());
+            return;
+        }
+        flush();
+        // What cannot be encrypted any more is of no use.
+        if (of_->records.is_open()) { (void)of_->records.write(bytes); }
+    }
+    void put_part(const protocol::shared_bytes& of, std::span<const std::byte> bytes) override {
+        if (bytes.size() < large_piece_bytes || !of_->records.is_open()) { return put(bytes); }
+        flush();
+        if (of_->records.is_open()) { (void)of_->records.write_shared(of, bytes); }
+    }
+    void flush() {
+        if (!of_->plain.empty()) { (void)of_->records.write(of_->plain); }
+        of_->plain.clear();
+    }
+
+private:
+    connection* of_;
+};
 
 // An address without its port.
 std::string_view host_of(std::string_view address) { return address.substr(0, address.rfind(':')); }
@@ -121,10 +151,16 @@ void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes)
     if (from->current == connection::phase::closing) { return; }
     std::array<std::byte, 16 * 1024> scratch;
     for (;;) {
-        const auto some = records.read(scratch);
+        // The rest of a frame goes where its beginning is.
+        const auto room = from->frames.room();
+        const auto some = records.read(room.empty() ? std::span<std::byte>(scratch) : room);
         if (!some) { return end(from, some.error().message()); }
         if (some->empty()) { break; }
-        from->frames.feed(*some);
+        if (some->data() == room.data()) {
+            from->frames.commit(some->size());
+        } else {
+            from->frames.feed(*some);
+        }
         take_frames(from);
         if (from->current == connection::phase::closing) { return; }
     }
@@ -389,22 +425,19 @@ bool hub::is_idle() const {
     });
 }
 
-rt::buffer hub::collect(const connection_pointer& from) {
+std::vector<rt::buffer> hub::collect(const connection_pointer& from) {
     const bool closes = from->current == connection::phase::closing;
     if (from->meeting) { from->meeting->take_output(from->plain); }
+    record_sink sink(*from);
     if (from->is_linked()) {
-        from->with->link.write_to(from->plain, write_bytes);
+        from->with->link.write_to(sink, write_bytes);
         tell_news(from->with);
     }
     if (from->records.is_open()) {
-        // What cannot be encrypted any more is of no use.
-        if (!from->plain.empty()) { (void)from->records.write(from->plain); }
-        from->plain.clear();
+        sink.flush();
         if (closes) { from->records.close_notify(); }
     }
-    rt::buffer bytes;
-    from->records.take_output(bytes);
-    return bytes;
+    return from->records.take_output();
 }
 
 void hub::kick(peer& with) {

@@ -392,12 +392,13 @@ task<> hub::write(hub_pointer self, connection_pointer to) {
             }
             alone_until.reset();
         }
-        rt::buffer bytes = self->collect(to);
-        if (!bytes.empty()) {
+        std::vector<rt::buffer> pieces = self->collect(to);
+        if (!pieces.empty()) {
             const auto limit = to->current == connection::phase::closing ? settings.goodbye_time
                                                                          : settings.silence;
-            const auto sent =
-                co_await either(to->socket->send_all(std::move(bytes)), give_up(self, to, limit));
+            auto sending = pieces.size() == 1 ? to->socket->send_all(std::move(pieces.front()))
+                                              : to->socket->send_pieces(std::move(pieces));
+            const auto sent = co_await either(sending, give_up(self, to, limit));
             if (sent.index() != 0) {
                 self->end(to, "it does not read");
                 break;
@@ -478,10 +479,10 @@ task<> hub::tell_end(hub_pointer self, peer_pointer from, std::uint64_t watch,
 
 task<> hub::answer_call(peer_pointer from, std::uint64_t call, std::shared_ptr<answering> until,
                         std::unique_ptr<answer> reply) {
-    const auto first = co_await either(polling<answer>(*reply), until->cancelled.wait());
+    auto first = co_await either(polling<answer>(*reply), until->cancelled.wait());
     if (first.index() != 0 || until->cancelled.is_set()) { co_return; }
     from->called.erase(call);
-    const auto& answered = std::get<0>(first);
+    auto& answered = std::get<0>(first);
     if (answered) {
         from->link.reply(call, *answered);
     } else {

@@ -395,9 +395,9 @@ task<std::expected<destination_pointer, failure>> find_actor(std::shared_ptr<por
     co_return co_await ask(*from, asked, std::move(what), std::move(result), until);
 }
 
-task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
-                                                     destination_pointer to, std::uint16_t type,
-                                                     framed_payload payload, deadline until) {
+task<std::expected<framed_payload, failure>> call_actor(std::shared_ptr<port> from,
+                                                        destination_pointer to, std::uint16_t type,
+                                                        framed_payload payload, deadline until) {
     if (!to) { co_return call_result(std::unexpect, failure::no_such_actor); }
     if (type == no_type) { co_return call_result(std::unexpect, failure::unknown_type); }
     if (to->node == from->name()) {

@@ -111,16 +111,35 @@ std::expected<void, std::error_code> record_layer::write(std::span<const std::by
     return {};
 }
 
+std::expected<void, std::error_code> record_layer::write_shared(std::shared_ptr<const void> owner,
+                                                                std::span<const std::byte> frames) {
+    if (tls_) { return write(frames); }
+    HEPH_ASSERT(is_open());
+    if (!output_.empty()) { pieces_.push_back(std::exchange(output_, rt::buffer())); }
+    const std::string_view text(reinterpret_cast<const char*>(frames.data()), frames.size());
+    pieces_.push_back(rt::buffer::of_shared(std::move(owner), text));
+    return {};
+}
+
 void record_layer::close_notify() {
     if (tls_) { tls_->close_notify(); }
 }
 
 bool record_layer::has_output() const noexcept {
-    return !output_.empty() || (tls_ && !is_mismatched_ && tls_->has_output());
+    return !output_.empty() || !pieces_.empty() || (tls_ && !is_mismatched_ && tls_->has_output());
+}
+
+std::vector<rt::buffer> record_layer::take_output() {
+    auto taken = std::exchange(pieces_, {});
+    rt::buffer rest =
+        tls_ && !is_mismatched_ ? tls_->take_output() : std::exchange(output_, rt::buffer());
+    if (!rest.empty()) { taken.push_back(std::move(rest)); }
+    return taken;
 }
 
 void record_layer::take_output(rt::buffer& out) {
     if (tls_ && !is_mismatched_) { return tls_->take_output(out); }
+    for (const rt::buffer& each : std::exchange(pieces_, {})) { out.append(each.bytes()); }
     if (out.empty()) {
         out = std::exchange(output_, rt::buffer());
     } else {

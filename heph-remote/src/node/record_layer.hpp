@@ -28,10 +28,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include <heph/rt/buffer.hpp>
 #include <heph/rt/tls/certificate.hpp>
@@ -63,9 +65,15 @@ public:
     /// Makes bytes of frames part of the output. *Requires*: open.
     /// *Errors*: those of `rt::tls::engine`.
     [[nodiscard]] std::expected<void, std::error_code> write(std::span<const std::byte> frames);
+    /// Likewise, of bytes that `owner` keeps, and nobody changes: they are copied only if they are
+    /// to be encrypted.
+    [[nodiscard]] std::expected<void, std::error_code> write_shared(
+        std::shared_ptr<const void> owner, std::span<const std::byte> frames);
     /// Announces the end of what this side sends, as far as there is a way to.
     void close_notify();
     [[nodiscard]] bool has_output() const noexcept;
+    /// Gives the bytes to send, in order.
+    [[nodiscard]] std::vector<rt::buffer> take_output();
     /// Appends the bytes to send to `out`.
     void take_output(rt::buffer& out);
 
@@ -96,6 +104,7 @@ private:
     // only the answer to plain text.
     std::span<const std::byte> early_;
     std::span<const std::byte> input_;
+    std::vector<rt::buffer> pieces_;  // Shared ones, and what was to be sent before them.
     rt::buffer output_;
 };
 

@@ -34,6 +34,11 @@ public:
         const auto sent = co_await socket_.send_all(std::move(bytes));
         co_return sent ? std::error_code() : sent.error();
     }
+    task<std::error_code> send_pieces(std::vector<rt::buffer> pieces) override {
+        auto sending = socket_.send_all_vectored(std::move(pieces));
+        const auto sent = co_await sending;
+        co_return sent ? std::error_code() : sent.error();
+    }
     void shutdown(rt::net::shutdown_how how) noexcept override { socket_.shutdown(how); }
     std::string peer() const override { return name_of_peer(socket_); }
 

@@ -1,27 +1,80 @@
 #include <heph/remote/protocol/frame.hpp>
 
+#include <algorithm>
+#include <utility>
+
 #include <heph/inbox/assert.hpp>
 
 namespace heph::remote::protocol {
 
-void frame_reader::feed(std::span<const std::byte> bytes) {
-    if (taken_ != 0) {
-        held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(taken_));
-        taken_ = 0;
-    }
-    held_.insert(held_.end(), bytes.begin(), bytes.end());
-}
-
-std::expected<std::optional<std::span<const std::byte>>, error> frame_reader::next() noexcept {
-    const auto held = std::span<const std::byte>(held_).subspan(taken_);
-    field_reader header(held);
+// Gives how many bytes a frame has with its length, or 0 when that is not known yet.
+std::expected<std::size_t, error> frame_reader::size_of(
+    std::span<const std::byte> frame) const noexcept {
+    field_reader header(frame);
     const std::uint32_t size = header.u32();
-    if (!header.good()) { return std::nullopt; }
+    if (!header.good()) { return 0; }
     if (size == 0) { return std::unexpected(error::garbage); }
     if (size > frame_bytes_max_) { return std::unexpected(error::frame_too_large); }
-    if (held.size() - frame_header_bytes < size) { return std::nullopt; }
-    taken_ += frame_header_bytes + size;
-    return held.subspan(frame_header_bytes, size);
+    return frame_header_bytes + size;
+}
+
+void frame_reader::reserve(std::size_t bytes) {
+    if (bytes <= capacity_) { return; }
+    auto grown = std::make_unique_for_overwrite<std::byte[]>(bytes);
+    if (kept_ != 0) { std::memcpy(grown.get(), memory_.get(), kept_); }
+    memory_ = std::move(grown);
+    capacity_ = bytes;
+}
+
+// Copies what was fed behind what is kept.
+void frame_reader::keep(std::size_t count) {
+    if (count == 0) { return; }
+    if (capacity_ < kept_ + count) { reserve(std::max(2 * capacity_, kept_ + count)); }
+    std::memcpy(memory_.get() + kept_, fed_.data(), count);
+    kept_ += count;
+    fed_ = fed_.subspan(count);
+}
+
+std::span<std::byte> frame_reader::room() {
+    const auto size = size_of({memory_.get(), kept_});
+    if (was_given_ || !size || *size <= kept_) { return {}; }
+    // Not all of a very large one at once: first its bytes have to come.
+    if (capacity_ - kept_ < std::min(*size - kept_, room_ahead)) {
+        reserve(std::min(*size, std::max(2 * kept_, kept_ + room_ahead)));
+    }
+    return std::span(memory_.get(), std::min(capacity_, *size)).subspan(kept_);
+}
+
+std::expected<std::optional<std::span<const std::byte>>, error> frame_reader::next() {
+    if (std::exchange(was_given_, false)) {
+        kept_ = 0;
+        if (capacity_ > memory_kept_max) {
+            memory_.reset();
+            capacity_ = 0;
+        }
+    }
+    if (kept_ == 0) {
+        const auto size = size_of(fed_);
+        if (!size) { return std::unexpected(size.error()); }
+        if (*size == 0 || *size > fed_.size()) {
+            keep(fed_.size());
+            return std::nullopt;
+        }
+        const auto frame = fed_.first(*size);
+        fed_ = fed_.subspan(*size);
+        return frame.subspan(frame_header_bytes);
+    }
+    if (kept_ < frame_header_bytes) { keep(std::min(fed_.size(), frame_header_bytes - kept_)); }
+    const auto size = size_of({memory_.get(), kept_});
+    if (!size) { return std::unexpected(size.error()); }
+    if (*size == 0) { return std::nullopt; }
+    if (!fed_.empty()) {
+        (void)room();
+        keep(std::min(fed_.size(), *size - kept_));
+    }
+    if (kept_ < *size) { return std::nullopt; }
+    was_given_ = true;
+    return std::span<const std::byte>(memory_.get(), *size).subspan(frame_header_bytes);
 }
 
 frame_writer::frame_writer(std::vector<std::byte>& out, frame_type type)
@@ -38,8 +91,8 @@ void frame_writer::number(std::uint64_t value, std::size_t width) {
     bytes(std::span(encoded).first(width));
 }
 
-void frame_writer::end() noexcept {
-    const std::size_t size = out_->size() - begin_ - frame_header_bytes;
+void frame_writer::end(std::size_t more) noexcept {
+    const std::size_t size = out_->size() - begin_ - frame_header_bytes + more;
     HEPH_ASSERT(size <= 0xffff'ffff);
     for (std::size_t i = 0; i < frame_header_bytes; ++i) {
         (*out_)[begin_ + i] = static_cast<std::byte>(size >> (8 * (frame_header_bytes - 1 - i)));

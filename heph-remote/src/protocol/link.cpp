@@ -129,9 +129,9 @@ std::size_t link::frame_bytes_max() const noexcept {
 }
 
 template <typename Body>
-void link::push(data_kind kind, std::uint64_t tag, Body body, std::size_t payload_bytes) {
+void link::push(data_kind kind, std::uint64_t tag, Body body) {
     std::vector<std::byte> bytes;
-    bytes.reserve(framed_payload::room_bytes + payload_bytes);
+    bytes.reserve(framed_payload::room_bytes);
     auto frame = session_->begin_frame(bytes);
     frame.u8(static_cast<std::uint8_t>(kind));
     body(frame);
@@ -150,6 +150,34 @@ void link::push(std::uint64_t tag, const parts_header& what, framed_payload& pay
     frame.u64(what.number);
     frame.u16(what.type);
     session_->push(std::move(bytes), tag);
+}
+
+// A reply says less before its payload than the room has place for: it begins within the room.
+void link::push_reply(std::uint64_t call, framed_payload& payload) {
+    constexpr std::size_t head_bytes = frame_header_bytes + 1 + 8 + 1 + 8;
+    constexpr std::size_t begin = framed_payload::room_bytes - head_bytes;
+    std::vector<std::byte> bytes = std::move(payload).take();
+    field_filler frame(std::span<std::byte>(bytes).subspan(begin));
+    frame.u32(static_cast<std::uint32_t>(bytes.size() - begin - frame_header_bytes));
+    frame.u8(static_cast<std::uint8_t>(frame_type::data));
+    frame.u64(session_->next_sequence());
+    frame.u8(static_cast<std::uint8_t>(data_kind::reply));
+    frame.u64(call);
+    session_->push_from(begin, std::move(bytes), nobody);
+}
+
+// Its bytes stay where the payload has them.
+void link::push_part(const outgoing_parts::step& step) {
+    // The message is there when its last part is.
+    const bool told = step.last && step.what.kind == data_kind::message;
+    std::vector<std::byte> head;
+    head.reserve(framed_payload::room_bytes);
+    auto frame = session_->begin_frame(head);
+    frame.u8(static_cast<std::uint8_t>(data_kind::part));
+    frame.u64(step.stream);
+    frame.end(step.count);
+    session_->push_with(std::move(head), step.of, step.at, step.count,
+                        told ? step.what.number : nobody);
 }
 
 std::optional<refusal> link::admit(std::uint64_t actor, std::size_t payload_bytes) {
@@ -192,7 +220,8 @@ std::expected<void, refusal> link::send(std::uint64_t actor, std::uint64_t token
     const auto bytes = payload.payload();
     if (const auto refused = admit(actor, bytes.size())) { return std::unexpected(*refused); }
     const parts_header what{data_kind::message, actor, token, type};
-    is_cut(bytes.size()) ? parts_.add(what, bytes) : push(token, what, payload);
+    is_cut(bytes.size()) ? parts_.add(what, std::move(payload).share(), framed_payload::room_bytes)
+                         : push(token, what, payload);
     return {};
 }
 
@@ -209,7 +238,8 @@ std::expected<std::uint64_t, refusal> link::call(std::uint64_t actor, std::uint1
     const std::uint64_t number = next_number_++;
     open_calls_.insert(number);
     const parts_header what{data_kind::call, actor, number, type};
-    is_cut(bytes.size()) ? parts_.add(what, bytes) : push(nobody, what, payload);
+    is_cut(bytes.size()) ? parts_.add(what, std::move(payload).share(), framed_payload::room_bytes)
+                         : push(nobody, what, payload);
     return number;
 }
 
@@ -233,30 +263,31 @@ std::expected<std::uint64_t, refusal> link::find(std::string_view name) {
 }
 
 bool link::reply(std::uint64_t call, std::span<const std::byte> payload) {
+    framed_payload framed(payload);
+    return reply(call, framed);
+}
+
+bool link::reply(std::uint64_t call, framed_payload& payload) {
     if (!called_.contains(call)) { return false; }
-    if (payload.size() > peer_.message_bytes_max) {
+    const std::size_t size = payload.payload().size();
+    if (size > peer_.message_bytes_max) {
         fail_call(call, failure::too_large);
         return false;
     }
-    if (is_cut(payload.size())) {
+    if (is_cut(size)) {
         // One goes in any case.
         const std::size_t waiting = parts_.reply_bytes();
-        if (waiting != 0 && waiting + payload.size() > session_limits_.hard_bytes_max) {
+        if (waiting != 0 && waiting + size > session_limits_.hard_bytes_max) {
             fail_call(call, failure::full);
             return false;
         }
         called_.erase(call);
-        parts_.add(parts_header{data_kind::reply, 0, call, 0}, payload);
+        parts_.add(parts_header{data_kind::reply, 0, call, 0}, std::move(payload).share(),
+                   framed_payload::room_bytes);
         return true;
     }
     called_.erase(call);
-    push(
-        data_kind::reply, nobody,
-        [&](frame_writer& frame) {
-            frame.u64(call);
-            frame.bytes(payload);
-        },
-        payload.size());
+    push_reply(call, payload);
     return true;
 }
 
@@ -266,7 +297,7 @@ bool link::may_push_part() const noexcept {
            session_->kept_bytes() < session_limits_.bytes_max / 2;
 }
 
-void link::push_part() {
+void link::push_next_part() {
     const auto step = parts_.next(peer_.parts_bytes_max);
     HEPH_ASSERT(step.has_value());
     const parts_header& what = step->what;
@@ -280,15 +311,7 @@ void link::push_part() {
             frame.u16(what.type);
         });
     }
-    // The message is there when its last part is.
-    const bool told = step->last && what.kind == data_kind::message;
-    push(
-        data_kind::part, told ? what.number : nobody,
-        [&](frame_writer& frame) {
-            frame.u64(step->stream);
-            frame.bytes(step->bytes);
-        },
-        step->bytes.size());
+    push_part(*step);
     if (!step->last) { return; }
     if (what.kind != data_kind::reply) { parts_left_no_more(what.actor); }
 }
@@ -432,23 +455,33 @@ void link::push_grants() {
     });
 }
 
-void link::write_to(std::vector<std::byte>& out, std::size_t out_bytes_max) {
+void link::write_to(byte_sink& out, std::size_t bytes_max) {
     if (current() != state::up) { return; }
     push_grants();
     push_ended();
-    if (std::exchange(pong_owed_, false)) { frame_writer(out, frame_type::pong).end(); }
-    if (std::exchange(pings_wanted_, false)) { frame_writer(out, frame_type::ping).end(); }
-    session_->write_to(out, out_bytes_max);
-    while (out.size() < out_bytes_max && may_push_part()) {
-        push_part();
-        session_->write_to(out, out_bytes_max);
+    std::vector<std::byte> signs;
+    if (std::exchange(pong_owed_, false)) { frame_writer(signs, frame_type::pong).end(); }
+    if (std::exchange(pings_wanted_, false)) { frame_writer(signs, frame_type::ping).end(); }
+    if (!signs.empty()) { out.put(signs); }
+    std::size_t written = signs.size();
+    written += session_->write_to(out, bytes_max - std::min(bytes_max, written));
+    while (written < bytes_max && may_push_part()) {
+        push_next_part();
+        written += session_->write_to(out, bytes_max - written);
     }
     if (goodbye_) {
-        frame_writer frame(out, frame_type::goodbye);
+        std::vector<std::byte> said;
+        frame_writer frame(said, frame_type::goodbye);
         frame.u8(static_cast<std::uint8_t>(*goodbye_));
         frame.end();
+        out.put(said);
         goodbye_.reset();
     }
+}
+
+void link::write_to(std::vector<std::byte>& out, std::size_t out_bytes_max) {
+    vector_sink to(out);
+    write_to(to, out_bytes_max - std::min(out_bytes_max, out.size()));
 }
 
 bool link::has_output() const noexcept {

@@ -7,41 +7,50 @@
 
 namespace heph::remote::protocol {
 
-void outgoing_parts::add(const parts_header& what, std::span<const std::byte> bytes) {
-    HEPH_ASSERT(bytes.size() > part_bytes);
+namespace {
+
+// Of what was announced of a payload, memory for so many times what arrived is taken at most: few
+// steps, and few bytes to move with each.
+constexpr std::size_t growth = 8;
+
+}  // namespace
+
+void outgoing_parts::add(const parts_header& what, shared_bytes bytes, std::size_t at) {
+    HEPH_ASSERT(bytes && at <= bytes->size() && bytes->size() - at > part_bytes);
     payload added;
-    added.stream = next_stream_++;
+    added.stream = next_stream_;
     added.what = what;
-    added.bytes.assign(bytes.begin(), bytes.end());
+    added.bytes = std::move(bytes);
+    added.begin = at;
+    const std::size_t size = added.size();
     waiting_.push_back(std::move(added));
-    bytes_ += bytes.size();
-    if (what.kind == data_kind::reply) { reply_bytes_ += bytes.size(); }
+    ++next_stream_;
+    bytes_ += size;
+    if (what.kind == data_kind::reply) { reply_bytes_ += size; }
 }
 
 std::optional<outgoing_parts::step> outgoing_parts::next(std::uint64_t peer_bytes_max) {
-    current_.reset();
     step taken;
     if (!waiting_.empty() &&
-        (begun_.empty() || begun_bytes_ + waiting_.front().bytes.size() <= peer_bytes_max)) {
-        begun_bytes_ += waiting_.front().bytes.size();
+        (begun_.empty() || begun_bytes_ + waiting_.front().size() <= peer_bytes_max)) {
+        begun_bytes_ += waiting_.front().size();
         begun_.push_front(std::move(waiting_.front()));
         waiting_.pop_front();
         taken.begin = begun_.front().what;
     }
     if (begun_.empty()) { return std::nullopt; }
     payload& turn = begun_.front();
-    const std::size_t count = std::min(part_bytes, turn.bytes.size() - turn.sent);
     taken.stream = turn.stream;
     taken.what = turn.what;
-    taken.bytes_in_all = static_cast<std::uint32_t>(turn.bytes.size());
-    taken.bytes = std::span(turn.bytes).subspan(turn.sent, count);
-    turn.sent += count;
-    taken.last = turn.sent == turn.bytes.size();
+    taken.bytes_in_all = static_cast<std::uint32_t>(turn.size());
+    taken.of = turn.bytes;
+    taken.at = turn.begin + turn.sent;
+    taken.count = std::min(part_bytes, turn.size() - turn.sent);
+    turn.sent += taken.count;
+    taken.last = turn.sent == turn.size();
     if (taken.last) {
         forget(turn);
-        begun_bytes_ -= turn.bytes.size();
-        current_.emplace(std::move(turn));
-        taken.bytes = std::span(current_->bytes).last(count);
+        begun_bytes_ -= turn.size();
         begun_.pop_front();
     } else {
         begun_.splice(begun_.end(), begun_, begun_.begin());
@@ -50,8 +59,8 @@ std::optional<outgoing_parts::step> outgoing_parts::next(std::uint64_t peer_byte
 }
 
 void outgoing_parts::forget(const payload& which) noexcept {
-    bytes_ -= which.bytes.size();
-    if (which.what.kind == data_kind::reply) { reply_bytes_ -= which.bytes.size(); }
+    bytes_ -= which.size();
+    if (which.what.kind == data_kind::reply) { reply_bytes_ -= which.size(); }
 }
 
 std::optional<outgoing_parts::dropped> outgoing_parts::drop(data_kind kind, std::uint64_t call) {
@@ -60,14 +69,14 @@ std::optional<outgoing_parts::dropped> outgoing_parts::drop(data_kind kind, std:
     };
     dropped found;
     if (const auto at = std::ranges::find_if(begun_, is_it); at != begun_.end()) {
-        found = {at->stream, true, at->what, at->bytes.size()};
+        found = {at->stream, true, at->what, at->size()};
         forget(*at);
-        begun_bytes_ -= at->bytes.size();
+        begun_bytes_ -= at->size();
         begun_.erase(at);
         return found;
     }
     if (const auto at = std::ranges::find_if(waiting_, is_it); at != waiting_.end()) {
-        found = {at->stream, false, at->what, at->bytes.size()};
+        found = {at->stream, false, at->what, at->size()};
         forget(*at);
         waiting_.erase(at);
         return found;
@@ -114,8 +123,8 @@ std::expected<std::optional<incoming_parts::whole>, error> incoming_parts::add(
     of.arrived += static_cast<std::uint32_t>(bytes.size());
     if (of.wanted) {
         if (of.bytes.capacity() < of.arrived) {
-            // Twice what arrived, but never more than there will be.
-            of.bytes.reserve(std::min<std::size_t>(of.bytes_in_all, of.arrived * std::size_t{2}));
+            // Never more than there will be.
+            of.bytes.reserve(std::min<std::size_t>(of.bytes_in_all, of.arrived * growth));
         }
         of.bytes.insert(of.bytes.end(), bytes.begin(), bytes.end());
     }

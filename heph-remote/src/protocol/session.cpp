@@ -13,9 +13,34 @@ frame_writer session::begin_frame(std::vector<std::byte>& frame) const {
     return writer;
 }
 
+void session::keep(kept_frame frame) {
+    const std::size_t size = frame.size();
+    kept_.push_back(std::move(frame));
+    kept_bytes_ += size;
+}
+
 void session::push(std::vector<std::byte> frame, std::uint64_t tag) {
-    kept_bytes_ += frame.size();
-    kept_.push_back({std::move(frame), tag});
+    push_from(0, std::move(frame), tag);
+}
+
+void session::push_from(std::size_t begin, std::vector<std::byte> frame, std::uint64_t tag) {
+    kept_frame kept;
+    kept.bytes = std::move(frame);
+    kept.begin = static_cast<std::uint32_t>(begin);
+    kept.tag = tag;
+    keep(std::move(kept));
+}
+
+void session::push_with(std::vector<std::byte> frame, shared_bytes more, std::size_t at,
+                        std::size_t count, std::uint64_t tag) {
+    HEPH_ASSERT(more && at <= more->size() && count <= more->size() - at);
+    kept_frame kept;
+    kept.bytes = std::move(frame);
+    kept.more = std::move(more);
+    kept.more_at = at;
+    kept.more_bytes = static_cast<std::uint32_t>(count);
+    kept.tag = tag;
+    keep(std::move(kept));
 }
 
 std::expected<void, error> session::attach(std::uint64_t peer_received) {
@@ -32,21 +57,36 @@ std::expected<void, error> session::attach(std::uint64_t peer_received) {
     return {};
 }
 
-void session::write_to(std::vector<std::byte>& out, std::size_t out_bytes_max) {
-    if (!attached_) { return; }
+std::size_t session::write_to(byte_sink& out, std::size_t bytes_max) {
+    if (!attached_) { return 0; }
+    std::size_t written_bytes = 0;
     if (acknowledged_to_peer_ < received_) {
-        frame_writer ack(out, frame_type::ack);
+        std::vector<std::byte> acknowledging;
+        frame_writer ack(acknowledging, frame_type::ack);
         ack.u64(received_);
         ack.end();
+        out.put(acknowledging);
+        written_bytes += acknowledging.size();
         acknowledged_to_peer_ = received_;
         unacknowledged_bytes_ = 0;
     }
-    while (written_ < kept_.size() && out.size() < out_bytes_max) {
-        const auto& bytes = kept_[written_].bytes;
-        out.insert(out.end(), bytes.begin(), bytes.end());
+    while (written_ < kept_.size() && written_bytes < bytes_max) {
+        const kept_frame& frame = kept_[written_];
+        out.put(std::span(frame.bytes).subspan(frame.begin));
+        if (frame.more) {
+            out.put_part(frame.more,
+                         std::span(*frame.more).subspan(frame.more_at, frame.more_bytes));
+        }
+        written_bytes += frame.size();
         ++written_;
     }
     ever_written_ = std::max(ever_written_, written_);
+    return written_bytes;
+}
+
+void session::write_to(std::vector<std::byte>& out, std::size_t out_bytes_max) {
+    vector_sink to(out);
+    (void)write_to(to, out_bytes_max - std::min(out_bytes_max, out.size()));
 }
 
 std::expected<bool, error> session::on_data(std::uint64_t sequence, std::size_t bytes) noexcept {
@@ -63,7 +103,7 @@ std::expected<void, error> session::on_ack(std::uint64_t sequence) {
     const std::uint64_t count = sequence - base_ + 1;
     if (count > ever_written_) { return std::unexpected(error::bad_ack); }
     for (std::uint64_t i = 0; i < count; ++i) {
-        kept_bytes_ -= kept_.front().bytes.size();
+        kept_bytes_ -= kept_.front().size();
         kept_.pop_front();
     }
     const auto gone = static_cast<std::size_t>(count);

@@ -42,7 +42,7 @@ public:
     using value_type = std::expected<Res, failure>;
 
     rpc_future(std::shared_ptr<detail::port> from,
-               task<std::expected<detail::byte_vector, failure>> calling) noexcept
+               task<std::expected<detail::framed_payload, failure>> calling) noexcept
         : from_(std::move(from)), calling_(std::move(calling)) {}
 
     polled<value_type> poll(const waker& waker) {
@@ -50,8 +50,9 @@ public:
         if (!called.is_ready()) { return pending; }
         if (!called.value()) { return failed(called.value().error()); }
         const detail::decoding_at here(from_);
-        auto decoded = decode<heph::detail::reply_t<Res>>(
-            *called.value(), detail::payload_limits(called.value()->size()));
+        const auto payload = called.value()->payload();
+        auto decoded =
+            decode<heph::detail::reply_t<Res>>(payload, detail::payload_limits(payload.size()));
         if (!decoded) { return failed(failure::bad_message); }
         if constexpr (std::is_void_v<Res>) {
             return polled<value_type>(std::in_place);
@@ -66,7 +67,7 @@ private:
     }
 
     std::shared_ptr<detail::port> from_;
-    task<std::expected<detail::byte_vector, failure>> calling_;
+    task<std::expected<detail::framed_payload, failure>> calling_;
 };
 
 /// Sends messages to an actor of another node, and asks it, as an `actor_ref` does for an actor

@@ -23,7 +23,6 @@ namespace heph::remote::detail {
 
 using protocol::failure;
 using protocol::framed_payload;
-using byte_vector = std::vector<std::byte>;
 
 class port;
 
@@ -78,11 +77,11 @@ using destination_pointer = std::shared_ptr<const destination>;
 [[nodiscard]] task<std::expected<destination_pointer, failure>> find_actor(
     std::shared_ptr<port> from, std::string node, std::string name, deadline until);
 /// Calls. *Cancellation*: the called actor can see that nobody waits.
-[[nodiscard]] task<std::expected<byte_vector, failure>> call_actor(std::shared_ptr<port> from,
-                                                                   destination_pointer to,
-                                                                   std::uint16_t type,
-                                                                   framed_payload payload,
-                                                                   deadline until);
+[[nodiscard]] task<std::expected<framed_payload, failure>> call_actor(std::shared_ptr<port> from,
+                                                                      destination_pointer to,
+                                                                      std::uint16_t type,
+                                                                      framed_payload payload,
+                                                                      deadline until);
 /// Sends. *Cancellation*: the message is sent, or not.
 [[nodiscard]] task<std::expected<void, failure>> send_to_actor(std::shared_ptr<port> from,
                                                                destination_pointer to,

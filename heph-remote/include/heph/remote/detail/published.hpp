@@ -23,11 +23,12 @@
 #include <heph/remote/detail/alternatives.hpp>
 #include <heph/remote/detail/waits_for_all.hpp>
 #include <heph/remote/protocol/error.hpp>
+#include <heph/remote/protocol/framed_payload.hpp>
 
 namespace heph::remote::detail {
 
 using protocol::failure;
-using byte_vector = std::vector<std::byte>;
+using protocol::framed_payload;
 
 /// Puts a message into an actor's inbox, once there is room. Ready with nothing when it is there,
 /// else with why it will never be.
@@ -44,7 +45,7 @@ public:
 /// Waits for an actor's answer, and encodes it. Dropping it tells the actor that nobody waits.
 class answer {
 public:
-    using value_type = std::expected<byte_vector, failure>;
+    using value_type = std::expected<framed_payload, failure>;
     answer() = default;
     answer(const answer&) = delete;
     answer& operator=(const answer&) = delete;
@@ -141,7 +142,9 @@ public:
         if (!replied.value()) {
             return polled<value_type>(std::in_place, std::unexpect, failure::no_reply);
         }
-        return polled<value_type>(std::in_place, encode(*replied.value()));
+        framed_payload encoded;
+        encode_to(encoded.out(), *replied.value());
+        return polled<value_type>(std::in_place, std::move(encoded));
     }
 
 private:

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <expected>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -32,37 +33,61 @@ enum class frame_type : std::uint8_t {
 
 inline constexpr std::size_t frame_header_bytes = 4;
 
-/// Collects bytes and gives whole frames.
+/// Cuts bytes that arrive into whole frames.
 ///
-/// It holds what was fed and not taken yet, and never more than that: a declared length alone takes
-/// no memory.
+/// A frame that is whole in what was fed is given where it lies. What is kept is the beginning of
+/// one whose rest is still to come, and never more than that: a declared length takes memory for
+/// `room_ahead` bytes more than came.
 class frame_reader {
 public:
+    /// So much memory a declared length may take beyond what came of the frame.
+    static constexpr std::size_t room_ahead = 64 * 1024;
+
     explicit frame_reader(std::size_t frame_bytes_max) noexcept
         : frame_bytes_max_(frame_bytes_max) {}
 
     /// Changes the limit, for the frames that have not been taken yet.
     void set_frame_bytes_max(std::size_t limit) noexcept { frame_bytes_max_ = limit; }
 
-    /// Adds bytes that arrived. Views given before are invalid from here.
-    void feed(std::span<const std::byte> bytes);
+    /// Takes bytes that arrived. Views given before are invalid from here.
+    /// *Requires*: `next` gave nothing since the last bytes. *Lifetime*: borrows them until then.
+    void feed(std::span<const std::byte> bytes) noexcept { fed_ = bytes; }
+
+    /// Gives room for the rest of the frame whose beginning is kept, as far as there is memory for
+    /// it: bytes that are written there need not be fed. Empty: none is kept, or its length is not
+    /// known yet. *Requires*: as `feed`. *Errors*: throws `std::bad_alloc`.
+    [[nodiscard]] std::span<std::byte> room();
+    /// Takes bytes that were written to the front of `room()`. *Requires*: no more than it has.
+    void commit(std::size_t count) noexcept { kept_ += count; }
 
     /// Gives the next whole frame without its length; nothing when more bytes are needed.
-    /// *Errors*: `garbage` (an empty frame), `frame_too_large`. *Lifetime*: valid until `feed`.
-    [[nodiscard]] std::expected<std::optional<std::span<const std::byte>>, error> next() noexcept;
+    /// *Errors*: `garbage` (an empty frame), `frame_too_large`; throws `std::bad_alloc`.
+    /// *Lifetime*: valid until the next call of a member that is not const.
+    [[nodiscard]] std::expected<std::optional<std::span<const std::byte>>, error> next();
 
     /// Tells how many bytes wait for the rest of their frame.
-    [[nodiscard]] std::size_t held_bytes() const noexcept { return held_.size() - taken_; }
+    [[nodiscard]] std::size_t held_bytes() const noexcept { return kept_ + fed_.size(); }
 
     /// Forgets everything.
     void clear() noexcept {
-        held_.clear();
-        taken_ = 0;
+        fed_ = {};
+        kept_ = 0;
     }
 
 private:
-    std::vector<std::byte> held_;
-    std::size_t taken_ = 0;
+    // Memory of up to so many bytes is kept for the next frame that comes in pieces.
+    static constexpr std::size_t memory_kept_max = 128 * 1024;
+
+    [[nodiscard]] std::expected<std::size_t, error> size_of(
+        std::span<const std::byte> frame) const noexcept;
+    void keep(std::size_t count);
+    void reserve(std::size_t bytes);
+
+    std::span<const std::byte> fed_;       // Bytes that were fed, and not taken yet.
+    std::unique_ptr<std::byte[]> memory_;  // The beginning of a frame, before those.
+    std::size_t capacity_ = 0;             // Of the memory.
+    std::size_t kept_ = 0;                 // How much of it is in use.
+    bool was_given_ = false;               // The frame in it was given: it is of no use any more.
     std::size_t frame_bytes_max_;
 };
 
@@ -81,7 +106,8 @@ public:
     }
     [[nodiscard]] std::vector<std::byte>& out() noexcept { return *out_; }
 
-    void end() noexcept;
+    /// Fills the length in, of a frame of which `more` bytes follow elsewhere.
+    void end(std::size_t more = 0) noexcept;
 
 private:
     void number(std::uint64_t value, std::size_t width);

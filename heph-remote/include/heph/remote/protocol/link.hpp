@@ -48,6 +48,7 @@
 #include <utility>
 #include <vector>
 
+#include <heph/remote/protocol/byte_sink.hpp>
 #include <heph/remote/protocol/data_kind.hpp>
 #include <heph/remote/protocol/error.hpp>
 #include <heph/remote/protocol/event.hpp>
@@ -115,6 +116,11 @@ public:
     /// *Errors*: the connection is to be ended with a goodbye.
     [[nodiscard]] std::expected<std::optional<event>, error> on_frame(
         std::span<const std::byte> frame);
+    /// Gives the bytes away that the payload of the last event is a view into, if they were put
+    /// together from parts; else nothing. Whoever keeps a large payload need not copy it.
+    [[nodiscard]] std::vector<std::byte> take_assembled() noexcept {
+        return std::exchange(assembled_, {});
+    }
     /// Says how large a frame of the peer may be, once the handshake is done.
     [[nodiscard]] std::size_t frame_bytes_max() const noexcept;
 
@@ -146,6 +152,8 @@ public:
     /// Answers a call. Gives false when it is gone, the answer is larger than the peer takes, or
     /// too many large ones wait; the caller is told.
     bool reply(std::uint64_t call, std::span<const std::byte> payload);
+    /// Likewise. The payload is taken, unless false is given.
+    bool reply(std::uint64_t call, framed_payload& payload);
     void fail_call(std::uint64_t call, failure why);
     void fail_message(std::uint64_t token, failure why);
     void answer_find(std::uint64_t request, std::uint64_t actor,
@@ -162,7 +170,9 @@ public:
     /// Ends the link in an orderly way, behind all that was written before.
     void say_goodbye(error why) { goodbye_ = why; }
 
-    /// Appends what is to be sent to `out`, until it has about `out_bytes_max` bytes.
+    /// Gives what is to be sent to a sink, until it is about `bytes_max` bytes.
+    void write_to(byte_sink& out, std::size_t bytes_max);
+    /// Likewise, at the end of `out`, until that has about `out_bytes_max` bytes.
     void write_to(std::vector<std::byte>& out, std::size_t out_bytes_max);
     [[nodiscard]] bool has_output() const noexcept;
     /// Tells whether some of the output is worth a write of its own. Acknowledgements and grants
@@ -218,12 +228,14 @@ private:
         return version_ >= 2 && payload_bytes > part_bytes;
     }
     [[nodiscard]] bool may_push_part() const noexcept;
-    void push_part();
+    void push_next_part();
     bool drop_parts(data_kind kind, std::uint64_t call);
     void parts_left_no_more(std::uint64_t actor);
     template <typename Body>
-    void push(data_kind kind, std::uint64_t tag, Body body, std::size_t payload_bytes = 0);
+    void push(data_kind kind, std::uint64_t tag, Body body);
     void push(std::uint64_t tag, const parts_header& what, framed_payload& payload);
+    void push_reply(std::uint64_t call, framed_payload& payload);
+    void push_part(const outgoing_parts::step& step);
 
     frame_event on_data(std::span<const std::byte> body);
     frame_event on_message(field_reader fields);

@@ -16,8 +16,11 @@
 //        one goes in any case.
 //     2. They begin in the order in which they were added: a large one is not passed by others for
 //        ever.
-//     3. The receiving end takes memory for bytes that arrived, never for a declared size, and
-//        checks the sizes declared first.
+//     3. The receiving end takes memory as bytes arrive, at most eight times as much, and never
+//     more
+//        than was announced; it checks the sizes declared first.
+//     4. The bytes of an outgoing payload are shared with the frames that are parts of it, and
+//        never copied here.
 
 #include <cstddef>
 #include <cstdint>
@@ -31,6 +34,7 @@
 
 #include <heph/remote/protocol/data_kind.hpp>
 #include <heph/remote/protocol/error.hpp>
+#include <heph/remote/protocol/framed_payload.hpp>
 
 namespace heph::remote::protocol {
 
@@ -48,19 +52,25 @@ struct parts_header {
 /// Keeps the payloads that are being sent in parts, and says which part is next.
 class outgoing_parts {
 public:
-    /// What is to be sent next. *Lifetime*: `bytes` is valid until the next call of a member that
-    /// is not const.
+    /// What is to be sent next.
     struct step {
         std::uint64_t stream = 0;           ///< Which payload.
         std::optional<parts_header> begin;  ///< Of what is announced first.
         std::uint32_t bytes_in_all = 0;
-        std::span<const std::byte> bytes;
+        shared_bytes of;  ///< What the part is in, `count` bytes from `at` on.
+        std::size_t at = 0;
+        std::size_t count = 0;
         bool last = false;
         parts_header what;
+
+        [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+            return std::span(*of).subspan(at, count);
+        }
     };
 
-    /// Takes a payload. *Requires*: more than `part_bytes`, less than 4 GiB.
-    void add(const parts_header& what, std::span<const std::byte> payload);
+    /// Takes a payload: all of `bytes` from `at` on.
+    /// *Requires*: more than `part_bytes`, less than 4 GiB.
+    void add(const parts_header& what, shared_bytes bytes, std::size_t at = 0);
     /// Gives the next part, if there is one, of what the peer assembles `peer_bytes_max` at once.
     [[nodiscard]] std::optional<step> next(std::uint64_t peer_bytes_max);
 
@@ -86,14 +96,16 @@ private:
     struct payload {
         std::uint64_t stream = 0;
         parts_header what;
-        std::vector<std::byte> bytes;
+        shared_bytes bytes;
+        std::size_t begin = 0;  // Of the payload, in `bytes`.
         std::size_t sent = 0;
+
+        [[nodiscard]] std::size_t size() const noexcept { return bytes->size() - begin; }
     };
     void forget(const payload& which) noexcept;
 
     std::deque<payload> waiting_;
-    std::list<payload> begun_;        // In the order of their turns.
-    std::optional<payload> current_;  // What the bytes of the last step belong to, when it is gone.
+    std::list<payload> begun_;  // In the order of their turns.
     std::uint64_t next_stream_ = 1;
     std::uint64_t begun_bytes_ = 0;
     std::size_t bytes_ = 0;

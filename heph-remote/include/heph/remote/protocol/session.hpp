@@ -27,8 +27,10 @@
 #include <span>
 #include <vector>
 
+#include <heph/remote/protocol/byte_sink.hpp>
 #include <heph/remote/protocol/error.hpp>
 #include <heph/remote/protocol/frame.hpp>
+#include <heph/remote/protocol/framed_payload.hpp>
 #include <heph/remote/protocol/handshake.hpp>
 
 namespace heph::remote::protocol {
@@ -72,6 +74,12 @@ public:
     /// Takes a frame that `begin_frame` began, or one written elsewhere with `next_sequence`. `tag`
     /// is given back if it cannot be delivered; 0 stands for nobody.
     void push(std::vector<std::byte> frame, std::uint64_t tag);
+    /// Takes a frame that begins within `frame`, at `begin`.
+    void push_from(std::size_t begin, std::vector<std::byte> frame, std::uint64_t tag);
+    /// Takes a frame that ends with `count` bytes of `more` from `at` on. They are shared, and not
+    /// copied until they are written.
+    void push_with(std::vector<std::byte> frame, shared_bytes more, std::size_t at,
+                   std::size_t count, std::uint64_t tag);
     /// Begins the frame that is to be pushed next. The body is to be written to it.
     [[nodiscard]] frame_writer begin_frame(std::vector<std::byte>& frame) const;
 
@@ -81,10 +89,12 @@ public:
     void detach() noexcept { attached_ = false; }
     [[nodiscard]] bool is_attached() const noexcept { return attached_; }
 
-    /// Appends the acknowledgement of what was received, if it is due; then frames to `out`, in
-    /// order, until it has `out_bytes_max` bytes or there are no more. So whoever is told that a
+    /// Gives the acknowledgement of what was received, if it is due, to a sink; then frames, in
+    /// order, until these are `bytes_max` bytes or there are no more. So whoever is told that a
     /// message failed has its acknowledgement before, and does not report it twice when the
-    /// connection breaks just behind it.
+    /// connection breaks just behind it. Gives how many bytes it gave.
+    std::size_t write_to(byte_sink& out, std::size_t bytes_max);
+    /// Likewise, at the end of `out`, until that has `out_bytes_max` bytes.
     void write_to(std::vector<std::byte>& out, std::size_t out_bytes_max);
     [[nodiscard]] bool has_output() const noexcept {
         return attached_ && (written_ < kept_.size() || acknowledged_to_peer_ < received_);
@@ -118,8 +128,17 @@ public:
 private:
     struct kept_frame {
         std::vector<std::byte> bytes;
-        std::uint64_t tag;
+        shared_bytes more;  // The frame's end is in there. Null: it is all in `bytes`.
+        std::size_t more_at = 0;
+        std::uint32_t more_bytes = 0;
+        std::uint32_t begin = 0;  // In `bytes`.
+        std::uint64_t tag = 0;
+
+        [[nodiscard]] std::size_t size() const noexcept {
+            return bytes.size() - begin + more_bytes;
+        }
     };
+    void keep(kept_frame frame);
 
     id128 id_;
     session_limits limits_;
