@@ -1,6 +1,7 @@
 #include <heph/remote/protocol/session.hpp>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <heph/inbox/assert.hpp>
@@ -61,10 +62,13 @@ std::size_t session::write_to(byte_sink& out, std::size_t bytes_max) {
     if (!attached_) { return 0; }
     std::size_t written_bytes = 0;
     if (acknowledged_to_peer_ < received_) {
-        std::vector<std::byte> acknowledging;
-        frame_writer ack(acknowledging, frame_type::ack);
+        // Many go out, so that they take no memory.
+        constexpr std::size_t body_bytes = 1 + 8;
+        std::array<std::byte, frame_header_bytes + body_bytes> acknowledging;
+        field_filler ack(acknowledging);
+        ack.u32(body_bytes);
+        ack.u8(static_cast<std::uint8_t>(frame_type::ack));
         ack.u64(received_);
-        ack.end();
         out.put(acknowledging);
         written_bytes += acknowledging.size();
         acknowledged_to_peer_ = received_;
