@@ -50,7 +50,7 @@ inline constexpr std::uint64_t unacknowledged_frames_max = 256;
 inline constexpr std::size_t unacknowledged_bytes_max = 256 * 1024;
 
 /// What keeping a frame takes besides its bytes, about: its entry, and what an allocation costs.
-inline constexpr std::size_t kept_overhead_bytes = 48;
+inline constexpr std::size_t kept_overhead_bytes = 80;
 
 /// Keeps what was sent until the peer has it, and knows what the peer has sent.
 class session {
