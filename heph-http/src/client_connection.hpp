@@ -125,6 +125,7 @@ private:
     const proxy* through_;
     peer_stream stream_;
     send_patience send_patience_;
+    alarm send_alarm_;
     rt::net::chunk bytes_;
     h1::response_parser parser_;
     h1::request_writer writer_;

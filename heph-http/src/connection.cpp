@@ -54,7 +54,7 @@ connection::~connection() {
 void connection::take_work_space() {
     if (work_) { return; }
     work_ = share_->work_spaces.take();
-    io_.give_spare(std::move(work_->spare));
+    io_.send_by(&work_->sending);
     take_default_paces();
 }
 
@@ -82,21 +82,34 @@ void connection::give_work_space_back() {
     work_->request.clear_values();
     work_->told = exchange_state();
     work_->watcher = waker();
-    work_->spare = io_.take_spare();
+    io_.send_by(nullptr);
     share_->work_spaces.give_back(std::move(work_));
 }
 
 task<void> connection::run() {
     for (;;) {
         // An idle parser has nothing to say about no input.
-        h1::event event(h1::event_kind::need_input);
-        if (work_) { event = parser_.next(input_, work_->request.head()); }
+        h1::event_kind kind = h1::event_kind::need_input;
+        if (work_) {
+            const h1::event event = parser_.next(input_, work_->request.head());
+            kind = event.kind;
+            if (kind == h1::event_kind::error) {
+                co_await refuse(event.failure, work_->request.method(), true);
+                co_return;
+            }
+        }
         step next_step = step::go_on;
-        if (event.kind == h1::event_kind::need_input) {
-            next_step = co_await receive_head_bytes();
-        } else if (event.kind == h1::event_kind::error) {
-            co_await refuse(event.failure, work_->request.method(), true);
-            co_return;
+        if (kind == h1::event_kind::need_input) {
+            // Awaited here: while a connection is idle, it has no frame besides this one.
+            if (work_ && has_output()) {
+                const bool flushed = co_await flush();
+                if (!flushed) { co_return; }
+            }
+            begin_to_receive();
+            const arrival came = co_await io_.receive_for(*this, parser_.is_idle());
+            leave();
+            if (came == arrival::bytes) { continue; }
+            next_step = co_await nothing_received(came);
         } else {
             std::optional<task<step>> rest = begin_answer();
             if (rest) { next_step = co_await std::move(*rest); }
@@ -105,14 +118,18 @@ task<void> connection::run() {
     }
 }
 
-task<connection::step> connection::receive_head_bytes() {
-    if (work_ && has_output()) {
-        const bool flushed = co_await flush();
-        if (!flushed) { co_return step::close; }
-    }
-    chunk_ = rt::net::chunk();
-    const bool idle = parser_.is_idle();
-    if (idle) {
+void connection::take_received(rt::net::chunk bytes) {
+    take_work_space();
+    if (parser_.is_idle() && share_->observed) { work_->began = std::chrono::steady_clock::now(); }
+    work_->received = std::move(bytes);
+    input_ = work_->received.view();
+}
+
+// Sets how long the next bytes are waited for. A connection without a request keeps next to
+// nothing.
+void connection::begin_to_receive() {
+    if (work_) { work_->received = rt::net::chunk(); }
+    if (parser_.is_idle()) {
         give_work_space_back();
         head_deadline_ = false;
         io_.set_receive_deadline(bounds().idle_timeout);
@@ -122,22 +139,18 @@ task<connection::step> connection::receive_head_bytes() {
         io_.set_receive_deadline(bounds().head_timeout);
     }
     // Who has not asked for anything yet is about to, and would lose its first request.
-    if (idle && asked_before_) { share_->idle.add(*this); }
-    auto received = co_await io_.receive(idle);
-    leave();
-    if (!received && received.error() == io_failure::stopping && !asked_before_) {
+    if (parser_.is_idle() && asked_before_) { share_->idle.add(*this); }
+}
+
+task<connection::step> connection::nothing_received(arrival came) {
+    const bool idle = parser_.is_idle();
+    if (came == arrival::stopping && !asked_before_) {
         io_.set_receive_deadline(last_arrival_grace);
-        received = co_await io_.receive(false);
-    }
-    if (received && !received->empty()) {
-        chunk_ = std::move(*received);
-        input_ = chunk_.view();
-        take_work_space();
-        if (idle && share_->observed) { work_->began = std::chrono::steady_clock::now(); }
-        co_return step::go_on;
+        came = co_await io_.receive_for(*this, false);
+        if (came == arrival::bytes) { co_return step::go_on; }
     }
     if (idle) { co_return step::close; }
-    if (!received && received.error() == io_failure::timed_out) {
+    if (came == arrival::timed_out) {
         const h1::event late = parser_.give_up(error::head_timed_out, work_->request.head());
         co_await refuse(late.failure, work_->request.method(), true);
     } else {
@@ -181,7 +194,7 @@ void connection::begin_request() {
         owes_continue_ = false;
     }
     // The handler may take long; the buffer is wanted elsewhere.
-    if (input_.empty()) { chunk_ = rt::net::chunk(); }
+    if (input_.empty()) { work_->received = rt::net::chunk(); }
 }
 
 bool connection::may_keep_alive(const response& reply) const noexcept {
@@ -429,7 +442,7 @@ task<void> connection::linger(bool all_read) {
     if (!flushed) { co_return; }
     // A client that asked for the end sends no more.
     if (all_read && !work_->request.head().keep_alive()) { co_return; }
-    chunk_ = rt::net::chunk();
+    work_->received = rt::net::chunk();
     io_.set_receive_deadline(bounds().linger_timeout);
     const auto ended = co_await io_.bounded(io_.stream().shutdown(), false);
     if (!ended || *ended) { co_return; }

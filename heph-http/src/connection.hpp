@@ -37,7 +37,8 @@ namespace heph::http::detail {
 ///        for a handler sends them first.
 ///     2. `work_->out` is bounded: no request is read while it holds `gathered_bytes_max` or more,
 ///        and what is large of a body is sent from where it is.
-///     3. `chunk_` holds one of the worker's shared buffers only while `input_` has bytes of it.
+///     3. `work_->received` holds one of the worker's shared buffers only while `input_` has bytes
+///        of it.
 ///     4. The head of a streamed response is held back until its producer writes something, so that
 ///        a failure before that can still be answered.
 ///     5. A wait may be dropped anywhere: what is being sent belongs to `io_`.
@@ -76,6 +77,7 @@ public:
     task<void> refuse(error failure, method asked_by = method::get, bool in_head = false);
 
 private:
+    friend class connection_io;  // Calls `take_received`.
     enum class step : std::uint8_t { go_on, close };
 
     // The request's body and the streamed response, in connection_body.cpp.
@@ -102,7 +104,9 @@ private:
     class upgraded;
     task<step> run_upgraded(response& reply);
 
-    task<step> receive_head_bytes();
+    void begin_to_receive();
+    void take_received(rt::net::chunk bytes);
+    task<step> nothing_received(arrival came);
     std::optional<task<step>> begin_answer();
     task<step> answer(const handler* found);
     task<step> finish(response reply);
@@ -164,10 +168,9 @@ private:
     h1::request_parser parser_;
     h1::response_writer writer_;
     std::unique_ptr<work_space> work_;  // Null while it waits for a request.
-    rt::net::chunk chunk_;
-    std::string_view input_;    // What is left of `chunk_`.
-    std::size_t out_sent_ = 0;  // Bytes of `work_->out` that were handed to the kernel.
-    std::size_t head_at_ = 0;   // Where the current response begins in `work_->out`.
+    std::string_view input_;            // What is left of `work_->received`.
+    std::size_t out_sent_ = 0;          // Bytes of `work_->out` that were handed to the kernel.
+    std::size_t head_at_ = 0;           // Where the current response begins in `work_->out`.
     // Of the current request's body.
     std::uint64_t body_received_ = 0;
     std::uint64_t body_waited_ms_ = 0;

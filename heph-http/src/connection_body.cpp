@@ -85,7 +85,7 @@ task<std::expected<void, error>> connection::receive_body_bytes() {
         const bool flushed = co_await flush();
         if (!flushed) { co_return std::unexpected(error::connection_lost); }
     }
-    chunk_ = rt::net::chunk();
+    work_->received = rt::net::chunk();
     const std::uint64_t begin = connection_io::now_ms();
     io_.set_receive_deadline(body_patience());
     auto received = co_await io_.receive(false);
@@ -95,8 +95,8 @@ task<std::expected<void, error>> connection::receive_body_bytes() {
                                       ? error::body_timed_out
                                       : error::connection_lost);
     }
-    chunk_ = std::move(*received);
-    input_ = chunk_.view();
+    work_->received = std::move(*received);
+    input_ = work_->received.view();
     if (input_.empty()) { co_return std::unexpected(error::connection_lost); }
     co_return std::expected<void, error>();
 }
@@ -235,15 +235,15 @@ task<void> connection::gone() {
         watch_future watchable(*this);
         co_await watchable;
         if (client_gone_) { co_return; }
-        chunk_ = rt::net::chunk();
+        work_->received = rt::net::chunk();
         io_.set_receive_deadline(gone_patience);
         auto received = co_await io_.receive(false);
         if (!received && received.error() == io_failure::timed_out) { continue; }
         client_gone_ = !received || received->empty();
         if (client_gone_) { co_return; }
         // The next request, which waits for the end of this one's answer.
-        chunk_ = std::move(*received);
-        input_ = chunk_.view();
+        work_->received = std::move(*received);
+        input_ = work_->received.view();
     }
 }
 

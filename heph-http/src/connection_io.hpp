@@ -12,7 +12,6 @@
 #include <heph/rt/net/chunk.hpp>
 #include <heph/rt/net/tcp.hpp>
 #include <heph/rt/stopping.hpp>
-#include <heph/rt/timer.hpp>
 
 #include "peer_stream.hpp"
 #include "send_patience.hpp"
@@ -24,6 +23,16 @@ inline constexpr std::size_t send_bytes_max = 256 * 1024;
 
 /// Why nothing was received or sent.
 enum class io_failure : std::uint8_t { timed_out, stopping, lost };
+
+/// What a wait for bytes ended with: some, the peer's end, or what `io_failure` says.
+enum class arrival : std::uint8_t { bytes, end, timed_out, stopping, lost };
+
+/// What sending needs, and a connection that waits for a request does not.
+struct send_side {
+    std::optional<peer_stream::send_future> sending;  // Refers to the stream.
+    rt::buffer spare;                                 // The memory of what was sent, empty.
+    send_patience patience;
+};
 
 /// A connection's socket, with a deadline for each direction.
 ///
@@ -39,6 +48,10 @@ public:
     [[nodiscard]] rt::net::tcp_stream& socket() noexcept { return stream_.socket(); }
     /// Gives the connection, to secure it, and to end what is sent.
     [[nodiscard]] peer_stream& stream() noexcept { return stream_; }
+
+    /// Lets a connection send; null: no more.
+    /// *Lifetime*: the side outlives its use; this outlives what it sends.
+    void send_by(send_side* side) noexcept { send_ = side; }
 
     /// Gives the worker's clock.
     [[nodiscard]] static std::uint64_t now_ms() { return rt::detail::worker_now_ms(); }
@@ -61,6 +74,36 @@ public:
     };
     receive_future receive(bool heeds_stop) noexcept { return {*this, heeds_stop}; }
 
+    /// Does as `receive`, and hands bytes to `owner.take_received`. Its future and its result are
+    /// small, as there is one of them for as long as a connection is idle.
+    /// *Lifetime*: the owner outlives the future.
+    template <typename Owner>
+    class [[nodiscard]] receive_for_future {
+    public:
+        using value_type = arrival;
+        receive_for_future(connection_io& io, Owner& owner, bool heeds_stop) noexcept
+            : io_(&io), owner_(&owner), heeds_stop_(heeds_stop) {}
+        polled<arrival> poll(const waker& waker) {
+            // It keeps nothing between two polls: what is received is kept by the stream.
+            auto received = receive_future(*io_, heeds_stop_).poll(waker);
+            if (!received.is_ready()) { return pending; }
+            auto& outcome = received.value();
+            if (!outcome) { return arrival_of(outcome.error()); }
+            if (outcome->empty()) { return arrival::end; }
+            owner_->take_received(std::move(*outcome));
+            return arrival::bytes;
+        }
+
+    private:
+        connection_io* io_;
+        Owner* owner_;
+        bool heeds_stop_;
+    };
+    template <typename Owner>
+    receive_for_future<Owner> receive_for(Owner& owner, bool heeds_stop) noexcept {
+        return {*this, owner, heeds_stop};
+    }
+
     /// Waits for the end of a step such as a handshake, within a deadline.
     /// *Errors*: the step's, `std::errc::timed_out`; `operation_canceled` by an orderly stop.
     template <future Step>
@@ -76,7 +119,7 @@ public:
                 return value_type(std::unexpect,
                                   std::make_error_code(std::errc::operation_canceled));
             }
-            if (io_->receive_patience_.passed(waker)) {
+            if (io_->receive_patience_.passed(io_->alarm_, waker)) {
                 return value_type(std::unexpect, std::make_error_code(std::errc::timed_out));
             }
             return pending;
@@ -92,17 +135,19 @@ public:
     bounded_future<Step> bounded(Step step, bool heeds_stop) noexcept {
         return {*this, std::move(step), heeds_stop};
     }
-    /// For a step that sends. *Requires*: not `sending()`.
+    /// For a step that sends. *Requires*: `send_by` gave a side; not `sending()`.
     template <future Step>
     patient_future<Step> bounded_send(Step step, send_bounds limit) {
-        send_patience_.begin(limit);
-        return {send_patience_, socket().descriptor(), std::move(step)};
+        send_->patience.begin(limit);
+        return {send_->patience, alarm_, socket().descriptor(), std::move(step)};
     }
 
     /// Begins to send bytes to a peer that may take them as slowly as `limit` says.
-    /// *Requires*: not `sending()`.
+    /// *Requires*: `send_by` gave a side; not `sending()`.
     void send(rt::buffer bytes, send_bounds limit);
-    [[nodiscard]] bool sending() const noexcept { return sending_.has_value(); }
+    [[nodiscard]] bool sending() const noexcept {
+        return send_ != nullptr && send_->sending.has_value();
+    }
     [[nodiscard]] bool send_failed() const noexcept { return send_failed_; }
     /// Tells how many bytes it was given to send since its beginning.
     [[nodiscard]] std::uint64_t handed() const noexcept { return handed_; }
@@ -115,12 +160,11 @@ public:
     /// Sends nothing any more: what was sent last is cut.
     void give_up_sending() noexcept { send_failed_ = true; }
     /// Gives an empty buffer with the memory of an earlier one that was sent.
-    [[nodiscard]] rt::buffer take_spare() noexcept { return std::move(spare_); }
-    /// Lets a buffer's memory be used for sending.
-    void give_spare(rt::buffer spare) noexcept { spare_ = std::move(spare); }
+    /// *Requires*: `send_by` gave a side.
+    [[nodiscard]] rt::buffer take_spare() noexcept { return std::move(send_->spare); }
     /// Frees that memory when it is more than `bytes_max`.
     void trim_spare(std::size_t bytes_max) noexcept {
-        if (spare_.capacity() > bytes_max) { spare_ = rt::buffer(); }
+        if (send_->spare.capacity() > bytes_max) { send_->spare = rt::buffer(); }
     }
 
     /// Waits until nothing is being sent any more; gives false when sending has failed.
@@ -136,11 +180,12 @@ public:
     sent_future sent() noexcept { return sent_future(*this); }
 
 private:
+    static arrival arrival_of(io_failure failure) noexcept;
+
     peer_stream stream_;
-    std::optional<peer_stream::send_future> sending_;  // Refers to the stream.
-    rt::buffer spare_;
+    send_side* send_ = nullptr;
+    alarm alarm_;  // For both directions, as one task waits for them.
     patience receive_patience_;
-    send_patience send_patience_;
     std::uint64_t handed_ = 0;
     std::uint64_t taken_ = 0;
     rt::stopping stopping_;

@@ -19,20 +19,27 @@ constexpr auto receive_patience = std::chrono::milliseconds(1h);
 /// The connection as the other protocol's handler sees it.
 class connection::upgraded final : public upgraded_stream {
 public:
-    explicit upgraded(connection& owner, send_bounds slowest) noexcept
-        : owner_(&owner), slowest_(slowest) {}
+    // What HTTP needed is not needed further, by a connection that may be idle for days.
+    upgraded(connection& owner, send_bounds slowest)
+        : owner_(&owner), slowest_(slowest), received_(std::move(owner.work_->received)) {
+        owner.give_work_space_back();
+        owner.io_.send_by(&sending_);
+    }
+    upgraded(const upgraded&) = delete;
+    upgraded& operator=(const upgraded&) = delete;
+    ~upgraded() { owner_->io_.send_by(nullptr); }
 
     task<std::expected<std::string_view, std::error_code>> read() override {
         using result = std::expected<std::string_view, std::error_code>;
         const std::string_view waiting = std::exchange(owner_->input_, std::string_view());
         if (!waiting.empty()) { co_return result(waiting); }
-        owner_->chunk_ = rt::net::chunk();
+        received_ = rt::net::chunk();
         for (;;) {
             owner_->io_.set_receive_deadline(receive_patience);
             auto received = co_await owner_->io_.receive(false);
             if (received) {
-                owner_->chunk_ = std::move(*received);
-                co_return result(owner_->chunk_.view());
+                received_ = std::move(*received);
+                co_return result(received_.view());
             }
             if (received.error() != io_failure::timed_out) { co_return result(lost()); }
         }
@@ -60,6 +67,8 @@ private:
 
     connection* owner_;
     send_bounds slowest_;
+    rt::net::chunk received_;  // Where `input_` is.
+    send_side sending_;
 };
 
 task<connection::step> connection::run_upgraded(response& reply) {
@@ -67,8 +76,6 @@ task<connection::step> connection::run_upgraded(response& reply) {
     if (!flushed) { co_return step::close; }
     if (is_observed()) { end_exchange(true); }
     const send_bounds pace = slowest();
-    // What HTTP needed is not needed further, by a connection that may be idle for days.
-    give_work_space_back();
     upgraded stream(*this, pace);
     std::exception_ptr failure;
     try {

@@ -16,24 +16,20 @@ namespace {
 // So often a peer is looked at within the pause that it may make.
 constexpr int looks_in_a_pause = 8;
 
-}  // namespace
-
-void patience::set(std::chrono::milliseconds after) {
-    const std::uint64_t now = rt::detail::worker_now_ms();
-    deadline_ms_ = now + static_cast<std::uint64_t>(after.count() > 0 ? after.count() : 0);
-    if (deadline_ms_ < armed_ms_) {
-        armed_ms_ = deadline_ms_;
-        timer_.reset(after);
-    }
+std::uint64_t interval_ms(const send_bounds& bounds) noexcept {
+    const auto interval = bounds.pause / looks_in_a_pause;
+    return static_cast<std::uint64_t>(std::max<long long>(interval.count(), 1));
 }
 
-bool patience::passed(const waker& waker) {
-    while (timer_.poll(waker).is_ready()) {
-        const std::uint64_t now = rt::detail::worker_now_ms();
-        if (now >= deadline_ms_) { return true; }
-        armed_ms_ = deadline_ms_;
-        timer_.reset(std::chrono::milliseconds(deadline_ms_ - now));
+}  // namespace
+
+bool alarm::passed(std::uint64_t deadline_ms, const waker& waker) {
+    if (node_.armed() && node_.when <= deadline_ms) {
+        node_.waker = waker;
+        return false;
     }
+    if (rt::detail::worker_now_ms() >= deadline_ms) { return true; }
+    node_.arm(deadline_ms, waker);
     return false;
 }
 
@@ -62,17 +58,16 @@ bool send_progress::is_too_slow(std::uint64_t now_ms, std::optional<std::uint64_
 }
 
 void send_patience::begin(send_bounds bounds) {
-    progress_.begin(rt::detail::worker_now_ms(), bounds);
-    interval_ = std::max(bounds.pause / looks_in_a_pause, std::chrono::milliseconds(1));
-    next_look_.set(interval_);
+    const std::uint64_t now = rt::detail::worker_coarse_ms();
+    progress_.begin(now, bounds);
+    next_look_ms_ = now + interval_ms(bounds);
 }
 
-bool send_patience::passed(int socket, const waker& waker) {
-    while (next_look_.passed(waker)) {
-        if (progress_.is_too_slow(rt::detail::worker_now_ms(), acknowledged_bytes(socket))) {
-            return true;
-        }
-        next_look_.set(interval_);
+bool send_patience::passed(int socket, alarm& wakes, const waker& waker) {
+    while (wakes.passed(next_look_ms_, waker)) {
+        const std::uint64_t now = rt::detail::worker_now_ms();
+        if (progress_.is_too_slow(now, acknowledged_bytes(socket))) { return true; }
+        next_look_ms_ = now + interval_ms(progress_.bounds());
     }
     return false;
 }

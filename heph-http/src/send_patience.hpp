@@ -8,25 +8,40 @@
 #include <utility>
 
 #include <heph/inbox/future.hpp>
-#include <heph/rt/timer.hpp>
+#include <heph/rt/detail/timer_node.hpp>
+#include <heph/rt/detail/worker_clock.hpp>
 
 namespace heph::http::detail {
 
-/// A deadline that is set again and again.
+/// Wakes a task for the deadlines that it waits for, of which there may be several.
 ///
-/// The timer is armed once and then left alone while the deadline only moves away: when it fires
-/// early it is armed again for what is left. So a request costs no change of the timing wheel.
+/// It is armed once and then left alone while the deadlines only move away: when it goes off early,
+/// whoever still waits arms it again for what is left. So a request costs no change of the timing
+/// wheel.
+class alarm {
+public:
+    /// Tells whether a time on the worker's clock has come. Otherwise `waker` is woken by then.
+    bool passed(std::uint64_t deadline_ms, const waker& waker);
+
+private:
+    rt::detail::timer_node node_;
+};
+
+/// A deadline that is set again and again.
 class patience {
 public:
     /// Lets `passed` say so `after` from now.
-    void set(std::chrono::milliseconds after);
-    /// Tells whether the deadline has passed, and wakes `waker` when it may have.
-    bool passed(const waker& waker);
+    void set(std::chrono::milliseconds after) {
+        const auto wait = static_cast<std::uint64_t>(after.count() > 0 ? after.count() : 0);
+        deadline_ms_ = rt::detail::worker_coarse_ms() + wait;
+    }
+    /// Tells whether the deadline has passed, and has `waker` woken when it may have.
+    bool passed(alarm& wakes, const waker& waker) const {
+        return wakes.passed(deadline_ms_, waker);
+    }
 
 private:
-    rt::timer timer_{rt::clock::duration::zero()};
     std::uint64_t deadline_ms_ = 0;
-    std::uint64_t armed_ms_ = 0;  // When the timer fires, at the latest.
 };
 
 /// How slowly a peer may take what is sent to it.
@@ -41,6 +56,7 @@ struct send_bounds {
 class send_progress {
 public:
     void begin(std::uint64_t now_ms, send_bounds bounds) noexcept;
+    [[nodiscard]] const send_bounds& bounds() const noexcept { return bounds_; }
     /// Tells whether it is too slow. `taken` counts all bytes that it has taken so far, from
     /// whenever on; nothing says that this is not known, so that the block has to be gone in time.
     [[nodiscard]] bool is_too_slow(std::uint64_t now_ms,
@@ -63,27 +79,26 @@ public:
     void begin(send_bounds bounds);
     /// Tells whether the peer behind the socket takes it too slowly, and wakes `waker` to ask
     /// again.
-    bool passed(int socket, const waker& waker);
+    bool passed(int socket, alarm& wakes, const waker& waker);
 
 private:
     send_progress progress_;
-    patience next_look_;
-    std::chrono::milliseconds interval_{0};
+    std::uint64_t next_look_ms_ = 0;
 };
 
 /// Waits for the end of a step that sends, unless the peer is too slow.
-/// *Errors*: the step's; `std::errc::timed_out`. *Lifetime*: `limit` outlives it.
+/// *Errors*: the step's; `std::errc::timed_out`. *Lifetime*: `limit` and `wakes` outlive it.
 template <future Step>
 class [[nodiscard]] patient_future {
 public:
     using value_type = std::expected<typename Step::value_type, std::error_code>;
     /// `limit` has begun.
-    patient_future(send_patience& limit, int socket, Step step) noexcept
-        : limit_(&limit), socket_(socket), step_(std::move(step)) {}
+    patient_future(send_patience& limit, alarm& wakes, int socket, Step step) noexcept
+        : limit_(&limit), wakes_(&wakes), socket_(socket), step_(std::move(step)) {}
     polled<value_type> poll(const waker& waker) {
         auto taken = step_.poll(waker);
         if (taken.is_ready()) { return value_type(std::move(taken).value()); }
-        if (limit_->passed(socket_, waker)) {
+        if (limit_->passed(socket_, *wakes_, waker)) {
             return value_type(std::unexpect, std::make_error_code(std::errc::timed_out));
         }
         return pending;
@@ -91,6 +106,7 @@ public:
 
 private:
     send_patience* limit_;
+    alarm* wakes_;
     int socket_;
     Step step_;
 };

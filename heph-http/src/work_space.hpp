@@ -13,7 +13,8 @@
 #include <heph/http/request.hpp>
 #include <heph/http/status.hpp>
 #include <heph/inbox/waker.hpp>
-#include <heph/rt/buffer.hpp>
+
+#include "connection_io.hpp"
 
 namespace heph::http::detail {
 
@@ -31,10 +32,11 @@ struct work_space {
     http::request request;
     std::string out;       // What is to be sent.
     std::string trailers;  // What is to be sent behind a streamed body.
-    rt::buffer spare;      // Memory for sending, empty.
     waker watcher;         // Who waits for the client to go.
     exchange_state told;
     std::chrono::steady_clock::time_point began;  // Of the request; set only when it is observed.
+    rt::net::chunk received;
+    send_side sending;
 };
 
 /// Keeps the work spaces of one worker's idle connections for its busy ones.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <system_error>
 
+#include <heph/rt/detail/worker_clock.hpp>
 #include <heph/rt/error.hpp>
 
 #include "worker_core.hpp"
@@ -47,6 +48,8 @@ void timer_node::disarm() noexcept {
 }
 
 std::uint64_t worker_now_ms() { return worker_or_throw().now_ms(); }
+
+std::uint64_t worker_coarse_ms() { return worker_or_throw().coarse_ms(); }
 
 namespace {
 

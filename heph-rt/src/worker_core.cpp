@@ -51,6 +51,15 @@ std::chrono::steady_clock::time_point coarse_now() noexcept {
                                                  std::chrono::nanoseconds(now.tv_nsec));
 }
 
+// So much later than that it may be.
+std::chrono::nanoseconds coarse_tick() noexcept {
+    timespec tick{};
+    if (::clock_getres(CLOCK_MONOTONIC_COARSE, &tick) != 0) {
+        return std::chrono::milliseconds(10);
+    }
+    return std::chrono::seconds(tick.tv_sec) + std::chrono::nanoseconds(tick.tv_nsec);
+}
+
 // For so long I/O is waited for before a clock that advances does so.
 constexpr std::chrono::milliseconds patience_of_time{1};
 
@@ -152,6 +161,13 @@ std::uint64_t worker_core::now_ms() const noexcept {
     const auto elapsed = std::max(now() - started_, clock::duration::zero());
     return static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(elapsed).count());
+}
+
+std::uint64_t worker_core::coarse_ms() const noexcept {
+    if (runtime_->time() != nullptr) { return now_ms(); }
+    static const std::chrono::nanoseconds tick = coarse_tick();
+    return static_cast<std::uint64_t>(
+        std::chrono::ceil<std::chrono::milliseconds>(coarse_now() + tick - started_).count());
 }
 
 void worker_core::add_process(process_header& process) noexcept {

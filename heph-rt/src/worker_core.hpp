@@ -122,6 +122,8 @@ public:
     [[nodiscard]] clock::time_point now() const noexcept;
     /// Gives milliseconds since the worker was made, rounded down.
     [[nodiscard]] std::uint64_t now_ms() const noexcept;
+    /// Gives the same, rounded up to the kernel's next tick; takes a fifth of the time to read.
+    [[nodiscard]] std::uint64_t coarse_ms() const noexcept;
     [[nodiscard]] clock::time_point started() const noexcept { return started_; }
 
     /// Gives where events of this thread go, or null when nothing is traced.

@@ -36,6 +36,8 @@ std::shared_ptr<const http::server_security> secured(const std::string& folder) 
 
 int main(int count, char** arguments) {
     http::server_options options;
+    // All who load it have one address.
+    options.limits.connections_per_address_max = options.limits.connections_max;
     std::string files;
     for (int i = 1; i + 1 < count; i += 2) {
         const std::string_view name = arguments[i];
