@@ -289,6 +289,8 @@ std::expected<void, error> runtime::receive_signals(actor_ref<signal> receiver) 
 }
 
 driver_kind runtime::driver() const noexcept {
+    // A worker may find out otherwise than who set it up.
+    if (state_->core->has_epoll()) { return driver_kind::epoll; }
     const driver_kind chosen = state_->settings.driver;
     return chosen == driver_kind::automatic ? driver_kind::io_uring : chosen;
 }

@@ -54,6 +54,11 @@ public:
     }
     [[nodiscard]] sync_threads& sync() noexcept { return sync_; }
     [[nodiscard]] runtime_metrics metrics() const;
+    /// Says that a worker uses epoll.
+    void note_epoll() noexcept { has_epoll_.store(true, std::memory_order_relaxed); }
+    [[nodiscard]] bool has_epoll() const noexcept {
+        return has_epoll_.load(std::memory_order_relaxed);
+    }
 
     /// Takes a thread-safe process in, or drops it when the runtime is finished.
     void add_shared(process_header& process) noexcept;
@@ -136,6 +141,7 @@ private:
     std::shared_ptr<time_source> time_;
     bool time_advances_;
     std::mutex advancing_;  // So that two workers do not move the clock twice.
+    std::atomic<bool> has_epoll_{false};
     std::atomic<std::size_t> busy_;
     std::atomic<std::size_t> next_home_{0};
     std::atomic<bool> stop_requested_{false};

@@ -146,6 +146,7 @@ std::expected<void, error> worker_core::set_up(const worker_settings& settings) 
     auto made = make_driver(link_, settings.driver);
     if (!made) { return std::unexpected(std::move(made.error())); }
     driver_ = std::move(*made);
+    if (driver_->kind() == driver_kind::epoll) { runtime_->note_epoll(); }
     link_.set_ring_descriptor(driver_->ring_descriptor());
     // Not before: what is destroyed on this thread after a failure finds a worker with a driver, or
     // none.

@@ -143,6 +143,25 @@ TEST_CASE("driver: where io_uring is refused, runtimes work on epoll and one war
     CHECK(said.find("refuses", said.find("refuses") + 1) == std::string::npos);
 }
 
+TEST_CASE("driver: a runtime whose workers are refused io_uring does not say that they use it",
+          "[rt][driver]") {
+    heph::rt::setup settings;
+    settings.ignore_signals().threads(2);
+    auto runtime = settings.build();
+    REQUIRE(runtime);
+    const driver_kind before = runtime->driver();
+    const char* asked = std::getenv("HEPH_DRIVER");
+    if (asked != nullptr && heph::rt::detail::parse_driver(asked) == driver_kind::io_uring) {
+        return;
+    }
+    const std::string said = heph::test::said_without_io_uring([&runtime] {
+        const auto ended = runtime->start();
+        return std::string(name_of(runtime->driver())) + (ended ? "" : " failed");
+    });
+    CHECK(said == "epoll");
+    CHECK(runtime->driver() == before);
+}
+
 TEST_CASE("driver: HEPH_DRIVER=uring where io_uring is refused is an error", "[rt][driver]") {
     const std::string said = heph::test::said_without_io_uring([] {
         ::setenv("HEPH_DRIVER", "uring", 1);

@@ -81,7 +81,7 @@ public:
     /// *Errors*: `operation_not_permitted` once `start` was called: nobody would send them.
     [[nodiscard]] std::expected<void, error> receive_signals(actor_ref<signal> receiver);
 
-    /// Gives what was chosen: `io_uring` or `epoll`.
+    /// Gives what was chosen: `io_uring`, or `epoll` as soon as one worker uses that.
     [[nodiscard]] driver_kind driver() const noexcept;
 
     /// Gives thread-safe access, for other threads to spawn and stop.
