@@ -23,6 +23,7 @@
 #include "../readiness_call.hpp"
 #include "../system_call.hpp"
 #include "../worker_core.hpp"
+#include "kernel_tls.hpp"
 #include "page_cache.hpp"
 
 namespace heph::rt::net {
@@ -125,6 +126,9 @@ public:
         return left_ == 0 || choose_step();
     }
 
+    /// Says that the kernel makes records of what is sent, and refuses MSG_WAITALL.
+    void send_in_records() noexcept { send_flags_ = MSG_NOSIGNAL; }
+
     [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
 
     [[nodiscard]] std::int32_t perform() noexcept override {
@@ -147,7 +151,7 @@ public:
                 break;
             case step::send:
                 io_uring_prep_send(&entry, descriptor(), piece_.get() + taken_, filled_ - taken_,
-                                   MSG_NOSIGNAL | MSG_WAITALL);
+                                   send_flags_);
                 break;
         }
     }
@@ -237,6 +241,7 @@ private:
     std::uint64_t room_bytes_ = 0;
     std::size_t filled_ = 0;
     std::size_t taken_ = 0;
+    int send_flags_ = MSG_NOSIGNAL | MSG_WAITALL;
     descriptor_handle own_socket_;
     descriptor_handle own_file_;
 };
@@ -246,10 +251,8 @@ std::expected<std::uint64_t, std::error_code> take_sent(detail::io_call& call,
     return static_cast<send_file_call&>(call).sent();
 }
 
-}  // namespace
-
-io_future<std::uint64_t> send_file(const byte_stream& stream, const fs::file& file,
-                                   std::uint64_t offset, std::uint64_t count) {
+io_future<std::uint64_t> begin_sending(const byte_stream& stream, const fs::file& file,
+                                       std::uint64_t offset, std::uint64_t count, bool in_records) {
     using result = io_future<std::uint64_t>;
     if (!stream.is_open() || !file.is_open()) { return result(make_error_code(errc::closed)); }
     if (offset > offset_max) { return result(std::make_error_code(std::errc::invalid_argument)); }
@@ -257,6 +260,7 @@ io_future<std::uint64_t> send_file(const byte_stream& stream, const fs::file& fi
     if (worker == nullptr) { return result(make_error_code(errc::no_worker)); }
     auto call =
         std::make_unique<send_file_call>(stream.descriptor(), file.descriptor(), offset, count);
+    if (in_records) { call->send_in_records(); }
     if (worker->driver().kind() == driver_kind::io_uring) {
         if (!call->begin_on_ring()) {
             return result(std::make_error_code(std::errc::not_enough_memory));
@@ -267,4 +271,20 @@ io_future<std::uint64_t> send_file(const byte_stream& stream, const fs::file& fi
     return result(std::move(call), &take_sent);
 }
 
+}  // namespace
+
+io_future<std::uint64_t> send_file(const byte_stream& stream, const fs::file& file,
+                                   std::uint64_t offset, std::uint64_t count) {
+    return begin_sending(stream, file, offset, count, false);
+}
+
 }  // namespace heph::rt::net
+
+namespace heph::rt::detail {
+
+io_future<std::uint64_t> send_file_in_records(const net::byte_stream& stream, const fs::file& file,
+                                              std::uint64_t offset, std::uint64_t count) {
+    return net::begin_sending(stream, file, offset, count, true);
+}
+
+}  // namespace heph::rt::detail

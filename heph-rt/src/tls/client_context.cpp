@@ -42,6 +42,7 @@ struct client_context::state {
     bool accept_any = false;
     std::size_t unread_bytes_max = 0;
     std::size_t sessions_max = 0;
+    kernel_offload offload = kernel_offload::off;
 
     // What was handed out by servers, newest first; each is used once (RFC 8446, C.4).
     struct remembered {
@@ -144,10 +145,12 @@ std::expected<client_context, error> client_context::make(const client_config& c
     made->accept_any = config.accept_any_certificate;
     made->unread_bytes_max = config.unread_bytes_max;
     made->sessions_max = config.sessions_max;
+    made->offload = config.offload;
     made->ssl = make_ssl_context(config.version_min);
     if (!made->set_up(config, *protocols)) {
         return std::unexpected(plain_error(errc::internal, take_reason_text()));
     }
+    engine::state::follow_keys(made->ssl.get(), config.offload);
     return client_context(std::move(made));
 }
 
@@ -176,6 +179,7 @@ std::expected<engine, std::error_code> client_context::connect(std::string_view 
     engine_traits traits;
     traits.is_client = true;
     traits.unread_bytes_max = state_->unread_bytes_max;
+    traits.offload = state_->offload;
     traits.handshake_bytes_max = certified_handshake_bytes_max;
     return engine::state::make(std::move(made), state_, traits);
 }

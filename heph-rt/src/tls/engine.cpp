@@ -40,6 +40,7 @@ std::expected<engine, std::error_code> engine::state::make(ssl_ptr ssl,
     BIO* bio = made->lines.make_bio();
     if (bio == nullptr) { return std::unexpected(make_error_code(errc::internal)); }
     SSL_set_bio(made->ssl.get(), bio, bio);
+    if (traits.offload != kernel_offload::off) { made->follow_records(); }
     if (traits.is_client) {
         SSL_set_connect_state(made->ssl.get());
         if (auto started = made->handshake(); !started) { return std::unexpected(started.error()); }
@@ -155,6 +156,7 @@ std::expected<std::size_t, std::error_code> engine::read(std::span<std::byte> ou
         if (total != 0) { break; }
         return failed;
     }
+    if (self.offloaded) { self.answer_key_update(); }
     return total;
 }
 
@@ -164,6 +166,12 @@ std::expected<void, std::error_code> engine::write(std::span<const std::byte> da
     if (!self.done) { return std::unexpected(make_error_code(errc::handshake_pending)); }
     if (self.write_closed) { return std::unexpected(make_error_code(errc::closed)); }
     if (data.empty()) { return {}; }
+    if (self.offloaded) {
+        try {
+            self.lines.output().append(data);
+        } catch (const std::bad_alloc&) { return self.fail(errc::internal); }
+        return {};
+    }
     self.lines.expect_output(data.size());
     ERR_clear_error();
     std::size_t written = 0;

@@ -12,8 +12,13 @@
 #include <system_error>
 #include <utility>
 
+#include <vector>
+
+#include <heph/rt/buffer.hpp>
+#include <heph/rt/tls/config.hpp>
 #include <heph/rt/tls/engine.hpp>
 
+#include "kernel_keys.hpp"
 #include "openssl.hpp"
 #include "wire.hpp"
 
@@ -27,6 +32,15 @@ struct engine_traits {
     bool by_secret = false;  // The ends know each other by a secret, not by certificates.
     std::size_t unread_bytes_max = 0;
     std::size_t handshake_bytes_max = 0;
+    kernel_offload offload = kernel_offload::off;
+};
+
+/// What OpenSSL wants to be sent while the kernel has the keys: a record that is not data, or other
+/// keys for all that follows.
+struct control_record {
+    std::uint8_t type = 0;
+    buffer bytes;
+    std::unique_ptr<kernel_keys> keys;
 };
 
 struct engine::state {
@@ -45,6 +59,13 @@ struct engine::state {
     bool done = false;
     bool peer_closed = false;
     bool write_closed = false;
+    // Of a connection that the kernel may encrypt one day: what was sent; whether the kernel has
+    // the keys, so that the output holds data as it is, and OpenSSL's records are of no use; what
+    // is to be sent of other kinds, behind that data.
+    sent_records sent;
+    bool offloaded = false;
+    bool offload_refused = false;
+    std::vector<control_record> controls;
     std::optional<errc> failure;  // The first error, which every later call gives again.
     std::string detail;
 
@@ -58,6 +79,17 @@ struct engine::state {
     [[nodiscard]] errc error_of(int reason, errc otherwise) const noexcept;
     std::expected<void, std::error_code> check_first_bytes(std::span<const std::byte> fed);
     std::expected<void, std::error_code> handshake();
+
+    /// Has connections of a context tell what `sent` needs.
+    static void follow_keys(SSL_CTX* context, kernel_offload offload) noexcept;
+    /// Does so for this connection.
+    void follow_records() noexcept;
+    /// Gives a socket the keys to send with, if that may be and the kernel takes them. *Requires*:
+    /// nothing lies in the output.
+    [[nodiscard]] bool hand_over(int socket) noexcept;
+    /// Has OpenSSL make the new keys that the peer asked for, if it did: otherwise it would do so
+    /// when it writes data next, which it does not any more.
+    void answer_key_update() noexcept;
 };
 
 }  // namespace heph::rt::tls

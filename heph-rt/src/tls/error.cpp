@@ -77,6 +77,9 @@ const char* message_of(errc error) noexcept {
                    "lists of all its authorities again";
         case errc::bad_revocation_file:
             return "this has no lists of revoked certificates in PEM form, or a damaged one";
+        case errc::key_update_refused:
+            return "the peer wants new keys, and this kernel cannot change those it sends with: "
+                   "use kernel_offload::automatic, or Linux 6.14";
     }
     return "unknown TLS error";
 }

@@ -83,9 +83,9 @@ std::unexpected<error> refuse(const std::filesystem::path& path, std::error_code
 
 std::expected<secret, error> load_secret(const std::filesystem::path& path) {
     const open_file file(path);
-    if (file.get() < 0) { return refuse(path, detail::last_error()); }
+    if (file.get() < 0) { return refuse(path, rt::detail::last_error()); }
     struct stat status = {};
-    if (::fstat(file.get(), &status) != 0) { return refuse(path, detail::last_error()); }
+    if (::fstat(file.get(), &status) != 0) { return refuse(path, rt::detail::last_error()); }
     if (!S_ISREG(status.st_mode)) { return refuse(path, errc::secret_not_a_file); }
     if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) { return refuse(path, errc::secret_exposed); }
 
@@ -95,7 +95,7 @@ std::expected<secret, error> load_secret(const std::filesystem::path& path) {
         const ssize_t got =
             ::read(file.get(), content.bytes.data() + size, content.bytes.size() - size);
         if (got < 0 && errno == EINTR) { continue; }
-        if (got < 0) { return refuse(path, detail::last_error()); }
+        if (got < 0) { return refuse(path, rt::detail::last_error()); }
         if (got == 0) { break; }
         size += static_cast<std::size_t>(got);
     }

@@ -26,6 +26,7 @@ struct server_context::state {
     std::unordered_multimap<std::string, std::size_t> by_name;
     std::string protocols;
     std::size_t unread_bytes_max = 0;
+    kernel_offload offload = kernel_offload::off;
 
     static std::expected<std::shared_ptr<const state>, error> make(const server_config& config);
     bool set_up_certificates(const server_config& config);
@@ -126,6 +127,7 @@ std::expected<std::shared_ptr<const server_context::state>, error> server_contex
     auto made = std::make_shared<state>();
     made->protocols = std::move(*protocols);
     made->unread_bytes_max = config.unread_bytes_max;
+    made->offload = config.offload;
     made->ssl = make_ssl_context(config.version_min);
     SSL_CTX* context = made->ssl.get();
     if (context == nullptr || !made->set_up_certificates(config) || !made->set_up_clients(config)) {
@@ -134,6 +136,7 @@ std::expected<std::shared_ptr<const server_context::state>, error> server_contex
     if (!made->protocols.empty()) {
         SSL_CTX_set_alpn_select_cb(context, choose_protocol, made.get());
     }
+    engine::state::follow_keys(context, config.offload);
     // Tickets hold what a session needs, so that no client costs memory once it is gone.
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_timeout(context, session_seconds_max);
@@ -183,6 +186,7 @@ std::expected<engine, std::error_code> server_context::accept() const {
     if (!made) { return std::unexpected(make_error_code(errc::internal)); }
     engine_traits traits;
     traits.unread_bytes_max = config->unread_bytes_max;
+    traits.offload = config->offload;
     traits.handshake_bytes_max = certified_handshake_bytes_max;
     return engine::state::make(std::move(made), std::move(config), traits);
 }

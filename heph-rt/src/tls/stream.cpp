@@ -5,6 +5,9 @@
 #include <heph/rt/error.hpp>
 #include <heph/rt/tls/stream.hpp>
 
+#include "engine_state.hpp"
+#include "kernel_part.hpp"
+
 namespace heph::rt::tls {
 
 namespace detail {
@@ -21,23 +24,23 @@ constexpr std::size_t record_text_bytes_max = 16 * 1024;
 
 }  // namespace
 
+session::session(engine secured) noexcept : engine_(std::move(secured)) {}
+session::~session() = default;
+
 polled<session::done> session::poll_flush(const waker& waker) {
     for (;;) {
         if (send_failure_) { return done(std::unexpect, send_failure_); }
-        if (!sending_) {
-            if (!engine_.has_output()) { return done(); }
-            buffer out = std::move(spare_);
-            engine_.take_output(out);
-            sending_.emplace(transport().send_all(std::move(out)));
+        if (!is_sending() && !begin_sending()) {
+            if (send_failure_) { continue; }
+            return done();
         }
         if (!shaking_.empty()) { driver_ = waker; }
-        auto sent = sending_->poll(waker);
+        auto sent = poll_sending(waker);
         if (!sent.is_ready()) {
             if (!flusher_.will_wake(waker)) { flusher_ = waker; }
             return pending;
         }
         auto outcome = std::move(sent).value();
-        sending_.reset();
         wake_writer(waker);
         if (!shaking_.empty()) { wake_shaking(); }
         if (!outcome) {
@@ -117,7 +120,7 @@ polled<session::done> session::poll_readable(const waker& waker) {
         // Done, if not sent to its end: what has come can be read.
         if (!engine_.handshake_done()) { return pending; }
     }
-    if (!has_sender_ && (sending_ || engine_.has_output())) {
+    if (!has_sender_ && has_unsent()) {
         auto flushed = poll_flush(waker);
         // What the peer sent before the connection broke can still be read.
         if (!flushed.is_ready() && engine_.output_size() > unsent_bytes_max) { return pending; }

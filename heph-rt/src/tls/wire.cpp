@@ -22,7 +22,7 @@ int read_from(BIO* bio, char* out, std::size_t size, std::size_t* got) {
 int write_to(BIO* bio, const char* data, std::size_t size, std::size_t* written) {
     BIO_clear_retry_flags(bio);
     try {
-        wire_of(bio).output().append(std::as_bytes(std::span(data, size)));
+        wire_of(bio).write(std::as_bytes(std::span(data, size)));
     } catch (const std::bad_alloc&) { return -1; }
     *written = size;
     return 1;

@@ -7,6 +7,7 @@
 
 #include <heph/rt/buffer.hpp>
 
+#include "kernel_keys.hpp"
 #include "openssl.hpp"
 
 namespace heph::rt::tls {
@@ -35,6 +36,17 @@ public:
     /// the next would copy the first ones again and again. Without memory, nothing happens yet.
     void expect_output(std::size_t plain_bytes) noexcept;
 
+    /// Lets what leaves be looked at; null for not.
+    void watch_output(sent_records* by) noexcept { watcher_ = by; }
+    /// Forgets what OpenSSL writes from now on.
+    void drop_output() noexcept { drops_output_ = true; }
+    /// Takes what OpenSSL writes. *Errors*: throws `std::bad_alloc`.
+    void write(std::span<const std::byte> bytes) {
+        if (drops_output_) { return; }
+        output_.append(bytes);
+        if (watcher_ != nullptr) { watcher_->note_output(bytes); }
+    }
+
     [[nodiscard]] buffer& output() noexcept { return output_; }
     [[nodiscard]] const buffer& output() const noexcept { return output_; }
 
@@ -42,6 +54,8 @@ private:
     buffer input_;
     std::size_t read_ = 0;  // Bytes at the front of `input_` that were read.
     buffer output_;
+    sent_records* watcher_ = nullptr;
+    bool drops_output_ = false;
 };
 
 }  // namespace heph::rt::tls

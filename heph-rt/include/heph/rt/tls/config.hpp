@@ -38,6 +38,21 @@ enum class client_certificates : std::uint8_t {
     required,  ///< A client without a valid one is refused.
 };
 
+/// Says whether the kernel encrypts what a connection sends, once a file is sent over it. It takes
+/// Linux with the module `tls`, TCP, and AES-GCM or ChaCha20; where any of that is missing nothing
+/// changes.
+///
+/// It pays for files: they leave from the page cache, without a way through the program. All else
+/// is encrypted as fast by OpenSSL, without a change of hands for each connection: hence not before
+/// the first file of 128 KiB. What is received is always left to OpenSSL.
+enum class kernel_offload : std::uint8_t {
+    off,        ///< Never.
+    automatic,  ///< Where nothing is lost: TLS 1.2, and TLS 1.3 if keys can change (Linux 6.14).
+    /// Also where the kernel keeps the keys it was given: a peer that asks for new ones, which few
+    /// ever do, gets none, and the connection ends (`errc::key_update_refused`).
+    always,
+};
+
 /// How a server secures its connections.
 struct server_config {
     server_config() = default;
@@ -58,6 +73,7 @@ struct server_config {
     bool tickets = true;
     /// Bytes that may lie unread before an engine's `feed` refuses more.
     std::size_t unread_bytes_max = 256 * 1024;
+    kernel_offload offload = kernel_offload::automatic;
 };
 
 /// How a client secures its connections.
@@ -76,6 +92,7 @@ struct client_config {
     std::size_t sessions_max = 64;
     /// Bytes that may lie unread before an engine's `feed` refuses more.
     std::size_t unread_bytes_max = 256 * 1024;
+    kernel_offload offload = kernel_offload::automatic;
 };
 
 /// Makes the servers' ends of connections. Copies share what is behind it: a `reload` of one counts

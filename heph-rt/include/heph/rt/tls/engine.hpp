@@ -148,6 +148,9 @@ public:
     struct state;
     /// Takes over what a context of this library made.
     explicit engine(std::unique_ptr<state> made) noexcept;
+    /// Gives what is behind it, for this library.
+    [[nodiscard]] state& inner() noexcept { return *state_; }
+    [[nodiscard]] const state& inner() const noexcept { return *state_; }
 
 private:
     std::unique_ptr<state> state_;

@@ -84,6 +84,8 @@ enum class errc {
     revocation_unknown,
     /// What should be lists of revoked certificates in PEM form is none.
     bad_revocation_file,
+    /// The peer wants other keys than those that the kernel has, which cannot change them.
+    key_update_refused,
 };
 
 /// Gives the category of `errc`, named "heph.rt.tls".

@@ -6,12 +6,14 @@
 //     auto stream = co_await tls::connect(std::move(tcp), client_context, "example.org");
 //     auto chunk = co_await stream->next();
 //     auto sent = co_await stream->send_all(std::move(bytes));
+//     auto whole = co_await stream->send_file(file, 0, size);
 //     auto ended = co_await stream->shutdown();
 //
 // A handshake takes as long as the peer likes: put a `deadline` around it.
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <memory>
 #include <optional>
@@ -23,6 +25,7 @@
 #include <heph/core/task.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/rt/buffer.hpp>
+#include <heph/rt/fs/file.hpp>
 #include <heph/rt/net/stream.hpp>
 #include <heph/rt/net/tcp.hpp>
 #include <heph/rt/tls/config.hpp>
@@ -44,12 +47,15 @@ namespace detail {
 ///        only that one. All that wait for it are in `shaking_`. They are woken when it is done,
 ///        and when what it has to send is sent; all but the driver also when somebody gives up, as
 ///        that may have been the driver.
+///     4. Once the kernel has the keys, `kernel_` is there. What the engine puts out is sent in the
+///        kernel's records then, and behind it what the engine wants to be sent of other kinds;
+///        nothing of it while the kernel sends a file, so that keys never change under one.
 class session {
 public:
-    explicit session(engine secured) noexcept : engine_(std::move(secured)) {}
+    explicit session(engine secured) noexcept;
     session(const session&) = delete;
     session& operator=(const session&) = delete;
-    virtual ~session() = default;
+    virtual ~session();
 
     [[nodiscard]] virtual net::byte_stream& transport() noexcept = 0;
     [[nodiscard]] tls::engine& secured() noexcept { return engine_; }
@@ -61,6 +67,24 @@ public:
     /// Encrypts what of `bytes` lies behind `taken`, bit by bit, and sends it.
     polled<done> poll_send(const buffer& bytes, std::size_t& taken, const waker& waker);
     polled<done> poll_shutdown(const waker& waker);
+    /// Sends what the engine has made.
+    polled<done> poll_flush(const waker& waker);
+
+    /// Gives the kernel the keys to send with, for a file of so many bytes: if that is worth it,
+    /// the configuration lets it, the kernel takes them and nothing waits to be sent. Tells whether
+    /// it has them.
+    [[nodiscard]] bool offload_for(std::uint64_t file_bytes) noexcept;
+    [[nodiscard]] bool is_offloaded() const noexcept { return kernel_ != nullptr; }
+    /// Has the kernel send a part of a file, as `net::send_file` does; goes on with the one that is
+    /// under way. *Requires*: `is_offloaded()`. *Lifetime*: the file is there until this gave
+    /// something, or `drop_file` was called.
+    polled<std::expected<std::uint64_t, std::error_code>> poll_send_file(const fs::file& from,
+                                                                         std::uint64_t offset,
+                                                                         std::uint64_t count,
+                                                                         const waker& waker);
+    /// Gives up the file that is being sent, if there is one.
+    void drop_file() noexcept;
+
     /// Has others drive the handshake: who did may be gone.
     void leave_handshake() noexcept {
         if (!shaking_.empty()) { wake_others(); }
@@ -70,10 +94,15 @@ public:
 
 protected:
     /// Cancels what is being sent, before the connection is closed.
-    void drop_sending() noexcept { sending_.reset(); }
+    void drop_sending() noexcept;
 
 private:
-    polled<done> poll_flush(const waker& waker);
+    struct kernel_part;
+    [[nodiscard]] bool has_unsent() const noexcept;
+    [[nodiscard]] bool is_sending() const noexcept;
+    [[nodiscard]] bool begin_sending();
+    [[nodiscard]] bool begin_control();
+    polled<std::expected<buffer, std::error_code>> poll_sending(const waker& waker);
     polled<done> drive_handshake(const waker& waker);
     void wake_shaking() noexcept;
     void wake_others() noexcept;
@@ -83,6 +112,7 @@ private:
 
     tls::engine engine_;
     std::optional<net::send_future> sending_;
+    std::unique_ptr<kernel_part> kernel_;
     buffer spare_;
     buffer scratch_;
     std::vector<waker> shaking_;
@@ -223,6 +253,15 @@ private:
     bool active_ = false;
 };
 
+namespace detail {
+
+/// Sends a part of a file over a session. *Lifetime*: session and file outlive it.
+task<std::expected<std::uint64_t, std::error_code>> send_file(session* over, const fs::file* from,
+                                                              std::uint64_t offset,
+                                                              std::uint64_t count);
+
+}  // namespace detail
+
 /// A secured connection over which bytes flow both ways, in order.
 ///
 /// One receive and one send may be under way at a time, each from any task of the same worker. All
@@ -261,6 +300,21 @@ public:
     /// with what is done next.
     send_future send_all(buffer bytes) noexcept { return send_future(*session_, std::move(bytes)); }
 
+    /// Sends `count` bytes of a file from `offset` on, or what there is of them. Gives how many
+    /// were sent: fewer than asked for if the file ends before.
+    ///
+    /// The kernel encrypts them straight from its page cache where it has TLS, see
+    /// `kernel_offload`; else they are read piece by piece. *Errors*: those of reading the file and
+    /// of sending, as of `net::send_file`. *Cancellation*: a part may have been sent. *Lifetime*:
+    /// stream and file outlive the task.
+    task<std::expected<std::uint64_t, std::error_code>> send_file(const fs::file& file,
+                                                                  std::uint64_t offset,
+                                                                  std::uint64_t count) {
+        return detail::send_file(session_.get(), &file, offset, count);
+    }
+    /// Tells whether the kernel encrypts what is sent from now on.
+    [[nodiscard]] bool is_offloaded() const noexcept { return session_->is_offloaded(); }
+
     /// Announces that nothing more will be sent (`close_notify`), sends that, and ends the sending
     /// direction of the connection. The peer's data may still be received.
     shutdown_future shutdown() noexcept { return shutdown_future(*session_); }
@@ -271,6 +325,23 @@ public:
                                                            const waker& waker) {
         return session_->poll_send(bytes, taken, waker);
     }
+
+    /// Has the kernel encrypt what is sent from now on, as `send_file` does by itself, if it can
+    /// and may, a file of so many bytes is worth it, and nothing is being sent. Tells whether it
+    /// does.
+    [[nodiscard]] bool offload_for(std::uint64_t file_bytes) noexcept {
+        return session_->offload_for(file_bytes);
+    }
+    /// Is the step of which sending files is made where `is_offloaded()`: sends what there is of
+    /// `count` bytes from `offset` on, and gives how many. Goes on with the file that is being
+    /// sent, until it gave something or `drop_file` was called, which is how to give it up.
+    polled<std::expected<std::uint64_t, std::error_code>> poll_send_file(const fs::file& file,
+                                                                         std::uint64_t offset,
+                                                                         std::uint64_t count,
+                                                                         const waker& waker) {
+        return session_->poll_send_file(file, offset, count, waker);
+    }
+    void drop_file() noexcept { session_->drop_file(); }
 
     /// Gives the engine, which knows the peer, the protocol and the cipher.
     [[nodiscard]] const tls::engine& secured() const noexcept { return session_->secured(); }
