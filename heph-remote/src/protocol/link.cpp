@@ -14,6 +14,9 @@ constexpr std::size_t frame_overhead_bytes = 1 + 8 + 1 + 8 + 8 + 2;
 // What other frames, such as the list of an actor's types, may have in any case.
 constexpr std::size_t frame_bytes_least = 64 * 1024;
 
+// What the containers of a link take for one actor, or one watch, about.
+constexpr std::size_t account_entry_bytes = 96;
+
 // Watches that one frame tells of at most: half of what a frame may have.
 constexpr std::size_t ended_in_a_frame = 4096;
 
@@ -291,6 +294,12 @@ bool link::reply(std::uint64_t call, framed_payload& payload) {
     return true;
 }
 
+std::size_t link::account_bytes() const noexcept {
+    std::size_t entries = incoming_.size();
+    for (const auto& [why, watches] : ended_) { entries += watches.size(); }
+    return entries * account_entry_bytes;
+}
+
 bool link::may_push_part() const noexcept {
     return session_ && !parts_.empty() &&
            session_->kept_frames() < session_limits_.frames_max / 2 + 1 &&
@@ -345,7 +354,10 @@ bool link::drop_parts(data_kind kind, std::uint64_t call) {
 }
 
 void link::fail_call(std::uint64_t call, failure why) {
-    if (called_.erase(call) == 0) { return; }
+    if (called_.erase(call) != 0) { push_call_failed(call, why); }
+}
+
+void link::push_call_failed(std::uint64_t call, failure why) {
     push(data_kind::call_failed, nobody, [&](frame_writer& frame) {
         frame.u64(call);
         frame.u8(static_cast<std::uint8_t>(why));

@@ -128,7 +128,17 @@ link::frame_event link::on_call(field_reader fields) {
     if (!fields.good()) { return malformed(); }
     const auto admitted = admit_incoming(call.actor, call.payload.size());
     if (!admitted) { return std::unexpected(admitted.error()); }
-    if (!called_.insert(call.call).second) { return malformed(); }
+    return open_call(call);
+}
+
+link::frame_event link::open_call(const call_arrived& call) {
+    if (called_.contains(call.call)) { return malformed(); }
+    if (called_.size() >= own_.calls_max) {
+        grant(call.actor, call.payload.size());
+        push_call_failed(call.call, failure::full);
+        return std::nullopt;
+    }
+    called_.insert(call.call);
     return event(call);
 }
 
@@ -254,9 +264,7 @@ link::frame_event link::on_part(field_reader fields) {
     const parts_header what = (*added)->what;
     assembled_ = std::move((*added)->bytes);
     switch (what.kind) {
-        case data_kind::call:
-            if (!called_.insert(what.number).second) { return malformed(); }
-            return event(call_arrived{what.actor, what.number, what.type, assembled_});
+        case data_kind::call: return open_call({what.actor, what.number, what.type, assembled_});
         case data_kind::reply:
             if (open_calls_.erase(what.number) == 0) { return std::nullopt; }
             return event(reply_arrived{what.number, assembled_});

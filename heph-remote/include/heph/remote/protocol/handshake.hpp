@@ -60,7 +60,7 @@ inline constexpr std::size_t name_bytes_max = 255;
 /// What a frame may have while the peer is not known yet.
 inline constexpr std::size_t handshake_frame_bytes_max = 2048;
 
-/// What a node takes from another, told in the handshake.
+/// What a node takes from another, told in the handshake but for `calls_max`.
 struct link_limits {
     /// The largest message, call or reply.
     std::uint32_t message_bytes_max = 64 * 1024 * 1024;
@@ -73,6 +73,9 @@ struct link_limits {
     std::uint64_t parts_bytes_max = 64 * 1024 * 1024;
     /// How many actors a node may watch here. From version 2 on.
     std::uint32_t watches_max = 64 * 1024;
+    /// How many calls of a node may wait for their answers here; one more fails as `full`. Not
+    /// told, as nobody has to keep to it.
+    std::uint32_t calls_max = 64 * 1024;
 };
 HEPH_MESSAGE(link_limits, "heph.limits", 1, message_bytes_max, window_messages, window_bytes,
              parts_bytes_max, watches_max)

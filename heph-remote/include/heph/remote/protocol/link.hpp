@@ -33,7 +33,11 @@
 //     half is for small messages. With a peer that speaks version 1, everything goes in one frame.
 //
 // Answers, reports and grants are never refused; how much of them the peer may leave unread is
-// bounded by `session_limits::hard_bytes_max`, beyond which the session is given up.
+// bounded by `session_limits::hard_bytes_max`, beyond which the session is given up. What is
+// remembered of grants until they are told counts as well.
+//
+// A peer has at most `link_limits::calls_max` calls open here. One more is failed as `full` at
+// once, and what it took of its actor's window is granted.
 
 #include <cstddef>
 #include <cstdint>
@@ -189,7 +193,7 @@ public:
     [[nodiscard]] bool has_room() const noexcept { return session_ && session_->has_room(); }
     /// Tells whether the peer leaves more unread than it may: `lose` and say goodbye.
     [[nodiscard]] bool is_overflowing() const noexcept {
-        return session_ && session_->is_overflowing();
+        return session_ && session_->is_overflowing(account_bytes());
     }
 
     /// What the peer takes. *Requires*: not `down`.
@@ -227,8 +231,12 @@ private:
     [[nodiscard]] bool is_cut(std::size_t payload_bytes) const noexcept {
         return version_ >= 2 && payload_bytes > part_bytes;
     }
+    // What is kept to tell the peer later, and is no frame yet. It counts as if it were, lest a
+    // peer that does not read have it grow by ever new actors.
+    [[nodiscard]] std::size_t account_bytes() const noexcept;
     [[nodiscard]] bool may_push_part() const noexcept;
     void push_next_part();
+    void push_call_failed(std::uint64_t call, failure why);
     bool drop_parts(data_kind kind, std::uint64_t call);
     void parts_left_no_more(std::uint64_t actor);
     template <typename Body>
@@ -240,6 +248,7 @@ private:
     frame_event on_data(std::span<const std::byte> body);
     frame_event on_message(field_reader fields);
     frame_event on_call(field_reader fields);
+    frame_event open_call(const call_arrived& call);
     frame_event on_cancel(field_reader fields);
     frame_event on_reply(field_reader fields);
     frame_event on_call_failed(field_reader fields);

@@ -39,8 +39,9 @@ namespace heph::remote::protocol {
 struct session_limits {
     std::size_t frames_max = 16 * 1024;
     std::size_t bytes_max = 16 * 1024 * 1024;
-    /// Bounds answers and reports, which are taken beyond `bytes_max`, because refusing them would
-    /// leave the other end waiting for ever. `kept_overhead_bytes` counts for each.
+    /// Bounds answers, reports and the accounts of what has to be granted, which are taken beyond
+    /// `bytes_max`, because refusing them would leave the other end waiting for ever.
+    /// `kept_overhead_bytes` counts for each.
     std::size_t hard_bytes_max = 256 * 1024 * 1024;
 };
 
@@ -63,10 +64,12 @@ public:
     [[nodiscard]] bool has_room() const noexcept {
         return kept_.size() < limits_.frames_max && kept_bytes_ < limits_.bytes_max;
     }
-    /// Tells whether so much waits that the session has to be given up.
-    [[nodiscard]] bool is_overflowing() const noexcept {
+    /// Tells whether so much waits that the session has to be given up, with so many bytes of what
+    /// is no frame yet.
+    [[nodiscard]] bool is_overflowing(std::size_t other_bytes = 0) const noexcept {
         // Small frames take more than their bytes.
-        return kept_bytes_ + kept_.size() * kept_overhead_bytes > limits_.hard_bytes_max;
+        return kept_bytes_ + kept_.size() * kept_overhead_bytes + other_bytes >
+               limits_.hard_bytes_max;
     }
 
     /// Says which sequence number the frame that is pushed next has.
