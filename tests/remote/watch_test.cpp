@@ -254,6 +254,42 @@ TEST_CASE("watch: a node that dialed is called back, and is gone when nobody ans
     });
 }
 
+TEST_CASE("watch: a node that is cut off, and told an address that leads elsewhere, is not gone",
+          "[remote][watch]") {
+    const log_lines log;
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        remote::link_settings links = quick_links();
+        links.refusals_max = 2;
+        const auto a = start(worker, listening("a").links(links));
+        const auto decoy = start(worker, listening("c"));
+        proxy between(worker, a.address());
+        // At this machine, nobody is there; but "b" may be at another one, as "a" sees it.
+        const auto b = start(
+            worker, quick_options("b").peer("a", between.address()).advertise("unix:@heph-nobody"));
+        b.publish("counter", spawn_counter(worker, std::make_shared<counter_state>()));
+        const bool met = co_await eventually([&] { return a.is_linked("b"); });
+        REQUIRE(met);
+        auto found = co_await a.find<counter_message>("b", "counter", plenty);
+        REQUIRE(found);
+        auto node = a.watch("b");
+        auto holding = found->rpc<hold>(plenty);
+        auto nothing = co_await heph::either(node, holding, rt::timer(10ms));
+        REQUIRE(nothing.index() == 2);
+        between.lead_to(decoy.address());
+        between.cut();
+        // Each time "b" waits about as long as "a" would until it dials.
+        const int before = between.connections();
+        const bool tried = co_await eventually([&] { return between.connections() >= before + 8; });
+        REQUIRE(tried);
+        between.lead_to(a.address());
+        const bool linked = co_await eventually([&] { return a.is_linked("b"); });
+        REQUIRE(linked);
+        auto still = co_await heph::either(node, holding, rt::timer(1ms));
+        CHECK(still.index() == 2);
+        CHECK(log_lines::with("b is gone") == 0);
+    });
+}
+
 TEST_CASE("watch: the end of thousands of actors at once is told to each of their watchers",
           "[remote][watch]") {
     run_nodes([](rt::worker worker) -> heph::task<> {

@@ -40,6 +40,15 @@ public:
     [[nodiscard]] bool is_dialable() const noexcept;
     /// Tells whether it means all addresses of the machine.
     [[nodiscard]] bool is_any() const;
+    [[nodiscard]] bool is_unix() const noexcept {
+        return std::holds_alternative<rt::net::unix_address>(where_);
+    }
+    /// Tells whether it leads nowhere else than to the machine of who uses it: a Unix socket, TCP's
+    /// loopback, a memory network.
+    [[nodiscard]] bool is_local() const noexcept;
+    /// Tells whether both are of one host, as far as they say: the port does not matter, nor which
+    /// socket of the machine it is. A Unix socket and an address of TCP are not.
+    [[nodiscard]] bool is_same_host(const node_address& other) const noexcept;
     bool operator==(const node_address&) const noexcept = default;
 
 private:

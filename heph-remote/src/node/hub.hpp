@@ -122,6 +122,7 @@ private:
     [[nodiscard]] passing pass(peer& to, command& what);
     [[nodiscard]] passing pass(peer& to, find_command& what);
     [[nodiscard]] passing pass(peer& to, call_command& what);
+    void follow(const command& what);
     [[nodiscard]] passing pass(peer& to, send_command& what);
     [[nodiscard]] passing pass(peer& to, watch_command& what);
     [[nodiscard]] passing pass(peer& to, watch_node_command& what);
@@ -168,8 +169,7 @@ private:
                    std::optional<failure> failed);
     void tell_news(const peer_pointer& of);
 
-    // Links: hub_links.cpp.
-    [[nodiscard]] bool allows(std::string_view peer) const;
+    // Peers: hub_peers.cpp.
     [[nodiscard]] peer_pointer peer_named(std::string_view name);
     void dial(std::string_view name, const node_address& where);
     void forget(std::string_view name);
@@ -180,16 +180,25 @@ private:
     void begin_meeting_safely(const connection_pointer& on);
     void take_frames(const connection_pointer& from);
     void on_meeting_frame(const connection_pointer& from, std::span<const std::byte> frame);
+    void dial_at(const peer_pointer& with, const node_address& where);
     void on_link_frame(const connection_pointer& from, std::span<const std::byte> frame);
+    void seek_at(const peer_pointer& with, const node_address& where);
+    [[nodiscard]] bool may_be_led_to(const node_address& where) const;
+    [[nodiscard]] bool drop_sought(bool for_learned);
+
+    // Links: hub_links.cpp.
+    [[nodiscard]] bool allows(std::string_view peer) const;
     void decide(const connection_pointer& about);
     void link_up(const connection_pointer& over);
+    [[nodiscard]] protocol::identity identity_at(const connection& on) const;
     // By value: the peer's own pointer to it is reset.
     void end(connection_pointer which, std::string why);
     void break_off(const connection_pointer& which, protocol::error why);
     void detach(connection& which);
     void lose(const peer_pointer& with, failure why);
     void end_node_watches(peer& of, failure why);
-    void count_refusal(const peer_pointer& with, const dial_result& result);
+    void count_refusal(const peer_pointer& with, const node_address& where,
+                       const dial_result& result);
     [[nodiscard]] bool try_another_secret(connection& of);
     [[nodiscard]] bool is_idle() const;
     [[nodiscard]] std::vector<rt::buffer> collect(const connection_pointer& from);

@@ -59,19 +59,23 @@ std::string address_of(const command& what) {
 
 void hub::execute(command& what) {
     auto at = peers_.find(node_of(what));
-    if (at == peers_.end()) {
-        // A reference that came from somebody else leads to a node that is no peer yet.
-        const auto where = node_address::parse(address_of(what));
-        const bool is_allowed = settings_.links().dial_references && allows(node_of(what));
-        if (!where || !where->is_dialable() || !is_allowed || draining_.is_set()) {
-            return fail(what, failure::node_down);
-        }
-        learn(node_of(what), *where);
+    // A reference that came from somebody else leads to a node that is no peer yet.
+    if (at == peers_.end() || at->second->is_sought()) {
+        follow(what);
         at = peers_.find(node_of(what));
         if (at == peers_.end()) { return fail(what, failure::node_down); }
     }
     submit(at->second, what);
     kick(*at->second);
+}
+
+// Goes where a reference says that its node is reached, if nothing better is known.
+void hub::follow(const command& what) {
+    const auto where = node_address::parse(address_of(what));
+    const std::string& name = node_of(what);
+    if (draining_.is_set() || !where || !may_be_led_to(*where) || !allows(name)) { return; }
+    const auto known = peers_.find(name);
+    known == peers_.end() ? learn(name, *where) : seek_at(known->second, *where);
 }
 
 void hub::submit(const peer_pointer& to, command& what) {
@@ -80,6 +84,12 @@ void hub::submit(const peer_pointer& to, command& what) {
     auto* node_watch = std::get_if<watch_node_command>(&what);
     if (node_watch != nullptr && to->link.current() != protocol::link::state::down) {
         (void)pass(*to, *node_watch);
+        return;
+    }
+    auto* watch = std::get_if<watch_command>(&what);
+    if (watch != nullptr && to->link.current() == protocol::link::state::away &&
+        to->link.peer_incarnation() == watch->to->incarnation &&
+        pass(*to, *watch) == passing::passed) {
         return;
     }
     if (!to->is_up() && now() - to->not_up_since >= settings_.links().patience) {

@@ -166,7 +166,9 @@ void hub::on(const peer_pointer& from, protocol::found& what) {
     const auto at = from->searches.find(what.request);
     if (at == from->searches.end()) { return; }
     places_.erase(at->second.id);
-    const std::string address = from->told_address ? from->told_address->to_string() : "";
+    // Where it does not say where it is reached, this node got there.
+    const auto& known = from->told_address ? from->told_address : from->address;
+    const std::string address = known ? known->to_string() : "";
     auto to = std::make_shared<const destination>(from->name, address, std::move(at->second.name),
                                                   from->link.peer_incarnation(), what.actor,
                                                   std::move(what.types));

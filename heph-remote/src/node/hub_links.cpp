@@ -85,52 +85,6 @@ bool hub::allows(std::string_view peer) const {
     return allowed.empty() || std::ranges::find(allowed, peer) != allowed.end();
 }
 
-peer_pointer hub::peer_named(std::string_view name) {
-    const auto known = peers_.find(name);
-    if (known != peers_.end()) { return known->second; }
-    if (peers_.size() >= settings_.links().peers_max) { return nullptr; }
-    auto made =
-        std::make_shared<peer>(std::string(name), settings_.links().own, settings_.links().session);
-    made->fresh = random_id();
-    made->not_up_since = now();
-    peers_.emplace(made->name, made);
-    port_->set_peer(made->name, false);
-    times_changed_.set();  // It is forgotten if it does not come up.
-    return made;
-}
-
-void hub::dial(std::string_view name, const node_address& where) {
-    const peer_pointer with = peer_named(name);
-    if (!with) {
-        return log_.log(log_level::error, "node " + self_.name + ": no more peers are taken than " +
-                                              std::to_string(peers_.size()));
-    }
-    // An attempt is given up. A link that works stays: the address counts once it is down.
-    if (with->dialing && !with->dialing->is_linked() && with->address != where) {
-        with->dialing->close(std::string());
-    }
-    with->address = where;
-    with->is_learned = false;
-    with->changed.set();
-    if (std::exchange(with->has_dialer, true)) { return; }
-    spawn(dial_again(shared_from_this(), with));
-}
-
-// Nobody asked for this peer by name: it is given up like one that dialed.
-void hub::learn(std::string_view name, const node_address& where) {
-    const peer_pointer with = peer_named(name);
-    if (!with) { return; }
-    dial(name, where);
-    with->is_learned = true;
-}
-
-void hub::forget(std::string_view name) {
-    const auto found = peers_.find(name);
-    if (found == peers_.end()) { return; }
-    found->second->is_learned = true;
-    found->second->changed.set();
-}
-
 void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes) {
     record_layer& records = from->records;
     // Who has met knew the secret: what fails then is the connection.
@@ -169,12 +123,23 @@ void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes)
         if (with.link.is_overflowing()) { return break_off(from, protocol::error::overflow); }
         if (with.refused_as_full && with.link.has_room()) { retry_all(with); }
     }
+// The address at which this node listens on its own machine is somebody else's on another one. What
+// the program advertises is its own affair.
+protocol::identity hub::identity_at(const connection& on) const {
+    protocol::identity told = self_;
+    if (!settings_.advertised().empty()) { return told; }
+    const auto own = node_address::parse(told.address);
+    const auto other = node_address::parse(on.address);
+    if (own && own->is_local() && !(other && other->is_local())) { told.address.clear(); }
+    return told;
+}
+
     if (records.peer_closed()) { end(from, "it closed the connection"); }
 }
 
 void hub::begin_meeting(const connection_pointer& on) {
     if (!on->dialed) {
-        on->meeting.emplace(protocol::handshake::accept_from(self_));
+        on->meeting.emplace(protocol::handshake::accept_from(identity_at(*on)));
         return;
     }
     peer& with = *on->with;
@@ -183,7 +148,8 @@ void hub::begin_meeting(const connection_pointer& on) {
     if (!link_security::may_be(on->records, with.name)) {
         return end(on, std::string(protocol::to_string(protocol::error::not_its_certificate)));
     }
-    on->meeting.emplace(protocol::handshake::dial(self_, with.name, with.link.offer(with.fresh)));
+    on->meeting.emplace(
+        protocol::handshake::dial(identity_at(*on), with.name, with.link.offer(with.fresh)));
     with.hello_under_way = true;
     on->wake.set();
 }
@@ -313,6 +279,8 @@ void hub::link_up(const connection_pointer& over) {
     with->refusals = 0;
     const auto told = node_address::parse(agreed.peer_address);
     with->told_address = told && told->is_dialable() ? std::optional(*told) : std::nullopt;
+    const auto other_end = node_address::parse(over->address);
+    with->other_end = other_end ? std::optional(*other_end) : std::nullopt;
     tell_news(with);
     if (with->link.links() == 1) {
         // Numbers of another incarnation's actors: what was not delivered has been told by now.
@@ -378,7 +346,10 @@ void hub::detach(connection& which) {
     port_->set_peer(with.name, false);
     with.changed.set();
     times_changed_.set();
-    if (!with.has_dialer && with.told_address && !draining_.is_set() &&
+    const auto& told = with.told_address;
+    const bool is_callable =
+        told && ((with.other_end && told->is_same_host(*with.other_end)) || may_be_led_to(*told));
+    if (!with.has_dialer && is_callable && !draining_.is_set() &&
         !std::exchange(with.is_called_back, true)) {
         spawn(call_back(shared_from_this(), which.with));
     }
@@ -400,8 +371,12 @@ void hub::end_node_watches(peer& of, failure why) {
     }
 }
 
-void hub::count_refusal(const peer_pointer& with, const dial_result& result) {
-    if (!result.refused) {
+// A refusal says that a node is gone only where the node is known to be: at the host with which the
+// connection was. Elsewhere it may be an address that leads here to somebody else, or to nobody:
+// one behind NAT, or one of a network that this node is not in.
+void hub::count_refusal(const peer_pointer& with, const node_address& where,
+                        const dial_result& result) {
+    if (!result.refused || !with->other_end || !where.is_same_host(*with->other_end)) {
         with->refusals = 0;
         return;
     }

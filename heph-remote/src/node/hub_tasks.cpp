@@ -241,6 +241,7 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
     std::chrono::milliseconds pause{0};
     while (!self->stopped_.is_set()) {
         with->changed.clear();
+        if (with->is_dropped) { break; }
         if (with->is_learned && !with->is_up() &&
             self->now() >= with->not_up_since + settings.grace) {
             break;
@@ -257,12 +258,12 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
             const auto first = co_await either(self->timer(self->with_jitter(pause)),
                                                with->changed.wait(), self->stopped_.wait());
             if (first.index() == 1 && with->is_up()) { continue; }
-            if (first.index() == 2) { break; }
+            if (first.index() == 2 || with->is_dropped) { break; }
         }
         with->changed.clear();
         const node_address where = *with->address;
         const dial_result result = co_await dial_once(self, with, where);
-        self->count_refusal(with, result);
+        self->count_refusal(with, where, result);
         const std::string& failed = result.why;
         if (!failed.empty() && failed != with->last_failure && !self->stopped_.is_set()) {
             heph::log(log_level::warning, "node " + self->self_.name + ": cannot link to " +
@@ -270,6 +271,7 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
                                               failed + "; dialing again until it works");
             with->last_failure = failed;
         }
+        if (!failed.empty() && with->address == where) { with->try_next_address(); }
         pause = failed.empty() ? settings.pause_min
                                : std::clamp(pause * 2, settings.pause_min, settings.pause_max);
     }
@@ -288,7 +290,7 @@ task<> hub::call_back(hub_pointer self, peer_pointer with) {
         if (first.index() != 0) { continue; }
         const node_address where = *with->told_address;
         const dial_result result = co_await dial_once(self, with, where);
-        self->count_refusal(with, result);
+        self->count_refusal(with, where, result);
         pause = std::clamp(pause * 2, settings.pause_min, settings.pause_max);
     }
     with->is_called_back = false;
@@ -309,7 +311,7 @@ task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_
         const std::error_code failed = connected->error();
         co_return dial_result(failed.message(), failed == std::errc::connection_refused);
     }
-    if (with->is_up() || self->stopped_.is_set()) { co_return dial_result(); }
+    if (with->is_up() || with->is_dropped || self->stopped_.is_set()) { co_return dial_result(); }
     auto records = self->security_.dial(with->name);
     if (!records) { co_return dial_result("TLS: " + records.error().message()); }
     const auto made = self->add_connection(std::move(**connected), std::move(*records),

@@ -192,6 +192,13 @@ std::expected<node, rt::error> node_starter::start(std::shared_ptr<environment> 
                       ": its links are plain text (insecure_plain_text): whoever reaches it, or is "
                       "on the way, can read, change and forge messages, under any node's name");
     }
+    if (const auto at = node_address::parse(handles->address());
+        at && at->is_any() && handles->advertised().empty()) {
+        heph::log(log_level::warning,
+                  "node " + settings.name() + ": listens at " + handles->address() +
+                      " and says nowhere where it is reached (options::advertise): who gets a "
+                      "reference to its actors, and does not dial it anyway, cannot use it");
+    }
     made->start(std::move(receiver), std::move(listener));
     return node(std::move(handles));
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <list>
 #include <map>
 #include <memory>
@@ -81,6 +82,20 @@ struct peer {
 
     [[nodiscard]] bool is_up() const noexcept { return up != nullptr; }
 
+    /// Tells whether nothing is under way with it, and nothing but references leads to it.
+    [[nodiscard]] bool is_sought() const noexcept {
+        return (is_learned || !has_dialer) && !is_up() &&
+               link.current() == protocol::link::state::down;
+    }
+    /// Goes on to the next place that references led to.
+    void try_next_address() {
+        if (!is_learned || learned_at.empty()) { return; }
+        const auto tried = std::ranges::find(learned_at, address);
+        address = tried == learned_at.end() || std::next(tried) == learned_at.end()
+                      ? learned_at.front()
+                      : *std::next(tried);
+    }
+
     /// Says how much may be handed over to an actor without waiting: as many messages as it has
     /// credit for, and there are places, of sizes that together are within the window.
     /// *Requires*: the link is up, with the incarnation of that actor.
@@ -114,6 +129,8 @@ struct peer {
     std::optional<detail::node_address> address;  ///< Where it is dialed.
     bool has_dialer = false;
     bool is_learned = false;  ///< A reference led to it; nobody asked for it by name.
+    bool is_dropped = false;  ///< It made place for another one.
+    std::vector<detail::node_address> learned_at;  ///< Where references led, to be tried in turn.
 
     protocol::link link;
     std::shared_ptr<connection> up;       ///< The connection of the link.
@@ -122,6 +139,7 @@ struct peer {
     protocol::id128 fresh;                ///< What the next hello offers as a new session.
     steady_time not_up_since;
     std::optional<detail::node_address> told_address;  ///< Where it says that it is reached.
+    std::optional<detail::node_address> other_end;     ///< Of the last connection that was linked.
     bool is_called_back = false;  ///< It dialed, and is dialed since the connection broke.
     std::uint32_t refusals = 0;   ///< Connections that its port refused in a row.
     event changed;                ///< The link came up or went down, or the address is another one.

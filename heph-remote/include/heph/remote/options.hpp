@@ -53,7 +53,8 @@ struct link_settings {
     milliseconds pause_min{100};
     milliseconds pause_max{5'000};
     /// A node whose connection broke and whose port then refuses so many connections in a row is
-    /// gone: its session is lost at once, without the grace. 0: never.
+    /// gone: its session is lost at once, without the grace. Only the host with which the
+    /// connection was counts. 0: never, for networks where something else than the node refuses.
     std::uint32_t refusals_max = 3;
     /// What an orderly stop gives the calls that are under way, of this node and of others, before
     /// it says goodbye. It ends as soon as there are none.
@@ -61,10 +62,14 @@ struct link_settings {
     /// What an orderly stop gives a connection to say goodbye.
     milliseconds goodbye_time{1'000};
     /// Dials nodes to which nobody but a reference in a message leads, at the address that it says.
-    /// They have to know the secret, and to be among `options::only_peers`, if that is set.
+    /// They have to know the secret, and to be among `options::only_peers`, if that is set. Unix
+    /// sockets are dialed so only by a node that listens at one, or has a peer at one.
     bool dial_references = true;
     std::size_t half_open_max = 64;  ///< Accepted connections before their handshake is done.
     std::size_t peers_max = 256;     ///< Nodes that this one is linked to.
+    /// Those of them, at most, to which nobody but a reference led. One that is not reached makes
+    /// place for others.
+    std::size_t learned_peers_max = 32;
     /// Handshakes of one address that may fail at once; after that, connections from it are refused
     /// until some are forgiven, one each `failure_forgiven`. 0: no limit.
     std::uint32_t failures_max = 20;
@@ -150,6 +155,8 @@ public:
     }
     /// Tells other nodes where this one is reached, such as `192.0.2.1:9001`, when that is not the
     /// address at which it listens. They use it when a connection that they accepted breaks.
+    /// Without it, a listener's address of loopback or a Unix socket is told within its machine
+    /// only.
     options& advertise(std::string address) {
         advertised_ = std::move(address);
         return *this;
