@@ -6,6 +6,7 @@
 
 #include <malloc.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -70,6 +71,10 @@ public:
     plain_socket& operator=(plain_socket&&) = delete;
     ~plain_socket() {
         if (descriptor_ >= 0) { ::close(descriptor_); }
+    }
+    [[nodiscard]] bool is_closed() const noexcept {
+        pollfd what{descriptor_, POLLRDHUP, 0};
+        return ::poll(&what, 1, 0) == 1;
     }
 
 private:
@@ -465,4 +470,23 @@ TEST_CASE("stranger: a flood of strangers is logged within bounds", "[remote][st
     });
     CHECK(log_lines::with("turned away") >= 20);
     CHECK(log_lines::with("turned away") <= 50);
+}
+
+TEST_CASE("stranger: connections of one address that say nothing keep no other address out",
+          "[remote][stranger]") {
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        remote::link_settings links = quick_links();
+        links.half_open_max = 4;
+        links.handshake_time = std::chrono::milliseconds(600s);
+        const auto a = start(worker, listening("a").links(links));
+        std::vector<plain_socket> silent;
+        for (int i = 0; i < 4; ++i) { silent.emplace_back(a.address(), 0); }
+        const auto b = start(worker, quick_options("b").peer("a", a.address()));
+        const bool linked = co_await eventually([&] { return a.is_linked("b"); });
+        CHECK(linked);
+        // The oldest one made place, and no more of them.
+        const bool closed = co_await eventually([&] { return silent.front().is_closed(); });
+        CHECK(closed);
+        for (std::size_t i = 1; i < silent.size(); ++i) { CHECK_FALSE(silent[i].is_closed()); }
+    });
 }

@@ -176,11 +176,25 @@ std::string asio_stream::peer() const {
         text << tcp_endpoint(at);
         return text.str();
     }
+    const auto who = credentials();
+    return who ? "unix:process " + std::to_string(who->pid) : std::string("an unknown address");
+}
+
+std::string asio_stream::source() const {
+    const auto who = credentials();
+    return who ? unix_source(who->uid) : stream::source();
+}
+
+// Of a Unix socket.
+std::optional<::ucred> asio_stream::credentials() const {
+    error_code failed;
+    const auto at = socket_.remote_endpoint(failed);
+    if (failed || is_tcp(at)) { return std::nullopt; }
     ::ucred who{};
     ::socklen_t size = sizeof(who);
-    const bool known = !failed && ::getsockopt(const_cast<asio_socket&>(socket_).native_handle(),
-                                               SOL_SOCKET, SO_PEERCRED, &who, &size) == 0;
-    return known ? "unix:process " + std::to_string(who.pid) : std::string("an unknown address");
+    const int got = ::getsockopt(const_cast<asio_socket&>(socket_).native_handle(), SOL_SOCKET,
+                                 SO_PEERCRED, &who, &size);
+    return got == 0 ? std::optional(who) : std::nullopt;
 }
 
 listen_result asio_listener::make(const asio_strand& strand, bound_socket bound) {

@@ -6,6 +6,8 @@
 // for when to try again. A wait owns no bytes, so that dropping it loses none, and an idle
 // connection holds no buffer.
 
+#include <sys/socket.h>
+
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -37,8 +39,11 @@ public:
     task<std::error_code> send_all(rt::buffer bytes) override;
     void shutdown(rt::net::shutdown_how how) noexcept override;
     std::string peer() const override;
+    std::string source() const override;
 
 private:
+    [[nodiscard]] std::optional<::ucred> credentials() const;
+
     using wait_future =
         decltype(std::declval<asio_socket&>().async_wait(asio_socket::wait_read, as_future));
 

@@ -57,6 +57,7 @@ struct connection {
     const stream_pointer socket;
     record_layer records;
     const std::string address;
+    std::string source;  ///< Whose failures count together with this one's; of an accepted one.
     const bool dialed;
     const steady_time handshake_until;
 

@@ -69,6 +69,12 @@ public:
     virtual void shutdown(rt::net::shutdown_how how) noexcept = 0;
     /// Says who is at the other end, for a log: an address, or a process.
     [[nodiscard]] virtual std::string peer() const = 0;
+    /// Says whose connections are counted together: those of an address, whatever its port is, or
+    /// of a user of this machine.
+    [[nodiscard]] virtual std::string source() const {
+        const std::string address = peer();
+        return address.substr(0, address.rfind(':'));
+    }
 
     /// Waits for the next bytes. Borrows the stream.
     class [[nodiscard]] next_future {
@@ -83,6 +89,11 @@ public:
     next_future next() noexcept { return next_future(*this); }
 };
 using stream_pointer = std::unique_ptr<stream>;
+
+/// Names a user of this machine, as the `source` of a Unix socket.
+[[nodiscard]] inline std::string unix_source(std::uint32_t user) {
+    return "unix:user " + std::to_string(user);
+}
 using stream_result = std::expected<stream_pointer, std::error_code>;
 
 /// Accepts connections. Destroying it ends that, and removes the file of a Unix socket.

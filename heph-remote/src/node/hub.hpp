@@ -102,27 +102,31 @@ private:
         std::string why;  // Empty: nothing to tell.
         bool refused = false;
     };
+    static task<dial_result> dial_safely(hub_pointer self, peer_pointer with, node_address where);
     static task<dial_result> dial_once(hub_pointer self, peer_pointer with, node_address where);
     static task<> call_back(hub_pointer self, peer_pointer with);
     static task<> forget_when_finished(hub_pointer self, std::uint64_t shared);
     static task<> tell_end(hub_pointer self, peer_pointer from, std::uint64_t watch,
                            std::shared_ptr<watched_actor> of, std::unique_ptr<ending> until);
     static task<> read(hub_pointer self, connection_pointer from);
+    static task<> read_to_the_end(hub_pointer self, connection_pointer from);
     static task<> write(hub_pointer self, connection_pointer to);
-    static task<> give_up(hub_pointer self, connection_pointer to, std::chrono::milliseconds limit);
+    static task<> write_to_the_end(hub_pointer self, connection_pointer to);
+    static task<> time_out(hub_pointer self, connection_pointer to,
+                           std::chrono::milliseconds limit);
     static task<> watch_times(hub_pointer self);
     static task<> deliver(hub_pointer self, peer_pointer from, std::uint64_t actor);
-    static task<> answer_call(peer_pointer from, std::uint64_t call,
+    static task<> answer_call(hub_pointer self, peer_pointer from, std::uint64_t call,
                               std::shared_ptr<answering> until, std::unique_ptr<answer> reply);
 
     // Commands: hub_commands.cpp.
     enum class passing { passed, blocked };
     void execute(command& what);
+    void follow(const command& what);
     void submit(const peer_pointer& to, command& what);
     [[nodiscard]] passing pass(peer& to, command& what);
     [[nodiscard]] passing pass(peer& to, find_command& what);
     [[nodiscard]] passing pass(peer& to, call_command& what);
-    void follow(const command& what);
     [[nodiscard]] passing pass(peer& to, send_command& what);
     [[nodiscard]] passing pass(peer& to, watch_command& what);
     [[nodiscard]] passing pass(peer& to, watch_node_command& what);
@@ -167,33 +171,38 @@ private:
                                   const std::deque<waiting_delivery>& queue) const;
     void delivered(const peer_pointer& from, std::uint64_t actor, waiting_delivery& what,
                    std::optional<failure> failed);
+    void delivered_safely(const peer_pointer& from, std::uint64_t actor, waiting_delivery& what,
+                          std::optional<failure> failed);
+    [[nodiscard]] static failure failure_of_throw() noexcept;
     void tell_news(const peer_pointer& of);
 
     // Peers: hub_peers.cpp.
     [[nodiscard]] peer_pointer peer_named(std::string_view name);
     void dial(std::string_view name, const node_address& where);
     void forget(std::string_view name);
-    void learn(std::string_view name, const node_address& where);
-    void feed(const connection_pointer& from, std::span<const std::byte> bytes);
-    void feed_safely(const connection_pointer& from, std::span<const std::byte> bytes);
-    void begin_meeting(const connection_pointer& on);
-    void begin_meeting_safely(const connection_pointer& on);
-    void take_frames(const connection_pointer& from);
-    void on_meeting_frame(const connection_pointer& from, std::span<const std::byte> frame);
     void dial_at(const peer_pointer& with, const node_address& where);
-    void on_link_frame(const connection_pointer& from, std::span<const std::byte> frame);
+    void learn(std::string_view name, const node_address& where);
     void seek_at(const peer_pointer& with, const node_address& where);
     [[nodiscard]] bool may_be_led_to(const node_address& where) const;
     [[nodiscard]] bool drop_sought(bool for_learned);
 
     // Links: hub_links.cpp.
     [[nodiscard]] bool allows(std::string_view peer) const;
+    void feed(const connection_pointer& from, std::span<const std::byte> bytes);
+    void feed_safely(const connection_pointer& from, std::span<const std::byte> bytes);
+    [[nodiscard]] protocol::identity identity_at(const connection& on) const;
+    void begin_meeting(const connection_pointer& on);
+    void begin_meeting_safely(const connection_pointer& on);
+    void take_frames(const connection_pointer& from);
+    void on_meeting_frame(const connection_pointer& from, std::span<const std::byte> frame);
+    void on_link_frame(const connection_pointer& from, std::span<const std::byte> frame);
     void decide(const connection_pointer& about);
     void link_up(const connection_pointer& over);
-    [[nodiscard]] protocol::identity identity_at(const connection& on) const;
     // By value: the peer's own pointer to it is reset.
     void end(connection_pointer which, std::string why);
     void break_off(const connection_pointer& which, protocol::error why);
+    // Also when it is null, or closing.
+    void give_up(connection_pointer which, std::string why);
     void detach(connection& which);
     void lose(const peer_pointer& with, failure why);
     void end_node_watches(peer& of, failure why);
@@ -218,6 +227,8 @@ private:
     [[nodiscard]] task<> timer(time_point at) { return environment_->timer_at(at); }
     [[nodiscard]] task<> timer(time_point::duration after) { return timer(now() + after); }
     [[nodiscard]] std::chrono::milliseconds with_jitter(std::chrono::milliseconds pause);
+    void admit(stream_pointer accepted);
+    [[nodiscard]] bool drop_half_open(std::string_view for_source);
     [[nodiscard]] connection_pointer add_connection(stream_pointer stream, record_layer records,
                                                     std::string remote, bool dialed,
                                                     time_point until);

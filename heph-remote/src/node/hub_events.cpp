@@ -40,10 +40,17 @@ std::expected<arrival, failure> hub::decode(const waiting_delivery& what,
     try {
         const decoding_at here(port_);
         return what.target->take(what.type, what.answers != nullptr, payload, true);
-    } catch (const std::bad_alloc&) {
-        return std::unexpected(failure::full);
     } catch (...) {  // The message's own constructors.
-        return std::unexpected(failure::bad_message);
+        return std::unexpected(failure_of_throw());
+    }
+}
+
+// What becomes of a message whose handling throws.
+failure hub::failure_of_throw() noexcept {
+    try {
+        throw;
+    } catch (const std::bad_alloc&) { return failure::full; } catch (...) {
+        return failure::bad_message;
     }
 }
 
@@ -72,15 +79,17 @@ bool hub::is_settled(const peer_pointer& from, std::uint64_t actor, waiting_deli
     std::optional<failure> failed;
     if (arrived) {
         what.arrived = std::move(*arrived);
-        if (what.arrived.message) {
-            const auto now = what.arrived.message->poll(waker());
-            if (!now.is_ready()) { return false; }
-            failed = now.value();
-        }
+        try {
+            if (what.arrived.message) {
+                const auto now = what.arrived.message->poll(waker());
+                if (!now.is_ready()) { return false; }
+                failed = now.value();
+            }
+        } catch (...) { failed = failure_of_throw(); }
     } else {
         failed = arrived.error();
     }
-    delivered(from, actor, what, failed);
+    delivered_safely(from, actor, what, failed);
     return true;
 }
 
@@ -112,8 +121,18 @@ void hub::delivered(const peer_pointer& from, std::uint64_t actor, waiting_deliv
         from->called.erase(what.number);
         from->link.fail_call(what.number, *failed);
     } else {
-        spawn(answer_call(from, what.number, what.answers, std::move(what.arrived.reply)));
+        spawn(answer_call(shared_from_this(), from, what.number, what.answers,
+                          std::move(what.arrived.reply)));
     }
+}
+
+// What cannot be told, for want of memory, would never be: the peer finds out by the end of the
+// session.
+void hub::delivered_safely(const peer_pointer& from, std::uint64_t actor, waiting_delivery& what,
+                           std::optional<failure> failed) {
+    try {
+        delivered(from, actor, what, failed);
+    } catch (...) { give_up(from->up, "what was delivered cannot be told"); }
 }
 
 void hub::on(const peer_pointer& from, protocol::call_cancelled& what) {

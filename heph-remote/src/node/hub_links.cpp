@@ -58,9 +58,6 @@ private:
     connection* of_;
 };
 
-// An address without its port.
-std::string_view host_of(std::string_view address) { return address.substr(0, address.rfind(':')); }
-
 }  // namespace
 
 protocol::id128 random_id() {
@@ -123,6 +120,9 @@ void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes)
         if (with.link.is_overflowing()) { return break_off(from, protocol::error::overflow); }
         if (with.refused_as_full && with.link.has_room()) { retry_all(with); }
     }
+    if (records.peer_closed()) { end(from, "it closed the connection"); }
+}
+
 // The address at which this node listens on its own machine is somebody else's on another one. What
 // the program advertises is its own affair.
 protocol::identity hub::identity_at(const connection& on) const {
@@ -132,9 +132,6 @@ protocol::identity hub::identity_at(const connection& on) const {
     const auto other = node_address::parse(on.address);
     if (own && own->is_local() && !(other && other->is_local())) { told.address.clear(); }
     return told;
-}
-
-    if (records.peer_closed()) { end(from, "it closed the connection"); }
 }
 
 void hub::begin_meeting(const connection_pointer& on) {
@@ -163,8 +160,13 @@ void hub::feed_safely(const connection_pointer& from, std::span<const std::byte>
     } catch (const std::exception& thrown) { why = thrown.what(); } catch (...) {
         why = "an unknown exception";
     }
-    const peer_pointer with = from->is_linked() ? from->with : nullptr;
-    end(from, "what it sent could not be taken: " + why);
+    give_up(from, "what it sent could not be taken: " + why);
+}
+
+void hub::give_up(connection_pointer which, std::string why) {
+    if (!which) { return; }
+    const peer_pointer with = which->is_linked() ? which->with : nullptr;
+    end(which, std::move(why));
     if (with) { lose(with, failure::node_down); }
 }
 
@@ -259,7 +261,7 @@ void hub::link_up(const connection_pointer& over) {
         over->is_half_open = false;
         --half_open_;
     }
-    if (!over->dialed) { strangers_.succeeded(host_of(over->address)); }
+    if (!over->dialed) { strangers_.succeeded(over->source); }
     if (with->up) {
         const auto old = std::exchange(with->up, nullptr);
         with->close_ways();
@@ -277,10 +279,10 @@ void hub::link_up(const connection_pointer& over) {
         end_node_watches(*with, failure::node_down);  // Of the session before, if there was one.
     }
     with->refusals = 0;
-    const auto told = node_address::parse(agreed.peer_address);
-    with->told_address = told && told->is_dialable() ? std::optional(*told) : std::nullopt;
     const auto other_end = node_address::parse(over->address);
     with->other_end = other_end ? std::optional(*other_end) : std::nullopt;
+    const auto told = node_address::parse(agreed.peer_address);
+    with->told_address = told && told->is_dialable() ? std::optional(*told) : std::nullopt;
     tell_news(with);
     if (with->link.links() == 1) {
         // Numbers of another incarnation's actors: what was not delivered has been told by now.
@@ -319,7 +321,7 @@ void hub::end(connection_pointer which, std::string why) {
                                               " is down: " + why);
         detach(*which);
     } else if (!which->dialed && !why.empty()) {
-        strangers_.failed(host_of(which->address), now());
+        strangers_.failed(which->source, now());
         // Whoever dials tells it.
         log_.log(log_level::warning,
                  "node " + self_.name + ": turned away " + which->address + ": " + why);

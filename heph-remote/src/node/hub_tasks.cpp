@@ -44,6 +44,15 @@ std::string after(std::chrono::milliseconds time) {
     return " within " + std::to_string(time.count()) + " ms";
 }
 
+// What an exception says that is being handled.
+std::string what_was_thrown() {
+    try {
+        throw;
+    } catch (const std::exception& thrown) {
+        return std::string("threw ") + thrown.what();
+    } catch (...) { return "threw an unknown exception"; }
+}
+
 // Whatever an environment throws is a failed attempt, and does not end who dials.
 task<stream_result> connect_or_fail(std::shared_ptr<environment> around,
                                     std::shared_ptr<memory_core> network, node_address to) {
@@ -68,7 +77,7 @@ std::chrono::milliseconds hub::with_jitter(std::chrono::milliseconds pause) {
 }
 
 // Is done when a connection had enough time to send what it is sending.
-task<> hub::give_up(hub_pointer self, connection_pointer to, std::chrono::milliseconds limit) {
+task<> hub::time_out(hub_pointer self, connection_pointer to, std::chrono::milliseconds limit) {
     // As for silence, time in which this program did not run is not counted.
     protocol::liveness sending(limit, self->now(), look_step);
     while (!sending.is_dead()) {
@@ -196,44 +205,75 @@ connection_pointer hub::add_connection(stream_pointer stream, record_layer recor
 }
 
 task<> hub::accept_all(hub_pointer self, listener_pointer at) {
-    const link_settings& settings = self->settings_.links();
     while (!self->draining_.is_set()) {
-        auto first = co_await either(at->accept(), self->draining_.wait());
-        if (first.index() != 0 || self->draining_.is_set()) { break; }
-        auto& accepted = std::get<0>(first);
-        if (!accepted) {
-            self->log_.log(log_level::error,
-                           "node " + self->self_.name +
-                               ": cannot accept a connection: " + accepted.error().message());
-            co_await either(self->timer(pause_after_failed_accept), self->draining_.wait());
-            continue;
-        }
-        std::string address = (*accepted)->peer();
-        if (self->half_open_ >= settings.half_open_max) {
-            self->log_.log(log_level::warning, "node " + self->self_.name + ": turned away " +
-                                                   address + ": too many are half-open");
-            continue;
-        }
-        const std::string host = address.substr(0, address.rfind(':'));
-        if (!self->strangers_.admits(host, self->now())) {
-            self->log_.log(log_level::warning, "node " + self->self_.name + ": turned away " +
-                                                   address +
-                                                   ": too many handshakes of that address failed");
-            continue;
-        }
-        auto records = self->security_.accept(0);
-        if (!records) {
-            self->log_.log(log_level::error,
-                           "node " + self->self_.name + ": TLS: " + records.error().message());
-            continue;
-        }
-        const auto made =
-            self->add_connection(std::move(*accepted), std::move(*records), std::move(address),
-                                 false, self->now() + settings.handshake_time);
-        made->is_half_open = true;
-        ++self->half_open_;
-        self->spawn(read(self, made));
+        std::string failed;
+        try {
+            auto first = co_await either(at->accept(), self->draining_.wait());
+            if (first.index() != 0 || self->draining_.is_set()) { break; }
+            auto& accepted = std::get<0>(first);
+            accepted ? self->admit(std::move(*accepted))
+                     : void(failed = accepted.error().message());
+        } catch (...) { failed = what_was_thrown(); }
+        if (failed.empty()) { continue; }
+        self->log_.log(log_level::error,
+                       "node " + self->self_.name + ": cannot accept a connection: " + failed);
+        co_await either(self->timer(pause_after_failed_accept), self->draining_.wait());
     }
+}
+
+void hub::admit(stream_pointer accepted) {
+    const link_settings& settings = settings_.links();
+    std::string address = accepted->peer();
+    const std::string source = accepted->source();
+    if (half_open_ >= settings.half_open_max && !drop_half_open(source)) {
+        return log_.log(log_level::warning, "node " + self_.name + ": turned away " + address +
+                                                ": too many are half-open");
+    }
+    if (!strangers_.admits(source, now())) {
+        return log_.log(log_level::warning, "node " + self_.name + ": turned away " + address +
+                                                ": too many handshakes of that address failed");
+    }
+    auto records = security_.accept(0);
+    if (!records) {
+        return log_.log(log_level::error,
+                        "node " + self_.name + ": TLS: " + records.error().message());
+    }
+    const auto made = add_connection(std::move(accepted), std::move(*records), std::move(address),
+                                     false, now() + settings.handshake_time);
+    made->source = source;
+    try {
+        spawn(read(shared_from_this(), made));
+    } catch (...) {
+        made->close(std::string());  // Nobody reads it.
+        made->input_ended.set();
+        throw;
+    }
+    made->is_half_open = true;
+    ++half_open_;
+}
+
+// Makes place for another source: the oldest one goes of whoever has most that are half-open, if he
+// has more than the other would have.
+bool hub::drop_half_open(std::string_view for_source) {
+    std::map<std::string_view, std::size_t> counts;
+    std::vector<connection_pointer> half_open;
+    for (const auto& each : connections_) {
+        auto open = each.lock();
+        if (!open || !open->is_half_open) { continue; }
+        ++counts[open->source];
+        half_open.push_back(std::move(open));
+    }
+    if (counts.empty()) { return false; }
+    const auto most =
+        std::ranges::max_element(counts, {}, [](const auto& each) { return each.second; });
+    const auto own = counts.find(for_source);
+    if (most->second <= (own == counts.end() ? 0 : own->second) + 1) { return false; }
+    const auto oldest = std::ranges::find(
+        half_open, most->first, [](const auto& each) -> std::string_view { return each->source; });
+    (*oldest)->is_half_open = false;
+    --half_open_;
+    end(*oldest, "others wait, and it did not finish its handshake");
+    return true;
 }
 
 task<> hub::dial_again(hub_pointer self, peer_pointer with) {
@@ -262,7 +302,7 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
         }
         with->changed.clear();
         const node_address where = *with->address;
-        const dial_result result = co_await dial_once(self, with, where);
+        const dial_result result = co_await dial_safely(self, with, where);
         self->count_refusal(with, where, result);
         const std::string& failed = result.why;
         if (!failed.empty() && failed != with->last_failure && !self->stopped_.is_set()) {
@@ -289,11 +329,25 @@ task<> hub::call_back(hub_pointer self, peer_pointer with) {
                                            with->changed.wait(), self->draining_.wait());
         if (first.index() != 0) { continue; }
         const node_address where = *with->told_address;
-        const dial_result result = co_await dial_once(self, with, where);
+        const dial_result result = co_await dial_safely(self, with, where);
         self->count_refusal(with, where, result);
         pause = std::clamp(pause * 2, settings.pause_min, settings.pause_max);
     }
     with->is_called_back = false;
+}
+
+// What throws is a failed attempt, so that there is another one.
+task<hub::dial_result> hub::dial_safely(hub_pointer self, peer_pointer with, node_address where) {
+    std::string thrown;
+    try {
+        auto dialing = dial_once(self, with, std::move(where));
+        co_return co_await dialing;
+    } catch (...) { thrown = what_was_thrown(); }
+    if (const auto attempt = std::exchange(with->dialing, nullptr)) {
+        attempt->close(std::string());
+        with->hello_under_way = false;
+    }
+    co_return dial_result(std::move(thrown));
 }
 
 task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_address where) {
@@ -329,6 +383,16 @@ task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_
 }
 
 task<> hub::read(hub_pointer self, connection_pointer from) {
+    try {
+        auto reading = read_to_the_end(self, from);
+        co_await reading;
+    } catch (...) { self->give_up(from, "its reader " + what_was_thrown()); }
+    if (std::exchange(from->is_half_open, false)) { --self->half_open_; }
+    from->input_ended.set();
+    from->wake.set();
+}
+
+task<> hub::read_to_the_end(hub_pointer self, connection_pointer from) {
     const link_settings& settings = self->settings_.links();
     std::size_t ignored_bytes = 0;
     for (;;) {
@@ -371,12 +435,21 @@ task<> hub::read(hub_pointer self, connection_pointer from) {
         self->feed_safely(from, (*received)->bytes());
         if (from->is_linked()) { kick(*from->with); }
     }
-    if (std::exchange(from->is_half_open, false)) { --self->half_open_; }
-    from->input_ended.set();
-    from->wake.set();
 }
 
 task<> hub::write(hub_pointer self, connection_pointer to) {
+    try {
+        auto writing = write_to_the_end(self, to);
+        co_await writing;
+    } catch (...) { self->give_up(to, "its writer " + what_was_thrown()); }
+    to->socket->shutdown(rt::net::shutdown_how::send);
+    if (!to->input_ended.is_set()) {
+        co_await either(to->input_ended.wait(), self->timer(self->settings_.links().goodbye_time));
+    }
+    to->socket->shutdown(rt::net::shutdown_how::both);
+}
+
+task<> hub::write_to_the_end(hub_pointer self, connection_pointer to) {
     const link_settings& settings = self->settings_.links();
     std::optional<time_point> alone_until;
     for (;;) {
@@ -400,7 +473,7 @@ task<> hub::write(hub_pointer self, connection_pointer to) {
                                                                          : settings.silence;
             auto sending = pieces.size() == 1 ? to->socket->send_all(std::move(pieces.front()))
                                               : to->socket->send_pieces(std::move(pieces));
-            const auto sent = co_await either(sending, give_up(self, to, limit));
+            const auto sent = co_await either(sending, time_out(self, to, limit));
             if (sent.index() != 0) {
                 self->end(to, "it does not read");
                 break;
@@ -419,24 +492,25 @@ task<> hub::write(hub_pointer self, connection_pointer to) {
             co_await to->wake.wait();
         }
     }
-    to->socket->shutdown(rt::net::shutdown_how::send);
-    if (!to->input_ended.is_set()) {
-        co_await either(to->input_ended.wait(), self->timer(settings.goodbye_time));
-    }
-    to->socket->shutdown(rt::net::shutdown_how::both);
 }
 
 task<> hub::watch_times(hub_pointer self) {
     while (!self->stopped_.is_set()) {
-        self->times_changed_.clear();
-        const time_point due = self->next_time();
-        const auto first =
-            co_await either(self->timer(due), self->times_changed_.wait(), self->stopped_.wait());
-        if (self->stopped_.is_set()) { break; }
-        if (first.index() == 0 && self->now() > due + look_step) {
-            self->discount(self->now() - due);
-        }
-        self->check_times();
+        std::string thrown;
+        try {
+            self->times_changed_.clear();
+            const time_point due = self->next_time();
+            const auto first = co_await either(self->timer(due), self->times_changed_.wait(),
+                                               self->stopped_.wait());
+            if (self->stopped_.is_set()) { break; }
+            if (first.index() == 0 && self->now() > due + look_step) {
+                self->discount(self->now() - due);
+            }
+            self->check_times();
+        } catch (...) { thrown = what_was_thrown(); }
+        if (thrown.empty()) { continue; }
+        self->log_.log(log_level::error, "node " + self->self_.name + ": its clock " + thrown);
+        co_await either(self->timer(pause_after_failed_accept), self->stopped_.wait());
     }
 }
 
@@ -451,11 +525,15 @@ task<> hub::deliver(hub_pointer self, peer_pointer from, std::uint64_t actor) {
             kick(*from);
             continue;
         }
-        // The stop first: it has told that what is left here is not delivered.
-        const auto first =
-            co_await either(self->stopped_.wait(), polling<delivery>(*next.arrived.message));
-        if (first.index() == 0) { break; }
-        self->delivered(from, actor, next, std::get<1>(first));
+        std::optional<failure> failed;
+        try {
+            // The stop first: it has told that what is left here is not delivered.
+            const auto first =
+                co_await either(self->stopped_.wait(), polling<delivery>(*next.arrived.message));
+            if (first.index() == 0) { break; }
+            failed = std::get<1>(first);
+        } catch (...) { failed = failure_of_throw(); }
+        self->delivered_safely(from, actor, next, failed);
         queue.pop_front();
         kick(*from);
     }
@@ -472,25 +550,37 @@ task<> hub::forget_when_finished(hub_pointer self, std::uint64_t shared) {
 
 task<> hub::tell_end(hub_pointer self, peer_pointer from, std::uint64_t watch,
                      std::shared_ptr<watched_actor> of, std::unique_ptr<ending> until) {
-    (void)co_await either(polling<ending>(*until), of->cancelled.wait(), self->stopped_.wait());
-    if (of->cancelled.is_set() || self->stopped_.is_set()) { co_return; }
-    from->watched.erase(watch);
-    from->link.tell_ended(watch, failure::actor_gone);
-    kick(*from);
+    try {
+        (void)co_await either(polling<ending>(*until), of->cancelled.wait(), self->stopped_.wait());
+        if (of->cancelled.is_set() || self->stopped_.is_set()) { co_return; }
+        from->watched.erase(watch);
+        from->link.tell_ended(watch, failure::actor_gone);
+        kick(*from);
+    } catch (...) { self->give_up(from->up, "a watch " + what_was_thrown()); }
 }
 
-task<> hub::answer_call(peer_pointer from, std::uint64_t call, std::shared_ptr<answering> until,
-                        std::unique_ptr<answer> reply) {
-    auto first = co_await either(polling<answer>(*reply), until->cancelled.wait());
-    if (first.index() != 0 || until->cancelled.is_set()) { co_return; }
-    from->called.erase(call);
-    auto& answered = std::get<0>(first);
-    if (answered) {
-        from->link.reply(call, *answered);
-    } else {
-        from->link.fail_call(call, answered.error());
+task<> hub::answer_call(hub_pointer self, peer_pointer from, std::uint64_t call,
+                        std::shared_ptr<answering> until, std::unique_ptr<answer> reply) {
+    std::optional<failure> failed;
+    try {
+        auto first = co_await either(polling<answer>(*reply), until->cancelled.wait());
+        if (first.index() != 0 || until->cancelled.is_set()) { co_return; }
+        from->called.erase(call);
+        auto& answered = std::get<0>(first);
+        if (answered) {
+            from->link.reply(call, *answered);
+        } else {
+            failed = answered.error();
+        }
+    } catch (const std::bad_alloc&) { failed = failure::full; } catch (...) {
+        failed = failure::no_reply;  // The answer cannot be written.
     }
-    kick(*from);
+    if (until->cancelled.is_set()) { co_return; }
+    try {
+        from->called.erase(call);
+        if (failed) { from->link.fail_call(call, *failed); }
+        kick(*from);
+    } catch (...) { self->give_up(from->up, "an answer " + what_was_thrown()); }
 }
 
 }  // namespace heph::remote::detail

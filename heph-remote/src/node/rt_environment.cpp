@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <random>
+#include <type_traits>
 
 #include <heph/rt/stopping.hpp>
 #include <heph/rt/timer.hpp>
@@ -20,6 +21,11 @@ std::string name_of_peer(const rt::net::unix_stream& stream) {
     const auto who = stream.credentials();
     return "unix:" +
            (who ? "process " + std::to_string(who->process_id()) : std::string("unknown"));
+}
+
+std::string source_of(const rt::net::unix_stream& stream) {
+    const auto who = stream.credentials();
+    return who ? unix_source(who->user_id()) : name_of_peer(stream);
 }
 
 template <typename Socket>
@@ -41,6 +47,13 @@ public:
     }
     void shutdown(rt::net::shutdown_how how) noexcept override { socket_.shutdown(how); }
     std::string peer() const override { return name_of_peer(socket_); }
+    std::string source() const override {
+        if constexpr (std::is_same_v<Socket, rt::net::unix_stream>) {
+            return source_of(socket_);
+        } else {
+            return stream::source();
+        }
+    }
 
 private:
     Socket socket_;

@@ -284,13 +284,13 @@ bool link::reply(std::uint64_t call, framed_payload& payload) {
             fail_call(call, failure::full);
             return false;
         }
-        called_.erase(call);
         parts_.add(parts_header{data_kind::reply, 0, call, 0}, std::move(payload).share(),
                    framed_payload::room_bytes);
+        called_.erase(call);
         return true;
     }
-    called_.erase(call);
     push_reply(call, payload);
+    called_.erase(call);  // Not before: should there be no memory, the call can be failed.
     return true;
 }
 
