@@ -4,8 +4,6 @@
 #include <string>
 #include <utility>
 
-#include <heph/rt/net/send_file.hpp>
-
 #include "connection.hpp"
 #include "file_pieces.hpp"
 #include "first_poll.hpp"
@@ -156,9 +154,9 @@ task<std::expected<void, error>> connection::write_file(const rt::fs::file& from
     const bool flushed = co_await flush();
     if (!flushed) { co_return outcome(std::unexpect, error::connection_lost); }
     cut_if_dropped guard(io_);
-    const bool secured = io_.stream().is_secured();
+    const bool taken = io_.stream().takes_file(size);
     task<outcome> sending =
-        secured ? send_file_pieces(&from, offset, size) : send_file(&from, offset, size);
+        taken ? send_file(&from, offset, size) : send_file_pieces(&from, offset, size);
     const outcome sent = co_await std::move(sending);
     if (!sent && sent.error() == error::handler_failed) {
         share_->log(log_level::error, [] {
@@ -177,8 +175,7 @@ task<std::expected<void, error>> connection::send_file(const rt::fs::file* from,
     using outcome = std::expected<void, error>;
     while (size != 0) {
         const std::uint64_t now = std::min<std::uint64_t>(size, send_bytes_max);
-        auto sending =
-            io_.bounded_send(rt::net::send_file(io_.socket(), *from, offset, now), slowest());
+        auto sending = io_.bounded_send(io_.stream().send_file(*from, offset, now), slowest());
         io_.count_handed(now);
         const auto sent = co_await sending;
         if (sent && *sent) { io_.count_taken(**sent); }
@@ -193,7 +190,7 @@ task<std::expected<void, error>> connection::send_file(const rt::fs::file* from,
     co_return outcome();
 }
 
-// A secured connection has to see the bytes.
+// A connection that is secured by OpenSSL has to see the bytes.
 task<std::expected<void, error>> connection::send_file_pieces(const rt::fs::file* from,
                                                               std::uint64_t offset,
                                                               std::uint64_t size) {

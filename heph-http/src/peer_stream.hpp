@@ -1,14 +1,19 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 #include <variant>
 
 #include <heph/http/security.hpp>
 #include <heph/inbox/future.hpp>
+#include <heph/rt/fs/file.hpp>
+#include <heph/rt/io_future.hpp>
+#include <heph/rt/net/send_file.hpp>
 #include <heph/rt/net/tcp.hpp>
 
 namespace heph::http::detail {
@@ -87,6 +92,52 @@ public:
         state how_;
     };
     send_future send_all(rt::buffer bytes) noexcept { return {*this, std::move(bytes)}; }
+
+    /// Tells whether a file of so many bytes can be sent by `send_file`.
+    [[nodiscard]] bool takes_file(std::uint64_t bytes) noexcept {
+        return secured_ == nullptr || secured_->takes_file(bytes);
+    }
+    /// Sends a part of a file from the kernel's memory, as `rt::net::send_file` does.
+    class [[nodiscard]] file_future {
+    public:
+        using value_type = std::expected<std::uint64_t, std::error_code>;
+        file_future(peer_stream& stream, const rt::fs::file& from, std::uint64_t offset,
+                    std::uint64_t count)
+            : channel_(stream.secured_.get()), from_(&from), offset_(offset), count_(count) {
+            if (channel_ == nullptr) {
+                plain_.emplace(rt::net::send_file(stream.plain_, from, offset, count));
+            }
+        }
+        file_future(file_future&& other) noexcept
+            : channel_(other.channel_),
+              from_(other.from_),
+              offset_(other.offset_),
+              count_(other.count_),
+              plain_(std::move(other.plain_)),
+              active_(std::exchange(other.active_, false)) {}
+        file_future& operator=(file_future&&) = delete;
+        ~file_future() {
+            if (active_) { channel_->drop_file(); }
+        }
+        polled<value_type> poll(const waker& waker) {
+            if (plain_) { return plain_->poll(waker); }
+            auto sent = channel_->poll_send_file(*from_, offset_, count_, waker);
+            active_ = !sent.is_ready();
+            return sent;
+        }
+
+    private:
+        secure_channel* channel_;
+        const rt::fs::file* from_;
+        std::uint64_t offset_;
+        std::uint64_t count_;
+        std::optional<rt::io_future<std::uint64_t>> plain_;
+        bool active_ = false;
+    };
+    /// *Requires*: `takes_file`. *Lifetime*: stream and file outlive it.
+    file_future send_file(const rt::fs::file& from, std::uint64_t offset, std::uint64_t count) {
+        return {*this, from, offset, count};
+    }
 
     /// Announces the end of what is sent, and ends that direction.
     class [[nodiscard]] shutdown_future {

@@ -207,15 +207,20 @@ TEST_CASE("https server: large bodies and files come whole", "[https]") {
     std::string text;
     for (int i = 0; text.size() < 1'500'000; ++i) { text += std::to_string(i) + ' '; }
     std::ofstream(folder / "large") << text;
-    http::router routes;
-    routes.get("/files/{path...}", http::static_files(folder.path()));
-    routes.get("/text", [&text](http::request&) { return http::response::text(text); });
-    const https_setting with;
-    test_server server(std::move(routes), with.server());
-    const auto got = fetch_all({https_url(server, "/files/large"), https_url(server, "/text"),
-                                https_url(server, "/files/large")},
-                               with.client());
-    CHECK(got == std::vector<std::string>(3, "200 " + text));
+    for (const auto offload : {tls::kernel_offload::automatic, tls::kernel_offload::always}) {
+        http::router routes;
+        routes.get("/files/{path...}", http::static_files(folder.path()));
+        routes.get("/text", [&text](http::request&) { return http::response::text(text); });
+        https_setting with;
+        auto config = with.config();
+        config.offload = offload;
+        with.context = http::make_server_tls(config).value();
+        test_server server(std::move(routes), with.server());
+        const auto got = fetch_all({https_url(server, "/files/large"), https_url(server, "/text"),
+                                    https_url(server, "/files/large")},
+                                   with.client());
+        CHECK((got == std::vector<std::string>(3, "200 " + text)));
+    }
 }
 
 TEST_CASE("https server: a handler learns what the handshake has settled, and who the client is",

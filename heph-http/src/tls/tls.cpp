@@ -52,6 +52,15 @@ public:
         }
         return made;
     }
+    [[nodiscard]] bool takes_file(std::uint64_t bytes) noexcept override {
+        return stream_.offload_for(bytes);
+    }
+    polled<std::expected<std::uint64_t, std::error_code>> poll_send_file(
+        const rt::fs::file& file, std::uint64_t offset, std::uint64_t count,
+        const waker& waker) override {
+        return stream_.poll_send_file(file, offset, count, waker);
+    }
+    void drop_file() noexcept override { stream_.drop_file(); }
 
 private:
     rt::tls::stream stream_;

@@ -6,6 +6,7 @@
 // links to no TLS library.
 
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@
 #include <heph/http/secure_session.hpp>
 #include <heph/inbox/future.hpp>
 #include <heph/rt/buffer.hpp>
+#include <heph/rt/fs/file.hpp>
 #include <heph/rt/net/chunk.hpp>
 #include <heph/rt/net/tcp.hpp>
 
@@ -49,6 +51,24 @@ public:
     virtual polled<done> poll_shutdown(const waker& waker) = 0;
     /// Gives what the handshake has settled; nothing where that is not known.
     [[nodiscard]] virtual std::optional<secure_session> session() const { return {}; }
+
+    /// Tells whether a file of so many bytes can be sent by `poll_send_file`: where the kernel
+    /// encrypts it. *Requires*: nothing is being sent.
+    [[nodiscard]] virtual bool takes_file(std::uint64_t bytes) noexcept {
+        (void)bytes;
+        return false;
+    }
+    /// Sends what there is of `count` bytes of a file, and gives how many; goes on with what is
+    /// under way. *Requires*: `takes_file`. *Lifetime*: the file is there until this gave something
+    /// or `drop_file` was called.
+    virtual polled<std::expected<std::uint64_t, std::error_code>> poll_send_file(
+        const rt::fs::file& file, std::uint64_t offset, std::uint64_t count, const waker& waker) {
+        (void)file, (void)offset, (void)count, (void)waker;
+        return std::expected<std::uint64_t, std::error_code>(
+            std::unexpect, std::make_error_code(std::errc::operation_not_supported));
+    }
+    /// Gives up the file that is being sent.
+    virtual void drop_file() noexcept {}
 };
 
 /// Secures the connections that a server accepts. *Thread safety*: safe.
