@@ -170,7 +170,8 @@ task<std::error_code> client_connection::send_bytes(std::string_view bytes) {
         auto buffer = rt::buffer::copy_of(piece);
         send_patience_.begin({options_->pause_timeout});
         send_step step(*this, std::move(buffer));
-        patient_future sending(send_patience_, send_alarm_, stream_.socket().descriptor(), std::move(step));
+        patient_future sending(send_patience_, send_alarm_, stream_.socket().descriptor(),
+                               std::move(step));
         auto sent = co_await sending;
         if (!sent) { co_return refuse(timed_out()); }
         if (!*sent) {
