@@ -185,6 +185,7 @@ private:
     void seek_at(const peer_pointer& with, const node_address& where);
     [[nodiscard]] bool may_be_led_to(const node_address& where) const;
     [[nodiscard]] bool drop_sought(bool for_learned);
+    void drop_peer(const peer_pointer& with);
 
     // Links: hub_links.cpp.
     [[nodiscard]] bool allows(std::string_view peer) const;

@@ -69,7 +69,12 @@ void hub::take(const peer_pointer& from, std::uint64_t actor, waiting_delivery w
         queue->second.push_back(std::move(what));
     } else if (!is_settled(from, actor, what, payload)) {
         from->arrived[actor].push_back(std::move(what));
-        spawn(deliver(shared_from_this(), from, actor));
+        try {
+            spawn(deliver(shared_from_this(), from, actor));
+        } catch (...) {
+            from->arrived.erase(actor);  // Nobody would empty it.
+            throw;
+        }
     }
 }
 

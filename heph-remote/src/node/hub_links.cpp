@@ -458,9 +458,7 @@ void hub::check_times() {
         if (with->link.current() == protocol::link::state::away) { lose(with, failure::node_down); }
         if (!with->has_dialer) {
             // Who dialed this node and did not come back. Nothing refers to it any more.
-            fail_blocked(*with, failure::node_down);
-            port_->remove_peer(with->name);
-            peers_.erase(with->name);
+            drop_peer(with);
         }
     }
 }

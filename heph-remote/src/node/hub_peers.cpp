@@ -59,7 +59,7 @@ void hub::learn(std::string_view name, const node_address& where) {
     const link_settings& settings = settings_.links();
     const auto learned = std::ranges::count_if(peers_, [](const auto& each) {
         const peer& with = *each.second;
-        return with.is_learned && (!with.is_up() || with.up->dialed);
+        return with.is_learned && !with.is_up();
     });
     const bool has_place =
         static_cast<std::size_t>(learned) < settings.learned_peers_max || drop_sought(true);
@@ -79,10 +79,8 @@ void hub::learn(std::string_view name, const node_address& where) {
 // The node may have moved since the reference was made that led to where it is looked for.
 void hub::seek_at(const peer_pointer& with, const node_address& where) {
     auto& places = with->learned_at;
-    if (places.size() >= learned_addresses_max ||
-        std::ranges::find(places, where) != places.end()) {
-        return;
-    }
+    if (std::ranges::find(places, where) != places.end()) { return; }
+    if (places.size() >= learned_addresses_max) { places.erase(places.begin()); }
     with->is_learned = true;
     places.push_back(where);
     with->not_up_since = now();  // It gets the time of a new one.
@@ -112,13 +110,17 @@ bool hub::drop_sought(bool for_learned) {
         if (!oldest || with->not_up_since < oldest->not_up_since) { oldest = with; }
     }
     if (!oldest) { return false; }
-    oldest->is_dropped = true;
-    oldest->changed.set();
-    if (oldest->dialing) { oldest->dialing->close(std::string()); }
-    fail_blocked(*oldest, failure::node_down);
-    port_->remove_peer(oldest->name);
-    peers_.erase(oldest->name);
+    drop_peer(oldest);
     return true;
+}
+
+void hub::drop_peer(const peer_pointer& with) {
+    with->is_dropped = true;
+    with->changed.set();
+    if (with->dialing) { with->dialing->close(std::string()); }
+    fail_blocked(*with, failure::node_down);
+    port_->remove_peer(with->name);
+    peers_.erase(with->name);
 }
 
 void hub::forget(std::string_view name) {

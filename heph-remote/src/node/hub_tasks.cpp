@@ -225,13 +225,13 @@ void hub::admit(stream_pointer accepted) {
     const link_settings& settings = settings_.links();
     std::string address = accepted->peer();
     const std::string source = accepted->source();
-    if (half_open_ >= settings.half_open_max && !drop_half_open(source)) {
-        return log_.log(log_level::warning, "node " + self_.name + ": turned away " + address +
-                                                ": too many are half-open");
-    }
     if (!strangers_.admits(source, now())) {
         return log_.log(log_level::warning, "node " + self_.name + ": turned away " + address +
                                                 ": too many handshakes of that address failed");
+    }
+    if (half_open_ >= settings.half_open_max && !drop_half_open(source)) {
+        return log_.log(log_level::warning, "node " + self_.name + ": turned away " + address +
+                                                ": too many are half-open");
     }
     auto records = security_.accept(0);
     if (!records) {
@@ -272,7 +272,10 @@ bool hub::drop_half_open(std::string_view for_source) {
         half_open, most->first, [](const auto& each) -> std::string_view { return each->source; });
     (*oldest)->is_half_open = false;
     --half_open_;
-    end(*oldest, "others wait, and it did not finish its handshake");
+    // Its source did nothing wrong, and is not charged with a failure.
+    log_.log(log_level::warning, "node " + self_.name + ": turned away " + (*oldest)->address +
+                                     ": others wait, and it did not finish its handshake");
+    (*oldest)->close(std::string());
     return true;
 }
 
@@ -322,8 +325,8 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
 task<> hub::call_back(hub_pointer self, peer_pointer with) {
     const link_settings& settings = self->settings_.links();
     std::chrono::milliseconds pause = settings.pause_min;
-    while (!self->draining_.is_set() && !with->has_dialer && with->told_address &&
-           with->link.current() == protocol::link::state::away) {
+    while (!self->draining_.is_set() && !with->is_dropped && !with->has_dialer &&
+           with->told_address && with->link.current() == protocol::link::state::away) {
         with->changed.clear();
         const auto first = co_await either(self->timer(self->with_jitter(pause)),
                                            with->changed.wait(), self->draining_.wait());

@@ -67,8 +67,8 @@ struct link_settings {
     bool dial_references = true;
     std::size_t half_open_max = 64;  ///< Accepted connections before their handshake is done.
     std::size_t peers_max = 256;     ///< Nodes that this one is linked to.
-    /// Those of them, at most, to which nobody but a reference led. One that is not reached makes
-    /// place for others.
+    /// Those of them, at most, that are sought as references led to them, and not reached yet. The
+    /// oldest makes place for another one.
     std::size_t learned_peers_max = 32;
     /// Handshakes of one address that may fail at once; after that, connections from it are refused
     /// until some are forgiven, one each `failure_forgiven`. 0: no limit.
