@@ -131,6 +131,7 @@ constinit all_listeners everyone;
 
 void all_listeners::forget_parent() noexcept {
     everyone.first = nullptr;
+    handler.running.store(0);
     const int event = handler.event.exchange(-1);
     if (event >= 0) { ::close(event); }
 }

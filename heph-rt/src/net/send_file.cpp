@@ -116,6 +116,12 @@ public:
         own_socket_ = std::move(*socket);
         detail::make_non_blocking(own_socket_.get());
         own_file_ = std::move(*file);
+        // Asked for more than there is, the kernel may keep the last bytes back, for what follows.
+        struct stat known{};
+        if (::fstat(own_file_.get(), &known) == 0 && S_ISREG(known.st_mode)) {
+            const auto size = static_cast<std::uint64_t>(known.st_size);
+            if (offset_ < size) { left_ = std::min(left_, size - offset_); }
+        }
         return {};
     }
 

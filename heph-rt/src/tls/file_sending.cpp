@@ -121,8 +121,16 @@ polled<std::expected<std::uint64_t, std::error_code>> session::poll_send_file(co
     if (!kernel.file_sent) {
         if (!kernel.file) {
             auto flushed = poll_flush(waker);
-            if (!flushed.is_ready()) { return pending; }
+            if (!flushed.is_ready()) {
+                wait_as_writer(waker);
+                return pending;
+            }
+            writer_ = heph::waker();
             if (!flushed.value()) { return result(std::unexpect, flushed.value().error()); }
+            // As whatever else is sent, nothing follows an alert that ends the connection.
+            const auto& state = engine_.inner();
+            if (state.failure) { return result(std::unexpect, make_error_code(*state.failure)); }
+            if (state.write_closed) { return result(std::unexpect, make_error_code(errc::closed)); }
             kernel.file.emplace(rt::detail::send_file_in_records(transport(), from, offset, count));
         }
         auto sent = kernel.file->poll(waker);
@@ -133,7 +141,11 @@ polled<std::expected<std::uint64_t, std::error_code>> session::poll_send_file(co
     // What came up meanwhile, such as an answer to new keys.
     if (*kernel.file_sent) {
         auto flushed = poll_flush(waker);
-        if (!flushed.is_ready()) { return pending; }
+        if (!flushed.is_ready()) {
+            wait_as_writer(waker);
+            return pending;
+        }
+        writer_ = heph::waker();
         if (!flushed.value()) { kernel.file_sent.emplace(std::unexpect, flushed.value().error()); }
     }
     result sent = std::move(*kernel.file_sent);

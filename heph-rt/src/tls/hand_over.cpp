@@ -11,6 +11,9 @@ namespace heph::rt::tls {
 
 namespace {
 
+// Older releases of OpenSSL do not log the keys after a change.
+bool logs_changed_keys() noexcept { return OpenSSL_version_num() >= 0x30000070UL; }
+
 int state_index() {
     static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
     return index;
@@ -64,7 +67,9 @@ void engine::state::follow_records() noexcept {
 }
 
 void engine::state::answer_key_update() noexcept {
-    if (failure || SSL_get_key_update_type(ssl.get()) == SSL_KEY_UPDATE_NONE) { return; }
+    if (failure || write_closed || SSL_get_key_update_type(ssl.get()) == SSL_KEY_UPDATE_NONE) {
+        return;
+    }
     ERR_clear_error();
     if (SSL_key_update(ssl.get(), SSL_KEY_UPDATE_NOT_REQUESTED) != 1 ||
         SSL_do_handshake(ssl.get()) != 1) {
@@ -83,7 +88,7 @@ bool engine::state::hand_over(int socket) noexcept {
     offload_refused = true;
     const rt::detail::kernel_tls kernel = rt::detail::kernel_tls_support();
     const bool may_change = SSL_version(ssl.get()) == TLS1_3_VERSION;
-    if (kernel == rt::detail::kernel_tls::none ||
+    if (kernel == rt::detail::kernel_tls::none || (may_change && !logs_changed_keys()) ||
         (kernel == rt::detail::kernel_tls::keys_stay && may_change &&
          traits.offload != kernel_offload::always)) {
         return false;

@@ -197,6 +197,7 @@ bool sent_records::make_keys(SSL* connection, bool is_client, kernel_keys& keys)
                                                       key, nonce, count_);
     }
     OPENSSL_cleanse(room.data(), room.size());
+    OPENSSL_cleanse(nonce.data(), nonce.size());
     return good;
 }
 

@@ -79,6 +79,10 @@ polled<session::done> session::poll_handshake(const waker& waker) {
     return driven;
 }
 
+void session::wait_as_writer(const waker& who) {
+    if (!writer_.will_wake(who)) { writer_ = who; }
+}
+
 void session::wake_writer(const waker& unless) noexcept {
     if (writer_.will_wake(unless)) { return; }
     std::exchange(writer_, waker()).wake();
@@ -186,7 +190,7 @@ polled<session::done> session::poll_send(const buffer& bytes, std::size_t& taken
     for (;;) {
         auto flushed = poll_flush(waker);
         if (!flushed.is_ready()) {
-            if (!writer_.will_wake(waker)) { writer_ = waker; }
+            wait_as_writer(waker);
             return pending;
         }
         writer_ = heph::waker();

@@ -106,6 +106,7 @@ private:
     polled<done> drive_handshake(const waker& waker);
     void wake_shaking() noexcept;
     void wake_others() noexcept;
+    void wait_as_writer(const waker& who);
     void wake_writer(const waker& unless) noexcept;
     polled<done> poll_fill(const waker& waker);
     polled<done> poll_readable(const waker& waker);
@@ -117,7 +118,7 @@ private:
     buffer scratch_;
     std::vector<waker> shaking_;
     waker driver_;
-    waker writer_;   // Who waits in `poll_send`.
+    waker writer_;   // Who waits in `poll_send` or `poll_send_file`.
     waker flusher_;  // Who polled `sending_` last, while it is not sent.
     std::error_code send_failure_;
     bool has_sender_ = false;
@@ -305,8 +306,9 @@ public:
     ///
     /// The kernel encrypts them straight from its page cache where it has TLS, see
     /// `kernel_offload`; else they are read piece by piece. *Errors*: those of reading the file and
-    /// of sending, as of `net::send_file`. *Cancellation*: a part may have been sent. *Lifetime*:
-    /// stream and file outlive the task.
+    /// of sending, as of `net::send_file`. *Cancellation*: a part may have been sent, and on a
+    /// thread more may follow for a moment: what is left to do then is to close. *Lifetime*: stream
+    /// and file outlive the task.
     task<std::expected<std::uint64_t, std::error_code>> send_file(const fs::file& file,
                                                                   std::uint64_t offset,
                                                                   std::uint64_t count) {
