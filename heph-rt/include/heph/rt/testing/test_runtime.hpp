@@ -4,10 +4,11 @@
 
 #include <chrono>
 #include <concepts>
+#include <condition_variable>
 #include <exception>
 #include <functional>
-#include <future>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -32,26 +33,76 @@ using job = std::move_only_function<void(worker&)>;
 template <typename T>
 using held = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
+/// What comes back from a worker: a value, what was thrown, or nothing. All of it changes hands
+/// under the lock, and has one owner at a time.
+template <typename T>
+class answer {
+public:
+    /// Waits until the other end is through. Tells whether it is within that time.
+    [[nodiscard]] bool wait_for(std::chrono::nanoseconds within) {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_for(lock, within, [this] { return is_over_; });
+    }
+    void wait() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return is_over_; });
+    }
+    /// Gives the value, if there is one. *Errors*: throws what was thrown.
+    std::optional<T> take() {
+        std::unique_lock lock(mutex_);
+        if (auto thrown = std::exchange(thrown_, nullptr)) {
+            lock.unlock();
+            std::rethrow_exception(std::move(thrown));
+        }
+        return std::exchange(value_, std::nullopt);
+    }
+    void end(std::optional<T> value, std::exception_ptr thrown) {
+        const std::lock_guard lock(mutex_);
+        value_ = std::move(value);
+        thrown_ = std::move(thrown);
+        is_over_ = true;
+        changed_.notify_all();
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::optional<T> value_;
+    std::exception_ptr thrown_;
+    bool is_over_ = false;
+};
+
+/// The worker's end of an answer: destroyed, it gives what it was told, or nothing.
+template <typename T>
+class answering {
+public:
+    explicit answering(std::shared_ptr<answer<T>> to) noexcept : to_(std::move(to)) {}
+    answering(answering&&) noexcept = default;
+    answering& operator=(answering&&) = delete;
+    ~answering() {
+        if (to_) { to_->end(std::move(value), std::move(thrown)); }
+    }
+
+    std::optional<T> value;
+    std::exception_ptr thrown;
+
+private:
+    std::shared_ptr<answer<T>> to_;
+};
+
 /// Runs what `make` makes until it is done or the other end of `given_up` is gone. All that it made
 /// is destroyed before `to` hears of it, or hears nothing, so that the test may go on and drop what
 /// it lent.
 template <typename Make, typename T>
-task<> run_for(Make made, worker here, std::promise<held<T>> to,
+task<> run_for(Make made, worker here, answering<held<T>> to,
                inbox::oneshot_receiver<bool> given_up) {
-    std::optional<held<T>> value;
-    std::exception_ptr thrown;
     try {
         Make make = std::move(made);
         auto running = make(here);
         auto stopped = std::move(given_up).recv_once();
         auto first = co_await either(running, stopped);
-        if (first.index() == 0) { value.emplace(std::get<0>(std::move(first))); }
-    } catch (...) { thrown = std::current_exception(); }
-    if (thrown) {
-        to.set_exception(std::exchange(thrown, nullptr));
-    } else if (value) {
-        to.set_value(*std::move(value));
-    }
+        if (first.index() == 0) { to.value.emplace(std::get<0>(std::move(first))); }
+    } catch (...) { to.thrown = std::current_exception(); }
 }
 
 }  // namespace detail
@@ -112,10 +163,22 @@ public:
     template <std::invocable<worker&> F>
     auto on_worker(F function) -> std::invoke_result_t<F&, worker&> {
         using value_type = std::invoke_result_t<F&, worker&>;
-        std::packaged_task<value_type(worker&)> called(std::ref(function));
-        auto answer = called.get_future();
-        post([called = std::move(called)](worker& here) mutable { called(here); });
-        return take(answer);
+        using held_type = detail::held<value_type>;
+        const auto called = std::make_shared<detail::answer<held_type>>();
+        post([&function, to = detail::answering<held_type>(called)](worker& here) mutable {
+            try {
+                if constexpr (std::is_void_v<value_type>) {
+                    function(here);
+                    to.value.emplace();
+                } else {
+                    to.value.emplace(function(here));
+                }
+            } catch (...) { to.thrown = std::current_exception(); }
+        });
+        called->wait();
+        auto value = called->take();
+        if (!value) { fail_ended(); }
+        if constexpr (!std::is_void_v<value_type>) { return *std::move(value); }
     }
 
     /// Runs a future that `make` makes on the first worker, and gives its value: `make` is called
@@ -142,17 +205,21 @@ public:
     auto try_block_on(Make make, std::chrono::nanoseconds within)
         -> std::optional<detail::held<future_value_t<std::invoke_result_t<Make&, worker&>>>> {
         using value_type = future_value_t<std::invoke_result_t<Make&, worker&>>;
-        std::promise<detail::held<value_type>> promise;
-        auto answer = promise.get_future();
+        using held_type = detail::held<value_type>;
+        const auto asked = std::make_shared<detail::answer<held_type>>();
         auto [wanted, end] = inbox::oneshot<bool>();
-        post([make = std::move(make), promise = std::move(promise),
+        post([make = std::move(make), to = detail::answering<held_type>(asked),
               given_up = std::move(end)](worker& here) mutable {
             here.spawn_future(detail::run_for<Make, value_type>(
-                std::move(make), here, std::move(promise), std::move(given_up)));
+                std::move(make), here, std::move(to), std::move(given_up)));
         });
-        if (answer.wait_for(within) == std::future_status::ready) { return take(answer); }
+        if (asked->wait_for(within)) {
+            auto value = asked->take();
+            if (!value) { fail_ended(); }
+            return value;
+        }
         { const auto dropped = std::move(wanted); }
-        answer.wait();
+        asked->wait();
         return std::nullopt;
     }
 
@@ -179,17 +246,6 @@ private:
 
     /// Gives a job to the first worker. *Errors*: throws `expectation_failed`.
     void post(detail::job todo);
-    /// Waits for an answer. *Errors*: throws it, or `expectation_failed` when there will be none.
-    template <typename T>
-    static T take(std::future<T>& answer) {
-        answer.wait();
-        try {
-            return answer.get();
-        } catch (const std::future_error& error) {
-            if (error.code() == std::future_errc::broken_promise) { fail_ended(); }
-            throw;
-        }
-    }
     [[noreturn]] static void fail_late(const char* what, std::chrono::nanoseconds within);
     [[noreturn]] static void fail_ended();
 
