@@ -84,9 +84,10 @@
 //
 // Costs: a send is one contended read-modify-write (`head`) and one store; a receive is one store.
 // A send writes two cache lines, that of `head` and that of its slot; a receive reads and writes
-// that of its slot, and none that another sender is working at. It has a line some slots ahead
-// brought to it early: where a line takes long from core to core, that counts for more than all
-// its instructions.
+// that of its slot, and none that another sender is working at. While the senders are well ahead,
+// it has a line some slots further on brought to it early: where a line takes long from core to
+// core, that counts for more than all its instructions. When they are not, the line is one that a
+// sender is about to write, and would have to take back.
 //
 // What is checked: tests/inbox/explore_*_test.cpp run these algorithms, with a model in the place
 // of the atomics, through all interleavings of small programs; a missing fence, wake or order is

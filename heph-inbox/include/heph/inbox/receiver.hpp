@@ -62,6 +62,7 @@ public:
         detail::channel_state<T, Layout>& state = *state_;
         const detail::cursor place = place_;
         if (!state.has_message(place)) [[unlikely]] {
+            place_.end_run();
             if (!is_over()) { return std::unexpected(recv_error::empty); }
             // The last sender may have sent just before it went.
             if (!state.has_message(place)) { return std::unexpected(recv_error::disconnected); }
@@ -191,6 +192,15 @@ private:
         return state_->senders_may_be_gone(place_) && !state_->has_senders();
     }
 
+    // Goes on behind a message that was there. The count is written only while it counts: a write
+    // to a part of `place_` makes the next read of all of it wait.
+    [[gnu::always_inline]] void go_on_at(const detail::cursor& place) noexcept {
+        place_.position = place.position;
+        if (!place.is_behind()) [[unlikely]] {
+            place_.capacity_and_run = place.capacity_and_run + 1;
+        }
+    }
+
     // Gives the next message in a `Result`. A function by itself, so that g++ builds the result in
     // its place: copying it there costs as much as all the rest. `state` and `place` are copies of
     // the members, since the compiler has to assume that the message is written over those.
@@ -200,7 +210,7 @@ private:
         state.fetch_ahead(place);
         Result taken(in_place..., std::move(state.next(place)));
         state.release(place);
-        place_.position = place.position;
+        go_on_at(place);
         if (state.must_look_for_senders(place)) [[unlikely]] {
             state.look_for_waiting_senders(place_);
         }
@@ -213,7 +223,7 @@ private:
         state.fetch_ahead(place);
         const T taken(std::move(state.next(place)));
         state.release(place);
-        place_.position = place.position;
+        go_on_at(place);
         if (state.must_look_for_senders(place)) [[unlikely]] {
             state.look_for_waiting_senders(place_);
         }
@@ -224,6 +234,7 @@ private:
     // calls to keep registers for.
     [[nodiscard, gnu::noinline]] detail::readiness wait_ready(const waker& who) noexcept {
         detail::channel_state<T, Layout>& state = *state_;
+        place_.end_run();
         if (state.park_receiver(place_.position, who)) [[unlikely]] {
             return wait_for_half_sent(who);
         }

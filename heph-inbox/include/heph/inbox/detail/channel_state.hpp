@@ -38,7 +38,17 @@ struct claim {
 struct cursor {
     std::uint64_t position;  // Of the next message, in steps, as all that follows.
     std::uint32_t mask;      // See `mask()`.
-    std::uint32_t capacity;  // In steps.
+    // The capacity. Below a step: how many messages were received since the receiver last found
+    // none, as far as that can be counted there.
+    std::uint32_t capacity_and_run;
+
+    static constexpr std::uint32_t run_bits = static_cast<std::uint32_t>(channel_core::step) - 1;
+
+    [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_and_run & ~run_bits; }
+    /// Tells whether the receiver has found a message so many times in a row that the senders are
+    /// well ahead of it.
+    [[nodiscard]] bool is_behind() const noexcept { return (~capacity_and_run & run_bits) == 0; }
+    void end_run() noexcept { capacity_and_run &= ~run_bits; }
 };
 
 /// What a channel counts.
@@ -279,15 +289,17 @@ public:
     [[gnu::always_inline]] void release(cursor& place) noexcept {
         destroy(place.position, place.mask);
         // Release, pairs with the acquire in `until_free`: the slot's last message is gone.
-        const std::uint64_t freed = place.position + place.capacity;
+        const std::uint64_t freed = place.position + place.capacity();
         cell_at(freed & place.mask).sequence.store(free_state(freed), std::memory_order_release);
         place.position += core::step;
     }
 
-    /// Has the cache line of a message further on brought here, whether it is there yet or not: it
-    /// comes while the messages before it are worked at.
+    /// Has the cache line of a message further on brought here while the messages before it are
+    /// worked at, when the senders are well ahead. Else a sender is about to write there, and would
+    /// have to take the line back.
     [[gnu::always_inline]] void fetch_ahead(const cursor& place) noexcept {
         constexpr std::uint64_t ahead = 12;
+        if (!place.is_behind()) { return; }
         __builtin_prefetch(&cell_at((place.position + ahead * core::step) & place.mask));
     }
 
