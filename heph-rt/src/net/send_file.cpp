@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <ctime>
 #include <limits>
 #include <memory>
 #include <new>
@@ -20,6 +18,7 @@
 #include <heph/rt/descriptor.hpp>
 #include <heph/rt/error.hpp>
 
+#include "../pipe_signal.hpp"
 #include "../readiness_call.hpp"
 #include "../system_call.hpp"
 #include "../worker_core.hpp"
@@ -55,39 +54,6 @@ public:
 private:
     int socket_;
     int flags_;
-};
-
-/// Keeps SIGPIPE from a thread for as long as it lives: sendfile has no flag against it, and a
-/// program may do without the runtime's handling of signals.
-class without_pipe_signal {
-public:
-    without_pipe_signal() noexcept {
-        sigset_t pending;
-        ::sigpending(&pending);
-        was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
-        ::sigemptyset(&only_);
-        ::sigaddset(&only_, SIGPIPE);
-        ::pthread_sigmask(SIG_BLOCK, &only_, &before_);
-    }
-    ~without_pipe_signal() {
-        if (::sigismember(&before_, SIGPIPE) == 1) { return; }
-        if (may_be_pending_ && !was_pending_) {
-            const timespec at_once{0, 0};
-            while (::sigtimedwait(&only_, nullptr, &at_once) < 0 && errno == EINTR) {}
-        }
-        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    }
-    without_pipe_signal(const without_pipe_signal&) = delete;
-    without_pipe_signal& operator=(const without_pipe_signal&) = delete;
-
-    /// Says that less was sent than was asked for: the peer may be gone, which has raised it.
-    void note_shortfall() noexcept { may_be_pending_ = true; }
-
-private:
-    sigset_t only_;
-    sigset_t before_;
-    bool was_pending_ = false;
-    bool may_be_pending_ = false;
 };
 
 /// On a ring, by the worker's thread, which must not wait:
@@ -169,7 +135,7 @@ public:
             case step::on_thread: return left_ != 0;
             case step::await_room: {
                 const without_blocking flag(descriptor());
-                without_pipe_signal signal;
+                detail::without_pipe_signal signal;
                 const std::uint64_t before = sent_;
                 const std::uint64_t wanted = std::min<std::uint64_t>(left_, cached_bytes);
                 result = send_directly(descriptor(), file_, cached_bytes);

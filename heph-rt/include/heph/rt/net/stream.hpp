@@ -150,6 +150,9 @@ public:
 
     [[nodiscard]] bool is_open() const noexcept { return socket_.handle.is_open(); }
     [[nodiscard]] int descriptor() const noexcept { return socket_.handle.get(); }
+    /// Tells whether `next()` was used: bytes are taken ahead since, and not to be received
+    /// otherwise.
+    [[nodiscard]] bool receives_ahead() const noexcept { return socket_.multishot.started(); }
 
 protected:
     byte_stream() noexcept = default;
