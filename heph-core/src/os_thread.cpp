@@ -93,8 +93,16 @@ namespace {
 
 // A thread waits for few timers at a time, so that a list is enough.
 constinit thread_local thread_timer* armed_timers = nullptr;
+constinit thread_local const stop_signal* stop_of_thread = nullptr;
 
 }  // namespace
+
+thread_stop::thread_stop(const stop_signal& signal) noexcept { stop_of_thread = &signal; }
+thread_stop::~thread_stop() { stop_of_thread = nullptr; }
+
+stop_future thread_stopping() noexcept {
+    return stop_of_thread != nullptr ? stop_of_thread->stopping() : stop_future(nullptr);
+}
 
 polled<void> thread_timer::poll(const waker& waker) noexcept {
     if (std::chrono::steady_clock::now() >= when_) {

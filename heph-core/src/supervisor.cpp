@@ -31,6 +31,19 @@ void log_failure(const failure& why, std::string_view what_now, bool critical) n
     } catch (...) { log(level, "an actor failed, and there is no memory to say why", actor); }
 }
 
+void log_no_restart(std::string_view name, std::uint64_t id) noexcept {
+    if (!log_enabled(log_level::info)) { return; }
+    const log_actor actor(name, id);
+    try {
+        std::string line = "actor ";
+        line += name.empty() ? std::string_view("without a name") : name;
+        line += " is not restarted, as its runtime stops";
+        log(log_record(log_level::info, line, actor).naming_actor());
+    } catch (...) {
+        log(log_level::info, "an actor is not restarted, as its runtime stops", actor);
+    }
+}
+
 bool restart_history::allow(steady_time now) {
     if (limit_.restarts == 0) { return false; }
     // Two of the oldest go if they are too old: one for the new one, and one more, so that what a

@@ -221,6 +221,12 @@ void tree_core::ended(tree_child& child, actor_end end) noexcept {
         return;
     }
     if (was_asked || (is_stopping_ && child.number >= stop_from_)) { return; }  // Invariant 3.
+    if (child.last_end.reason() == end_reason::dropped) {
+        // It waited for a restart of its own as the runtime was asked to stop: that is not the time
+        // to begin anew.
+        not_restarted(child);
+        return;
+    }
     const bool is_abnormal = child.last_end.is_abnormal();
     if (child.rules.restart == restart_type::permanent ||
         (child.rules.restart == restart_type::transient && is_abnormal)) {

@@ -148,6 +148,7 @@ void runtime_core::drop_reason() noexcept {
 
 void runtime_core::request_stop() noexcept {
     if (stop_requested_.exchange(true, std::memory_order_acq_rel)) { return; }
+    sync_.request_stop();
     notify_all();
     notify_coordinator();
 }

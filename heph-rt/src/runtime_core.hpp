@@ -148,8 +148,8 @@ private:
     std::atomic<bool> dropping_{false};
     std::atomic<bool> finished_{false};
     std::barrier<> drop_barrier_;
-    int coordinator_;
     sync_threads sync_;
+    int coordinator_;  // After what may throw when it is made.
 
     std::mutex registry_;  // Guards what follows, and the step to `finished_`.
     process_header* shared_live_ = nullptr;

@@ -136,6 +136,7 @@ sync_main::~sync_main() = default;
 
 void sync_main::run() noexcept {
     runtime->sync().enter();
+    const heph::detail::thread_stop stop(runtime->sync().stop());
     run_actor();
     runtime->sync().forget_actor(place);
     destroy_actor();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <heph/core/detail/os_thread.hpp>
+#include <heph/core/stopping.hpp>
 #include <heph/rt/detail/sync_process.hpp>
 #include <heph/rt/snapshot.hpp>
 
@@ -48,6 +49,10 @@ public:
                                                              std::size_t stack_size,
                                                              std::unique_ptr<sync_main> main);
 
+    /// Tells the threads to stop: those that wait for the restart of an actor do so.
+    void request_stop() noexcept { stop_.request(); }
+    [[nodiscard]] const stop_signal& stop() const noexcept { return stop_; }
+
     /// Sets the calling thread, which was just started, up.
     void enter() const noexcept;
     /// Forgets the actor of the calling thread, which is about to be destroyed.
@@ -66,6 +71,7 @@ public:
 private:
     void join_last() noexcept;
 
+    stop_signal stop_;
     std::string default_name_;
     bool handles_signals_ = false;
     thread_cpus cpus_;

@@ -145,6 +145,7 @@ public:
     }
 
     [[nodiscard]] const virtual_clock& clock() const noexcept { return clock_; }
+    [[nodiscard]] const stop_signal& stop() const noexcept { return stop_; }
     [[nodiscard]] const rethrow_supervisor& supervisor() const noexcept { return supervisor_; }
     [[nodiscard]] const schedule& order() const noexcept { return order_; }
     [[nodiscard]] std::size_t unfinished() const noexcept { return all_.size(); }
@@ -215,6 +216,7 @@ private:
     }
 
     virtual_clock clock_;
+    stop_signal stop_;
     rethrow_supervisor supervisor_;
     schedule order_;
     step_options options_;
@@ -232,6 +234,8 @@ void step_runtime::add(std::unique_ptr<detail::step_work> work, std::string name
 }
 
 const virtual_clock& step_runtime::clock() const noexcept { return core_->clock(); }
+stop_future step_runtime::stopping() const noexcept { return core_->stop().stopping(); }
+void step_runtime::request_stop() const noexcept { core_->stop().request(); }
 
 step_executor::step_executor(schedule order, step_options options)
     : core_(std::make_unique<detail::step_core>(std::move(order), options)) {}

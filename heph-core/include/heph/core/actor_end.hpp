@@ -16,7 +16,7 @@ namespace heph {
 enum class end_reason : std::uint8_t {
     finished,  ///< It returned, and did not fail.
     failed,    ///< It failed, and its supervisor stopped it.
-    dropped,   ///< It was destroyed while it could have gone on.
+    dropped,   ///< It was destroyed while it could have gone on, or have been restarted.
     linked,    ///< It was ended because one that it is linked to failed or was dropped.
     unknown,   ///< There was no actor behind the reference: a plain channel, for one.
 };

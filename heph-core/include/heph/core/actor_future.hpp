@@ -135,8 +135,13 @@ private:
             });
         if (!polled_cell.is_ready()) { return pending; }
         if (!is_done_) {
-            if (with_text) { on_end(actor_end(end_reason::finished)); }
-            leave(detail::finished_word);
+            const bool is_dropped = polled_cell.value() == detail::cell_end::dropped;
+            if (is_dropped) {
+                on_end(actor_end(end_reason::dropped));
+            } else if (with_text) {
+                on_end(actor_end(end_reason::finished));
+            }
+            leave(is_dropped ? detail::dropped_word : detail::finished_word);
         }
         return ready;
     }

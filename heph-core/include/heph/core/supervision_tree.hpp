@@ -32,6 +32,8 @@
 //   restarted starts without it. Where children are restarted together, one that has finished stays
 //   as in OTP, and is started with them again.
 // - A child that fails while it is being stopped has stopped: its own supervisor is not asked.
+// - A child that waits for a restart by its own supervisor has ended when the runtime is asked to
+//   stop, and is not started again by that end. The tree itself goes on: see `tree_control::stop`.
 // - When no child is left, and no control that could add one, the tree has finished.
 
 #include <chrono>

@@ -12,6 +12,7 @@
 //     asked      --stop, escalate-->            ended
 //     asked      --restart(args)-->             made again
 //     asked      --restart(args).after(time)--> waiting   --time passes-->  made again
+//                                               waiting   --its runtime stops-->  ended
 //     made again --it works-->                  running
 //     made again --it fails-->                  asked (restarting): once, unless it waited between
 //
@@ -73,8 +74,9 @@ public:
     /// Gives the arguments for the new actor.
     [[nodiscard]] std::tuple<Args...>& args() noexcept { return args_; }
 
-    /// Says to wait before that. Messages queue meanwhile. *Requires*: the actor's runtime access
-    /// is a `timed_runtime`.
+    /// Says to wait before that. Messages queue meanwhile. Where the runtime access is a
+    /// `stoppable_runtime`, a stop of the runtime ends the waiting, and the actor.
+    /// *Requires*: the actor's runtime access is a `timed_runtime`.
     [[nodiscard]] delayed_restart<Args...> after(std::chrono::nanoseconds delay) && {
         return delayed_restart<Args...>(delay, std::move(args_));
     }
@@ -223,6 +225,8 @@ inline constexpr bool may_delay = requires(answer_of_t<S>& answer) { answer.dela
 
 /// Writes "actor NAME failed: TEXT; WHAT_NOW" to the log.
 void log_failure(const failure& why, std::string_view what_now, bool critical) noexcept;
+/// Writes "actor NAME is not restarted, as its runtime stops" to the log.
+void log_no_restart(std::string_view name, std::uint64_t id) noexcept;
 
 }  // namespace detail
 
@@ -331,7 +335,8 @@ private:
 }  // namespace detail
 
 /// Restarts like `restart_supervisor`, and waits before each restart, longer and longer. Messages
-/// queue meanwhile, and nothing blocks.
+/// queue meanwhile, and nothing blocks. An actor that waits so ends at once when its runtime is
+/// asked to stop, see `stoppable_runtime`: its end is `end_reason::dropped`.
 ///
 ///     heph::backoff_supervisor supervisor(heph::restart_limit{20, 1h}, heph::backoff{50ms, 10s},
 ///                                         std::string("Hello"));

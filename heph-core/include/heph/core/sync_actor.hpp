@@ -35,6 +35,7 @@
 #include <heph/core/context.hpp>
 #include <heph/core/detail/os_thread.hpp>
 #include <heph/core/new_actor.hpp>
+#include <heph/core/stopping.hpp>
 #include <heph/core/timing.hpp>
 
 namespace heph {
@@ -47,6 +48,8 @@ public:
     [[nodiscard]] static detail::thread_timer timer_at(steady_time when) noexcept {
         return detail::thread_timer(when);
     }
+    /// Is ready when the runtime that runs the actor is asked to stop; never, without a runtime.
+    [[nodiscard]] static stop_future stopping() noexcept { return detail::thread_stopping(); }
 };
 
 /// Gives a sync actor its messages. What waits, blocks the thread.

@@ -14,6 +14,7 @@
 #include <heph/core/actor_future.hpp>
 #include <heph/core/context.hpp>
 #include <heph/core/sendable.hpp>
+#include <heph/core/stopping.hpp>
 #include <heph/core/sync_actor.hpp>
 #include <heph/core/timing.hpp>
 #include <heph/inbox/future.hpp>
@@ -22,6 +23,7 @@
 #include <heph/rt/metrics.hpp>
 #include <heph/rt/scheduler.hpp>
 #include <heph/rt/snapshot.hpp>
+#include <heph/rt/stopping.hpp>
 #include <heph/rt/timer.hpp>
 
 namespace heph::rt {
@@ -110,9 +112,10 @@ public:
     ///     auto writer = runtime.spawn_sync(options, heph::stop_supervisor(), write_rows, "db");
     ///
     /// Nothing can interrupt it: it ends by itself, usually when its references are gone and
-    /// `receive` gives nothing. An orderly stop waits for that for its grace time; then the other
-    /// actors are dropped, and with them the references that they hold, and it has as long once
-    /// more. One that is not done by then is left alone, with a warning in the log.
+    /// `receive` gives nothing. An orderly stop waits for that for its grace time, unless it waits
+    /// for a restart (`heph::backoff_supervisor`), which ends it; then the other actors are
+    /// dropped, and with them the references that they hold, and it has as long once more. One that
+    /// is not done by then is left alone, with a warning in the log.
     ///
     /// *Errors*: the system's when there is no thread to be had (`EAGAIN`), or the size of its
     /// stack is impossible (`EINVAL`); `operation_canceled` when the runtime is finished.
@@ -136,6 +139,10 @@ public:
 
     /// Asks for an orderly stop, as SIGTERM does.
     void request_stop() const noexcept { detail::request_stop(*core_); }
+
+    /// Is ready when that was asked for; see `rt::stopping`. With it this is a
+    /// `heph::stoppable_runtime`. *Requires*: it is polled on a worker.
+    [[nodiscard]] rt::stopping stopping() const noexcept { return {}; }
 
     /// Tells whether an orderly stop was asked for. For sync actors; others await `stopping()`.
     [[nodiscard]] bool stop_requested() const noexcept { return detail::stop_requested(*core_); }
@@ -214,6 +221,10 @@ public:
     /// Asks the whole runtime for an orderly stop, as SIGTERM does.
     void request_stop() const noexcept { detail::request_stop(*detail::runtime_of(*core_)); }
 
+    /// Is ready when that was asked for; see `rt::stopping`. With it this is a
+    /// `heph::stoppable_runtime`.
+    [[nodiscard]] rt::stopping stopping() const noexcept { return {}; }
+
     /// Tells which worker this is: 0 up to one less than their number.
     [[nodiscard]] std::size_t index() const noexcept { return detail::worker_index(*core_); }
 
@@ -230,6 +241,7 @@ private:
 using local_runtime = worker;
 
 static_assert(timed_runtime<worker> && timed_runtime<shared_runtime>);
+static_assert(stoppable_runtime<worker> && stoppable_runtime<shared_runtime>);
 
 /// The context of an actor that one worker runs.
 template <typename M = no_message>

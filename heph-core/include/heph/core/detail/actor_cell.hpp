@@ -10,6 +10,7 @@
 //     running  --failed: restart after a while-->  waiting
 //     waiting  --time passed, made again-->        running
 //     waiting  --time passed, not made-->          asked again, as after a failure
+//     waiting  --its runtime is asked to stop-->   empty    (gives `dropped`)
 //     running, waiting  --drop-->                  empty
 //
 // Invariants
@@ -41,6 +42,7 @@
 #include <heph/core/detail/frame_pool.hpp>
 #include <heph/core/failure.hpp>
 #include <heph/core/new_actor.hpp>
+#include <heph/core/stopping.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/core/timing.hpp>
 #include <heph/inbox/assert.hpp>
@@ -62,14 +64,14 @@ private:
     std::unique_ptr<const std::string> name_;
 };
 
-/// How the actor in a cell ended.
-enum class cell_end : std::uint8_t { finished, failed, escalated };
+/// How the actor in a cell ended. `dropped`: it waited for a restart as its runtime stopped.
+enum class cell_end : std::uint8_t { finished, failed, escalated, dropped };
 
-/// The arguments of a restart, and the timer until then.
-template <typename Args, typename Timer>
+/// The arguments of a restart, the timer until then, and what ends the waiting before.
+template <typename Args, typename Timer, typename Stopping>
 struct waiting_restart {
-    waiting_restart(Args&& arguments, Timer&& until)
-        : args(std::move(arguments)), timer(std::move(until)) {}
+    waiting_restart(Args&& arguments, Timer&& until, Stopping&& unless)
+        : args(std::move(arguments)), timer(std::move(until)), stopping(std::move(unless)) {}
 
     static void* operator new(std::size_t size) { return allocate_frame(size); }
     static void operator delete(void* memory, std::size_t size) noexcept {
@@ -78,6 +80,7 @@ struct waiting_restart {
 
     Args args;
     Timer timer;
+    [[no_unique_address]] Stopping stopping;
 };
 
 struct nothing_waits {
@@ -90,8 +93,8 @@ template <typename Supervisor, typename RT>
     requires(may_delay<Supervisor> && timed_runtime<RT>)
 struct waiting_of<Supervisor, RT>
     : std::type_identity<std::unique_ptr<
-          waiting_restart<typename restart_args<answer_of_t<Supervisor>>::type, timer_of_t<RT>>>> {
-};
+          waiting_restart<typename restart_args<answer_of_t<Supervisor>>::type, timer_of_t<RT>,
+                          decltype(stopping_of(std::declval<RT&>()))>>> {};
 
 /// Holds what only a restart needs, or nothing where there is none: an idle actor is small.
 template <typename T, bool Kept>
@@ -374,7 +377,8 @@ private:
         using waiting_type = typename decltype(waiting_)::element_type;
         waiting_.reset(new waiting_type(
             std::move(answer.args()),
-            runtime_.value.timer_at(later(runtime_.value.now(), to_clock(answer.delay())))));
+            runtime_.value.timer_at(later(runtime_.value.now(), to_clock(answer.delay()))),
+            stopping_of(runtime_.value)));
         state_ = state::waiting;
         waker.wake();  // The timer gets the waker by its first poll.
         return pending;
@@ -383,11 +387,19 @@ private:
     template <typename OnFailure>
     polled<cell_end> poll_waiting(const waker& waker, OnFailure& on_failure) noexcept {
         std::exception_ptr exception;
+        bool stops = false;
         try {
-            if (!waiting_->timer.poll(waker).is_ready()) { return pending; }
+            if constexpr (stoppable_runtime<RT>) {
+                stops = waiting_->stopping.poll(waker).is_ready();
+            }
+            if (!stops && !waiting_->timer.poll(waker).is_ready()) { return pending; }
         } catch (...) { exception = std::current_exception(); }
         const auto due = std::move(waiting_);
         state_ = state::empty;
+        if (stops) {
+            log_no_restart(name_.view(), inbox_.id().hash());
+            return cell_end::dropped;
+        }
         if (exception) {
             return second_failure<false>(describe(std::move(exception), failure_stage::restarting),
                                          waker, on_failure);

@@ -1,6 +1,6 @@
 #pragma once
 
-// A thread with a name, and the timers of a thread that waits for futures.
+// A thread with a name, and the timers and the stop of a thread that waits for futures.
 
 #include <chrono>
 #include <cstddef>
@@ -12,6 +12,7 @@
 #include <utility>
 
 #include <heph/core/block_on.hpp>
+#include <heph/core/stopping.hpp>
 #include <heph/core/timing.hpp>
 #include <heph/inbox/future.hpp>
 
@@ -79,6 +80,19 @@ private:
     thread_timer* previous_ = nullptr;
     bool armed_ = false;
 };
+
+/// Makes a signal that of the calling thread, for as long as this lives: what `thread_stopping`
+/// gives meanwhile waits for it. *Lifetime*: refers to the signal.
+class thread_stop {
+public:
+    explicit thread_stop(const stop_signal& signal) noexcept;
+    thread_stop(const thread_stop&) = delete;
+    thread_stop& operator=(const thread_stop&) = delete;
+    ~thread_stop();
+};
+
+/// Makes a future that is ready when the calling thread is asked to stop; never, where nobody does.
+[[nodiscard]] stop_future thread_stopping() noexcept;
 
 /// Runs a future on the calling thread, and looks after the thread's timers meanwhile.
 template <future F>

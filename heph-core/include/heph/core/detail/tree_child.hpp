@@ -80,6 +80,10 @@ public:
         if (!polled_cell.is_ready()) { return pending; }
         asking_.reset();
         if (end) { return polled<actor_end>(std::move(*end)); }
+        // Its runtime stops: see `tree_core::ended`.
+        if (polled_cell.value() == cell_end::dropped) {
+            return polled<actor_end>(actor_end(end_reason::dropped));
+        }
         return polled<actor_end>(actor_end(end_reason::finished));
     }
 

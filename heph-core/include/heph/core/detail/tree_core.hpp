@@ -5,6 +5,7 @@
 // States of a child
 //     stopped  --start-->                                 running
 //     running  --ends by itself-->                        stopped, and the tree decides
+//     running  --runtime stops while it waits for a restart of its own--> stopped, for good
 //     running  --told to stop, has no message for that--> stopped (dropped)
 //     running  --told to stop-->                          asked
 //     asked    --ends by itself, or its time is up-->     stopped

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include <heph/core/actor_future.hpp>
+#include <heph/core/stopping.hpp>
 #include <heph/core/testing/expectation.hpp>
 #include <heph/core/testing/rethrow_supervisor.hpp>
 #include <heph/core/testing/schedule.hpp>
@@ -59,7 +60,8 @@ class step_core;
 
 }  // namespace detail
 
-/// Gives access to a `step_executor`: the runtime of the actors it runs. It is a `timed_runtime`.
+/// Gives access to a `step_executor`: the runtime of the actors it runs. It is a `timed_runtime`
+/// and a `stoppable_runtime`.
 ///
 /// *Lifetime*: the executor's. *Thread safety*: unsafe.
 class step_runtime {
@@ -96,13 +98,18 @@ public:
         return clock().timer_at(when);
     }
 
+    /// Is ready when the executor was asked to stop.
+    [[nodiscard]] stop_future stopping() const noexcept;
+    /// Asks the executor to stop, as an actor of heph-rt asks its runtime.
+    void request_stop() const noexcept;
+
 private:
     void add(std::unique_ptr<detail::step_work> work, std::string name) const;
 
     detail::step_core* core_;
 };
 
-static_assert(timed_runtime<step_runtime>);
+static_assert(timed_runtime<step_runtime> && stoppable_runtime<step_runtime>);
 
 /// The context of an actor that a `step_executor` runs. An actor that is a template of its runtime
 /// is spawned as `heph::actor_fn(counter<heph::testing::step_runtime>)`.
@@ -192,6 +199,10 @@ public:
             }
         }
     }
+
+    /// Asks for an orderly stop, as SIGTERM does of a runtime: makes every `stopping()` of
+    /// `runtime()` ready. It polls nothing, and drops nothing.
+    void request_stop() noexcept { runtime().request_stop(); }
 
     /// Counts what is not finished.
     [[nodiscard]] std::size_t unfinished() const noexcept;
