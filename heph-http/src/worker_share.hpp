@@ -4,13 +4,13 @@
 #include <string_view>
 
 #include <heph/core/log.hpp>
+#include <heph/core/log_limit.hpp>
 #include <heph/http/limits.hpp>
 #include <heph/http/router.hpp>
 #include <heph/http/security.hpp>
 
 #include "address_counts.hpp"
 #include "idle_list.hpp"
-#include "log_limit.hpp"
 #include "random.hpp"
 #include "work_space.hpp"
 

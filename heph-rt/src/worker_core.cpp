@@ -211,12 +211,12 @@ void worker_core::run() {
 }
 
 void worker_core::log_left_out_connections() noexcept {
-    const std::size_t left_out = failed_connections_.left_out();
+    const auto left_out = failed_connections_.left_out();
     if (left_out == 0) { return; }
     try {
         log(log_level::error, "net: " + std::to_string(left_out) +
                                   " further connections failed, without a line each");
-        failed_connections_.forget_left_out();
+        failed_connections_.take_left_out();
     } catch (const std::bad_alloc&) {  // No memory for the number, which is told another time.
         log(log_level::error, "net: further connections failed, without a line each");
     }

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include <heph/core/log_limit.hpp>
 #include <heph/rt/detail/process.hpp>
 #include <heph/rt/error.hpp>
 #include <heph/rt/scheduler.hpp>
@@ -18,7 +19,6 @@
 #include "driver.hpp"
 #include "fair_queue.hpp"
 #include "idle_spin.hpp"
-#include "line_limit.hpp"
 #include "poll_meter.hpp"
 #include "timing_wheel.hpp"
 #include "trace_log.hpp"
@@ -131,7 +131,7 @@ public:
     [[nodiscard]] const trace_stream* trace() const noexcept { return trace_.get(); }
 
     /// Bounds what is logged of connections that failed.
-    [[nodiscard]] line_limit& failed_connections() noexcept { return failed_connections_; }
+    [[nodiscard]] log_limit& failed_connections() noexcept { return failed_connections_; }
     /// Logs how many failed connections have no line, if any. It is done at the worker's end, too.
     void log_left_out_connections() noexcept;
 
@@ -193,7 +193,7 @@ private:
     std::chrono::nanoseconds ran_this_turn_{};
     shared_run ran_shared_;
     time_point long_poll_logged_{};
-    line_limit failed_connections_{60};
+    log_limit failed_connections_{60};
     process_header* live_ = nullptr;  // Local processes.
     std::size_t processes_ = 0;       // So many are in it.
     std::size_t remote_to_come_ = 0;  // Finished ones that will come out of the remote queue.

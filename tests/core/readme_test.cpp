@@ -23,6 +23,7 @@
 #include <heph/core/either.hpp>
 #include <heph/core/join.hpp>
 #include <heph/core/log.hpp>
+#include <heph/core/log_limit.hpp>
 #include <heph/core/match.hpp>
 #include <heph/core/rpc.hpp>
 #include <heph/core/supervisor.hpp>
@@ -303,4 +304,16 @@ TEST_CASE("readme: the log can be sent elsewhere", "[core][readme]") {
     heph::set_log_handler(before);
     // [/log]
     CHECK(logged == std::vector<std::string>{"info: 12 rows by importer"});
+}
+
+TEST_CASE("readme: a flood of lines is bounded", "[core][readme]") {
+    logged.clear();
+    const heph::log_handler before = heph::set_log_handler(&to_my_log);
+    const heph::steady_time now{1s};
+    // [log_limit]
+    heph::log_limit refused(60, 20);  // 60 lines a minute, 20 at once
+    for (int i = 0; i < 1000; ++i) { refused.log(heph::log_level::warning, "refused", now); }
+    // [/log_limit]
+    heph::set_log_handler(before);
+    CHECK(logged.size() == 20);
 }

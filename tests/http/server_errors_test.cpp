@@ -12,7 +12,6 @@
 
 #include <heph/http/upgrade.hpp>
 
-#include "log_limit.hpp"
 #include "raw_client.hpp"
 #include "samples.hpp"
 #include "test_routes.hpp"
@@ -352,26 +351,6 @@ TEST_CASE("server: the line about a failed handler says what was asked, and by w
     CHECK(log.count("http: a handler failed: GET /throw?a=\\x22xxx") == 1);
     CHECK(log.count("xxx... for 127.0.0.1:") == 1);
     for (const std::string& line : log.lines()) { CHECK(line.size() < 1'000); }
-}
-
-TEST_CASE("log limit: lets a minute's lines pass at once, then as many as time allows",
-          "[http][server]") {
-    detail::log_limit limit(6);
-    for (int i = 0; i < 6; ++i) { CHECK(limit.admits(1000)); }
-    CHECK_FALSE(limit.admits(1000));
-    CHECK_FALSE(limit.admits(10'999));
-    CHECK(limit.take_left_out() == 2);
-    CHECK(limit.admits(11'000));
-    CHECK_FALSE(limit.admits(11'001));
-    CHECK(limit.take_left_out() == 1);
-    CHECK(limit.take_left_out() == 0);
-    // A long time earns no more than a minute's.
-    int passed = 0;
-    for (int i = 0; i < 20; ++i) { passed += limit.admits(10'000'000) ? 1 : 0; }
-    CHECK(passed == 6);
-    detail::log_limit none(0);
-    CHECK_FALSE(none.admits(0));
-    CHECK_FALSE(none.admits(1'000'000'000));
 }
 
 TEST_CASE(

@@ -49,6 +49,7 @@
 #include <utility>
 #include <vector>
 
+#include <heph/core/log_limit.hpp>
 #include <heph/core/task.hpp>
 #include <heph/inbox/channel.hpp>
 #include <heph/remote/node.hpp>
@@ -59,7 +60,6 @@
 #include "connection.hpp"
 #include "environment.hpp"
 #include "link_security.hpp"
-#include "log_limiter.hpp"
 #include "peer.hpp"
 #include "port.hpp"
 #include "record_layer.hpp"
@@ -228,6 +228,9 @@ private:
     [[nodiscard]] task<> timer(time_point at) { return environment_->timer_at(at); }
     [[nodiscard]] task<> timer(time_point::duration after) { return timer(now() + after); }
     [[nodiscard]] std::chrono::milliseconds with_jitter(std::chrono::milliseconds pause);
+    void log_within(log_limit& limit, log_level level, const std::string& line) {
+        limit.log(level, line, now());
+    }
     void admit(stream_pointer accepted);
     [[nodiscard]] bool drop_half_open(std::string_view for_source);
     [[nodiscard]] connection_pointer add_connection(stream_pointer stream, record_layer records,
@@ -246,8 +249,8 @@ private:
     event stopped_;
     protocol::failure_limiter strangers_;
     event times_changed_;
-    log_limiter log_{*environment_};       // Of what strangers cause.
-    log_limiter link_log_{*environment_};  // Of what peers cause.
+    log_limit log_{60, 20};       // Of what strangers cause.
+    log_limit link_log_{60, 20};  // Of what peers cause.
 
     struct place {
         enum class where { blocked, search, call, watch, node_watch };

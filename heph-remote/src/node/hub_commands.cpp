@@ -335,13 +335,14 @@ void hub::undelivered(std::string_view node, std::string_view actor, failure why
         } catch (const std::exception& thrown) { thrown_text = thrown.what(); } catch (...) {
             thrown_text = "an unknown exception";
         }
-        return log_.log(
-            log_level::error,
+        return log_within(
+            log_, log_level::error,
             "node " + self_.name + ": the handler of what was not delivered threw: " + thrown_text);
     }
-    log_.log(log_level::warning, "node " + self_.name + ": a message to " + std::string(node) +
-                                     '/' + std::string(actor) + " was not delivered: " +
-                                     std::string(protocol::to_string(why)));
+    log_within(log_, log_level::warning,
+               "node " + self_.name + ": a message to " + std::string(node) + '/' +
+                   std::string(actor) +
+                   " was not delivered: " + std::string(protocol::to_string(why)));
 }
 
 }  // namespace heph::remote::detail

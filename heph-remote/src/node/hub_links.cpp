@@ -299,8 +299,8 @@ void hub::link_up(const connection_pointer& over) {
     with->up = over;
     with->last_failure.clear();
     port_->set_peer(with->name, true);
-    link_log_.log(log_level::info,
-                  "node " + self_.name + ": linked to " + with->name + " at " + over->address);
+    log_within(link_log_, log_level::info,
+               "node " + self_.name + ": linked to " + with->name + " at " + over->address);
     with->changed.set();
     retry_all(*with);
     over->wake.set();
@@ -316,15 +316,15 @@ void hub::on_link_frame(const connection_pointer& from, std::span<const std::byt
 void hub::end(connection_pointer which, std::string why) {
     if (which->current == connection::phase::closing) { return; }
     if (which->is_linked()) {
-        link_log_.log(log_level::warning, "node " + self_.name + ": the link to " +
-                                              which->with->name + " at " + which->address +
-                                              " is down: " + why);
+        log_within(link_log_, log_level::warning,
+                   "node " + self_.name + ": the link to " + which->with->name + " at " +
+                       which->address + " is down: " + why);
         detach(*which);
     } else if (!which->dialed && !why.empty()) {
         strangers_.failed(which->source, now());
         // Whoever dials tells it.
-        log_.log(log_level::warning,
-                 "node " + self_.name + ": turned away " + which->address + ": " + why);
+        log_within(log_, log_level::warning,
+                   "node " + self_.name + ": turned away " + which->address + ": " + why);
     }
     which->close(std::move(why));
 }
@@ -387,9 +387,10 @@ void hub::count_refusal(const peer_pointer& with, const node_address& where,
         with->link.current() != protocol::link::state::away) {
         return;
     }
-    link_log_.log(log_level::warning, "node " + self_.name + ": " + with->name +
-                                          " is gone: its connection broke, and nobody listens at "
-                                          "its address any more");
+    log_within(link_log_, log_level::warning,
+               "node " + self_.name + ": " + with->name +
+                   " is gone: its connection broke, and nobody listens at "
+                   "its address any more");
     lose(with, failure::node_down);
 }
 

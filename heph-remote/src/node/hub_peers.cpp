@@ -34,8 +34,9 @@ peer_pointer hub::peer_named(std::string_view name) {
 void hub::dial(std::string_view name, const node_address& where) {
     const peer_pointer with = peer_named(name);
     if (!with) {
-        return log_.log(log_level::error, "node " + self_.name + ": no more peers are taken than " +
-                                              std::to_string(peers_.size()));
+        return log_within(log_, log_level::error,
+                          "node " + self_.name + ": no more peers are taken than " +
+                              std::to_string(peers_.size()));
     }
     with->is_learned = false;
     with->learned_at.clear();
@@ -65,11 +66,11 @@ void hub::learn(std::string_view name, const node_address& where) {
         static_cast<std::size_t>(learned) < settings.learned_peers_max || drop_sought(true);
     const peer_pointer with = has_place ? peer_named(name) : nullptr;
     if (!with) {
-        return log_.log(log_level::warning, "node " + self_.name + ": does not dial " +
-                                                std::string(name) + " at " + where.to_string() +
-                                                ", to which a reference leads: there are " +
-                                                std::to_string(learned) + " such nodes, and " +
-                                                std::to_string(peers_.size()) + " in all");
+        return log_within(log_, log_level::warning,
+                          "node " + self_.name + ": does not dial " + std::string(name) + " at " +
+                              where.to_string() + ", to which a reference leads: there are " +
+                              std::to_string(learned) + " such nodes, and " +
+                              std::to_string(peers_.size()) + " in all");
     }
     with->is_learned = true;
     with->learned_at.assign(1, where);

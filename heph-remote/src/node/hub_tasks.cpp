@@ -215,8 +215,8 @@ task<> hub::accept_all(hub_pointer self, listener_pointer at) {
                      : void(failed = accepted.error().message());
         } catch (...) { failed = what_was_thrown(); }
         if (failed.empty()) { continue; }
-        self->log_.log(log_level::error,
-                       "node " + self->self_.name + ": cannot accept a connection: " + failed);
+        self->log_within(self->log_, log_level::error,
+                         "node " + self->self_.name + ": cannot accept a connection: " + failed);
         co_await either(self->timer(pause_after_failed_accept), self->draining_.wait());
     }
 }
@@ -226,17 +226,19 @@ void hub::admit(stream_pointer accepted) {
     std::string address = accepted->peer();
     const std::string source = accepted->source();
     if (!strangers_.admits(source, now())) {
-        return log_.log(log_level::warning, "node " + self_.name + ": turned away " + address +
-                                                ": too many handshakes of that address failed");
+        return log_within(log_, log_level::warning,
+                          "node " + self_.name + ": turned away " + address +
+                              ": too many handshakes of that address failed");
     }
     if (half_open_ >= settings.half_open_max && !drop_half_open(source)) {
-        return log_.log(log_level::warning, "node " + self_.name + ": turned away " + address +
-                                                ": too many are half-open");
+        return log_within(
+            log_, log_level::warning,
+            "node " + self_.name + ": turned away " + address + ": too many are half-open");
     }
     auto records = security_.accept(0);
     if (!records) {
-        return log_.log(log_level::error,
-                        "node " + self_.name + ": TLS: " + records.error().message());
+        return log_within(log_, log_level::error,
+                          "node " + self_.name + ": TLS: " + records.error().message());
     }
     const auto made = add_connection(std::move(accepted), std::move(*records), std::move(address),
                                      false, now() + settings.handshake_time);
@@ -273,8 +275,9 @@ bool hub::drop_half_open(std::string_view for_source) {
     (*oldest)->is_half_open = false;
     --half_open_;
     // Its source did nothing wrong, and is not charged with a failure.
-    log_.log(log_level::warning, "node " + self_.name + ": turned away " + (*oldest)->address +
-                                     ": others wait, and it did not finish its handshake");
+    log_within(log_, log_level::warning,
+               "node " + self_.name + ": turned away " + (*oldest)->address +
+                   ": others wait, and it did not finish its handshake");
     (*oldest)->close(std::string());
     return true;
 }
@@ -512,7 +515,8 @@ task<> hub::watch_times(hub_pointer self) {
             self->check_times();
         } catch (...) { thrown = what_was_thrown(); }
         if (thrown.empty()) { continue; }
-        self->log_.log(log_level::error, "node " + self->self_.name + ": its clock " + thrown);
+        self->log_within(self->log_, log_level::error,
+                         "node " + self->self_.name + ": its clock " + thrown);
         co_await either(self->timer(pause_after_failed_accept), self->stopped_.wait());
     }
 }

@@ -24,7 +24,7 @@ void log_accept_error(std::error_code failure) noexcept {
 static bool may_log_failure() noexcept {
     worker_core* const worker = current_worker();
     if (worker == nullptr) { return true; }
-    if (!worker->failed_connections().admits(worker->now_ms())) { return false; }
+    if (!worker->failed_connections().admits(worker->now())) { return false; }
     worker->log_left_out_connections();
     return true;
 }
