@@ -78,6 +78,6 @@ int main(int count, char** arguments) {
         worker.spawn_future(rt::systemd::keep_watchdog(*notify));
         (void)notify->ready();
     });
-    std::cout << "https://" << server->local_endpoint().to_string() << std::endl;
+    std::cout << "https://" << server->local_address() << std::endl;
     return rt::report(runtime->start());
 }

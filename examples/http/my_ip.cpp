@@ -1,13 +1,16 @@
-// Tells whoever asks from which address: `my_ip [ADDRESS:PORT]`. Then:
+// Tells whoever asks from which address: `my_ip [ADDRESS:PORT | unix:PATH]`. Then:
 //
 //     curl http://127.0.0.1:8080/
 //     curl -H 'Accept: application/json' http://127.0.0.1:8080/
+//
+// A proxy of this machine is believed whom it asks for: my_ip.nginx.conf has nginx before it.
 
 #include <array>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include <heph/http/middleware/trusted_proxies.hpp>
 #include <heph/http/negotiation.hpp>
 #include <heph/http/router.hpp>
 #include <heph/http/server.hpp>
@@ -34,8 +37,10 @@ http::response tell(http::request& request) {
 
 int main(int count, char** arguments) {
     http::router routes;
+    routes.use(http::trusted_proxies());
     routes.get("/", tell);
     http::server_options options;
+    options.socket_mode = 0660;  // For the group of the proxy.
     if (count > 1) { options.address = arguments[1]; }
     return http::serve(std::move(routes), options);
 }

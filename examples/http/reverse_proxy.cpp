@@ -261,7 +261,7 @@ int main(int count, char** arguments) {
     if (!runtime) { return rt::report(runtime.error()); }
     const auto server = http::server::open(std::move(routes), options);
     if (!server) { return rt::report(rt::error(server.error(), server.error().message())); }
-    std::cout << "http://" << server->local_endpoint().to_string() << std::endl;
+    std::cout << "http://" << server->local_address() << std::endl;
     runtime->run_on_workers([&](rt::worker& worker) {
         http::client_options asks;
         asks.user_agent = "";  // The client's own passes.

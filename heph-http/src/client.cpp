@@ -219,8 +219,8 @@ task<client::answer> client::ask(const std::shared_ptr<client_pool>& pool,
         if (!kept) {
             auto connected = co_await by.connect(options, to);
             if (!connected) { co_return answer(std::unexpect, connected.error()); }
-            lease->connection() = std::make_unique<detail::client_connection>(std::move(*connected),
-                                                                              options, by.relay());
+            lease->connection() = std::make_unique<detail::client_connection>(
+                std::move(*connected), options, by.relay(), by.block_bytes_max());
         }
         detail::client_connection& connection = *lease->connection();
         const std::error_code failed = co_await connection.exchange(request, to);

@@ -3,8 +3,6 @@
 #include <heph/core/either.hpp>
 #include <heph/rt/timer.hpp>
 
-#include "connection_io.hpp"
-
 namespace heph::http::detail {
 
 namespace {
@@ -165,7 +163,7 @@ task<std::expected<void, error>> client_connection::write(std::string_view piece
 
 task<std::error_code> client_connection::send_bytes(std::string_view bytes) {
     while (!bytes.empty()) {
-        const std::string_view piece = bytes.substr(0, send_bytes_max);
+        const std::string_view piece = bytes.substr(0, block_bytes_max_);
         bytes.remove_prefix(piece.size());
         auto buffer = rt::buffer::copy_of(piece);
         send_patience_.begin({options_->pause_timeout});

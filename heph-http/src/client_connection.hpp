@@ -43,11 +43,12 @@ namespace heph::http::detail {
 class client_connection final : body_writer {
 public:
     /// `through` is the proxy that requests are sent to, which passes them on; null when the peer
-    /// is the origin, or is reached by a tunnel.
-    client_connection(peer_stream stream, const client_options& options,
-                      const proxy* through) noexcept
+    /// is the origin, or is reached by a tunnel. So much is sent at once.
+    client_connection(peer_stream stream, const client_options& options, const proxy* through,
+                      std::size_t block_bytes_max) noexcept
         : options_(&options),
           through_(through),
+          block_bytes_max_(block_bytes_max),
           stream_(std::move(stream)),
           parser_(options.limits) {}
     client_connection(const client_connection&) = delete;
@@ -123,6 +124,7 @@ private:
 
     const client_options* options_;
     const proxy* through_;
+    std::size_t block_bytes_max_;
     peer_stream stream_;
     send_patience send_patience_;
     alarm send_alarm_;

@@ -58,6 +58,20 @@ task<reached> reach_host(const client_options& options, const std::string& host,
     co_return reached(std::in_place, std::move(*connected));
 }
 
+/// Connects to a Unix socket.
+task<reached> reach_socket(rt::net::unix_address at) {
+    auto connected = co_await rt::net::unix_stream::connect(std::move(at));
+    if (!connected) { co_return no_stream(connected.error()); }
+    co_return reached(std::in_place, rt::net::tcp_stream(std::move(*connected)));
+}
+
+/// Gives the Unix socket that a request is sent to, or null.
+const rt::net::unix_address* socket_for(const client_options& options,
+                                        const client_request& request) noexcept {
+    if (!request.unix_socket().is_unnamed()) { return &request.unix_socket(); }
+    return options.unix_socket.is_unnamed() ? nullptr : &options.unix_socket;
+}
+
 /// Secures a connection, which may be secured already, to a host.
 task<reached> secure(peer_stream plain, std::shared_ptr<const client_security> by,
                      const std::string& host) {
@@ -122,11 +136,16 @@ task<reached> reach_by_address(const client_options& options, const proxy& throu
 
 client_route::client_route(const client_options& options, const client_request& request,
                            const url& to) noexcept
-    : through_(options.proxies.find(to)),
+    : socket_(socket_for(options, request)),
+      through_(socket_ != nullptr ? nullptr : options.proxies.find(to)),
       tunnels_(to.scheme == "https" || request.headers().contains("Upgrade") ||
                (through_ != nullptr && through_->is_socks())) {}
 
 std::string client_route::key(const url& to) const {
+    if (socket_ != nullptr) {
+        return to.origin() + (socket_->is_abstract() ? " over abstract " : " over ") +
+               socket_->name();
+    }
     if (through_ == nullptr) { return to.origin(); }
     return to.origin() + (tunnels_ ? " by " : " via ") + through_->host() + ' ' +
            std::to_string(through_->port());
@@ -136,6 +155,7 @@ task<std::expected<peer_stream, std::error_code>> client_route::connect(
     const client_options& options, const url& to) const {
     const auto timed_out = std::make_error_code(std::errc::timed_out);
     task<reached> reaching = [&] {
+        if (socket_ != nullptr) { return reach_socket(*socket_); }
         if (through_ == nullptr) { return reach_host(options, to.host, to.port); }
         if (!tunnels_) { return reach_proxy(options, *through_); }
         return through_->kind() == proxy_kind::socks5

@@ -41,7 +41,10 @@ constexpr std::size_t linger_bytes_max = 1024 * 1024;
 
 connection::connection(rt::net::tcp_stream stream, worker_share& share,
                        std::optional<rt::net::endpoint> peer)
-    : share_(&share), io_(std::move(stream)), peer_(peer), parser_(*share.limits) {}
+    : share_(&share),
+      io_(std::move(stream), share.over_unix),
+      peer_(peer),
+      parser_(*share.limits) {}
 
 // Dropped half-way, a body that ends with the connection would look whole.
 connection::~connection() {
@@ -179,7 +182,7 @@ void connection::begin_request() {
     if (share_->observed && work_->began == std::chrono::steady_clock::time_point()) {
         work_->began = std::chrono::steady_clock::now();
     }
-    work_->request.set_stream(io_.socket());
+    work_->request.set_stream(io_.socket(), share_->over_unix);
     work_->request.set_connected_peer(peer_);
     work_->request.set_secure_channel(io_.stream().channel());
     work_->request.set_body(*this, bounds().body_bytes_max);
@@ -380,7 +383,7 @@ task<bool> connection::flush() {
             io_.trim_spare(kept_bytes_max);
             co_return true;
         }
-        const std::size_t size = std::min(end - out_sent_, send_bytes_max);
+        const std::size_t size = std::min(end - out_sent_, io_.block_bytes_max());
         rt::buffer bytes = io_.take_spare();
         bytes.append(std::string_view(work_->out).substr(out_sent_, size));
         out_sent_ += size;
@@ -398,7 +401,7 @@ task<bool> connection::send_rest(std::shared_ptr<const std::string> body, std::s
     bool flushed = co_await flush();
     while (flushed && size != 0) {
         const std::string_view all(*body);
-        const std::string_view piece = all.substr(all.size() - size, send_bytes_max);
+        const std::string_view piece = all.substr(all.size() - size, io_.block_bytes_max());
         size -= piece.size();
         io_.send(rt::buffer::of_shared(body, piece), slowest());
         flushed = co_await flush();

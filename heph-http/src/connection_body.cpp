@@ -174,7 +174,7 @@ task<std::expected<void, error>> connection::send_file(const rt::fs::file* from,
                                                        std::uint64_t offset, std::uint64_t size) {
     using outcome = std::expected<void, error>;
     while (size != 0) {
-        const std::uint64_t now = std::min<std::uint64_t>(size, send_bytes_max);
+        const std::uint64_t now = std::min<std::uint64_t>(size, io_.block_bytes_max());
         auto sending = io_.bounded_send(io_.stream().send_file(*from, offset, now), slowest());
         io_.count_handed(now);
         const auto sent = co_await sending;
@@ -195,8 +195,9 @@ task<std::expected<void, error>> connection::send_file_pieces(const rt::fs::file
                                                               std::uint64_t offset,
                                                               std::uint64_t size) {
     using outcome = std::expected<void, error>;
+    const std::size_t most = std::min(file_piece_bytes, io_.block_bytes_max());
     while (size != 0) {
-        const auto now = static_cast<std::size_t>(std::min<std::uint64_t>(size, file_piece_bytes));
+        const auto now = static_cast<std::size_t>(std::min<std::uint64_t>(size, most));
         auto reading = read_file_piece(from, io_.take_spare(), offset, now);
         auto piece = co_await std::move(reading);
         if (!piece) { co_return outcome(std::unexpect, piece.error()); }

@@ -20,6 +20,9 @@ namespace heph::http::detail {
 
 /// So much is handed to the kernel at once.
 inline constexpr std::size_t send_bytes_max = 256 * 1024;
+/// And so much over a Unix socket, of which nobody can tell how much of it the peer has taken: it
+/// has to take all of it within the pause that it may make.
+inline constexpr std::size_t unix_send_bytes_max = 32 * 1024;
 
 /// Why nothing was received or sent.
 enum class io_failure : std::uint8_t { timed_out, stopping, lost };
@@ -40,7 +43,8 @@ struct send_side {
 /// without losing or repeating a byte. They may be waited for at the same time, by one task.
 class connection_io {
 public:
-    explicit connection_io(rt::net::tcp_stream stream) noexcept : stream_(std::move(stream)) {}
+    explicit connection_io(rt::net::tcp_stream stream, bool over_unix = false) noexcept
+        : stream_(std::move(stream)), over_unix_(over_unix) {}
     connection_io(const connection_io&) = delete;
     connection_io& operator=(const connection_io&) = delete;
 
@@ -142,6 +146,10 @@ public:
         return {send_->patience, alarm_, socket().descriptor(), std::move(step)};
     }
 
+    /// Gives how much is to be sent at once.
+    [[nodiscard]] std::size_t block_bytes_max() const noexcept {
+        return over_unix_ ? unix_send_bytes_max : send_bytes_max;
+    }
     /// Begins to send bytes to a peer that may take them as slowly as `limit` says.
     /// *Requires*: `send_by` gave a side; not `sending()`.
     void send(rt::buffer bytes, send_bounds limit);
@@ -190,6 +198,7 @@ private:
     std::uint64_t taken_ = 0;
     rt::stopping stopping_;
     bool send_failed_ = false;
+    bool over_unix_;
 };
 
 }  // namespace heph::http::detail

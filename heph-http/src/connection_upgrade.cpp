@@ -52,7 +52,7 @@ public:
             if (io.sending()) { (void)co_await io.sent(); }
             if (io.send_failed()) { co_return result(lost()); }
             if (bytes.empty()) { co_return result(); }
-            const std::string_view piece = bytes.substr(0, send_bytes_max);
+            const std::string_view piece = bytes.substr(0, io.block_bytes_max());
             bytes.remove_prefix(piece.size());
             rt::buffer buffer = io.take_spare();
             buffer.append(piece);

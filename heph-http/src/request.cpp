@@ -54,7 +54,7 @@ void path_params::truncate(std::size_t count) noexcept {
 request::request() noexcept : body_(&no_body) {}
 
 std::optional<rt::net::endpoint> request::peer() const {
-    if (told_peer_ || stream_ == nullptr) { return told_peer_; }
+    if (told_peer_ || stream_ == nullptr || over_unix_) { return told_peer_; }
     if (connected_peer_ != nullptr && *connected_peer_) { return *connected_peer_; }
     const auto found = stream_->peer_endpoint();
     if (!found) { return {}; }

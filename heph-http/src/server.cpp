@@ -1,6 +1,8 @@
 #include <limits>
 #include <optional>
+#include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <heph/core/log.hpp>
@@ -8,6 +10,7 @@
 #include <heph/http/server.hpp>
 #include <heph/rt/net/server.hpp>
 #include <heph/rt/net/tcp.hpp>
+#include <heph/rt/net/unix.hpp>
 #include <heph/rt/runtime.hpp>
 
 #include "connection.hpp"
@@ -22,7 +25,8 @@ struct server_state {
     http::limits limits;
     std::shared_ptr<const server_security> security;
     rt::net::endpoint local;
-    std::optional<rt::net::tcp_server> accepting;
+    std::string local_name;
+    std::variant<std::monostate, rt::net::tcp_server, rt::net::unix_server> accepting;
 };
 
 namespace {
@@ -37,7 +41,8 @@ constexpr std::size_t making_room_max = 64;
 struct worker_state {
     explicit worker_state(std::shared_ptr<server_state> served)
         : server(std::move(served)),
-          share(server->routes, server->limits, server->security.get()) {}
+          share(server->routes, server->limits, server->security.get(),
+                std::holds_alternative<rt::net::unix_server>(server->accepting)) {}
 
     std::shared_ptr<server_state> server;
     worker_share share;
@@ -121,9 +126,11 @@ bool has_room(worker_share& share) noexcept {
 task<void> admit(const std::shared_ptr<worker_state>& state, rt::net::tcp_stream stream) {
     worker_share& share = state->share;
     error refused = error::too_many_connections;
-    // Who is gone already has no address any more, and costs nothing.
+    // Who is gone already has no address any more, and costs nothing. Nor has a Unix socket one.
     known_peer peer;
-    if (const auto found = stream.peer_endpoint()) { peer = *found; }
+    if (!share.over_unix) {
+        if (const auto found = stream.peer_endpoint()) { peer = *found; }
+    }
     const std::size_t most = share.limits->connections_per_address_max;
     std::optional<address_counts::key> address;
     if (most < share.limits->connections_max && peer) { address = address_counts::key_of(*peer); }
@@ -157,8 +164,52 @@ rt::net::serve_options accept_options(const http::limits& limits) {
 
 }  // namespace detail
 
+namespace {
+
+constexpr std::string_view unix_prefix = "unix:";
+
+using opened_server = std::expected<server, std::error_code>;
+
+std::string unix_name_of(const rt::net::unix_address& of) {
+    return std::string(unix_prefix) + of.to_string();
+}
+
+std::expected<rt::net::unix_address, std::error_code> parse_unix_address(std::string_view text) {
+    if (text.starts_with('@')) { return rt::net::unix_address::abstract(text.substr(1)); }
+    return rt::net::unix_address::path(text);
+}
+
+opened_server open_at(const rt::net::unix_address& address, router routes,
+                      const server_options& options, std::size_t workers) {
+    rt::net::unix_listen_options how;
+    how.replace_stale = true;
+    how.mode = options.socket_mode;
+    auto listener = rt::net::unix_listener::bind(address, how);
+    if (!listener) { return std::unexpected(listener.error()); }
+    // The workers share it: a path has one socket.
+    std::vector<rt::net::unix_listener> listeners;
+    listeners.push_back(std::move(*listener));
+    return server::over_unix(std::move(routes), std::move(listeners), options, workers);
+}
+
+std::shared_ptr<detail::server_state> make_state(router routes, const server_options& options) {
+    auto state = std::make_shared<detail::server_state>();
+    state->routes = std::move(routes);
+    state->limits = options.limits;
+    state->security = options.tls;
+    return state;
+}
+
+}  // namespace
+
 std::expected<server, std::error_code> server::open(router routes, const server_options& options,
                                                     std::size_t workers) {
+    if (options.address.starts_with(unix_prefix)) {
+        const auto named =
+            parse_unix_address(std::string_view(options.address).substr(unix_prefix.size()));
+        if (!named) { return std::unexpected(named.error()); }
+        return open_at(*named, std::move(routes), options, workers);
+    }
     const auto address = rt::net::endpoint::parse(options.address);
     if (!address) { return std::unexpected(address.error()); }
     auto listeners = rt::net::listen_on(*address, workers);
@@ -173,34 +224,64 @@ std::expected<server, std::error_code> server::over(router routes,
     if (listeners.empty()) {
         return std::unexpected(std::make_error_code(std::errc::invalid_argument));
     }
-    auto state = std::make_shared<detail::server_state>();
-    state->routes = std::move(routes);
-    state->limits = options.limits;
-    state->security = options.tls;
+    auto state = make_state(std::move(routes), options);
     const auto bound = listeners.front().local_endpoint();
     if (!bound) { return std::unexpected(bound.error()); }
     state->local = *bound;
+    state->local_name = bound->to_string();
     auto accepting = rt::net::tcp_server::over(std::move(listeners), workers);
     if (!accepting) { return std::unexpected(accepting.error()); }
-    state->accepting.emplace(std::move(*accepting));
+    state->accepting = std::move(*accepting);
+    return server(std::move(state));
+}
+
+std::expected<server, std::error_code> server::over_unix(
+    router routes, std::vector<rt::net::unix_listener> listeners, const server_options& options,
+    std::size_t workers) {
+    if (listeners.empty()) {
+        return std::unexpected(std::make_error_code(std::errc::invalid_argument));
+    }
+    auto state = make_state(std::move(routes), options);
+    const auto bound = listeners.front().local_address();
+    if (!bound) { return std::unexpected(bound.error()); }
+    state->local_name = unix_name_of(*bound);
+    auto accepting = rt::net::unix_server::over(std::move(listeners), workers);
+    if (!accepting) { return std::unexpected(accepting.error()); }
+    state->accepting = std::move(*accepting);
     return server(std::move(state));
 }
 
 std::vector<rt::net::handed_over> server::hand_over(const std::string& name) const {
-    return state_->accepting->hand_over(name);
+    if (const auto* over_unix = std::get_if<rt::net::unix_server>(&state_->accepting)) {
+        return over_unix->hand_over(name);
+    }
+    return std::get<rt::net::tcp_server>(state_->accepting).hand_over(name);
 }
 
 void server::start(rt::worker& worker) const {
     const auto shared = std::make_shared<detail::worker_state>(state_);
-    state_->accepting->start(
-        worker,
-        [shared](const rt::worker& /*on*/, rt::net::tcp_stream stream) {
-            return detail::admit(shared, std::move(stream));
-        },
-        detail::accept_options(state_->limits));
+    const rt::net::serve_options options = detail::accept_options(state_->limits);
+    if (const auto* over_unix = std::get_if<rt::net::unix_server>(&state_->accepting)) {
+        over_unix->start(
+            worker,
+            [shared](const rt::worker& /*on*/, rt::net::unix_stream stream) {
+                return detail::admit(shared, rt::net::tcp_stream(std::move(stream)));
+            },
+            options);
+        return;
+    }
+    std::get<rt::net::tcp_server>(state_->accepting)
+        .start(
+            worker,
+            [shared](const rt::worker& /*on*/, rt::net::tcp_stream stream) {
+                return detail::admit(shared, std::move(stream));
+            },
+            options);
 }
 
 const rt::net::endpoint& server::local_endpoint() const noexcept { return state_->local; }
+
+const std::string& server::local_address() const noexcept { return state_->local_name; }
 
 int serve(router routes, const server_options& options) {
     auto runtime = rt::setup{}.name("http").threads(options.threads).build();
@@ -210,8 +291,8 @@ int serve(router routes, const server_options& options) {
         return rt::report(rt::error(opened.error(), "cannot listen on " + options.address + ": " +
                                                         opened.error().message()));
     }
-    log(log_level::info, std::string(options.tls ? "https" : "http") + ": listening on " +
-                             opened->local_endpoint().to_string());
+    log(log_level::info,
+        std::string(options.tls ? "https" : "http") + ": listening on " + opened->local_address());
     const server shared = *opened;
     runtime->run_on_workers([shared](rt::worker& worker) { shared.start(worker); });
     return rt::report(runtime->start());

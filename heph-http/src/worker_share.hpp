@@ -20,11 +20,12 @@ namespace heph::http::detail {
 class worker_share {
 public:
     worker_share(const router& served, const http::limits& bounds,
-                 const server_security* secures = nullptr)
+                 const server_security* secures = nullptr, bool unix_sockets = false)
         : routes(&served),
           limits(&bounds),
           security(secures),
           observed(served.has_observers()),
+          over_unix(unix_sockets),
           addresses(std::uint64_t{random_mask()} << 32U | random_mask()),
           client_lines_(bounds.log_lines_per_minute_max),
           error_lines_(bounds.log_lines_per_minute_max) {}
@@ -45,6 +46,7 @@ public:
     const http::limits* limits;
     const server_security* security;  // Null for plain connections.
     bool observed;                    // Somebody is to be told of all exchanges.
+    bool over_unix;                   // The connections are over a Unix socket.
     work_space_pool work_spaces;
     idle_list idle;  // Those that wait for a request.
     std::size_t connections = 0;

@@ -6,8 +6,10 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
@@ -34,6 +36,12 @@ auto uninterrupted(Call call) {
     }
 }
 
+void be_patient(int descriptor) {
+    const timeval patience{patience_seconds, 0};
+    ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    ::setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+}
+
 bool is_bodiless_status(int status) { return status < 200 || status == 204 || status == 304; }
 
 }  // namespace
@@ -53,6 +61,23 @@ std::optional<std::string> reply::header(std::string_view name) const {
     return std::nullopt;
 }
 
+raw_client raw_client::over_unix(const std::string& path) {
+    raw_client made;
+    made.descriptor_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (made.descriptor_ < 0) { return made; }
+    be_patient(made.descriptor_);
+    sockaddr_un to{};
+    to.sun_family = AF_UNIX;
+    std::copy_n(path.begin(), std::min(path.size(), sizeof(to.sun_path) - 1), to.sun_path);
+    if (uninterrupted([&] {
+            return ::connect(made.descriptor_, reinterpret_cast<const sockaddr*>(&to), sizeof(to));
+        }) != 0 &&
+        errno != EISCONN) {
+        ::close(std::exchange(made.descriptor_, -1));
+    }
+    return made;
+}
+
 raw_client::raw_client(std::uint16_t port, int receive_buffer_bytes)
     : descriptor_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     if (descriptor_ < 0) { return; }
@@ -60,9 +85,7 @@ raw_client::raw_client(std::uint16_t port, int receive_buffer_bytes)
         ::setsockopt(descriptor_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes,
                      sizeof(receive_buffer_bytes));
     }
-    const timeval patience{patience_seconds, 0};
-    ::setsockopt(descriptor_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    ::setsockopt(descriptor_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    be_patient(descriptor_);
     const int one = 1;
     ::setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     sockaddr_in to{};

@@ -26,6 +26,8 @@ struct reply {
 class raw_client {
 public:
     explicit raw_client(std::uint16_t port, int receive_buffer_bytes = 0);
+    /// Connects to a Unix socket.
+    [[nodiscard]] static raw_client over_unix(const std::string& path);
     raw_client(raw_client&& other) noexcept
         : descriptor_(std::exchange(other.descriptor_, -1)), left_(std::move(other.left_)) {}
     raw_client& operator=(raw_client&&) = delete;
@@ -58,6 +60,7 @@ public:
     [[nodiscard]] bool was_reset() const { return was_reset_; }
 
 private:
+    raw_client() = default;
     bool fill();
     void read_chunked(reply& into);
 

@@ -33,7 +33,8 @@ test_server::test_server(router routes, server_setup setup) {
     if (!built) { FAIL(built.error().message()); }
     runtime_.emplace(std::move(*built));
     server_options options;
-    options.address = "127.0.0.1:0";
+    options.address = setup.address;
+    options.socket_mode = setup.socket_mode;
     options.limits = setup.limits;
     options.tls = setup.tls;
     const auto opened = server::open(std::move(routes), options, setup.threads);

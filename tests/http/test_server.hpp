@@ -25,6 +25,8 @@ struct server_setup {
     std::size_t threads = 1;
     std::chrono::milliseconds stop_grace{5'000};
     std::function<void(rt::worker&)> on_worker;  // Called before the server starts there.
+    std::string address = "127.0.0.1:0";
+    std::optional<unsigned> socket_mode;
 };
 
 /// Serves a router on a runtime in a thread of its own, on a port of its own.

@@ -8,6 +8,7 @@
 //   --redirects N     follows N redirects
 //   --header A:B      sends a header
 //   --proxy URL       goes through a proxy
+//   --unix-socket P   asks at this path
 //   --decompress yes  asks for compressed bodies, and decompresses them
 //
 // Asks for the URLs one after the other over one client, and prints of each answer a line "STATUS
@@ -46,6 +47,7 @@ struct orders {
     unsigned redirects = 0;
     bool decompress = false;
     std::optional<http::proxy> proxy;
+    heph::rt::net::unix_address unix_socket;
     std::vector<std::pair<std::string, std::string>> headers;
     std::vector<std::string> urls;
 };
@@ -89,6 +91,7 @@ heph::task<> ask_all(heph::rt::worker worker, const orders& given, bool& failed)
     http::client_options options;
     options.redirects_max = given.redirects;
     options.decompress = given.decompress;
+    options.unix_socket = given.unix_socket;
     if (given.proxy) { options.proxies = http::proxy_rules(*given.proxy); }
     http::client client(worker, options);
     for (const std::string& url : given.urls) {
@@ -122,6 +125,10 @@ std::optional<orders> read(int count, char** arguments) {
             const auto proxy = http::proxy::parse(value);
             if (!proxy) { return {}; }
             given.proxy = *proxy;
+        } else if (option == "--unix-socket") {
+            const auto path = heph::rt::net::unix_address::path(value);
+            if (!path) { return {}; }
+            given.unix_socket = *path;
         } else if (option == "--decompress") {
             given.decompress = value == "yes";
         } else if (option == "--header" && value.find(':') != std::string::npos) {
@@ -141,7 +148,9 @@ int main(int count, char** arguments) {
     const auto given = read(count, arguments);
     if (!given) {
         std::cerr << "usage: heph_interop_client [--method NAME] [--body N | --stream N] "
-                     "[--redirects N] [--header A:B] [--proxy URL] [--decompress yes] URL...\n";
+                     "[--redirects N] [--header A:B] [--proxy URL] [--unix-socket PATH] "
+                     "[--decompress yes] "
+                     "URL...\n";
         return 2;
     }
     auto runtime = heph::rt::setup{}.name("interop").threads(1).build();

@@ -468,6 +468,92 @@ class NginxBeforeUs(WithServer):
         self.assertNotIn("Socket errors", report)
 
 
+class OverUnixSocket(unittest.TestCase):
+    """Our server and our client over Unix sockets."""
+
+    EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples/http"
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="heph-interop-"))
+        os.chmod(self.folder, 0o755)
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.path = self.folder / "app.sock"
+
+    def serve(self, program):
+        process = subprocess.Popen([PROGRAMS / program, f"unix:{self.path}"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: process.poll() is None and end(process))
+        deadline = time.monotonic() + LIMIT
+        while not self.is_taken():
+            self.assertIsNone(process.poll())
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+        os.chmod(self.path, 0o666)  # For nginx, whose workers may be somebody else.
+        return process
+
+    def is_taken(self):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(self.path))
+            return True
+        return False
+
+    def curl(self, *arguments, source=None):
+        return run("curl", "--silent", "--show-error", "--max-time", "30",
+                   "--unix-socket", self.path, *arguments, input=source)
+
+    def test_curl(self):
+        self.serve("heph_interop_server")
+        self.assertEqual(self.curl("http://any.example/hello"), b"Hello, World!")
+        self.assertEqual(self.curl("http://any.example/bytes/3000000"), letters(3_000_000))
+        self.assertEqual(self.curl("--upload-file", "-", "http://any.example/echo",
+                                   source=letters(3_000_000)), letters(3_000_000))
+        self.assertIn("\nHost: any.example:81\n",
+                      self.curl("http://any.example:81/show").decode())
+
+    def test_a_killed_server_is_replaced_and_a_live_one_is_not(self):
+        first = self.serve("heph_interop_server")
+        refused = subprocess.run([PROGRAMS / "http_my_ip", f"unix:{self.path}"],
+                                 capture_output=True, timeout=LIMIT, check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn(f"unix:{self.path}: Address already in use", refused.stderr.decode())
+        first.kill()
+        first.wait()
+        self.serve("heph_interop_server")
+        self.assertEqual(self.curl("http://any.example/hello"), b"Hello, World!")
+
+    def test_behind_nginx(self):
+        self.serve("http_my_ip")
+        port = free_port()
+        text = (self.EXAMPLES / "my_ip.nginx.conf").read_text()
+        for old, new in (("unix:/run/my_ip/http.sock", f"unix:{self.path}"),
+                         ("listen 80;", f"listen 127.0.0.1:{port};")):
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        self.addCleanup(end, nginx(self.folder, port, text))
+        url = f"http://127.0.0.1:{port}/"
+        for _ in range(3):
+            self.assertEqual(run("curl", "-s", url), b"127.0.0.1\n")
+        # What a client says of itself counts for nothing.
+        self.assertEqual(run("curl", "-s", "-H", "X-Forwarded-For: 192.0.2.1", url),
+                         b"127.0.0.1\n")
+
+    def test_our_client_asks_nginx(self):
+        port = free_port()
+        (self.folder / "file").write_bytes(letters(300_000))
+        self.addCleanup(end, nginx(self.folder, port, f"""
+            server {{
+                listen 127.0.0.1:{port};
+                listen unix:{self.path};
+                root {self.folder};
+                location = /name {{ return 200 $http_host; }}
+            }}"""))
+        out = run(PROGRAMS / "heph_interop_client", "--unix-socket", self.path,
+                  "http://any.example/file", "http://any.example:81/name").decode()
+        self.assertEqual(
+            out.split(), ["200", "300000", str(fnv(letters(300_000))),
+                          "200", "14", str(fnv(b"any.example:81"))])
+
+
 class Client(unittest.TestCase):
     """Our client against servers of others."""
 

@@ -1,6 +1,6 @@
 // What other programs are set against: a server that shows what it got and gives what it is asked.
 //
-// Usage: heph_interop_server [ADDRESS:PORT]. Prints where it listens once it does.
+// Usage: heph_interop_server [ADDRESS:PORT | unix:PATH]. Prints where it listens once it does.
 
 #include <algorithm>
 #include <charconv>
@@ -264,6 +264,6 @@ int main(int count, char** arguments) {
     const auto server = http::server::open(routes(), options);
     if (!server) { return heph::rt::report(heph::rt::error(server.error(), "cannot listen")); }
     runtime->run_on_workers([shared = *server](heph::rt::worker& worker) { shared.start(worker); });
-    std::cout << server->local_endpoint().to_string() << std::endl;
+    std::cout << server->local_address() << std::endl;
     return heph::rt::report(runtime->start());
 }

@@ -14,6 +14,7 @@
 
 #include <heph/core/either.hpp>
 #include <heph/rt/error.hpp>
+#include <heph/rt/net/tcp.hpp>
 #include <heph/rt/net/unix.hpp>
 #include <heph/rt/timer.hpp>
 
@@ -220,6 +221,42 @@ TEST_CASE("unix: nobody there, nobody listening and no permission are errors", "
     unix_listen_options replacing;
     replacing.replace_stale = true;
     CHECK(unix_listener::bind(missing, replacing));
+}
+
+TEST_CASE("unix: the file of a listener has the permissions it was given, whatever the umask",
+          "[rt][unix]") {
+    const temporary_address somewhere;
+    const mode_t before = ::umask(0077);
+    unix_listen_options open_to_group;
+    open_to_group.mode = 0660;
+    const auto bound = unix_listener::bind(somewhere.address(), open_to_group);
+    ::umask(before);
+    REQUIRE(bound);
+    struct stat status{};
+    REQUIRE(::stat(somewhere.path().c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777U) == 0660U);
+    const auto unlisted = unix_address::abstract("heph-mode-" + std::to_string(::getpid()));
+    REQUIRE(unlisted);
+    CHECK(unix_listener::bind(*unlisted, open_to_group).error() == std::errc::invalid_argument);
+}
+
+TEST_CASE("unix: a Unix socket taken for a TCP stream carries bytes, and has no endpoints",
+          "[rt][unix]") {
+    run_task([]() -> task<> {
+        auto made = unix_stream::pair();
+        REQUIRE(made);
+        heph::rt::net::tcp_stream near(std::move(made->first));
+        unix_stream far = std::move(made->second);
+        auto text = buffer::copy_of("hello");
+        const auto sent = co_await near.send_all(std::move(text));
+        REQUIRE(sent);
+        const auto received = co_await far.next();
+        REQUIRE(received);
+        CHECK(received->view() == "hello");
+        CHECK(near.peer_endpoint().error() == std::errc::address_family_not_supported);
+        CHECK(near.local_endpoint().error() == std::errc::address_family_not_supported);
+        CHECK(near.set_no_delay(true));
+    });
 }
 
 TEST_CASE("unix: a file that is no socket is not replaced", "[rt][unix]") {

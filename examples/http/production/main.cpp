@@ -187,7 +187,7 @@ int main(int count, char** arguments) {
             runtime->spawn(heph::no_supervisor{}, heph::actor_fn(reload_on_hangup), *own));
         if (!received) { return rt::report(received); }
     }
-    std::cout << "serving on " << server->local_endpoint().to_string() << ", metrics on "
-              << admin->local_endpoint().to_string() << std::endl;
+    std::cout << "serving on " << server->local_address() << ", metrics on "
+              << admin->local_address() << std::endl;
     return rt::report(runtime->start());
 }

@@ -89,6 +89,10 @@ class proxy_policy {
 public:
     explicit proxy_policy(const trusted_proxies_options& options) : header_(options.header) {
         for (const std::string& each : options.networks) {
+            if (each == "unix:") {
+                trusts_unix_ = true;
+                continue;
+            }
             const auto read = detail::ip_network::parse(each);
             if (!read) {
                 throw std::invalid_argument("trusted_proxies: this is no network: " + each);
@@ -98,8 +102,7 @@ public:
     }
 
     void apply(request& asked) const {
-        const auto direct = asked.peer();
-        if (!direct || !is_trusted(*direct)) { return; }
+        if (!is_from_proxy(asked)) { return; }
         const bool standard = header_ == forwarded_by::forwarded;
         std::vector<std::string_view> lines;
         for (const std::string_view line : asked.headers().values(
@@ -132,6 +135,12 @@ public:
     }
 
 private:
+    [[nodiscard]] bool is_from_proxy(const request& asked) const {
+        const auto direct = asked.peer();
+        // Another middleware may have found out who is beyond the socket.
+        if (!direct) { return trusts_unix_ && asked.is_over_unix_socket(); }
+        return is_trusted(*direct);
+    }
     [[nodiscard]] bool is_trusted(const endpoint& one) const noexcept {
         const ip_address address = address_of(one);
         return std::ranges::any_of(
@@ -140,6 +149,7 @@ private:
 
     std::vector<detail::ip_network> networks_;
     forwarded_by header_;
+    bool trusts_unix_ = false;
 };
 
 }  // namespace

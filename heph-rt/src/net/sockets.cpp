@@ -43,6 +43,9 @@ std::expected<net::endpoint, std::error_code> ask_endpoint(int descriptor,
     socket_address address{};
     socklen_t size = sizeof(address);
     if (query(descriptor, &address.any, &size) != 0) { return std::unexpected(last_error()); }
+    if (address.any.sa_family != AF_INET && address.any.sa_family != AF_INET6) {
+        return std::unexpected(std::make_error_code(std::errc::address_family_not_supported));
+    }
     return from_socket_address(address);
 }
 

@@ -2,10 +2,14 @@
 
 #include <utility>
 
+#include <heph/rt/net/unix.hpp>
+
 #include "address.hpp"
 #include "sockets.hpp"
 
 namespace heph::rt::net {
+
+tcp_stream::tcp_stream(unix_stream&& other) noexcept : byte_stream(std::move(other)) {}
 
 polled<connect_future::value_type> connect_future::poll(const waker& waker) {
     detail::socket_address address{};

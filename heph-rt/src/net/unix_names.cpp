@@ -1,5 +1,6 @@
 #include "unix_names.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -94,12 +95,19 @@ std::error_code bind_to(int descriptor, int type, const net::unix_address& local
 
 std::expected<net::socket_handle, std::error_code> listen_at(
     int type, const net::unix_address& local, const net::unix_listen_options& options) {
-    if (local.is_unnamed()) {
+    if (local.is_unnamed() || (local.is_abstract() && options.mode)) {
         return std::unexpected(std::make_error_code(std::errc::invalid_argument));
     }
     net::socket_handle socket(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
     if (!socket.is_open()) { return std::unexpected(last_error()); }
     if (const auto failed = bind_to(socket.get(), type, local, options.replace_stale)) {
+        return std::unexpected(failed);
+    }
+    // Nobody can connect before it listens.
+    if (options.mode && ::fchmodat(AT_FDCWD, local.name().c_str(), *options.mode & 07777U,
+                                   AT_SYMLINK_NOFOLLOW) != 0) {
+        const std::error_code failed = last_error();
+        ::unlink(local.name().c_str());
         return std::unexpected(failed);
     }
     if (::listen(socket.get(), options.backlog) != 0) { return std::unexpected(last_error()); }

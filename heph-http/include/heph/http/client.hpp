@@ -33,6 +33,7 @@
 #include <heph/http/upgrade.hpp>
 #include <heph/http/url.hpp>
 #include <heph/rt/net/endpoint.hpp>
+#include <heph/rt/net/unix.hpp>
 #include <heph/rt/worker.hpp>
 
 namespace heph::http {
@@ -98,6 +99,11 @@ struct client_options {
     /// Secures connections to `https://` proxies, which have to prove that they are who the rules
     /// name; `tls` does when there is none here.
     std::shared_ptr<const client_security> proxy_tls = {};
+    /// Where all requests are sent, whatever host their URLs name: a Unix socket, as by `curl
+    /// --unix-socket`. `Host`, the target, cookies, and the name that TLS has to prove are still
+    /// the URL's. Nothing is looked up, and no proxy is used. Unnamed for none; a request may name
+    /// one for itself (`client_request::set_unix_socket`).
+    rt::net::unix_address unix_socket = {};
 };
 
 /// A server's answer. Its body is still on its way: read it, or drop the answer.

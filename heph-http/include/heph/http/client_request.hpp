@@ -11,6 +11,7 @@
 #include <heph/http/method.hpp>
 #include <heph/http/response.hpp>
 #include <heph/http/response_head.hpp>
+#include <heph/rt/net/unix.hpp>
 
 namespace heph::http {
 
@@ -73,6 +74,14 @@ public:
         return *this;
     }
 
+    /// Sends it over a Unix socket, instead of where its URL is, and whatever the client's options
+    /// say; and so what redirects make of it. See `client_options::unix_socket`.
+    client_request& set_unix_socket(rt::net::unix_address at) & {
+        unix_socket_ = std::move(at);
+        return *this;
+    }
+    [[nodiscard]] const rt::net::unix_address& unix_socket() const noexcept { return unix_socket_; }
+
     [[nodiscard]] http::interim_handler& interim_handler() noexcept { return interim_; }
     [[nodiscard]] std::string_view body() const noexcept { return body_; }
     /// Tells whether a body was set, though it may be empty.
@@ -99,6 +108,7 @@ private:
     std::string body_;
     body_producer producer_;
     http::interim_handler interim_;
+    rt::net::unix_address unix_socket_;
     std::optional<std::uint64_t> stream_length_;
     http::method method_;
     bool has_body_ = false;

@@ -163,9 +163,12 @@ public:
         return head_.headers().get(name);
     }
 
-    /// Gives the address of the client, or of the proxy before us; nothing when it is unknown. For
-    /// the client behind a proxy see `<heph/http/middleware/trusted_proxies.hpp>`.
+    /// Gives the address of the client, or of the proxy before us; nothing when it is unknown, or
+    /// is at the other end of a Unix socket. For the client behind a proxy see
+    /// `<heph/http/middleware/trusted_proxies.hpp>`.
     [[nodiscard]] std::optional<rt::net::endpoint> peer() const;
+    /// Tells whether it came over a Unix socket.
+    [[nodiscard]] bool is_over_unix_socket() const noexcept { return over_unix_; }
 
     /// Tells whether it came over a secured connection (https).
     [[nodiscard]] bool is_secure() const noexcept { return secure_; }
@@ -271,9 +274,11 @@ public:
     [[nodiscard]] const request_head& head() const noexcept { return head_; }
     /// Gives the parameters of the path, for a router to fill.
     [[nodiscard]] path_params& params() noexcept { return params_; }
-    /// Says over which connection it came. *Lifetime*: `stream` must outlive the request.
-    void set_stream(const rt::net::tcp_stream& stream) noexcept {
+    /// Says over which connection it came, which may be over a Unix socket.
+    /// *Lifetime*: `stream` must outlive the request.
+    void set_stream(const rt::net::tcp_stream& stream, bool over_unix = false) noexcept {
         stream_ = &stream;
+        over_unix_ = over_unix;
         told_peer_.reset();
     }
     /// Says who is at the other end of that connection, where it is known already.
@@ -330,6 +335,7 @@ private:
     std::optional<rt::net::endpoint> told_peer_;
     std::uint64_t body_bytes_max_ = limits().body_bytes_max;
     bool secure_ = false;
+    bool over_unix_ = false;
 };
 
 }  // namespace heph::http

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -14,6 +15,7 @@
 #include <heph/rt/net/endpoint.hpp>
 #include <heph/rt/net/successor.hpp>
 #include <heph/rt/net/tcp.hpp>
+#include <heph/rt/net/unix.hpp>
 #include <heph/rt/worker.hpp>
 
 namespace heph::http {
@@ -24,11 +26,17 @@ struct server_state;
 
 /// How to serve.
 struct server_options {
-    std::string address = "127.0.0.1:8080";  ///< `ADDRESS:PORT`; port 0 takes any free one.
-    std::size_t threads = 1;                 ///< Workers of `serve`'s runtime.
-    http::limits limits;                     ///< What a peer may cost.
+    /// `ADDRESS:PORT`; port 0 takes any free one. Or a Unix socket: `unix:/run/app.sock`, or
+    /// `unix:@NAME` for one of the abstract name space. A socket's file at which nobody listens any
+    /// more is replaced.
+    std::string address = "127.0.0.1:8080";
+    std::size_t threads = 1;  ///< Workers of `serve`'s runtime.
+    http::limits limits;      ///< What a peer may cost.
     /// Secures the connections (https); null for plain ones. See `<heph/http/tls.hpp>`.
     std::shared_ptr<const server_security> tls = {};
+    /// Permissions of a Unix socket's file, such as 0660: who may write to it may connect. By
+    /// default what the process's umask leaves.
+    std::optional<unsigned> socket_mode = {};
 };
 
 /// Serves a router's handlers on the workers of a runtime.
@@ -46,7 +54,8 @@ struct server_options {
 class server {
 public:
     /// Binds one listener for each of `workers` workers. Connections wait until `start`.
-    /// *Errors*: `rt::errc::bad_address`, and what binding gives: `address_in_use`, ….
+    /// *Errors*: `rt::errc::bad_address`, and what binding gives: `address_in_use`, also for a Unix
+    /// socket at which somebody listens, `permission_denied`, `filename_too_long`, ….
     [[nodiscard]] static std::expected<server, std::error_code> open(router routes,
                                                                      const server_options& options,
                                                                      std::size_t workers = 1);
@@ -59,6 +68,11 @@ public:
         router routes, std::vector<rt::net::tcp_listener> listeners, const server_options& options,
         std::size_t workers = 1);
 
+    /// Serves on Unix sockets that are there already, as `over` does.
+    [[nodiscard]] static std::expected<server, std::error_code> over_unix(
+        router routes, std::vector<rt::net::unix_listener> listeners, const server_options& options,
+        std::size_t workers = 1);
+
     /// Names the listeners for a successor (`rt::net::successor`). They are open until the server's
     /// workers stop.
     [[nodiscard]] std::vector<rt::net::handed_over> hand_over(const std::string& name) const;
@@ -67,8 +81,11 @@ public:
     /// index is less than the number of workers given to `open`.
     void start(rt::worker& worker) const;
 
-    /// Gives the address that clients connect to, with the port that was taken.
+    /// Gives the address that clients connect to, with the port that was taken; 0.0.0.0:0 for a
+    /// Unix socket.
     [[nodiscard]] const rt::net::endpoint& local_endpoint() const noexcept;
+    /// Gives it as `server_options::address` has it, with the port that was taken.
+    [[nodiscard]] const std::string& local_address() const noexcept;
 
 private:
     explicit server(std::shared_ptr<detail::server_state> state) noexcept

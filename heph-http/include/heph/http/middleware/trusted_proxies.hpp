@@ -16,8 +16,9 @@ enum class forwarded_by : std::uint8_t {
 
 /// Which proxies are believed, and what they write.
 struct trusted_proxies_options {
-    /// Their addresses and networks: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.
-    std::vector<std::string> networks = {"127.0.0.0/8", "::1"};
+    /// Their addresses and networks: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`; and `unix:` for whoever
+    /// can connect to the server's Unix socket.
+    std::vector<std::string> networks = {"127.0.0.0/8", "::1", "unix:"};
     /// The one way that they write. What a proxy does not write it lets pass from the client, who
     /// then says what he likes: so the other way is never looked at.
     forwarded_by header = forwarded_by::x_forwarded;

@@ -22,6 +22,7 @@ class stop_accepting;
 namespace heph::rt::net {
 
 class tcp_stream;
+class unix_stream;
 
 /// Connects to an address.
 class [[nodiscard]] connect_future {
@@ -45,6 +46,9 @@ public:
     /// Takes over a connected socket.
     explicit tcp_stream(socket_handle socket) noexcept
         : byte_stream(detail::watched_socket(std::move(socket), true)) {}
+    /// Takes over a connection over a Unix socket, for what takes TCP streams only, such as TLS.
+    /// What only TCP has gives an error then: endpoints, `set_no_delay`.
+    explicit tcp_stream(unix_stream&& other) noexcept;
 
     /// Connects to `to`. *Cancellation*: the attempt is given up.
     static connect_future connect(endpoint to) noexcept { return connect_future(to); }

@@ -139,6 +139,9 @@ struct unix_listen_options {
     /// who do that at the same moment more than one may succeed; the last one has the path then.
     /// Where that may be, hold a lock (`flock` of a file beside it) meanwhile.
     bool replace_stale = false;
+    /// Permissions of the file, such as 0660, whatever the umask is, and before anybody can
+    /// connect: who may write to it may. `invalid_argument` for an abstract name, which has none.
+    std::optional<unsigned> mode = {};
 };
 
 /// Accepts connections over a Unix socket.
