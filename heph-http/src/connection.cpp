@@ -49,7 +49,7 @@ connection::connection(rt::net::tcp_stream stream, worker_share& share,
 // Dropped half-way, a body that ends with the connection would look whole.
 connection::~connection() {
     if (work_ && is_observed()) { end_exchange(false); }
-    const bool unfinished = writer_.ends_with_connection() || (work_ && has_output());
+    const bool unfinished = work_ && (work_->writer.ends_with_connection() || has_output());
     if (ends_body_by_closing_ && unfinished) { abort(); }
     if (makes_room_) { --share_->making_room; }
 }
@@ -81,7 +81,8 @@ void connection::make_room() noexcept {
 void connection::give_work_space_back() {
     if (!work_) { return; }
     work_->out.clear();
-    out_sent_ = 0;
+    work_->out_sent = 0;
+    work_->input = std::string_view();
     work_->request.clear_values();
     work_->told = exchange_state();
     work_->watcher = waker();
@@ -94,7 +95,7 @@ task<void> connection::run() {
         // An idle parser has nothing to say about no input.
         h1::event_kind kind = h1::event_kind::need_input;
         if (work_) {
-            const h1::event event = parser_.next(input_, work_->request.head());
+            const h1::event event = parser_.next(work_->input, work_->request.head());
             kind = event.kind;
             if (kind == h1::event_kind::error) {
                 co_await refuse(event.failure, work_->request.method(), true);
@@ -125,7 +126,7 @@ void connection::take_received(rt::net::chunk bytes) {
     take_work_space();
     if (parser_.is_idle() && share_->observed) { work_->began = std::chrono::steady_clock::now(); }
     work_->received = std::move(bytes);
-    input_ = work_->received.view();
+    work_->input = work_->received.view();
 }
 
 // Sets how long the next bytes are waited for. A connection without a request keeps next to
@@ -158,8 +159,8 @@ task<connection::step> connection::nothing_received(arrival came) {
         co_await refuse(late.failure, work_->request.method(), true);
     } else {
         log_bad(error::connection_lost);
-        tell_refused(error::connection_lost, parser_.first_line(input_, work_->request.head()), {},
-                     false);
+        tell_refused(error::connection_lost,
+                     parser_.first_line(work_->input, work_->request.head()), {}, false);
     }
     co_return step::close;
 }
@@ -168,8 +169,8 @@ void connection::begin_request() {
     const request_head& head = work_->request.head();
     asked_before_ = true;
     head_deadline_ = false;
-    body_received_ = 0;
-    body_waited_ms_ = 0;
+    work_->body_received = 0;
+    work_->body_waited_ms = 0;
     body_failure_.reset();
     body_done_ = false;
     skips_body_ = false;
@@ -193,11 +194,11 @@ void connection::begin_request() {
     const bool empty = head.framing() == body_framing::none ||
                        (head.framing() == body_framing::length && parser_.remaining() == 0);
     if (empty) {
-        body_done_ = parser_.next(input_, work_->request.head()).kind == h1::event_kind::end;
+        body_done_ = parser_.next(work_->input, work_->request.head()).kind == h1::event_kind::end;
         owes_continue_ = false;
     }
     // The handler may take long; the buffer is wanted elsewhere.
-    if (input_.empty()) { work_->received = rt::net::chunk(); }
+    if (work_->input.empty()) { work_->received = rt::net::chunk(); }
 }
 
 bool connection::may_keep_alive(const response& reply) const noexcept {
@@ -230,7 +231,7 @@ std::optional<task<connection::step>> connection::begin_answer() {
         return finish(std::move(reply));
     }
     write_head(reply);
-    if (body_done_ && writer_.keeps_alive() && !has_gathered_enough() && !is_observed()) {
+    if (body_done_ && work_->writer.keeps_alive() && !has_gathered_enough() && !is_observed()) {
         return std::nullopt;
     }
     return end_request();
@@ -312,10 +313,10 @@ task<connection::step> connection::finish(response reply) {
         const step ended = co_await run_upgraded(reply);
         co_return ended;
     }
-    if (writer_.expects_body()) {
+    if (work_->writer.expects_body()) {
         const step streamed = co_await stream_body(reply);
         if (streamed == step::close) { co_return step::close; }
-    } else if (const std::size_t left = writer_.left_out(); left != 0) {
+    } else if (const std::size_t left = work_->writer.left_out(); left != 0) {
         const bool sent = co_await send_rest(reply.take_body(), left);
         if (!sent) { co_return step::close; }
     }
@@ -326,21 +327,21 @@ task<connection::step> connection::finish(response reply) {
 void connection::write_head(response& reply) {
     const method method = work_->request.method();
     const version version = work_->request.version();
-    head_at_ = work_->out.size();
+    work_->head_at = work_->out.size();
     answered_ = true;
     work_->trailers.clear();
     const bool keep_alive = may_keep_alive(reply);
     const std::size_t copied =
         reply.body().size() > copied_body_bytes_max ? first_body_bytes : copied_body_bytes_max;
-    auto written = writer_.write(work_->out, reply, method, version, keep_alive, copied);
+    auto written = work_->writer.write(work_->out, reply, method, version, keep_alive, copied);
     if (!written) {
         share_->log(log_level::error,
                     [] { return "http: a handler's response has a header that cannot be sent"; });
         reply = answer_error(error::bad_response);
-        written = writer_.write(work_->out, reply, method, version, keep_alive);
+        written = work_->writer.write(work_->out, reply, method, version, keep_alive);
         if (!written) {
             reply = response::problem(error::bad_response);
-            written = writer_.write(work_->out, reply, method, version, keep_alive);
+            written = work_->writer.write(work_->out, reply, method, version, keep_alive);
         }
     }
     owes_continue_ = false;
@@ -350,7 +351,7 @@ void connection::write_head(response& reply) {
 task<connection::step> connection::end_request() {
     if (is_observed()) { co_await finish_exchange(); }
     if (body_failure_ && *body_failure_ != error::body_too_large) { log_bad(*body_failure_); }
-    if (writer_.keeps_alive() && !body_failure_) {
+    if (work_->writer.keeps_alive() && !body_failure_) {
         if (!body_done_) {
             const step skipped = co_await skip_body();
             if (skipped == step::go_on) { co_return step::go_on; }
@@ -361,7 +362,7 @@ task<connection::step> connection::end_request() {
             co_return flushed ? step::go_on : step::close;
         }
     }
-    co_await linger(body_done_ && input_.empty());
+    co_await linger(body_done_ && work_->input.empty());
     co_return step::close;
 }
 
@@ -371,28 +372,28 @@ task<bool> connection::flush() {
             (void)co_await io_.sent();
             continue;
         }
-        if (out_sent_ == work_->out.size()) {
+        if (work_->out_sent == work_->out.size()) {
             work_->out.clear();
-            out_sent_ = 0;
+            work_->out_sent = 0;
         }
         const std::size_t end = out_end();
-        if (out_sent_ == end) {
+        if (work_->out_sent == end) {
             if (work_->out.capacity() > kept_bytes_max && work_->out.empty()) {
                 std::string().swap(work_->out);
             }
             io_.trim_spare(kept_bytes_max);
             co_return true;
         }
-        const std::size_t size = std::min(end - out_sent_, io_.block_bytes_max());
+        const std::size_t size = std::min(end - work_->out_sent, io_.block_bytes_max());
         rt::buffer bytes = io_.take_spare();
-        bytes.append(std::string_view(work_->out).substr(out_sent_, size));
-        out_sent_ += size;
+        bytes.append(std::string_view(work_->out).substr(work_->out_sent, size));
+        work_->out_sent += size;
         io_.send(std::move(bytes), slowest());
     }
     // What the peer did not take in time is not worth keeping in the kernel.
     abort();
     work_->out.clear();
-    out_sent_ = 0;
+    work_->out_sent = 0;
     co_return false;
 }
 

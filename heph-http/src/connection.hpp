@@ -37,7 +37,8 @@ namespace heph::http::detail {
 ///        for a handler sends them first.
 ///     2. `work_->out` is bounded: no request is read while it holds `gathered_bytes_max` or more,
 ///        and what is large of a body is sent from where it is.
-///     3. `work_->received` holds one of the worker's shared buffers only while `input_` has bytes
+///     3. `work_->received` holds one of the worker's shared buffers only while `work_->input` has
+///     bytes
 ///        of it.
 ///     4. The head of a streamed response is held back until its producer writes something, so that
 ///        a failure before that can still be answered.
@@ -120,13 +121,13 @@ private:
     void take_work_space();
     void give_work_space_back();
     [[nodiscard]] bool has_output() const noexcept {
-        return out_sent_ != out_end() || io_.sending();
+        return work_->out_sent != out_end() || io_.sending();
     }
     [[nodiscard]] std::size_t out_end() const noexcept {
-        return holds_head_ ? head_at_ : work_->out.size();
+        return holds_head_ ? work_->head_at : work_->out.size();
     }
     [[nodiscard]] bool has_gathered_enough() const noexcept {
-        return work_->out.size() - out_sent_ >= bounds().gathered_bytes_max;
+        return work_->out.size() - work_->out_sent >= bounds().gathered_bytes_max;
     }
     [[nodiscard]] bool may_keep_alive(const response& reply) const noexcept;
     [[nodiscard]] const limits& bounds() const noexcept { return *share_->limits; }
@@ -166,20 +167,14 @@ private:
     connection_io io_;
     std::optional<rt::net::endpoint> peer_;
     h1::request_parser parser_;
-    h1::response_writer writer_;
     std::unique_ptr<work_space> work_;  // Null while it waits for a request.
-    std::string_view input_;            // What is left of `work_->received`.
-    std::size_t out_sent_ = 0;          // Bytes of `work_->out` that were handed to the kernel.
-    std::size_t head_at_ = 0;           // Where the current response begins in `work_->out`.
     // Of the current request's body.
-    std::uint64_t body_received_ = 0;
-    std::uint64_t body_waited_ms_ = 0;
     std::optional<error> body_failure_;
     bool body_done_ = true;
     bool skips_body_ = false;  // The handler is done with it.
     bool owes_continue_ = false;
     bool answered_ = false;       // The head of the response was written.
-    bool holds_head_ = false;     // What is in `work_->out` from `head_at_` on waits.
+    bool holds_head_ = false;     // What is in `work_->out` from `work_->head_at` on waits.
     bool head_deadline_ = false;  // The time for a head is running.
     bool asked_before_ = false;   // There was a request.
     bool ends_body_by_closing_ = false;

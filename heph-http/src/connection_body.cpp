@@ -26,12 +26,12 @@ task<std::expected<std::string_view, error>> connection::next() {
             body_failure_ = error::body_too_large;
             continue;
         }
-        const h1::event event = parser_.next(input_, work_->request.head());
+        const h1::event event = parser_.next(work_->input, work_->request.head());
         switch (event.kind) {
             case h1::event_kind::body:
                 owes_continue_ = false;
-                body_received_ += event.data.size();
-                if (skips_body_ || body_received_ <= work_->request.body_limit()) {
+                work_->body_received += event.data.size();
+                if (skips_body_ || work_->body_received <= work_->request.body_limit()) {
                     co_return event.data;
                 }
                 body_failure_ = error::body_too_large;
@@ -67,9 +67,11 @@ std::chrono::milliseconds connection::body_patience() const noexcept {
     const auto grace = static_cast<std::uint64_t>(pace.pause.count());
     const std::uint64_t rate = std::max<std::uint64_t>(1, pace.bytes_per_second_min);
     // In whole units first, as a long body's bytes times a thousand may not fit.
-    const std::uint64_t earned = body_received_ / rate * 1000 + body_received_ % rate * 1000 / rate;
+    const std::uint64_t earned =
+        work_->body_received / rate * 1000 + work_->body_received % rate * 1000 / rate;
     const std::uint64_t allowed = grace + earned;
-    const std::uint64_t left = allowed > body_waited_ms_ ? allowed - body_waited_ms_ : 0;
+    const std::uint64_t left =
+        allowed > work_->body_waited_ms ? allowed - work_->body_waited_ms : 0;
     return std::chrono::milliseconds(std::min(left, idle));
 }
 
@@ -87,23 +89,23 @@ task<std::expected<void, error>> connection::receive_body_bytes() {
     const std::uint64_t begin = connection_io::now_ms();
     io_.set_receive_deadline(body_patience());
     auto received = co_await io_.receive(false);
-    body_waited_ms_ += connection_io::now_ms() - begin;
+    work_->body_waited_ms += connection_io::now_ms() - begin;
     if (!received) {
         co_return std::unexpected(received.error() == io_failure::timed_out
                                       ? error::body_timed_out
                                       : error::connection_lost);
     }
     work_->received = std::move(*received);
-    input_ = work_->received.view();
-    if (input_.empty()) { co_return std::unexpected(error::connection_lost); }
+    work_->input = work_->received.view();
+    if (work_->input.empty()) { co_return std::unexpected(error::connection_lost); }
     co_return std::expected<void, error>();
 }
 
 // Reads what the handler left of the body, so that the next request can be found.
 task<connection::step> connection::skip_body() {
-    const std::uint64_t before = body_received_;
+    const std::uint64_t before = work_->body_received;
     skips_body_ = true;  // What a handler may have does not count for what nobody keeps.
-    while (!body_done_ && body_received_ - before <= bounds().unread_body_bytes_max) {
+    while (!body_done_ && work_->body_received - before <= bounds().unread_body_bytes_max) {
         const auto piece = co_await next();
         if (!piece) {
             log_bad(piece.error());
@@ -115,7 +117,7 @@ task<connection::step> connection::skip_body() {
 
 task<std::expected<void, error>> connection::write(std::string_view piece) {
     holds_head_ = false;
-    const auto added = writer_.write_piece(work_->out, piece);
+    const auto added = work_->writer.write_piece(work_->out, piece);
     if (!added) { co_return added; }
     const bool flushed = co_await flush();
     if (!flushed) { co_return std::unexpected(error::connection_lost); }
@@ -149,7 +151,7 @@ task<std::expected<void, error>> connection::write_file(const rt::fs::file& from
         co_return begun;
     }
     holds_head_ = false;
-    const outcome begun = writer_.begin_piece(work_->out, size);
+    const outcome begun = work_->writer.begin_piece(work_->out, size);
     if (!begun) { co_return begun; }
     const bool flushed = co_await flush();
     if (!flushed) { co_return outcome(std::unexpect, error::connection_lost); }
@@ -165,7 +167,7 @@ task<std::expected<void, error>> connection::write_file(const rt::fs::file& from
     }
     if (!sent) { co_return sent; }
     guard.piece_is_whole();
-    writer_.end_piece(work_->out);
+    work_->writer.end_piece(work_->out);
     co_return outcome();
 }
 
@@ -217,7 +219,7 @@ public:
     using value_type = void;
     explicit watch_future(connection& watched) noexcept : watched_(&watched) {}
     polled<void> poll(const waker& waker) noexcept {
-        if (watched_->client_gone_ || (watched_->body_done_ && watched_->input_.empty())) {
+        if (watched_->client_gone_ || (watched_->body_done_ && watched_->work_->input.empty())) {
             return ready;
         }
         watched_->work_->watcher = waker;
@@ -241,7 +243,7 @@ task<void> connection::gone() {
         if (client_gone_) { co_return; }
         // The next request, which waits for the end of this one's answer.
         work_->received = std::move(*received);
-        input_ = work_->received.view();
+        work_->input = work_->received.view();
     }
 }
 
@@ -284,10 +286,10 @@ task<std::expected<void, error>> connection::produce(response& reply) {
 
 task<connection::step> connection::stream_body(response& reply) {
     holds_head_ = true;
-    ends_body_by_closing_ = writer_.ends_with_connection();
+    ends_body_by_closing_ = work_->writer.ends_with_connection();
     std::expected<void, error> produced = co_await produce(reply);
     const bool held = std::exchange(holds_head_, false);
-    if (produced) { produced = writer_.write_end(work_->out, work_->trailers); }
+    if (produced) { produced = work_->writer.write_end(work_->out, work_->trailers); }
     if (produced) { co_return step::go_on; }
     work_->told.why = produced.error();
     if (produced.error() == error::bad_response) {
@@ -297,11 +299,11 @@ task<connection::step> connection::stream_body(response& reply) {
     }
     if (held && !io_.send_failed()) {
         // Nothing of it was sent yet, so that the error can still be told.
-        work_->out.resize(head_at_);
+        work_->out.resize(work_->head_at);
         ends_body_by_closing_ = false;
         response instead = answer_error(produced.error());
         write_head(instead);
-        const std::size_t left = writer_.left_out();
+        const std::size_t left = work_->writer.left_out();
         if (left == 0) { co_return step::go_on; }
         const bool sent = co_await send_rest(instead.take_body(), left);
         co_return sent ? step::go_on : step::close;

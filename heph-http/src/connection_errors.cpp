@@ -101,17 +101,19 @@ task<void> connection::refuse(error failure, method asked_by, bool in_head) {
     } else if (in_head && share_->observed) {
         // The bytes are not there any more when the answer is sent.
         first_line =
-            parser_.first_line(input_, work_->request.head()).substr(0, first_line_bytes_max);
+            parser_.first_line(work_->input, work_->request.head()).substr(0, first_line_bytes_max);
     }
     const response answer = plain_answer(failure);
     // The request is not known for certain; what is there may be an earlier one.
     const auto page = page_for(failure, answer, nullptr);
     bool written = false;
     if (page) {
-        written = writer_.write(work_->out, *page, asked_by, version::http_1_1, false).has_value();
+        written =
+            work_->writer.write(work_->out, *page, asked_by, version::http_1_1, false).has_value();
     }
     if (!written) {
-        written = writer_.write(work_->out, answer, asked_by, version::http_1_1, false).has_value();
+        written =
+            work_->writer.write(work_->out, answer, asked_by, version::http_1_1, false).has_value();
     }
     if (!written) { co_return; }
     if (is_observed()) {

@@ -21,7 +21,8 @@ using std::chrono::steady_clock;
 // A head was written, and what of the body goes with it.
 void connection::note_answer(status answered) noexcept {
     work_->told.status = answered;
-    work_->told.body_at = io_.handed() + (work_->out.size() - out_sent_) - writer_.body_written();
+    work_->told.body_at =
+        io_.handed() + (work_->out.size() - work_->out_sent) - work_->writer.body_written();
 }
 
 // What is gathered behind a whole answer is as good as sent; of one that was cut, what the kernel
@@ -29,7 +30,7 @@ void connection::note_answer(status answered) noexcept {
 std::uint64_t connection::body_bytes_sent(bool complete) noexcept {
     if (!work_->told.status) { return 0; }
     const std::uint64_t sent =
-        complete ? io_.handed() + (work_->out.size() - out_sent_) : io_.taken();
+        complete ? io_.handed() + (work_->out.size() - work_->out_sent) : io_.taken();
     return sent > work_->told.body_at ? sent - work_->told.body_at : 0;
 }
 
@@ -37,7 +38,9 @@ std::uint64_t connection::body_bytes_sent(bool complete) noexcept {
 // shall leave.
 task<void> connection::finish_exchange() {
     bool complete = !io_.send_failed();
-    if (complete && (input_.empty() || !writer_.keeps_alive())) { complete = co_await flush(); }
+    if (complete && (work_->input.empty() || !work_->writer.keeps_alive())) {
+        complete = co_await flush();
+    }
     end_exchange(complete);
 }
 

@@ -21,7 +21,10 @@ class connection::upgraded final : public upgraded_stream {
 public:
     // What HTTP needed is not needed further, by a connection that may be idle for days.
     upgraded(connection& owner, send_bounds slowest)
-        : owner_(&owner), slowest_(slowest), received_(std::move(owner.work_->received)) {
+        : owner_(&owner),
+          slowest_(slowest),
+          received_(std::move(owner.work_->received)),
+          input_(owner.work_->input) {
         owner.give_work_space_back();
         owner.io_.send_by(&sending_);
     }
@@ -31,7 +34,7 @@ public:
 
     task<std::expected<std::string_view, std::error_code>> read() override {
         using result = std::expected<std::string_view, std::error_code>;
-        const std::string_view waiting = std::exchange(owner_->input_, std::string_view());
+        const std::string_view waiting = std::exchange(input_, std::string_view());
         if (!waiting.empty()) { co_return result(waiting); }
         received_ = rt::net::chunk();
         for (;;) {
@@ -67,7 +70,8 @@ private:
 
     connection* owner_;
     send_bounds slowest_;
-    rt::net::chunk received_;  // Where `input_` is.
+    rt::net::chunk received_;
+    std::string_view input_;  // What came behind the request, in `received_`.
     send_side sending_;
 };
 

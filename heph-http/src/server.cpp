@@ -75,12 +75,16 @@ private:
 
 using known_peer = std::optional<rt::net::endpoint>;
 
+// What it waits for besides requests would take room in each of them.
 task<void> serve_connection(admission admitted, rt::net::tcp_stream stream, known_peer peer) {
     connection served(std::move(stream), admitted.share(), peer);
-    if (const server_security* security = admitted.share().security) {
-        const bool secured = co_await served.secure(*security);
-        if (!secured) { co_return; }
-    }
+    co_await served.run();
+}
+
+task<void> serve_secured(admission admitted, rt::net::tcp_stream stream, known_peer peer) {
+    connection served(std::move(stream), admitted.share(), peer);
+    const bool secured = co_await served.secure(*admitted.share().security);
+    if (!secured) { co_return; }
     co_await served.run();
     co_await served.close();
 }
@@ -139,7 +143,9 @@ task<void> admit(const std::shared_ptr<worker_state>& state, rt::net::tcp_stream
         refused = error::too_many_connections_of_address;
     } else if (has_room(share)) {
         admission admitted(state, share.connections, address);
-        return serve_connection(std::move(admitted), std::move(stream), peer);
+        return share.security == nullptr
+                   ? serve_connection(std::move(admitted), std::move(stream), peer)
+                   : serve_secured(std::move(admitted), std::move(stream), peer);
     } else if (address) {
         share.addresses.leave(*address);
     }

@@ -6,10 +6,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <heph/http/error.hpp>
+#include <heph/http/h1/response_writer.hpp>
 #include <heph/http/request.hpp>
 #include <heph/http/status.hpp>
 #include <heph/inbox/waker.hpp>
@@ -30,12 +32,19 @@ struct exchange_state {
 /// What a connection needs while it has something to do, and not while it waits for a request.
 struct work_space {
     http::request request;
-    std::string out;       // What is to be sent.
-    std::string trailers;  // What is to be sent behind a streamed body.
-    waker watcher;         // Who waits for the client to go.
+    h1::response_writer writer;
+    std::string out;           // What is to be sent.
+    std::size_t out_sent = 0;  // Bytes of `out` that were handed to the kernel.
+    std::size_t head_at = 0;   // Where the current response begins in `out`.
+    std::string trailers;      // What is to be sent behind a streamed body.
+    // Of the request's body: bytes of it, and the time for which they were waited.
+    std::uint64_t body_received = 0;
+    std::uint64_t body_waited_ms = 0;
+    waker watcher;  // Who waits for the client to go.
     exchange_state told;
     std::chrono::steady_clock::time_point began;  // Of the request; set only when it is observed.
     rt::net::chunk received;
+    std::string_view input;  // What is left of `received`.
     send_side sending;
 };
 
