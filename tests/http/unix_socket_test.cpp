@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -18,6 +19,7 @@
 #include <heph/http/middleware/trusted_proxies.hpp>
 #include <heph/http/router.hpp>
 #include <heph/http/server.hpp>
+#include <heph/http/static_files.hpp>
 #include <heph/http/ws/client.hpp>
 #include <heph/http/ws/server.hpp>
 
@@ -96,6 +98,21 @@ TEST_CASE("unix socket: requests, bodies and pipelined requests are answered as 
     CHECK(client.read().body == "Hello, World!");
     CHECK(client.read().body == "Hello, you!");
     CHECK(client.read().body == "piece 0\npiece 1\npiece 2\n");
+}
+
+TEST_CASE("unix socket: files are sent over it, whole and in part", "[http][server][unix]") {
+    const socket_path where;
+    const temporary_folder files;
+    const std::string text(1'000'003, 'f');
+    std::ofstream(files / "large.txt") << text;
+    router routes;
+    routes.get("/{path...}", static_files(files.path().string()));
+    const test_server server(std::move(routes), where.setup());
+    raw_client client = raw_client::over_unix(where.path());
+    CHECK(client.ask(get_request("/large.txt")).body == text);
+    const reply part = client.ask(get_request("/large.txt", "Range: bytes=3-700002\r\n"));
+    CHECK(part.status == 206);
+    CHECK(part.body.size() == 700'000);
 }
 
 TEST_CASE("unix socket: the file has the mode that was asked for, and the server tells its address",
