@@ -48,7 +48,7 @@ asio::awaitable<void> serve(beast::tcp_stream stream) {
     beast::flat_buffer buffer;
     boost::system::error_code failed;
     for (;;) {
-        stream.expires_after(std::chrono::seconds(30));
+        stream.expires_after(std::chrono::seconds(60));  // As heph.
         http::request<http::string_body> request;
         co_await http::async_read(stream, buffer, request,
                                   asio::redirect_error(asio::use_awaitable, failed));

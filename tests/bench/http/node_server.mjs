@@ -7,7 +7,8 @@ const routes = {
     "/10k": ["text/plain", Buffer.alloc(10 * 1024, "x")],
     "/1m": ["text/plain", Buffer.alloc(1024 * 1024, "x")],
 };
-http.createServer((request, response) => {
+// Idle connections are kept, as the others keep them.
+http.createServer({keepAliveTimeout: 600_000, requestTimeout: 0}, (request, response) => {
     const route = routes[request.url];
     if (!route) { response.writeHead(404).end(); return; }
     response.writeHead(200, {"Content-Type": route[0], "Content-Length": route[1].length});
