@@ -188,6 +188,8 @@ int main(int count, char** arguments) {
         if (!received) { return rt::report(received); }
     }
     std::cout << "serving on " << server->local_address() << ", metrics on "
-              << admin->local_address() << std::endl;
+              << admin->local_address();
+    if (plain) { std::cout << ", plain on " << plain->local_address(); }
+    std::cout << std::endl;
     return rt::report(runtime->start());
 }
