@@ -113,7 +113,7 @@ http::client_request request_to(const http::url& origin, http::request& asked,
                                 const client_fault& fault) {
     std::string url = origin.origin() + std::string(asked.path());
     if (!asked.query().empty()) { url.append("?").append(asked.query()); }
-    http::client_request made(asked.method(), url);
+    http::client_request made(asked.method_name(), url);
     copy_fields(asked.headers(), made.headers());
     (void)made.headers().remove("Host");  // The origin's name is set by the client.
     for (const http::header field : asked.headers()) {

@@ -58,6 +58,7 @@ void connection::take_work_space() {
     if (work_) { return; }
     work_ = share_->work_spaces.take();
     io_.send_by(&work_->sending);
+    work_->fresh = true;
     take_default_paces();
 }
 
@@ -82,7 +83,6 @@ void connection::give_work_space_back() {
     if (!work_) { return; }
     work_->out.clear();
     work_->out_sent = 0;
-    work_->input = std::string_view();
     work_->request.clear_values();
     work_->told = exchange_state();
     work_->watcher = waker();
@@ -95,7 +95,8 @@ task<void> connection::run() {
         // An idle parser has nothing to say about no input.
         h1::event_kind kind = h1::event_kind::need_input;
         if (work_) {
-            const h1::event event = parser_.next(work_->input, work_->request.head());
+            h1::event event = parser_.next(work_->input, work_->request.head());
+            if (event.kind == h1::event_kind::error) { take_extension(event); }
             kind = event.kind;
             if (kind == h1::event_kind::error) {
                 co_await refuse(event.failure, work_->request.method(), true);
@@ -120,6 +121,12 @@ task<void> connection::run() {
         }
         if (next_step == step::close) { co_return; }
     }
+}
+
+// The parser knows no methods but those of HTTP; routes may be for others.
+void connection::take_extension(h1::event& refused) {
+    if (refused.failure != error::unknown_method || share_->extensions == nullptr) { return; }
+    refused = parser_.take_extension(work_->request.head(), *share_->extensions);
 }
 
 void connection::take_received(rt::net::chunk bytes) {
@@ -177,20 +184,24 @@ void connection::begin_request() {
     owes_continue_ = head.expects_continue();
     answered_ = false;
     work_->request.params().clear();
-    work_->request.clear_values();
-    work_->told = exchange_state();
+    if (std::exchange(work_->fresh, false)) {
+        work_->request.set_connected_peer(peer_);
+        work_->request.set_interim_sender(*this);
+        work_->request.set_failure_handler(*this);
+        work_->request.set_client_watcher(*this);
+    } else {
+        // What was left by the last request, whose handler may have changed the paces.
+        work_->request.clear_values();
+        work_->told = exchange_state();
+        take_default_paces();
+    }
     work_->told.open = true;
     if (share_->observed && work_->began == std::chrono::steady_clock::time_point()) {
         work_->began = std::chrono::steady_clock::now();
     }
     work_->request.set_stream(io_.socket(), share_->over_unix);
-    work_->request.set_connected_peer(peer_);
     work_->request.set_secure_channel(io_.stream().channel());
     work_->request.set_body(*this, bounds().body_bytes_max);
-    work_->request.set_interim_sender(*this);
-    work_->request.set_failure_handler(*this);
-    work_->request.set_client_watcher(*this);
-    take_default_paces();
     const bool empty = head.framing() == body_framing::none ||
                        (head.framing() == body_framing::length && parser_.remaining() == 0);
     if (empty) {
@@ -221,8 +232,12 @@ std::optional<task<connection::step>> connection::begin_answer() {
     if (work_->request.head().target_form() != target_form::origin) {
         return is_misdirected() ? finish(misdirected()) : answer(nullptr);
     }
-    const router::match route = share_->routes->find(work_->request.method(), work_->request.path(),
-                                                     work_->request.params());
+    const bool is_extension = work_->request.method() == method::extension;
+    const router::match route =
+        is_extension ? share_->routes->find(work_->request.method_name(), work_->request.path(),
+                                            work_->request.params())
+                     : share_->routes->find(work_->request.method(), work_->request.path(),
+                                            work_->request.params());
     if (route.found != nullptr && !route.found->is_direct()) { return answer(route.found); }
     if (route.unmatched != nullptr) { return answer(route.unmatched); }
     response reply = route.found != nullptr ? call(*route.found)

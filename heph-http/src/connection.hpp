@@ -106,6 +106,7 @@ private:
     task<step> run_upgraded(response& reply);
 
     void begin_to_receive();
+    void take_extension(h1::event& refused);
     void take_received(rt::net::chunk bytes);
     task<step> nothing_received(arrival came);
     std::optional<task<step>> begin_answer();

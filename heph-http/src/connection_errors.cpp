@@ -58,7 +58,7 @@ std::string connection::asked_for() {
     if (work_) {
         const http::request& asked = work_->request;
         peer = asked.peer();
-        text += to_string(asked.method());
+        text += asked.method_name();
         text += ' ';
         append_escaped(text, asked.target().substr(0, logged_target_bytes_max));
         if (asked.target().size() > logged_target_bytes_max) { text += "..."; }

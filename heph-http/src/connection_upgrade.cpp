@@ -24,7 +24,7 @@ public:
         : owner_(&owner),
           slowest_(slowest),
           received_(std::move(owner.work_->received)),
-          input_(owner.work_->input) {
+          input_(std::exchange(owner.work_->input, std::string_view())) {
         owner.give_work_space_back();
         owner.io_.send_by(&sending_);
     }

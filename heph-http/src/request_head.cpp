@@ -2,6 +2,12 @@
 
 namespace heph::http {
 
+std::string_view request_head::method_name() const noexcept {
+    if (method_ != http::method::extension) { return to_string(method_); }
+    // The text begins with it, and a blank follows.
+    return headers_.text(0, target_.at - 1);
+}
+
 std::string_view request_head::path() const noexcept {
     // An absolute target may have no path; that means the root (RFC 9110, 4.2.3).
     if (path_.size == 0 && form_ == target_form::absolute) { return "/"; }

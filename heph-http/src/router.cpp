@@ -33,7 +33,7 @@ struct route_node {
     std::string name;  // Of the parameter, in the nodes that stand for one.
     param_type type = param_type::text;
     struct route {
-        http::method method;
+        http::method method;  // Of an extension: see `route_tree::codes`.
         http::handler handler;
         bool implied;  // Gives way to another one.
     };
@@ -53,7 +53,11 @@ struct route_tree {
     route_node top;
     bool refuses_types = false;  // A wrong type is answered with 400.
     bool has_mounted = false;    // There is a node with `below`.
-    error_page page;             // Empty for what `response::problem` makes.
+    extension_methods extensions;
+    // So that routes are found as fast as without extension methods, these have values, too: those
+    // behind `method::extension`, in this order.
+    std::vector<std::string> codes;
+    error_page page;  // Empty for what `response::problem` makes.
     std::shared_ptr<tree_link> link = std::make_shared<tree_link>(this, nullptr);
 };
 
@@ -134,6 +138,37 @@ route_node& child_of(route_node& parent, const pattern_segment& segment, std::st
     return *child;
 }
 
+constexpr std::size_t extensions_max = 200;
+
+constexpr bool is_extension(method value) noexcept { return value > method::extension; }
+
+method code_of_extension(std::size_t index) noexcept {
+    return static_cast<method>(static_cast<std::size_t>(method::extension) + 1 + index);
+}
+
+std::size_t index_of_extension(method code) noexcept {
+    return static_cast<std::size_t>(code) - static_cast<std::size_t>(method::extension) - 1;
+}
+
+// Gives the value of an extension method in this tree; `extension` for none of it.
+method code_of(const route_tree& tree, std::string_view name) noexcept {
+    const auto at = std::ranges::find(tree.codes, name);
+    if (at == tree.codes.end()) { return method::extension; }
+    return code_of_extension(static_cast<std::size_t>(at - tree.codes.begin()));
+}
+
+// Gives a new one where there is none.
+method make_code(route_tree& tree, std::string_view name) {
+    const method known = code_of(tree, name);
+    if (is_extension(known)) { return known; }
+    if (tree.codes.size() == extensions_max) {
+        throw std::invalid_argument("a router has no more than 200 extension methods");
+    }
+    tree.extensions.add(name);
+    tree.codes.emplace_back(name);
+    return code_of_extension(tree.codes.size() - 1);
+}
+
 const handler* handler_of(const route_node& node, method method) noexcept {
     for (const auto& route : node.routes) {
         if (route.method == method) { return &route.handler; }
@@ -146,6 +181,9 @@ class search {
 public:
     search(const route_tree& tree, method method, path_params& params) noexcept
         : method_(method), params_(&params), refuses_types_(tree.refuses_types) {}
+
+    /// Lets `into` get the extension methods of the places that the path leads to.
+    void collect(std::vector<method>& into) noexcept { extensions_ = &into; }
 
     // `path` is what is behind the slash that ends the segment of `node`.
     const handler* find(const route_node& node, std::string_view path) {
@@ -211,7 +249,16 @@ private:
         if (found == nullptr && other_methods_ == nullptr && !node.routes.empty()) {
             other_methods_ = &node;
         }
+        if (extensions_ != nullptr) [[unlikely]] { note_extensions(node); }
         return found;
+    }
+
+    // Out of the way of the searches that do not ask for it.
+    [[gnu::cold, gnu::noinline]] void note_extensions(const route_node& node) const {
+        for (const auto& route : node.routes) {
+            const bool noted = std::ranges::find(*extensions_, route.method) != extensions_->end();
+            if (is_extension(route.method) && !noted) { extensions_->push_back(route.method); }
+        }
     }
 
     const handler* take_rest(const route_node& node, std::string_view path) {
@@ -232,6 +279,7 @@ private:
     path_params* params_;
     method_set allowed_;
     const route_node* other_methods_ = nullptr;
+    std::vector<method>* extensions_ = nullptr;
     unsigned mistaken_ = 0;  // Parameters on the way that are not of their types.
     bool refuses_types_;
     bool wrong_type_ = false;
@@ -324,6 +372,20 @@ response rendered(const route_tree& tree, request& request, refusal refused, res
     return plain;
 }
 
+// Adds them to what `Allow` says, if anything.
+void allow_extensions(const route_tree& tree, const request& asked, response& to) {
+    const auto list = to.headers().get("Allow");
+    if (!list) { return; }
+    std::vector<method> allowed;
+    path_params params;
+    search everywhere(tree, method::extension, params);
+    everywhere.collect(allowed);
+    (void)everywhere.find(tree.top, asked.path().substr(1));
+    std::string all(*list);
+    for (const method each : allowed) { all += ", " + tree.codes[index_of_extension(each)]; }
+    to.set_header("Allow", all);
+}
+
 response refuse_request(const route_tree& tree, request& request, const router::match& match) {
     refusal refused;
     if (match.bad_path) {
@@ -332,7 +394,14 @@ response refuse_request(const route_tree& tree, request& request, const router::
     } else if (match.allowed.empty() && match.wrong_type) {
         refused.detail = wrong_type_text;
     }
-    return rendered(tree, request, refused, router::answer_unmatched(request.method(), match));
+    response plain = router::answer_unmatched(request.method(), match);
+    if (match.allowed.contains(method::extension)) { allow_extensions(tree, request, plain); }
+    return rendered(tree, request, refused, std::move(plain));
+}
+
+method method_in(const route_tree& tree, const request& asked) noexcept {
+    return asked.method() == method::extension ? code_of(tree, asked.method_name())
+                                               : asked.method();
 }
 
 // Answers a request for which there is no handler.
@@ -346,7 +415,7 @@ response answer_without_route(const route_tree& tree, request& request) {
     }
     router::match route;
     if (request.path().starts_with('/')) {
-        search search(tree, request.method(), request.params());
+        search search(tree, method_in(tree, request), request.params());
         (void)search.find(tree.top, request.path().substr(1));
         route.allowed = search.allowed();
         route.bad_path = search.bad_path();
@@ -419,7 +488,7 @@ void add_route(route_node& top, std::string_view pattern, route_node::route adde
         if (!same->implied) { refuse(pattern, "has a handler for this method already"); }
         *same = std::move(added);
     } else {
-        node.allowed.add(added.method);
+        node.allowed.add(std::min(added.method, method::extension));
         node.routes.push_back(std::move(added));
     }
     node.unmatched = std::move(unmatched);
@@ -455,8 +524,12 @@ router& router::mount(std::string_view prefix, router other) {
         if (node.routes.empty()) { return; }
         if (const char* fault = detail::fault_of(pattern)) { refuse(pattern, fault); }
         const bool is_root = pattern.size() == before.size() + 1 && !before.empty();
-        for (auto& [method, function, implied] : node.routes) {
+        for (auto& [given, function, implied] : node.routes) {
             const handler around = wrap(std::move(function));
+            const method method =
+                is_extension(given)
+                    ? make_code(*tree_, other.tree_->codes[index_of_extension(given)])
+                    : given;
             add_route(tree_->top, pattern, {method, around, implied}, within(node.unmatched));
             if (!is_root) { continue; }
             add_route(tree_->top, before, {method, around, true}, within(node.unmatched));
@@ -512,12 +585,31 @@ response router::error_answer(request& request, const match& found) const {
 
 router& router::route(method method, std::string_view pattern, handler handler) {
     if (const char* fault = detail::fault_of(pattern)) { refuse(pattern, fault); }
-    if (method == method::connect || method == method::trace) {
+    if (method == method::connect || method == method::trace || method >= method::extension) {
         refuse(pattern, "is for a method that is not routed");
     }
     if (!handler) { refuse(pattern, "has an empty handler"); }
     add_route(tree_->top, pattern, {method, wrap(std::move(handler)), false}, unmatched_);
     return *this;
+}
+
+router& router::route(std::string_view method_name, std::string_view pattern, handler handler) {
+    if (const auto known = parse_method(method_name)) {
+        return route(*known, pattern, std::move(handler));
+    }
+    if (const char* fault = detail::fault_of(pattern)) { refuse(pattern, fault); }
+    if (!handler) { refuse(pattern, "has an empty handler"); }
+    const method code = make_code(*tree_, method_name);
+    add_route(tree_->top, pattern, {code, wrap(std::move(handler)), false}, unmatched_);
+    return *this;
+}
+
+const extension_methods& router::extensions() const noexcept { return tree_->extensions; }
+
+router::match router::find(std::string_view method_name, std::string_view path,
+                           path_params& params) const {
+    const auto known = parse_method(method_name);
+    return find(known ? *known : code_of(*tree_, method_name), path, params);
 }
 
 router::match router::find(method method, std::string_view path, path_params& params) const {
@@ -563,7 +655,7 @@ task<response> router::handle(request& request) const {
     const handler* answering = unmatched_.get();
     if (request.head().target_form() == target_form::origin ||
         request.head().target_form() == target_form::absolute) {
-        const match route = find(request.method(), request.path(), request.params());
+        const match route = find(method_in(*tree_, request), request.path(), request.params());
         answering = route.found != nullptr ? route.found : route.unmatched;
     }
     if (answering == nullptr) { co_return answer_without_route(*tree_, request); }

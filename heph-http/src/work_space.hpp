@@ -46,6 +46,7 @@ struct work_space {
     rt::net::chunk received;
     std::string_view input;  // What is left of `received`.
     send_side sending;
+    bool fresh = true;  // No request has been read into it.
 };
 
 /// Keeps the work spaces of one worker's idle connections for its busy ones.

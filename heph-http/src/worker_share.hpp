@@ -23,6 +23,7 @@ public:
                  const server_security* secures = nullptr, bool unix_sockets = false)
         : routes(&served),
           limits(&bounds),
+          extensions(served.extensions().names().empty() ? nullptr : &served.extensions()),
           security(secures),
           observed(served.has_observers()),
           over_unix(unix_sockets),
@@ -44,9 +45,10 @@ public:
 
     const router* routes;
     const http::limits* limits;
-    const server_security* security;  // Null for plain connections.
-    bool observed;                    // Somebody is to be told of all exchanges.
-    bool over_unix;                   // The connections are over a Unix socket.
+    const extension_methods* extensions;  // Null where none is routed.
+    const server_security* security;      // Null for plain connections.
+    bool observed;                        // Somebody is to be told of all exchanges.
+    bool over_unix;                       // The connections are over a Unix socket.
     work_space_pool work_spaces;
     idle_list idle;  // Those that wait for a request.
     std::size_t connections = 0;

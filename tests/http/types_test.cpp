@@ -20,7 +20,7 @@ TEST_CASE("method: each name reads back as itself, and only exactly", "[http][me
         const auto method = static_cast<http::method>(i);
         CHECK(http::parse_method(http::to_string(method)) == method);
     }
-    for (const char* text : {"", "get", "GET ", "GETT", "GE", "PRI", "M-SEARCH"}) {
+    for (const char* text : {"", "get", "GET ", "GETT", "GE", "PRI", "M-SEARCH", "extension"}) {
         CHECK_FALSE(http::parse_method(text).has_value());
     }
 }

@@ -13,6 +13,8 @@ namespace heph::http::h1 {
 
 namespace {
 
+constexpr std::string_view stand_in = "POST / HTTP/1.1\r\n";
+
 struct reading {
     headers* head;
     std::size_t headers_max;
@@ -83,14 +85,19 @@ std::expected<void, error> field_reader::read(headers& head, message kind,
                                               std::size_t headers_max) {
     blank_tabs_at_line_ends(head);
     llhttp_t parser;
-    llhttp_init(&parser, kind == message::request ? HTTP_REQUEST : HTTP_RESPONSE,
+    llhttp_init(&parser, kind == message::response ? HTTP_RESPONSE : HTTP_REQUEST,
                 &callbacks::settings());
     // It is lenient only where the checks of the fields are stricter than it, and give the better
     // error.
     parser.lenient_flags = LENIENT_CHUNKED_LENGTH | LENIENT_TRANSFER_ENCODING | LENIENT_VERSION;
     reading found{&head, headers_max};
     parser.data = &found;
-    const llhttp_errno_t outcome = llhttp_execute(&parser, head.text_.data(), head.text_.size());
+    std::string_view rest(head.text_.data(), head.text_.size());
+    if (kind == message::extension) [[unlikely]] {
+        (void)llhttp_execute(&parser, stand_in.data(), stand_in.size());
+        rest.remove_prefix(rest.find('\n') + 1);
+    }
+    const llhttp_errno_t outcome = llhttp_execute(&parser, rest.data(), rest.size());
     switch (outcome) {
         case HPE_PAUSED: return {};
         case HPE_INVALID_CONTENT_LENGTH: return std::unexpected(error::bad_content_length);
@@ -100,8 +107,8 @@ std::expected<void, error> field_reader::read(headers& head, message kind,
         default: break;
     }
     if (found.too_many) { return std::unexpected(error::too_many_headers); }
-    return std::unexpected(kind == message::request ? error::bad_request_line
-                                                    : error::bad_status_line);
+    return std::unexpected(kind == message::response ? error::bad_status_line
+                                                     : error::bad_request_line);
 }
 
 }  // namespace heph::http::h1

@@ -12,8 +12,9 @@ namespace heph::http::h1 {
 /// lines. Knows nothing of what they mean.
 class field_reader {
 public:
-    /// Tells how the head begins, of which llhttp wants to know.
-    enum class message { request, response };
+    /// Tells how the head begins, of which llhttp wants to know. It takes no method that it does
+    /// not know: of a request with such a one it sees another line in the place of the first.
+    enum class message { request, extension, response };
 
     /// Fills the fields of `head` from its text.
     /// *Errors*: `too_many_headers`, and what llhttp refuses of lengths and values.

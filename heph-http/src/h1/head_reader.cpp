@@ -49,23 +49,29 @@ request_head::slice head_reader::slice_of(std::string_view part) const noexcept 
     return made;
 }
 
-std::expected<void, error> head_reader::read() {
-    auto done = read_request_line();
+std::expected<void, error> head_reader::read(const extension_methods* extensions) {
+    auto done = read_request_line(extensions);
     if (done) {
-        done = field_reader::read(head_->headers_, field_reader::message::request,
-                                  limits_->headers_max);
+        const auto kind = head_->method_ == method::extension ? field_reader::message::extension
+                                                              : field_reader::message::request;
+        done = field_reader::read(head_->headers_, kind, limits_->headers_max);
     }
     if (done) { done = check_fields(); }
     return done;
 }
 
-std::expected<void, error> head_reader::read_request_line() {
+std::expected<void, error> head_reader::read_request_line(const extension_methods* extensions) {
     const auto& text = head_->headers_.text_;
     const std::string_view from(text.data(), text.size());
     const auto line = split_request_line(from.substr(0, from.find('\r')));
     if (!line) { return std::unexpected(line.error()); }
-    const auto method = parse_method(line->method);
-    if (!method) { return std::unexpected(error::unknown_method); }
+    auto method = parse_method(line->method);
+    if (!method) [[unlikely]] {
+        if (extensions == nullptr || !extensions->contains(line->method)) {
+            return std::unexpected(error::unknown_method);
+        }
+        method = method::extension;
+    }
     const auto parts = parse_target(*method, line->target);
     if (!parts) { return std::unexpected(parts.error()); }
 

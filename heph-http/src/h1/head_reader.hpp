@@ -29,11 +29,12 @@ public:
     head_reader(request_head& head, const limits& limits) noexcept
         : head_(&head), limits_(&limits) {}
 
-    /// Reads the text.
-    std::expected<void, error> read();
+    /// Reads the text. Of methods without a value of their own it takes those among `extensions`;
+    /// null for none.
+    std::expected<void, error> read(const extension_methods* extensions);
 
 private:
-    std::expected<void, error> read_request_line();
+    std::expected<void, error> read_request_line(const extension_methods* extensions);
     std::expected<void, error> check_fields();
     std::expected<void, error> check_field(const header& field);
     std::expected<void, error> check_transfer_encoding(std::string_view value);

@@ -91,7 +91,15 @@ event request_parser::next_head(std::string_view& input, request_head& head) {
         case head_lines::progress::complete: break;
     }
     head_reader reader(head, *limits_);
-    if (auto done = reader.read(); !done) { return give_up(done.error(), head); }
+    if (auto done = reader.read(nullptr); !done) { return give_up(done.error(), head); }
+    return begin_body(head);
+}
+
+// All of the head was gathered before its method was looked at.
+event request_parser::take_extension(request_head& head, const extension_methods& known) {
+    if (state_ != state::failed || failure_ != error::unknown_method) { return event(failure_); }
+    head_reader reader(head, *limits_);
+    if (auto done = reader.read(&known); !done) { return give_up(done.error(), head); }
     return begin_body(head);
 }
 

@@ -63,10 +63,12 @@ std::expected<void, error> request_writer::write(std::string& out, const client_
     framing_ = framing::none;
     // RFC 9110, 9.3.8 and 10.1.4.
     const bool traces_content = request.method() == method::trace && request.has_body();
-    if (!is_target(target) || traces_content || request.headers().has_token("TE", "chunked")) {
+    const std::string_view method = request.method_name();
+    if (!is_token(method) || method.size() > method_bytes_max || !is_target(target) ||
+        traces_content || request.headers().has_token("TE", "chunked")) {
         return std::unexpected(error::bad_outgoing_request);
     }
-    out.append(to_string(request.method()));
+    out.append(method);
     out.push_back(' ');
     out.append(target);
     out.append(" HTTP/1.1\r\n");

@@ -59,7 +59,7 @@ std::string request_line(const entry& what) {
     if (what.asked == nullptr) {
         return std::string(what.first_line.empty() ? std::string_view("-") : what.first_line);
     }
-    std::string line(to_string(what.asked->method()));
+    std::string line(what.asked->method_name());
     line += ' ';
     line += what.asked->target();
     line += ' ';
@@ -122,7 +122,7 @@ std::string json_line(const entry& what) {
         append_member(line, "user", user);
     }
     if (what.asked != nullptr) {
-        append_member(line, "method", to_string(what.asked->method()));
+        append_member(line, "method", what.asked->method_name());
         append_member(line, "target", what.asked->target());
         append_member(line, "version", to_string(what.asked->version()));
     } else {

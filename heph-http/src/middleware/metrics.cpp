@@ -28,7 +28,7 @@ constexpr unsigned refused_status_max = 599;
 
 /// Counts what some of the threads do. All operations are relaxed: each number stands by itself.
 struct alignas(64) metrics_shard {
-    std::array<std::atomic<std::uint64_t>, method_count * status_classes> answers{};
+    std::array<std::atomic<std::uint64_t>, (method_count + 1) * status_classes> answers{};
     std::array<std::atomic<std::uint64_t>, bounds_max + 1> buckets{};
     std::atomic<std::uint64_t> nanoseconds{0};
     std::atomic<std::uint64_t> begun{0};
@@ -122,7 +122,7 @@ public:
         std::string made;
         describe(made, "requests_total", "counter",
                  "Requests that were answered, by method and class of the status.");
-        for (std::size_t method = 0; method < method_count; ++method) { add_method(made, method); }
+        for (std::size_t method = 0; method <= method_count; ++method) { add_method(made, method); }
         add_histogram(made);
         describe(made, "requests_in_flight", "gauge", "Requests that are being answered.");
         add_value(made, "requests_in_flight", in_flight());

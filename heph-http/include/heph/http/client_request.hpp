@@ -31,7 +31,18 @@ public:
     /// Makes a request without a body. What is wrong with the URL is told when it is sent.
     client_request(http::method method, std::string_view url) : url_(url), method_(method) {}
 
+    /// Does so for a method by its name, also one that `method` has no value for: `BREW`. What is
+    /// no token, or longer than `method_bytes_max`, is `bad_outgoing_request` when it is sent.
+    client_request(std::string_view method_name, std::string_view url)
+        : url_(url), method_(parse_method(method_name).value_or(http::method::extension)) {
+        if (method_ == http::method::extension) { extension_ = method_name; }
+    }
+
     [[nodiscard]] http::method method() const noexcept { return method_; }
+    [[nodiscard]] std::string_view method_name() const noexcept {
+        return method_ == http::method::extension ? std::string_view(extension_)
+                                                  : to_string(method_);
+    }
     [[nodiscard]] const std::string& url() const noexcept { return url_; }
     [[nodiscard]] const http::headers& headers() const noexcept { return headers_; }
     [[nodiscard]] http::headers& headers() noexcept { return headers_; }
@@ -104,6 +115,7 @@ private:
     [[nodiscard]] bool becomes_get(status answered) const noexcept;
 
     std::string url_;
+    std::string extension_;
     http::headers headers_;
     std::string body_;
     body_producer producer_;

@@ -3,12 +3,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace heph::http {
 
-/// Names a request method: those of RFC 9110, PATCH, and those of WebDAV and its kin that the
-/// parser knows. A method that is none of these is answered with 501.
+/// Names a request method: those of RFC 9110, PATCH, and those of WebDAV and its kin. One that is
+/// none of these is an `extension`, whose name the request has (`request::method_name`); unless it
+/// is routed, it is answered with 501.
 enum class method : std::uint8_t {
     get,
     head,
@@ -38,15 +41,20 @@ enum class method : std::uint8_t {
     unbind,
     unlink,
     unlock,
+    extension,
 };
 
-/// Tells how many methods there are; their values are 0 to one less.
-inline constexpr std::size_t method_count = static_cast<std::size_t>(method::unlock) + 1;
+/// Tells how many methods have a value of their own: from 0 to one less.
+inline constexpr std::size_t method_count = static_cast<std::size_t>(method::extension);
 
-/// Gives the method as it stands in a request line, `GET` for one.
+/// The longest name of an extension method.
+inline constexpr std::size_t method_bytes_max = 64;
+
+/// Gives the method as it stands in a request line, `GET` for one; `extension` for those without a
+/// value of their own.
 [[nodiscard]] std::string_view to_string(method value) noexcept;
 
-/// Reads a method; case matters. Gives nothing for one that is not known.
+/// Reads a method; case matters. Gives nothing for one without a value of its own.
 [[nodiscard]] std::optional<method> parse_method(std::string_view text) noexcept;
 
 /// A set of methods, such as those that a path allows.
@@ -72,6 +80,21 @@ private:
 
     std::uint32_t bits_ = 0;
 };
-static_assert(method_count <= 32);
+static_assert(method_count < 32);
+
+/// A set of methods that have no value of their own, by their names, such as `BREW`.
+class extension_methods {
+public:
+    /// Adds a name, once.
+    /// *Errors*: throws `std::invalid_argument` for what is no token (RFC 9110, 9.1), is longer
+    /// than `method_bytes_max`, or has a value of `method`.
+    void add(std::string_view name);
+    [[nodiscard]] bool contains(std::string_view name) const noexcept;
+    /// Gives them in their alphabetical order.
+    [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
+
+private:
+    std::vector<std::string> names_;
+};
 
 }  // namespace heph::http

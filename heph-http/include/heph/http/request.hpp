@@ -126,6 +126,8 @@ public:
     request() noexcept;
 
     [[nodiscard]] http::method method() const noexcept { return head_.method(); }
+    /// Gives the method as it was sent, also an `extension`.
+    [[nodiscard]] std::string_view method_name() const noexcept { return head_.method_name(); }
     [[nodiscard]] http::version version() const noexcept { return head_.version(); }
     /// Gives the target as it was sent.
     [[nodiscard]] std::string_view target() const noexcept { return head_.target(); }

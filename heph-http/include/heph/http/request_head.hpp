@@ -26,6 +26,8 @@ enum class body_framing : std::uint8_t {
 class request_head {
 public:
     [[nodiscard]] http::method method() const noexcept { return method_; }
+    /// Gives the method as it was sent, also an `extension`.
+    [[nodiscard]] std::string_view method_name() const noexcept;
     [[nodiscard]] http::version version() const noexcept { return version_; }
 
     /// Gives the target as it was sent.

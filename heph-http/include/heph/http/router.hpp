@@ -144,9 +144,18 @@ public:
     /// empty, or the route is there already, maybe with another parameter's name.
     router& route(method method, std::string_view pattern, handler handler);
 
+    /// Adds a route for a method by its name, also one that `method` has no value for: `BREW`. A
+    /// router has up to 200 of these.
+    /// *Errors*: also throws `std::invalid_argument` for what is no name of a method, or too long.
+    router& route(std::string_view method_name, std::string_view pattern, handler handler);
+
     template <detail::checked_pattern Pattern>
     router& route(method method, handler function) {
         return route(method, Pattern.view(), std::move(function));
+    }
+    template <detail::checked_pattern Pattern>
+    router& route(std::string_view method_name, handler function) {
+        return route(method_name, Pattern.view(), std::move(function));
     }
 
     /// Chooses what answers a path in which nothing is wrong but a parameter's type: 404, as
@@ -254,8 +263,14 @@ public:
 
     /// Finds a route, and fills `params`. *Lifetime*: `params` refers to the router.
     [[nodiscard]] match find(method method, std::string_view path, path_params& params) const;
+    /// Does so for a method by its name, also an extension.
+    [[nodiscard]] match find(std::string_view method_name, std::string_view path,
+                             path_params& params) const;
+    /// Gives the methods without a value of their own that have a route somewhere.
+    [[nodiscard]] const extension_methods& extensions() const noexcept;
 
-    /// Gives the answer to a request that `find` has no handler for.
+    /// Gives the answer to a request that `find` has no handler for. Its `Allow` is without
+    /// extension methods, which `error_answer` adds.
     [[nodiscard]] static response answer_unmatched(method method, const match& match);
 
     /// Gives the answer to a request that `find` has no handler for, as the error page has it.

@@ -41,6 +41,11 @@ public:
     /// `trailers`, which are complete with the `end` event.
     event next(std::string_view& input, request_head& head);
 
+    /// Goes on with a request that `next` has just refused with `error::unknown_method`, where its
+    /// method is among `known`: gives what `next` gives for other methods, and the refusal again
+    /// where it is not.
+    event take_extension(request_head& head, const extension_methods& known);
+
     /// Refuses a head that has begun, for a reason that its bytes do not tell.
     event give_up(error why, request_head& head) noexcept;
 
