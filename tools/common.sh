@@ -59,10 +59,12 @@ build_jobs() {
     printf '%s' "$jobs"
 }
 
-# Configures a preset: `configure_preset NAME [cmake argument...]`.
+# Configures a preset: `configure_preset NAME [cmake argument...]`. With HEPH_QUICK_BUILD=ON in the
+# environment, for a build that is made once.
 configure_preset() {
     local preset=$1 log=$root/build/$1/configure.log
     shift
+    if [[ -n ${HEPH_QUICK_BUILD:-} ]]; then set -- "-DHEPH_QUICK_BUILD=$HEPH_QUICK_BUILD" "$@"; fi
     mkdir -p "${log%/*}"
     say "Configuring $preset in build/$preset"
     if ! (cd "$root" && cmake --preset "$preset" "$@") >"$log" 2>&1; then
