@@ -3,8 +3,10 @@
 // Being asked to stop: what a runtime tells those who wait on it, and a signal to tell it with.
 //
 //     heph::stop_signal closing;
-//     auto first = co_await heph::either(closing.stopping(), ref.rpc(1));  // in any number of
-//     tasks closing.request();                                                   // from any thread
+//     // In any number of tasks:
+//     auto first = co_await heph::either(closing.stopping(), ref.rpc(1));
+//     // From any thread:
+//     closing.request();
 //
 // A runtime whose access is a `stoppable_runtime` ends, when it is asked to stop, the actors that
 // wait for a restart (`backoff_supervisor`): nobody could tell these, as there is no actor yet.
