@@ -31,19 +31,18 @@ namespace heph::http::detail {
 ///     head, handler --bad input--> error answered --> lingering --> closed
 ///
 /// Invariants
-///     1. Responses are gathered in `work_->out`, and leave when there is nothing more to answer,
-///     so that
+///     1. Responses are gathered in `work_->out`, and leave when there is nothing more to answer:
 ///        the replies to pipelined requests leave in one write. Whatever waits for the client or
 ///        for a handler sends them first.
 ///     2. `work_->out` is bounded: no request is read while it holds `gathered_bytes_max` or more,
 ///        and what is large of a body is sent from where it is.
-///     3. `work_->received` holds one of the worker's shared buffers only while `work_->input` has
-///     bytes
-///        of it.
+///     3. `work_->received` holds one of the worker's shared buffers only while there are bytes of
+///        it in `work_->input`.
 ///     4. The head of a streamed response is held back until its producer writes something, so that
 ///        a failure before that can still be answered.
 ///     5. A wait may be dropped anywhere: what is being sent belongs to `io_`.
-///     6. A body whose end is that of the connection is ended by a reset unless all of it was sent.
+///     6. A body whose end is that of the connection is ended by a reset unless all of it was sent;
+///        over a Unix socket, which knows no resets, nobody can tell.
 /// *Lifetime*: `share` outlives it. It does not move.
 class connection final : public idle_link,
                          body_reader,

@@ -358,7 +358,8 @@ TEST_CASE("unix socket: WebSockets go over it", "[http][client][unix]") {
     with_client(
         [&](client made) -> task<> {
             return [](client with, std::string* to) -> task<> {
-                auto socket = co_await ws::connect(with, "ws://service.example/echo");
+                auto connecting = ws::connect(with, "ws://service.example/echo");
+                auto socket = co_await std::move(connecting);
                 REQUIRE(socket);
                 const bool sent = co_await socket->send_text(std::string(100'000, 'm'));
                 CHECK(sent);
