@@ -138,9 +138,8 @@ TEST_CASE("extension method: a route is for a token of a bounded length",
     CHECK(routes.find("X200", "/", params).found == nullptr);
 }
 
-TEST_CASE(
-    "extension method: a server answers those with a route, and says 405, 404 or 501 to others",
-    "[http][server][method]") {
+TEST_CASE("extension method: a server answers a routed one, and others by 405, 404 or 501",
+          "[http][server][method]") {
     router routes;
     routes.mount("/office", coffee_routes());
     const test_server server(std::move(routes));
