@@ -56,14 +56,13 @@ public:
     template <typename Charge>
     duration close(clock::time_point now, Charge charge) noexcept {
         const auto took = std::chrono::duration_cast<duration>(now - started_);
-        const duration each = took / static_cast<std::int64_t>(polls_ != 0 ? polls_ : 1);
         const duration share = took / static_cast<std::int64_t>(used_ != 0 ? used_ : 1);
         for (std::size_t i = 0; i < used_; ++i) {
             if (window_[i] == nullptr) { continue; }
             window_[i]->set_measured(0);
             charge(*window_[i], share);
         }
-        if (each > quick_) {
+        if (took > quick_ * static_cast<std::int64_t>(polls_ != 0 ? polls_ : 1)) {
             exact_left_ = exact_for;
         } else if (exact_left_ != 0) {
             --exact_left_;

@@ -57,7 +57,7 @@ void wake_process(void* data) noexcept {
     auto& process = *static_cast<process_header*>(data);
     if (!process.shared) {
         if (process.home == this_thread_link) {
-            current_worker()->wake_local(process);
+            this_thread_worker->wake_local(process);
         } else if (process.state.fetch_or(process_header::woken, std::memory_order_acq_rel) == 0) {
             process.references.other_add();  // The queue's.
             process.home->push_remote(process);
@@ -74,6 +74,12 @@ void wake_process(void* data) noexcept {
 void drop_process(void* data) noexcept { drop_reference(*static_cast<process_header*>(data)); }
 
 void wake_and_drop_process(void* data) noexcept {
+    auto& process = *static_cast<process_header*>(data);
+    if (counts_here(process)) [[likely]] {
+        this_thread_worker->wake_local(process);
+        process.references.owner_drop();
+        return;
+    }
     wake_process(data);
     drop_process(data);
 }

@@ -22,9 +22,9 @@
 
 namespace heph::rt::detail {
 
-namespace {
+constinit thread_local worker_core* this_thread_worker = nullptr;
 
-thread_local worker_core* this_thread_worker = nullptr;
+namespace {
 
 // So many thread-safe processes a worker takes in one turn.
 constexpr int shared_batch = 32;
@@ -320,9 +320,61 @@ void worker_core::expire_timers() noexcept {
     }
 }
 
-process_header* worker_core::next_ready() noexcept {
+// What is done for each poll: in one function, which keeps what it needs in registers.
+
+[[gnu::always_inline]] inline process_header* worker_core::next_ready() noexcept {
     schedulable* next = scheduler_ == nullptr ? ready_.pop() : scheduler_->pop();
     return static_cast<process_header*>(next);
+}
+
+[[gnu::always_inline]] inline bool worker_core::poll_future(process_header& process) {
+    polled_ = &process;
+    link_.counters().polls.add(1);
+    try {
+        // Not destroyed: it has no reference of its own. Those who keep one make a copy.
+        alignas(waker) std::byte place[sizeof(waker)];
+        const auto* lent = ::new (static_cast<void*>(place)) waker(&process, &process_waker);
+        const bool done = process.vtable->poll(process, *lent);
+        polled_ = nullptr;
+        return done;
+    } catch (const std::exception& thrown) {
+        log(log_level::critical, std::string("a future threw and is dropped: ") + thrown.what());
+    } catch (...) { log(log_level::critical, "a future threw and is dropped"); }
+    polled_ = nullptr;
+    return true;
+}
+
+[[gnu::always_inline]] inline bool worker_core::poll(process_header& process) {
+    return trace_ == nullptr ? poll_future(process) : poll_traced(process);
+}
+
+[[gnu::always_inline]] inline void worker_core::run_local(process_header& process) {
+    HEPH_ASSERT(process.local == process_header::woken);
+    process.local = process_header::running;
+    if (poll(process)) {
+        if (settings_.long_poll > std::chrono::nanoseconds::zero() &&
+            meter_.since_begin(coarse_now()) >= settings_.long_poll / 2) {
+            (void)meter_.note(process);  // Its name goes with it.
+            close_window();
+        } else if (meter_.note_finished(process)) {
+            close_window();
+        }
+        finish_local(process);
+        return;
+    }
+    process.local &= static_cast<std::uint8_t>(~process_header::running);
+    if (process.local != 0) { push_again(process); }
+    if (meter_.note(process)) { close_window(); }
+}
+
+bool worker_core::poll_traced(process_header& process) {
+    const auto start = std::chrono::steady_clock::now();
+    const bool done = poll_future(process);
+    const std::string_view name = process.vtable->name(process);
+    const std::array<trace_attribute, 2> attributes{trace_attribute("name", name),
+                                                    trace_attribute("finished", done)};
+    trace_->add(substream_of(&process), start, "running", attributes);
+    return done;
 }
 
 void worker_core::run_ready() {
@@ -354,53 +406,6 @@ void worker_core::take_and_run_shared() {
         run_shared(*taken, false);
         if (ran_this_turn_ >= settings_.run_time_max) { return; }
     }
-}
-
-bool worker_core::poll(process_header& process) {
-    if (trace_ == nullptr) [[likely]] { return poll_future(process); }
-    const auto start = std::chrono::steady_clock::now();
-    const bool done = poll_future(process);
-    const std::string_view name = process.vtable->name(process);
-    const std::array<trace_attribute, 2> attributes{trace_attribute("name", name),
-                                                    trace_attribute("finished", done)};
-    trace_->add(substream_of(&process), start, "running", attributes);
-    return done;
-}
-
-bool worker_core::poll_future(process_header& process) {
-    polled_ = &process;
-    link_.counters().polls.add(1);
-    try {
-        // Not destroyed: it has no reference of its own. Those who keep one make a copy.
-        alignas(waker) std::byte place[sizeof(waker)];
-        const auto* lent = ::new (static_cast<void*>(place)) waker(&process, &process_waker);
-        const bool done = process.vtable->poll(process, *lent);
-        polled_ = nullptr;
-        return done;
-    } catch (const std::exception& thrown) {
-        log(log_level::critical, std::string("a future threw and is dropped: ") + thrown.what());
-    } catch (...) { log(log_level::critical, "a future threw and is dropped"); }
-    polled_ = nullptr;
-    return true;
-}
-
-void worker_core::run_local(process_header& process) {
-    HEPH_ASSERT(process.local == process_header::woken);
-    process.local = process_header::running;
-    if (poll(process)) {
-        if (settings_.long_poll > std::chrono::nanoseconds::zero() &&
-            meter_.since_begin(coarse_now()) >= settings_.long_poll / 2) {
-            (void)meter_.note(process);  // Its name goes with it.
-            close_window();
-        } else if (meter_.note_finished(process)) {
-            close_window();
-        }
-        finish_local(process);
-        return;
-    }
-    process.local &= static_cast<std::uint8_t>(~process_header::running);
-    if (process.local != 0) { push_again(process); }
-    if (meter_.note(process)) { close_window(); }
 }
 
 void worker_core::close_window() noexcept {

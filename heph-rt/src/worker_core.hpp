@@ -151,6 +151,7 @@ private:
     void run_local(process_header& process);
     void run_shared(process_header& process, bool of_this_worker);
     [[nodiscard]] bool poll(process_header& process);
+    [[nodiscard]] bool poll_traced(process_header& process);
     void requeue_shared(process_header& process) noexcept;
     void finish_local(process_header& process) noexcept;
     void finish_shared(process_header& process) noexcept;
@@ -202,6 +203,10 @@ private:
     bool stop_announced_ = false;
     bool dropping_ = false;
 };
+
+/// The worker that this thread is, or null: what `current_worker` gives, for who cannot afford a
+/// call.
+extern constinit thread_local worker_core* this_thread_worker;
 
 /// Gives the process that the calling worker polls, or null.
 [[nodiscard]] process_header* current_process() noexcept;

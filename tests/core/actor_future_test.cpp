@@ -311,3 +311,17 @@ TEST_CASE("actor_future: dropping it destroys the actor and its inbox", "[core][
         }
     }
 }
+
+TEST_CASE("make_actor: options that are given as a variable can be used again", "[core][actor]") {
+    heph::actor_options options;
+    options.name = "one of several, whose name is long";
+    options.inbox_size = 1;
+    for (int i = 0; i < 2; ++i) {
+        auto [running, ref] = heph::make_actor(
+            heph::no_supervisor(), heph::actor_fn(+[](context<int>) -> task<> { co_return; }),
+            heph::no_runtime(), options);
+        CHECK(running.name() == "one of several, whose name is long");
+        CHECK(ref.try_send(1));
+        CHECK_FALSE(ref.try_send(2));
+    }
+}

@@ -193,10 +193,10 @@ using made_type_of = std::remove_cvref_t<decltype(std::declval<NewActor&>().make
 ///                                            heph::no_runtime(), heph::actor_options(), "Hello");
 ///
 /// Gives a pair of the future and the `actor_ref`; where `new_actor.make` gives a `std::expected`,
-/// so does this.
+/// so does this. The options are used up where they are given as a temporary or moved.
 template <typename Supervisor, typename NewActor, typename RT, typename... Args>
 [[nodiscard]] auto make_actor(Supervisor supervisor, NewActor new_actor, RT runtime,
-                              actor_options options, Args... args) {
+                              actor_options&& options, Args... args) {
     static_assert(detail::check_actor<Supervisor, NewActor, RT, Args...>());
     using message_type = typename NewActor::message_type;
     using made_type = detail::made_type_of<NewActor, RT, Args...>;
@@ -226,6 +226,14 @@ template <typename Supervisor, typename NewActor, typename RT, typename... Args>
     } else {
         return finish(std::move(made));
     }
+}
+
+/// Makes an actor with a copy of these options.
+template <typename Supervisor, typename NewActor, typename RT, typename... Args>
+[[nodiscard]] auto make_actor(Supervisor supervisor, NewActor new_actor, RT runtime,
+                              const actor_options& options, Args... args) {
+    return make_actor(std::move(supervisor), std::move(new_actor), std::move(runtime),
+                      actor_options(options), std::move(args)...);
 }
 
 /// Makes an actor like `make_actor`, for an executor that may poll it on one thread after another,

@@ -51,7 +51,8 @@ void request_stop(runtime_core& runtime) noexcept;
 ///     worker.spawn(heph::rt::spawn_options({.name = "pager"}, heph::rt::priority::high), …);
 class spawn_options {
 public:
-    spawn_options(actor_options actor = {},  // NOLINT(google-explicit-constructor)
+    spawn_options() noexcept = default;
+    spawn_options(actor_options actor,  // NOLINT(google-explicit-constructor)
                   rt::priority priority = rt::priority::normal)
         : actor_(std::move(actor)), priority_(priority) {}
 
@@ -61,7 +62,7 @@ public:
 
 private:
     actor_options actor_;
-    rt::priority priority_;
+    rt::priority priority_ = rt::priority::normal;
 };
 
 /// Gives thread-safe access to a runtime: what a thread-safe actor's context holds.

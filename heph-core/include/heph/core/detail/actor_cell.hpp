@@ -215,7 +215,8 @@ public:
     /// Polls the actor, and does what its supervisor says. `on_failure(why, end)` is called with
     /// the failure that ends it. *Requires*: it is not empty.
     template <typename OnFailure>
-    polled<cell_end> poll(const waker& waker, OnFailure&& on_failure) noexcept {
+    [[gnu::always_inline]] polled<cell_end> poll(const waker& waker,
+                                                 OnFailure&& on_failure) noexcept {
         HEPH_ASSERT(state_ != state::empty);
         if constexpr (waits) {
             if (state_ == state::waiting) { return poll_waiting(waker, on_failure); }
@@ -269,7 +270,8 @@ private:
 
     // Polls the actor, and gives what `failed(why)` gives when it failed.
     template <typename Failed>
-    polled<cell_end> poll_running(const waker& waker, Failed&& failed) noexcept {
+    [[gnu::always_inline]] polled<cell_end> poll_running(const waker& waker,
+                                                         Failed&& failed) noexcept {
         auto result = poll_actor(waker);
         if (!result.is_ready()) { return pending; }
         drop_actor();  // Invariant 1.
