@@ -236,6 +236,8 @@ task<client::answer> client::ask(const std::shared_ptr<client_pool>& pool,
         if (by.relay() != nullptr && head.status() == status::proxy_authentication_required) {
             co_return answer(std::unexpect, make_error_code(error::proxy_authentication_required));
         }
+        // A tunnel may last for days: nobody who has a request is to wait for its end.
+        if (connection.tunnel() != nullptr) { lease->leave_pool(); }
         client_response made(std::move(lease), std::move(head), to, options.limits.body_bytes_max);
         if (decodes) { made.decode(options.decoding); }
         // Where nobody waits for the answer to go on, a good one lets the request be sent entirely.

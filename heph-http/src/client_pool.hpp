@@ -45,6 +45,10 @@ public:
     [[nodiscard]] std::unique_ptr<client_connection>& connection() noexcept { return connection_; }
     [[nodiscard]] bool is_held() const noexcept { return pool_ != nullptr; }
 
+    /// Gives the permit back, and keeps the connection: it became one of another protocol, and
+    /// carries no request any more.
+    void leave_pool() noexcept;
+
 private:
     std::shared_ptr<client_pool> pool_;
     std::string origin_;
@@ -56,7 +60,8 @@ private:
 ///     origin: open <= connections_per_origin_max; waiting is empty, or open is at the most
 ///
 /// Invariants
-///     1. `open` counts the connections in use and the kept ones, and the permits to make one.
+///     1. `open` counts the connections in use and the kept ones, and the permits to make one; not
+///        those that have left, as they speak another protocol.
 ///     2. A connection, or the permit of one that ended, goes to who waits longest, directly:
 ///     nobody
 ///        who comes later can take it. One that is granted and not taken goes on to the next.
@@ -141,6 +146,10 @@ private:
 
 inline client_lease::~client_lease() {
     if (pool_) { pool_->give_back(origin_, std::move(connection_)); }
+}
+
+inline void client_lease::leave_pool() noexcept {
+    if (const auto pool = std::move(pool_)) { pool->give_back(origin_, nullptr); }
 }
 
 }  // namespace heph::http::detail

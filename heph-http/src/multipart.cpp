@@ -1,4 +1,8 @@
 #include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <heph/http/multipart.hpp>
 
@@ -20,20 +24,33 @@ bool is_boundary(std::string_view text) noexcept {
            });
 }
 
-/// Takes a value in quotes, or up to the next semicolon, off the front of a text. Browsers write a
-/// backslash in a file's name as it is: it escapes nothing but quotes and itself.
-std::optional<std::string> take_value(std::string_view& text) {
+/// What a backslash means in a value in quotes.
+enum class backslash {
+    escapes,  ///< A quote, or itself, and nothing else: those of Windows are kept.
+    is_data,  ///< As browsers write it, for whom a quote is `%22`.
+};
+
+// A token; or one that has what boundaries may have, and what ends no value even without quotes.
+bool is_bare_value(std::string_view text) {
+    constexpr std::string_view more = "/:=?";
+    std::string rest(text);
+    std::erase_if(rest, [more](char c) { return more.find(c) != std::string_view::npos; });
+    return is_token(rest);
+}
+
+/// Takes a value in quotes, or up to the next semicolon, off the front of a text.
+std::optional<std::string> take_value(std::string_view& text, backslash meaning) {
     std::string value;
     if (!text.starts_with('"')) {
-        const std::string_view token = text.substr(0, text.find(';'));
-        text.remove_prefix(token.size());
-        value = detail::trim(token);
-        return is_token(value) ? std::optional(value) : std::nullopt;
+        const std::string_view bare = text.substr(0, text.find(';'));
+        text.remove_prefix(bare.size());
+        value = detail::trim(bare);
+        return is_bare_value(value) ? std::optional(value) : std::nullopt;
     }
     text.remove_prefix(1);
     while (!text.empty() && text.front() != '"') {
-        const bool escape =
-            text.size() > 1 && text[0] == '\\' && (text[1] == '"' || text[1] == '\\');
+        const bool escape = meaning == backslash::escapes && text.size() > 1 && text[0] == '\\' &&
+                            (text[1] == '"' || text[1] == '\\');
         if (escape) { text.remove_prefix(1); }
         value += text.front();
         text.remove_prefix(1);
@@ -43,24 +60,38 @@ std::optional<std::string> take_value(std::string_view& text) {
     return value;
 }
 
-/// Calls `take` with the parameters behind a value such as `form-data; name="x"`. Gives false when
-/// they are malformed.
-template <typename Take>
-bool for_each_parameter(std::string_view text, Take take) {
+using parameters = std::vector<std::pair<std::string_view, std::string>>;
+
+std::optional<parameters> read_parameters(std::string_view text, backslash meaning) {
+    parameters all;
     while (true) {
         text = detail::trim(text);
-        if (text.empty()) { return true; }
-        if (text.front() != ';') { return false; }
+        if (text.empty()) { return all; }
+        if (text.front() != ';') { return std::nullopt; }
         text = detail::trim(text.substr(1));
-        if (text.empty()) { return true; }
+        if (text.empty()) { return all; }
         const std::size_t equals = text.find('=');
-        if (equals == std::string_view::npos) { return false; }
+        if (equals == std::string_view::npos) { return std::nullopt; }
         const std::string_view name = detail::trim(text.substr(0, equals));
         text = detail::trim(text.substr(equals + 1));
-        if (!is_token(name)) { return false; }
-        auto value = take_value(text);
-        if (!value || !take(name, std::move(*value))) { return false; }
+        if (!is_token(name)) { return std::nullopt; }
+        auto value = take_value(text, meaning);
+        if (!value) { return std::nullopt; }
+        all.emplace_back(name, std::move(*value));
     }
+}
+
+/// Calls `take` with the parameters behind a value such as `form-data; name="x"`. Gives false when
+/// they are malformed, or `take` does.
+template <typename Take>
+bool for_each_parameter(std::string_view text, Take take) {
+    auto all = read_parameters(text, backslash::escapes);
+    // A browser writes a name that ends with a backslash so that it seems to escape the last quote,
+    // of which no other then is the end.
+    if (!all) { all = read_parameters(text, backslash::is_data); }
+    return all && std::ranges::all_of(*all, [&take](auto& each) {
+               return take(each.first, std::move(each.second));
+           });
 }
 
 /// Takes a line off the front of a head, of which each begins with a line end; with those that

@@ -12,6 +12,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "client_run.hpp"
+#include "scripted_server.hpp"
 #include "test_routes.hpp"
 #include "test_server.hpp"
 
@@ -49,6 +50,18 @@ task<> fetch_two(http::client with, std::string url, std::vector<std::string>* t
     auto [first, second] = co_await heph::join(fetch(with, url), fetch(with, url));
     told->push_back(first);
     told->push_back(second);
+}
+
+// Has a connection of another protocol, and asks beside it.
+task<> ask_beside_tunnel(http::client with, std::string url, std::vector<std::string>* told) {
+    http::client_request request(http::method::get, url);
+    request.set_header("Upgrade", "other");
+    auto tunnel = co_await with.send(std::move(request));
+    told->push_back(tunnel && tunnel->upgraded() != nullptr ? "tunnel" : "none");
+    told->push_back(co_await fetch(with, url));
+    if (!tunnel || tunnel->upgraded() == nullptr) { co_return; }
+    const auto bytes = co_await tunnel->upgraded()->read();
+    told->push_back(bytes ? std::string(*bytes) : bytes.error().message());
 }
 
 }  // namespace
@@ -101,4 +114,21 @@ TEST_CASE("client pool: the longest patience there is does not overflow", "[http
         },
         one_connection(std::chrono::milliseconds::max()));
     CHECK(told == std::vector<std::string>{"200 later", "200 later"});
+}
+
+TEST_CASE("client pool: connections of another protocol leave no request without one",
+          "[http][client][pool]") {
+    // A WebSocket that was open for days took the place of a connection for so long.
+    http::test::scripted_server server(
+        {{http::test::scripted_step{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n"
+                                    "Connection: upgrade\r\n\r\nbytes",
+                                    true}},
+         {http::test::scripted_step{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}}});
+    std::vector<std::string> told;
+    with_client(
+        [&](http::client client) -> task<> {
+            return ask_beside_tunnel(std::move(client), server.url(), &told);
+        },
+        one_connection(0ms));
+    CHECK(told == std::vector<std::string>{"tunnel", "200 ok", "bytes"});
 }

@@ -303,6 +303,40 @@ TEST_CASE("client: a redirect may come while a body is still produced", "[http][
     CHECK(server.heads()[1].starts_with("GET /done HTTP/1.1\r\n"));
 }
 
+TEST_CASE("client: nothing that tells of content is left where a redirect made a GET",
+          "[http][client]") {
+    scripted_server server({{scripted_step{"HTTP/1.1 303 See Other\r\nLocation: /done\r\n"
+                                           "Content-Length: 0\r\n\r\n"},
+                             scripted_step{ok_reply}}});
+    http::client_options options;
+    options.redirects_max = 1;
+    std::string log;
+    with_client(
+        [&](http::client client) -> task<> {
+            return [](http::client with, std::string url, std::string* to) -> task<> {
+                http::client_request sent(http::method::post, url);
+                sent.set_body("text");
+                for (const char* name : {"Content-Disposition", "content-md5", "Content-Digest",
+                                         "Repr-Digest", "Digest", "Want-Content-Digest"}) {
+                    sent.set_header(name, "x");
+                }
+                auto got = co_await with.send(std::move(sent));
+                *to = co_await outcome(std::move(got));
+            }(std::move(client), server.url(), &log);
+        },
+        options);
+    CHECK(log == "200 ok");
+    server.stop();
+    REQUIRE(server.heads().size() == 2);
+    const std::string_view second = server.heads()[1];
+    CHECK(second.starts_with("GET /done HTTP/1.1\r\n"));
+    CHECK(second.find("Want-Content-Digest: x\r\n") != std::string_view::npos);
+    for (const char* name : {"Disposition", "md5", "\r\nContent-", "\r\nDigest", "Repr-Digest"}) {
+        CAPTURE(name);
+        CHECK(second.find(name) == std::string_view::npos);
+    }
+}
+
 TEST_CASE("client: requests beyond the connections of an origin wait their turn",
           "[http][client]") {
     test_server server(http::test::make_test_routes());

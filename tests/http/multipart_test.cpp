@@ -118,6 +118,23 @@ TEST_CASE("multipart: names and file names are read as browsers write them", "[h
     CHECK(named("form-data ; name=a ; other=b ;") == "[a|-|text/plain]/.");
 }
 
+TEST_CASE("multipart: a file name that ends with a backslash fails no form", "[http][multipart]") {
+    // Browsers escape quotes alone, and these as `%22`; the last one was taken for escaped.
+    const auto named = [](std::string_view disposition) {
+        return told_of(part(disposition, "") + "--XX--");
+    };
+    CHECK(named(R"(form-data; name="f"; filename="x\")") == "[f|x\\|text/plain]/.");
+    CHECK(named(R"(form-data; filename="x\"; name="f")") == "[f|x\\|text/plain]/.");
+    CHECK(named(R"(form-data; name="a\"; filename="b\")") == "[a\\|b\\|text/plain]/.");
+    CHECK(named(R"(form-data; name="f"; filename="a\b\")") == "[f|a\\b\\|text/plain]/.");
+    // What can be read with escapes is.
+    CHECK(named(R"(form-data; name="a\"; filename=\"b")") == "[a\"; filename=\"b|-|text/plain]/.");
+    CHECK(named(R"(form-data; name="f"; filename="x\\")") == "[f|x\\|text/plain]/.");
+    // Good in neither way.
+    CHECK(named(R"(form-data; name="f"; filename="x\"y)") == "error 400");
+    CHECK(named(R"(form-data; name="f\"; name="g")") == "error 400");
+}
+
 TEST_CASE("multipart: what is malformed is refused", "[http][multipart]") {
     const auto first_line = [](std::string_view disposition) {
         return told_of(part(disposition, "x") + "--XX--");
@@ -172,13 +189,19 @@ TEST_CASE("multipart: the boundary is that of a form", "[http][multipart]") {
     using http::multipart_boundary;
     CHECK(multipart_boundary("multipart/form-data; boundary=abc") == "abc");
     CHECK(multipart_boundary("Multipart/Form-Data; charset=utf-8; Boundary=\"a b:c\"") == "a b:c");
+    // As some mail libraries write it: it was refused for its `=`.
+    CHECK(multipart_boundary("multipart/form-data; boundary=----=_Part_1_2.3") ==
+          "----=_Part_1_2.3");
+    CHECK(multipart_boundary("multipart/form-data; boundary=a/b:c?d ; charset=utf-8") == "a/b:c?d");
     const std::string longest(70, 'b');
     CHECK(multipart_boundary("multipart/form-data; boundary=" + longest) == longest);
     for (const std::string_view bad :
          {"", "multipart/form-data", "multipart/form-data; boundary=", "text/plain; boundary=a",
           "multipart/mixed; boundary=a", "multipart/form-data; boundary=a; boundary=b",
           "multipart/form-data; boundary=\"a \"", "multipart/form-data; boundary=\"a",
-          "multipart/form-data; boundary=a\x01"}) {
+          "multipart/form-data; boundary=a\x01", "multipart/form-data; boundary=a b",
+          "multipart/form-data; boundary=a, multipart/form-data",
+          "multipart/form-data; boundary="}) {
         CAPTURE(bad);
         CHECK_FALSE(multipart_boundary(bad));
     }

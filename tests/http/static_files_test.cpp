@@ -1,9 +1,11 @@
 // The files of a folder over real sockets.
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -11,6 +13,7 @@
 #include <system_error>
 #include <thread>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -261,6 +264,29 @@ TEST_CASE("static files: a file of the future was not modified later than its an
     REQUIRE(date);
     REQUIRE(modified);
     CHECK(*modified <= *date);
+}
+
+TEST_CASE("static files: a time that nanoseconds cannot count is still of the future",
+          "[http][server][files]") {
+    // What overflowed was of 1715: a client with something older was told that it had the newest.
+    site files;
+    files.add("a.txt", "plain");
+    files.add("a.txt.gz", "old");
+    timespec far{};
+    far.tv_sec = 10'413'792'000;  // In 2300.
+    const std::array<timespec, 2> times{far, far};
+    const std::string path = (files.root() / "a.txt").string();
+    REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times.data(), 0) == 0);
+    http::static_file_options options;
+    options.precompressed = true;
+    const test_server server(routes_of(files, options));
+    const auto got = get(server, "/a.txt",
+                         "Accept-Encoding: gzip\r\n"
+                         "If-Modified-Since: Mon, 01 Jan 2024 00:00:00 GMT\r\n");
+    CHECK(got.status == 200);
+    CHECK(got.body == "plain");  // And not what was compressed before.
+    const auto date = http::parse_date(got.header("date").value_or(""));
+    CHECK(http::parse_date(got.header("last-modified").value_or("")) == date);
 }
 
 TEST_CASE("static files: one range, several, and none that can be met", "[http][server][files]") {

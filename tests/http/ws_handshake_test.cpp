@@ -200,6 +200,8 @@ TEST_CASE("ws handshake: an answer about compression keeps to the offer", "[http
     CHECK(read_answer(name) == "good");
     CHECK(read_answer(name + "; client_max_window_bits=9; server_max_window_bits=9") == "good");
     CHECK(read_answer(name + "; client_max_window_bits=8") == "refused");
+    // It was taken without its number, which only an offer may leave out.
+    CHECK(read_answer(name + "; client_max_window_bits") == "refused");
     http::ws::deflate_options small;
     small.client_max_window_bits = 10;
     CHECK(read_answer(name + "; client_max_window_bits=10", small) == "good");
@@ -220,4 +222,16 @@ TEST_CASE("ws handshake: an answer about compression keeps to the offer", "[http
     CHECK(ws::deflate_offer(asked) == name +
                                           "; server_no_context_takeover; "
                                           "server_max_window_bits=10; client_max_window_bits");
+}
+
+TEST_CASE("ws handshake: an offered window of 15 bits is answered, and not passed over",
+          "[http][ws]") {
+    // Clients that named it took an answer without it for no agreement.
+    const std::string name = "permessage-deflate";
+    const std::string bits = "; server_max_window_bits=15";
+    CHECK(agreed(name + bits) == name + bits);
+    CHECK(agreed(name + "; client_max_window_bits" + bits) == name + bits);
+    http::ws::deflate_options small;
+    small.server_max_window_bits = 12;
+    CHECK(agreed(name + bits, small) == name + "; server_max_window_bits=12");
 }

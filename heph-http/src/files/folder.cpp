@@ -1,6 +1,8 @@
 #include "folder.hpp"
 
 #include <cerrno>
+#include <chrono>
+#include <ctime>
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -30,6 +32,16 @@ int open_beneath(int root, const std::string& path, std::uint64_t more) noexcept
     return static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
 }
 
+// The first or the last time there is, for what is before or after: from 1677 to 2262.
+file_time to_time(const timespec& from) noexcept {
+    constexpr auto first = std::chrono::ceil<std::chrono::seconds>(file_time::min());
+    constexpr auto last = std::chrono::floor<std::chrono::seconds>(file_time::max());
+    const std::chrono::sys_seconds whole(std::chrono::seconds(from.tv_sec));
+    if (whole < first) { return file_time::min(); }
+    if (whole >= last) { return file_time::max(); }
+    return file_time(whole) + std::chrono::nanoseconds(from.tv_nsec);
+}
+
 opened describe(int descriptor) {
     opened_file made;
     made.file = rt::fs::file(descriptor);
@@ -44,9 +56,7 @@ opened describe(int descriptor) {
         return opened(std::unexpect, last_error());
     }
     made.size = static_cast<std::uint64_t>(found.st_size);
-    made.modified = std::chrono::sys_time<std::chrono::nanoseconds>(
-        std::chrono::seconds(found.st_mtim.tv_sec) +
-        std::chrono::nanoseconds(found.st_mtim.tv_nsec));
+    made.modified = to_time(found.st_mtim);
     return made;
 }
 

@@ -14,10 +14,12 @@
 
 namespace heph::http::detail {
 
+using file_time = std::chrono::sys_time<std::chrono::nanoseconds>;
+
 /// A file that was opened, and what it was like then.
 struct opened_file {
     rt::fs::file file;
-    std::chrono::sys_time<std::chrono::nanoseconds> modified;
+    file_time modified;
     std::uint64_t size = 0;
     bool is_folder = false;
 };

@@ -150,6 +150,11 @@ public:
             if (has_compressed(asked, answer)) { weaken_tag(answer); }
             co_return answer;
         }
+        if (answer.status() == status::partial_content) {
+            // As the whole would have it (RFC 9110, 15.3.7), whose size is not looked at here.
+            if (suits(answer)) { note_choice(answer); }
+            co_return answer;
+        }
         if (!may_compress(answer)) { co_return answer; }
         note_choice(answer);
         constexpr std::array<std::string_view, 3> codings{"br", "gzip", "identity"};
@@ -192,15 +197,28 @@ private:
         return found;
     }
 
-    [[nodiscard]] bool may_compress(const response& answer) const {
+    /// Tells whether all but the size of an answer, or of the whole that it is a part of, is in
+    /// favour.
+    [[nodiscard]] bool suits(const response& answer) const {
         const headers& fields = answer.headers();
-        if (answer.is_upgrade() || is_bodiless(answer.status()) ||
-            answer.status() == status::partial_content || fields.contains("Content-Encoding") ||
-            fields.contains("Content-Range") || fields.has_token("Cache-Control", "no-transform")) {
+        if (fields.contains("Content-Encoding") ||
+            fields.has_token("Cache-Control", "no-transform")) {
             return false;
         }
         const auto type = fields.get("Content-Type");
-        if (!type || !options_.compresses(*type)) { return false; }
+        if (!type) { return false; }
+        // Several ranges do not tell the type of the whole: it may be one that is compressed.
+        constexpr std::string_view ranges = "multipart/byteranges";
+        const bool parts = answer.status() == status::partial_content &&
+                           equal_ignoring_case(type->substr(0, ranges.size()), ranges);
+        return parts || options_.compresses(*type);
+    }
+
+    [[nodiscard]] bool may_compress(const response& answer) const {
+        if (answer.is_upgrade() || is_bodiless(answer.status()) ||
+            answer.headers().contains("Content-Range") || !suits(answer)) {
+            return false;
+        }
         return answer.is_streamed() || answer.body().size() >= options_.bytes_min;
     }
 

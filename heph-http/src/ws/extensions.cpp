@@ -124,7 +124,8 @@ deflate_agreement accept(const deflate_terms& offered, const deflate_options& ou
     if (parameters.client_no_context_takeover) { agreed.field += "; client_no_context_takeover"; }
     parameters.server_max_window_bits =
         std::min(ours.server_max_window_bits, offered.server_max_window_bits.value_or(15));
-    if (parameters.server_max_window_bits < 15) {
+    // To take an offer that has it is to answer it, also with 15 (7.1.2.1).
+    if (parameters.server_max_window_bits < 15 || offered.server_max_window_bits) {
         agreed.field +=
             "; server_max_window_bits=" + std::to_string(parameters.server_max_window_bits);
     }
@@ -177,6 +178,8 @@ std::expected<std::optional<deflate_parameters>, bool> read_deflate_answer(
         if (!each || each->name != deflate_name || agreed) { return true; }
         const auto terms = read_terms(*each);
         if (!terms) { return true; }
+        // Only an offer may leave the number out (7.1.2.2).
+        if (terms->takes_client_bits && !terms->client_max_window_bits) { return true; }
         deflate_parameters& found = agreed.emplace();
         found.server_no_context_takeover = terms->server_no_context_takeover;
         found.client_no_context_takeover =

@@ -55,7 +55,8 @@ struct client_options {
     http::limits limits = {};
     /// Connections to one origin that may be open at a time; requests wait for one, up to
     /// `pool_timeout`. An answer has its connection until its body was read to the end, or it is
-    /// dropped: who holds so many answers and waits for a further one waits for itself.
+    /// dropped: who holds so many answers and waits for a further one waits for itself. What became
+    /// a connection of another protocol (101) is none of these any more.
     std::size_t connections_per_origin_max = 8;
     /// Connections without a request that are kept, for all origins together.
     std::size_t idle_connections_max = 64;
