@@ -322,3 +322,70 @@ TEST_CASE("blocking: gives up at its deadline, and gives the message back", "[in
     CHECK(rx.recv_blocking() == std::nullopt);
     CHECK(rx.recv_blocking(soon()).error() == recv_error::disconnected);
 }
+
+TEST_CASE("channel: a receive that is dropped leaves the waker of a later one alone",
+          "[inbox][channel]") {
+    wake_counter first_woken;
+    wake_counter second_woken;
+    {
+        auto [tx, rx] = channel<int>(2);
+        std::optional first(rx.recv());
+        REQUIRE_FALSE(first->poll(first_woken.get()).is_ready());
+        auto second = rx.peek();
+        REQUIRE_FALSE(second.poll(second_woken.get()).is_ready());
+        first.reset();
+        REQUIRE(tx.try_send(1));
+        CHECK(second_woken.take());
+        CHECK_FALSE(first_woken.take());
+        CHECK(*second.poll(second_woken.get()).value() == 1);
+    }
+    CHECK(first_woken.references() == 0);
+    CHECK(second_woken.references() == 0);
+}
+
+TEST_CASE("channel: of two receives of one task, the one that is left is woken",
+          "[inbox][channel]") {
+    const bool drops_last = GENERATE(true, false);
+    wake_counter woken;
+    {
+        auto [tx, rx] = channel<int>(2);
+        std::optional first(rx.recv());
+        std::optional second(rx.recv());
+        REQUIRE_FALSE(first->poll(woken.get()).is_ready());
+        REQUIRE_FALSE(second->poll(woken.get()).is_ready());
+        (drops_last ? second : first).reset();
+        REQUIRE(tx.try_send(1));
+        CHECK(woken.take());
+        CHECK((drops_last ? first : second)->poll(woken.get()).value() == 1);
+    }
+    CHECK(woken.references() == 0);
+}
+
+TEST_CASE(
+    "channel: a receive that is polled again takes its waker along, and a new receiver goes on",
+    "[inbox][channel]") {
+    wake_counter first_woken;
+    wake_counter second_woken;
+    auto [boss, tx, made] = managed_channel<int>(2);
+    std::optional rx(std::move(made));
+    REQUIRE(tx.try_send(0));
+    REQUIRE(rx->try_recv() == 0);
+    {
+        std::optional first(rx->recv());
+        std::optional second(rx->recv());
+        REQUIRE_FALSE(first->poll(first_woken.get()).is_ready());
+        REQUIRE_FALSE(second->poll(second_woken.get()).is_ready());
+        REQUIRE_FALSE(first->poll(first_woken.get()).is_ready());
+        second.reset();
+        CHECK(first_woken.references() == 1);
+        CHECK(second_woken.references() == 0);
+        first.reset();
+        CHECK(first_woken.references() == 0);
+    }
+    REQUIRE(tx.try_send(1));
+    CHECK_FALSE(first_woken.take());
+    rx.reset();
+    auto next = boss.new_receiver();  // The position is kept where the waits are remembered.
+    REQUIRE(next.has_value());
+    CHECK(next->try_recv() == 1);
+}

@@ -257,3 +257,62 @@ TEST_CASE("oneshot: is used again and again across two threads", "[inbox][onesho
     CHECK(wrong == 0);
     CHECK(failed == 0);
 }
+
+TEST_CASE("oneshot: a receive that is dropped leaves the waker of a later one alone",
+          "[inbox][oneshot]") {
+    wake_counter first_woken;
+    wake_counter second_woken;
+    {
+        auto [tx, rx] = oneshot<int>();
+        std::optional first(rx.recv());
+        REQUIRE_FALSE(first->poll(first_woken.get()).is_ready());
+        auto second = rx.recv();
+        REQUIRE_FALSE(second.poll(second_woken.get()).is_ready());
+        first.reset();
+        REQUIRE(std::move(tx).try_send(1));
+        CHECK(second_woken.take());
+        CHECK_FALSE(first_woken.take());
+        CHECK(second.poll(second_woken.get()).value() == 1);
+    }
+    CHECK(first_woken.references() == 0);
+    CHECK(second_woken.references() == 0);
+}
+
+TEST_CASE("oneshot: a wait for the end that is dropped leaves the waker of another one alone",
+          "[inbox][oneshot]") {
+    const bool drops_last = GENERATE(true, false);
+    wake_counter woken;  // Of the one task that has both.
+    {
+        auto [tx, rx] = oneshot<int>();
+        std::optional first(tx.closed());
+        std::optional second(tx.closed());
+        REQUIRE_FALSE(first->poll(woken.get()).is_ready());
+        REQUIRE_FALSE(second->poll(woken.get()).is_ready());
+        (drops_last ? second : first).reset();
+        { auto gone = std::move(rx); }
+        CHECK(woken.take());
+        CHECK((drops_last ? first : second)->poll(woken.get()).is_ready());
+    }
+    CHECK(woken.references() == 0);
+}
+
+TEST_CASE("oneshot: a wait that is polled again is the last one, and takes its waker along",
+          "[inbox][oneshot]") {
+    wake_counter first_woken;
+    wake_counter second_woken;
+    {
+        auto [tx, rx] = oneshot<int>();
+        std::optional first(rx.recv());
+        std::optional second(rx.recv());
+        REQUIRE_FALSE(first->poll(first_woken.get()).is_ready());
+        REQUIRE_FALSE(second->poll(second_woken.get()).is_ready());
+        REQUIRE_FALSE(first->poll(first_woken.get()).is_ready());
+        second.reset();
+        CHECK(first_woken.references() == 1);
+        CHECK(second_woken.references() == 0);
+        first.reset();
+        CHECK(first_woken.references() == 0);
+        REQUIRE(std::move(tx).try_send(1));
+        CHECK_FALSE(first_woken.take());
+    }
+}

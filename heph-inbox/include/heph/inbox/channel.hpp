@@ -63,6 +63,12 @@
 //            waker;
 //          - a sender that was the last one, while `taking` is set;
 //          - the receiver, to put another one there or to stop waiting.
+//    13. Of the futures of a receiver more than one may have been polled, and the waker is that of
+//        the last one. The receiver remembers by its address which one that is, where a position is
+//        saved while there is no receiver: a future that ends forgets a waker only if it is its
+//        own. A waker that two of them were polled with is nobody's: it stays until it is taken, or
+//        the receiver goes, or waits with another one. The address says enough, as a future stays
+//        where it is once it was polled, and forgets its own waker before another one can be there.
 //
 // States of a slot, as kept in its sequence number
 //     free for p       16p      --sender: claim (moves head)-->  still 16p, owned by that sender

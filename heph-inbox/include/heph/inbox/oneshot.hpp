@@ -24,7 +24,12 @@
 //        runs again. It writes the word without a read-modify-write, as nobody else does any more;
 //        the same holds for a receiver that finds the sender gone. So an answer that is waited for
 //        takes two of them: to wait, and to send.
-//     4. Each read-modify-write of the word releases what its side did before and acquires what the
+//     4. A future that ends takes back a waker only if it was the last one of its side to leave
+//        one: it compares the stamp of its own one with that of the side. A waker that two futures
+//        were polled with has a stamp that neither of them has: it stays until it is taken, or
+//        replaced, or its side goes. Stamps wrap: a future that was polled and then never again
+//        would have to see 65,535 others leave one, exactly.
+//     5. Each read-modify-write of the word releases what its side did before and acquires what the
 //        other side did: they pair with each other. The store to `…_left` releases, and pairs with
 //        the acquire of who waits for it.
 
@@ -32,6 +37,7 @@
 #include <chrono>
 #include <cstdint>
 #include <expected>
+#include <limits>
 #include <memory>
 #include <new>
 #include <optional>
@@ -65,46 +71,70 @@ public:
     static constexpr std::uint8_t receiver_waits = 8;
     static constexpr std::uint8_t sender_waits = 16;
 
-    /// One side: its waker, and whether it has left.
+    /// Says which future left a waker (invariant 4). 0 is the stamp of none.
+    using stamp = std::uint16_t;
+
+    /// One side: its waker, whether it has left, and its last stamp, which is its own.
     struct end {
         kept_waker& waker;
         atomic<std::uint8_t>& left;
+        stamp& last;
+
+        [[nodiscard]] stamp next() const noexcept {
+            last = static_cast<stamp>(last == max_stamp ? 1 : last + 1);
+            return last;
+        }
     };
-    [[nodiscard]] end sender() noexcept { return {sender_waker_, sender_left_}; }
-    [[nodiscard]] end receiver() noexcept { return {receiver_waker_, receiver_left_}; }
+    [[nodiscard]] end sender() noexcept { return {sender_waker_, sender_left_, sender_stamp_}; }
+    [[nodiscard]] end receiver() noexcept {
+        return {receiver_waker_, receiver_left_, receiver_stamp_};
+    }
 
     [[nodiscard]] std::uint8_t load() const noexcept {
         // Acquire, pairs with the release in `set` and in `change`.
         return state_.load(std::memory_order_acquire);
     }
     std::uint8_t set(std::uint8_t bits) noexcept {
-        return state_.fetch_or(bits, std::memory_order_acq_rel);  // Invariant 4.
+        return state_.fetch_or(bits, std::memory_order_acq_rel);  // Invariant 5.
     }
     /// Writes the word. *Requires*: the other side is gone (invariant 3).
     void write(std::uint8_t bits) noexcept { state_.store(bits, std::memory_order_relaxed); }
 
-    /// Leaves a waker, unless the `done` bit is or becomes set. Tells whether it is.
+    /// Leaves a waker, unless the `done` bit is or becomes set. Tells whether it is. `left` is the
+    /// stamp of the waker that the caller left before, and then of the one that it has left now.
     [[nodiscard]] bool done_or_wait(end mine, std::uint8_t waits, std::uint8_t done,
-                                    const waker& who) noexcept {
+                                    const waker& who, stamp& left) noexcept {
         std::uint8_t now = load();
         for (;;) {
             if ((now & done) != 0) { return true; }
             if ((now & waits) != 0) {
                 Environment::reads(&mine.waker);
-                if (mine.waker.will_wake(who)) { return false; }
+                if (mine.waker.will_wake(who)) {
+                    if (left != mine.last) {  // It is both of theirs.
+                        (void)mine.next();
+                        left = 0;
+                    }
+                    return false;
+                }
                 if (!change(now, without(now, waits))) { continue; }
                 mine.waker.drop();
                 now = without(now, waits);
             }
             Environment::writes(&mine.waker);
             mine.waker.keep(who);
-            if (change(now, now | waits)) { return false; }
+            if (change(now, now | waits)) {
+                left = mine.next();
+                return false;
+            }
             mine.waker.drop();
         }
     }
 
-    /// Takes a waker back, unless the other side has it.
-    void stop_waiting(end mine, std::uint8_t waits, std::uint8_t done) noexcept {
+    /// Takes the waker with that stamp back, unless the other side has it. Apart, so that the
+    /// destructors of futures stay small.
+    [[gnu::noinline]] void stop_waiting(end mine, std::uint8_t waits, std::uint8_t done,
+                                        stamp left) noexcept {
+        if (left != mine.last) { return; }  // Also when it left none.
         std::uint8_t now = load();
         while ((now & waits) != 0 && (now & done) == 0) {
             if (!change(now, without(now, waits))) { continue; }
@@ -140,14 +170,18 @@ private:
     [[nodiscard]] bool change(std::uint8_t& now, int to) noexcept {
         return state_.compare_exchange_strong(now, static_cast<std::uint8_t>(to),
                                               std::memory_order_acq_rel,
-                                              std::memory_order_acquire);  // Invariant 4.
+                                              std::memory_order_acquire);  // Invariant 5.
     }
+
+    static constexpr stamp max_stamp = std::numeric_limits<stamp>::max();
 
     kept_waker sender_waker_;
     kept_waker receiver_waker_;
     atomic<std::uint8_t> sender_left_ = 0;
     atomic<std::uint8_t> receiver_left_ = 0;
     atomic<std::uint8_t> state_ = 0;
+    stamp sender_stamp_ = max_stamp;  // So that 0, of who left none, never is the last one.
+    stamp receiver_stamp_ = max_stamp;
 };
 
 /// A one-shot channel with room for its value.
@@ -227,7 +261,8 @@ private:
 }  // namespace detail
 
 /// Is ready when the receiver is gone. Made by `oneshot_sender::closed`. It is ready as well once
-/// the sender has sent or was moved from.
+/// the sender has sent or was moved from. When there are several, only the waker that was polled
+/// with last is woken, whichever of the others end meanwhile.
 ///
 /// *Cancellation*: leaves nothing behind.
 /// *Lifetime*: the sender must outlive it, and stay where it is.
@@ -238,21 +273,23 @@ public:
 
     /// Moves a future that was not polled yet.
     oneshot_closed_future(oneshot_closed_future&& other) noexcept : of_(other.of_) {
-        HEPH_ASSERT(!other.waits_);
+        HEPH_ASSERT(other.left_ == 0);
     }
     oneshot_closed_future& operator=(oneshot_closed_future&&) = delete;
     ~oneshot_closed_future() {
         // A sender that has sent has given the waker back.
-        if (auto* state = of_->state_; waits_ && state != nullptr) {
-            state->stop_waiting(state->sender(), core::sender_waits, gone);
+        if (auto* state = of_->state_; left_ != 0 && state != nullptr) {
+            state->stop_waiting(state->sender(), core::sender_waits, gone, left_);
         }
     }
 
     polled<void> poll(const waker& who) noexcept {
         auto* state = of_->state_;
-        waits_ = state != nullptr &&
-                 !state->done_or_wait(state->sender(), core::sender_waits, gone, who);
-        if (waits_) { return pending; }
+        if (state != nullptr &&
+            !state->done_or_wait(state->sender(), core::sender_waits, gone, who, left_)) {
+            return pending;
+        }
+        left_ = 0;
         return ready;
     }
 
@@ -264,7 +301,7 @@ private:
     explicit oneshot_closed_future(const oneshot_sender<T, Environment>& of) noexcept : of_(&of) {}
 
     const oneshot_sender<T, Environment>* of_;
-    bool waits_ = false;
+    core::stamp left_ = 0;
 };
 
 /// Sends one value. Dropped without having sent, it tells the receiver.
@@ -345,25 +382,21 @@ public:
 
     /// Moves a future that was not polled yet.
     oneshot_recv_future(oneshot_recv_future&& other) noexcept : from_(other.from_) {
-        HEPH_ASSERT(!other.waits_);
+        HEPH_ASSERT(other.left_ == 0);
     }
     oneshot_recv_future& operator=(oneshot_recv_future&&) = delete;
     ~oneshot_recv_future() {
-        if (waits_) { from_->stop_waiting(); }
+        if (left_ != 0) { from_->stop_waiting(left_); }
     }
 
-    polled<value_type> poll(const waker& who) noexcept {
-        auto now = from_->poll(who);
-        waits_ = !now.is_ready();
-        return now;
-    }
+    polled<value_type> poll(const waker& who) noexcept { return from_->poll(who, left_); }
 
 private:
     friend class oneshot_receiver<T, Environment>;
     explicit oneshot_recv_future(oneshot_receiver<T, Environment>& from) noexcept : from_(&from) {}
 
     oneshot_receiver<T, Environment>* from_;
-    bool waits_ = false;
+    detail::oneshot_core<Environment>::stamp left_ = 0;
 };
 
 /// Gives the value, and owns the receiver. Made by `oneshot_receiver::recv_once`.
@@ -377,7 +410,10 @@ public:
     explicit oneshot_recv_once_future(oneshot_receiver<T, Environment>&& from) noexcept
         : from_(std::move(from)) {}
 
-    polled<value_type> poll(const waker& who) noexcept { return from_.poll(who); }
+    polled<value_type> poll(const waker& who) noexcept {
+        typename detail::oneshot_core<Environment>::stamp left = 0;  // The receiver goes with it.
+        return from_.poll(who, left);
+    }
 
 private:
     oneshot_receiver<T, Environment> from_;
@@ -385,7 +421,8 @@ private:
 
 /// Receives one value.
 ///
-/// A moved-from receiver may only be destroyed or assigned to.
+/// When several of its futures wait, only the waker that was polled with last is woken, whichever
+/// of the others end meanwhile. A moved-from receiver may only be destroyed or assigned to.
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
 template <typename T, typename Environment>
@@ -398,9 +435,17 @@ public:
         state_ = std::exchange(other.state_, nullptr);
         return *this;
     }
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+    // Of one in an optional, g++ 12 asks what this would find if it was not there.
     ~oneshot_receiver() {
         if (state_ != nullptr) { state_->leave_receiver(); }
     }
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
     /// Takes the value, if it is there.
     /// *Errors*: `empty` while the sender is there; `disconnected` when it is gone and there is no
@@ -479,18 +524,19 @@ private:
         return state_->take();
     }
 
-    polled<std::optional<T>> poll(const waker& who) noexcept {
-        if (!state_->done_or_wait(state_->receiver(), core::receiver_waits, core::sender_gone,
-                                  who)) {
+    polled<std::optional<T>> poll(const waker& who, core::stamp& left) noexcept {
+        if (!state_->done_or_wait(state_->receiver(), core::receiver_waits, core::sender_gone, who,
+                                  left)) {
             return pending;
         }
+        left = 0;
         const std::uint8_t now = state_->load();
         if ((now & core::value_bit) == 0) { return polled<std::optional<T>>(std::nullopt); }
         return polled<std::optional<T>>(std::in_place, take(now));
     }
 
-    void stop_waiting() noexcept {
-        state_->stop_waiting(state_->receiver(), core::receiver_waits, core::sender_gone);
+    void stop_waiting(core::stamp left) noexcept {
+        state_->stop_waiting(state_->receiver(), core::receiver_waits, core::sender_gone, left);
     }
 
     detail::oneshot_state<T, Environment>* state_;

@@ -17,7 +17,8 @@ namespace heph::inbox {
 
 namespace detail {
 
-/// What the futures of a receiver share: who waits leaves nothing behind.
+/// What the futures of a receiver share: who waits leaves nothing behind, and takes nothing away
+/// that another one has left.
 template <typename T, typename Layout>
 class receive_future_base {
 public:
@@ -31,7 +32,7 @@ protected:
     explicit receive_future_base(receiver<T, Layout>& from) noexcept
         : word_(reinterpret_cast<std::uintptr_t>(&from)) {}
     ~receive_future_base() {
-        if (waits()) [[unlikely]] { from().stop_waiting(); }
+        if (waits()) [[unlikely]] { from().stop_waiting(this); }
     }
 
     // Asks for a message, and leaves the waker when there is none yet.
@@ -41,7 +42,7 @@ protected:
             set_waits(its, false);  // Who claimed its position has taken the waker.
             return readiness::message;
         }
-        const auto now = its.wait_ready(who);
+        const auto now = its.wait_ready(who, this);
         set_waits(its, now == readiness::nothing_yet);
         return now;
     }

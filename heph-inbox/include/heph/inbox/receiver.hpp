@@ -35,8 +35,8 @@ class receive_future_base;
 /// a new one, the messages that are left are destroyed and the senders learn of it.
 ///
 /// Of its futures (`recv`, `recv_many`, `peek`) one at a time may be waiting; when there are more,
-/// only the one that was polled last is woken. A moved-from receiver may only be destroyed or
-/// assigned to.
+/// only the waker that was polled with last is woken, whichever of the others end meanwhile. A
+/// moved-from receiver may only be destroyed or assigned to.
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
 template <typename T, typename Layout>
@@ -230,12 +230,13 @@ private:
         return taken;
     }
 
-    // Leaves the waker, when there still is no message. Apart from the fast path, which has no
-    // calls to keep registers for.
-    [[nodiscard, gnu::noinline]] detail::readiness wait_ready(const waker& who) noexcept {
+    // Leaves the waker for `owner`, when there still is no message. Apart from the fast path, which
+    // has no calls to keep registers for.
+    [[nodiscard, gnu::noinline]] detail::readiness wait_ready(const waker& who,
+                                                              const void* owner) noexcept {
         detail::channel_state<T, Layout>& state = *state_;
         place_.end_run();
-        if (state.park_receiver(place_.position, who)) [[unlikely]] {
+        if (state.park_receiver(place_.position, who, owner)) [[unlikely]] {
             return wait_for_half_sent(who);
         }
         if (state.has_senders()) [[likely]] { return detail::readiness::nothing_yet; }
@@ -253,7 +254,9 @@ private:
         return detail::readiness::nothing_yet;
     }
 
-    [[gnu::noinline]] void stop_waiting() noexcept { state_->forget_receiver(); }
+    [[gnu::noinline]] void stop_waiting(const void* owner) noexcept {
+        state_->forget_wait_of(owner);
+    }
 
     void leave() noexcept {
         state_->forget_receiver();

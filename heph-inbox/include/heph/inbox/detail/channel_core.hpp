@@ -73,33 +73,37 @@ public:
     // ---- The receiver ----
 
     /// Keeps the waker of the receiver and marks it as waiting for the message at `position`
-    /// (invariant 12). Tells whether no wake is sure to come, because a sender has claimed that
-    /// position already, or is just about to wake the receiver.
-    [[nodiscard, gnu::always_inline]] bool park_receiver(std::uint64_t position,
-                                                         const waker& who) noexcept {
+    /// (invariant 12), on behalf of `owner` (invariant 13). Tells whether no wake is sure to come,
+    /// because a sender has claimed that position already, or is just about to wake the receiver.
+    [[nodiscard, gnu::always_inline]] bool park_receiver(std::uint64_t position, const waker& who,
+                                                         const void* owner) noexcept {
         // Acquire, pairs with the release in `change_head`.
         std::uint64_t head = head_.load(std::memory_order_acquire);
-        if (head != position) [[unlikely]] { return park_receiver_at(head, position, who); }
+        if (head != position) [[unlikely]] { return park_receiver_at(head, position, who, owner); }
         // As there, for what is so nearly always: nobody has claimed the position, and no bit is
         // set.
         Environment::writes(&receiver_);
         receiver_.keep(who);
         if (head_.compare_exchange_weak(head, head | parked_bit, std::memory_order_seq_cst,
                                         std::memory_order_acquire)) [[likely]] {
+            own_wait(owner);
             return false;
         }
         receiver_.drop();
-        return park_receiver_at(head, position, who);
+        return park_receiver_at(head, position, who, owner);
     }
 
 private:
     [[gnu::noinline]] bool park_receiver_at(std::uint64_t head, std::uint64_t position,
-                                            const waker& who) noexcept {
+                                            const waker& who, const void* owner) noexcept {
         for (;;) {
             if (position_in(head) != position || (head & taking_bit) != 0) { return true; }
             if ((head & parked_bit) != 0) {
                 Environment::reads(&receiver_);
-                if (receiver_.will_wake(who)) { return false; }
+                if (receiver_.will_wake(who)) {
+                    if (!owns_wait(owner)) { own_wait(nullptr); }  // It is both of theirs.
+                    return false;
+                }
                 if (!change_head(head, head & ~parked_bit)) { continue; }
                 receiver_.drop();
                 head &= ~parked_bit;
@@ -109,13 +113,29 @@ private:
             // Sequentially consistent, for `wake_receiver`.
             if (head_.compare_exchange_weak(head, head | parked_bit, std::memory_order_seq_cst,
                                             std::memory_order_acquire)) {
+                own_wait(owner);
                 return false;
             }
             receiver_.drop();
         }
     }
 
+    // While there is a receiver, nobody needs the saved position: it makes room for this.
+    void own_wait(const void* owner) noexcept {
+        Environment::writes(&saved_position_);
+        saved_position_ = reinterpret_cast<std::uintptr_t>(owner);
+    }
+    [[nodiscard]] bool owns_wait(const void* owner) const noexcept {
+        Environment::reads(&saved_position_);
+        return saved_position_ == reinterpret_cast<std::uintptr_t>(owner);
+    }
+
 public:
+    /// Drops the receiver's waker, if it is there on behalf of `owner` only (invariant 13), unless
+    /// a sender has taken it.
+    void forget_wait_of(const void* owner) noexcept {
+        if (owns_wait(owner)) { forget_receiver(); }
+    }
     /// Drops the receiver's waker, unless a sender has taken it.
     void forget_receiver() noexcept {
         // Relaxed: the bit is set by the receiver only, which is the caller.
@@ -407,11 +427,11 @@ protected:
 
     // One sender, the receiver, and a hold on the memory for each side.
     atomic<std::uint64_t> references_ = one_sender | receiver_bit | (2 * one_hold);
-    std::uint64_t saved_position_ = 0;
-    kept_waker receiver_;             // Invariant 12.
-    wait_list senders_;               // Guarded by `lock_`.
-    wait_list joins_;                 // Guarded by `lock_`.
-    atomic<std::uint64_t> head_ = 0;  // Position of the next message, and four bits.
+    std::uint64_t saved_position_ = 0;  // Or the last word, or who waits (invariant 13).
+    kept_waker receiver_;               // Invariant 12.
+    wait_list senders_;                 // Guarded by `lock_`.
+    wait_list joins_;                   // Guarded by `lock_`.
+    atomic<std::uint64_t> head_ = 0;    // Position of the next message, and four bits.
     std::uint32_t mask_;
     std::uint16_t capacity_low_;  // With `capacity_high_`: the capacity, less 1.
     std::uint8_t capacity_high_;
