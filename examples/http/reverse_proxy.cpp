@@ -3,12 +3,16 @@
 //
 //     reverse_proxy ADDRESS:PORT http://ORIGIN:PORT
 //
-// Interim answers (1xx) and WebSocket pass as well. A path with an encoded slash (%2F) is refused
-// with 400, as the router does with any: servers differ in what that is.
+// Interim answers (1xx) and WebSocket pass as well. A client that goes, or ends its side of the
+// connection, ends its request to the origin. A path with an encoded slash (%2F) is refused with
+// 400, as the router does with any: servers differ in what that is. In a target, characters that no
+// URI has are percent-encoded. TRACE is 405, a method that is not named below 501, and `OPTIONS *`
+// is answered for the proxy itself.
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstdint>
 #include <iostream>
 #include <memory>
@@ -21,6 +25,7 @@
 #include <heph/core/either.hpp>
 #include <heph/core/task.hpp>
 #include <heph/http/client.hpp>
+#include <heph/http/middleware/drop_when_gone.hpp>
 #include <heph/http/router.hpp>
 #include <heph/http/server.hpp>
 #include <heph/http/upgrade.hpp>
@@ -72,8 +77,24 @@ bool tells_of_client(std::string_view name) {
            http::equal_ignoring_case(name, "X-Real-IP");
 }
 
-void copy_trailers(const http::headers& from, http::body_writer& to) {
-    for (const http::header field : from) { (void)to.add_trailer(field.name, field.value); }
+// Tells whether a client may tell the origin by this name. Programs behind CGI and its kin cannot
+// tell `X_Forwarded_For` from the field that only this proxy writes, nor `Content_Length`.
+bool may_pass_up(std::string_view name) {
+    return !tells_of_client(name) && name.find('_') == std::string_view::npos;
+}
+
+template <typename May>
+void copy_trailers(const http::headers& from, http::body_writer& to, May may_pass) {
+    for (const http::header field : from) {
+        if (may_pass(field.name) && !is_of_connection(from, field.name)) {
+            (void)to.add_trailer(field.name, field.value);
+        }
+    }
+}
+
+// The version that a message came by (RFC 9110, 7.6.3).
+std::string_view via(http::version received) {
+    return received == http::version::http_1_0 ? "1.0 heph" : "1.1 heph";
 }
 
 /// What was wrong with a client's body, told to whoever waits for the origin. It outlives both, as
@@ -88,7 +109,7 @@ heph::task<produced> pass_up(http::request* from, client_fault fault, http::body
             co_return std::unexpected(piece.error());
         }
         if (piece->empty()) {
-            copy_trailers(from->trailers(), *to);
+            copy_trailers(from->trailers(), *to, may_pass_up);
             co_return produced();
         }
         const auto written = co_await to->write(*piece);
@@ -96,28 +117,49 @@ heph::task<produced> pass_up(http::request* from, client_fault fault, http::body
     }
 }
 
-heph::task<produced> pass_down(std::shared_ptr<http::client_response> from, http::body_writer* to) {
+heph::task<produced> copy_body(http::client_response* from, http::body_writer* to) {
     for (;;) {
         const auto piece = co_await from->next();
         if (!piece) { co_return std::unexpected(http::error::handler_failed); }
         if (piece->empty()) {
-            copy_trailers(from->trailers(), *to);
+            copy_trailers(from->trailers(), *to, [](std::string_view) { return true; });
             co_return produced();
         }
         const auto written = co_await to->write(*piece);
         if (!written) { co_return written; }
     }
+}
+
+// An origin may say nothing for long, of events for example, and the client be gone meanwhile.
+heph::task<produced> pass_down(std::shared_ptr<http::client_response> from, http::body_writer* to) {
+    auto first = co_await heph::either(copy_body(from.get(), to), to->gone());
+    if (auto* const copied = std::get_if<0>(&first)) { co_return std::move(*copied); }
+    co_return std::unexpected(http::error::connection_lost);
+}
+
+// How many servers OPTIONS may still go through (RFC 9110, 7.6.2).
+std::optional<std::uint32_t> hops_left(const http::request& asked) {
+    const auto text = asked.header("Max-Forwards");
+    std::uint32_t hops = 0;
+    if (!text || asked.method() != http::method::options ||
+        std::from_chars(text->data(), text->data() + text->size(), hops).ec != std::errc()) {
+        return std::nullopt;
+    }
+    return hops;
 }
 
 http::client_request request_to(const http::url& origin, http::request& asked,
                                 const client_fault& fault) {
     std::string url = origin.origin() + std::string(asked.path());
-    if (!asked.query().empty()) { url.append("?").append(asked.query()); }
+    // An empty query is not the same as none (RFC 3986, 6.2.3).
+    if (asked.target().find('?') != std::string_view::npos) {
+        url.append("?").append(asked.query());
+    }
     http::client_request made(asked.method_name(), url);
     copy_fields(asked.headers(), made.headers());
     (void)made.headers().remove("Host");  // The origin's name is set by the client.
     for (const http::header field : asked.headers()) {
-        if (tells_of_client(field.name)) { (void)made.headers().remove(field.name); }
+        if (!may_pass_up(field.name)) { (void)made.headers().remove(field.name); }
     }
     // Of `GET http://name/`, the name there, and not the one in `Host` (RFC 9112, 3.2.2).
     const std::string_view authority = asked.head().authority();
@@ -126,7 +168,10 @@ http::client_request request_to(const http::url& origin, http::request& asked,
         made.set_header("X-Forwarded-For", peer->address_string());
     }
     made.set_header("X-Forwarded-Proto", asked.is_secure() ? "https" : "http");
-    made.headers().append("Via", "1.1 heph");
+    made.headers().append("Via", via(asked.version()));
+    if (const auto hops = hops_left(asked)) {
+        made.set_header("Max-Forwards", std::to_string(std::max(*hops, 1U) - 1));
+    }
     // Others, such as h2c, would be a way around what stands before the origin.
     if (asked.version() == http::version::http_1_1 &&
         asked.headers().has_token("Upgrade", "websocket")) {
@@ -214,22 +259,35 @@ http::response pass_upgrade(std::shared_ptr<http::client_response> from) {
     return answer;
 }
 
+// What a client is told of what went wrong with the origin.
+http::status status_of(std::error_code failure) {
+    if (failure == std::errc::timed_out) { return http::status::gateway_timeout; }
+    if (failure == http::make_error_code(http::error::no_free_connection)) {
+        return http::status::service_unavailable;
+    }
+    return http::status::bad_gateway;
+}
+
 heph::task<http::response> pass_on(std::shared_ptr<proxy> with, http::request& asked) {
+    if (hops_left(asked) == 0U) { co_return http::response::empty(http::status::no_content); }
     const auto fault = std::make_shared<std::optional<http::error>>();
     auto sending = ask_origin(*with->client, request_to(with->origin, asked, fault), &asked);
     auto got = co_await sending;
     if (!got && *fault) { co_return http::response::problem(**fault); }  // 400, 408 or 413
     if (!got) {
         std::cerr << with->origin.to_string() << ": " << got.error().message() << '\n';
-        const bool late = got.error() == std::errc::timed_out;
-        co_return http::response::problem(late ? http::status::gateway_timeout
-                                               : http::status::bad_gateway);
+        co_return http::response::problem(status_of(got.error()));
     }
     const auto from = std::make_shared<http::client_response>(std::move(*got));
     if (from->upgraded() != nullptr) { co_return pass_upgrade(from); }
     http::response answer(from->status());
     copy_fields(from->headers(), answer.headers());
-    answer.headers().append("Via", "1.1 heph");
+    answer.headers().append("Via", via(from->head().version()));
+    // A 426 has to say which protocols there are (RFC 9110, 15.5.22).
+    const auto others = from->header("Upgrade");
+    if (from->status() == http::status::upgrade_required && others) {
+        answer.set_header("Upgrade", *others);
+    }
     const auto length = told_length(*from);
     answer.set_stream([from](http::body_writer& to) { return pass_down(from, &to); });
     if (length) { answer.set_content_length(*length); }
@@ -247,11 +305,15 @@ int main(int count, char** arguments) {
     const auto shared = std::make_shared<proxy>();
     shared->origin = *origin;
     http::router routes;
+    const http::handler passing = http::with(
+        http::drop_when_gone(), [shared](http::request& asked) { return pass_on(shared, asked); });
     for (std::size_t i = 0; i < http::method_count; ++i) {
         const auto method = static_cast<http::method>(i);
         if (method == http::method::connect || method == http::method::trace) { continue; }
-        routes.route(method, "/{path...}",
-                     [shared](http::request& asked) { return pass_on(shared, asked); });
+        routes.route(method, "/{path...}", passing);
+    }
+    for (const char* name : {"QUERY", "PURGE", "BAN", "SUBSCRIBE", "UNSUBSCRIBE", "NOTIFY"}) {
+        routes.route(name, "/{path...}", passing);
     }
     http::server_options options;
     options.address = arguments[1];
@@ -265,7 +327,11 @@ int main(int count, char** arguments) {
     runtime->run_on_workers([&](rt::worker& worker) {
         http::client_options asks;
         asks.user_agent = "";  // The client's own passes.
-        asks.connections_per_origin_max = 64;
+        // A client has one request at a time, so that none waits for another, and not for one whose
+        // answer lasts for hours either.
+        asks.connections_per_origin_max = options.limits.connections_max;
+        // Events may be rare; a client that goes meanwhile is noticed.
+        asks.pause_timeout = std::chrono::minutes(5);
         shared->client.emplace(worker, asks);
         server->start(worker);
     });
