@@ -231,6 +231,40 @@ TEST_CASE("certificates: a group changes from a secret to certificates without a
     });
 }
 
+TEST_CASE("certificates: a running node takes another certificate, of another authority",
+          "[remote][certificates]") {
+    const log_lines log;
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const heph_tests::authority former("former");
+        const heph_tests::authority next("next");
+        const auto a = start(worker, certified("a", former).listen("127.0.0.1:0"));
+        a.publish("counter", spawn_counter(worker, std::make_shared<counter_state>()));
+        const auto b = start(worker, certified("b", former).peer("a", a.address()));
+        const bool linked = co_await reaches(b, "a");
+        CHECK(linked);
+        const auto refused =
+            a.set_credentials(remote::credentials(proof(next.issue("c"), {&next})));
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code() == rt::tls::errc::host_mismatch);
+        const auto taken =
+            a.set_credentials(remote::credentials(proof(next.issue("a"), {&former, &next})));
+        CHECK(taken);
+        const auto taken_too =
+            b.set_credentials(remote::credentials(proof(former.issue("b"), {&former, &next})));
+        CHECK(taken_too);
+        const auto c = start(worker, certified("c", next).peer("a", a.address()));
+        const bool fresh = co_await reaches(c, "a");
+        CHECK(fresh);
+        const auto last = b.set_credentials(remote::credentials(proof(next.issue("b"), {&next})),
+                                            remote::links_that_are_up::renewed);
+        CHECK(last);
+        const bool again =
+            co_await eventually([] { return log_lines::with("node b: linked to a") == 2; });
+        CHECK(again);
+        CHECK(log_lines::with("turned away") == 0);
+    });
+}
+
 TEST_CASE("certificates: ends that are secured in different ways say so",
           "[remote][certificates]") {
     const log_lines log;

@@ -71,6 +71,27 @@ TEST_CASE("parts: no more is begun than the peer assembles, in the order of arri
     CHECK(order == std::vector<std::uint64_t>{1, 1, 1, 1, 2, 3, 2, 3, 2, 2});
 }
 
+TEST_CASE("parts: what could not be sent is the next part again", "[remote][parts]") {
+    outgoing_parts parts;
+    parts.add(to_actor(1), shared(payload_of(2 * part_bytes)));
+    REQUIRE(parts.peek(1)->begin);
+    REQUIRE(parts.peek(1)->begin);  // What announces it was not sent, either.
+    parts.announced();
+    for (const bool is_last : {false, true}) {
+        const auto failed = parts.peek(1);
+        REQUIRE(failed);
+        CHECK_FALSE(failed->begin);
+        CHECK(parts.left().size() == 1);
+        const auto again = parts.peek(1);
+        REQUIRE(again);
+        CHECK(again->at == failed->at);
+        CHECK(again->last == is_last);
+        parts.sent(*again);
+    }
+    CHECK(parts.left().empty());
+    CHECK(parts.bytes() == 0);
+}
+
 TEST_CASE("parts: one payload goes in any case", "[remote][parts]") {
     outgoing_parts parts;
     parts.add(to_actor(1), shared(payload_of(4 * part_bytes)));

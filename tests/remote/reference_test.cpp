@@ -196,8 +196,8 @@ TEST_CASE("reference: what a message throws at the own node is told as from anot
 
 TEST_CASE("reference: one with a name that is none is refused", "[remote][reference]") {
     auto [sender, receiver] = heph::inbox::channel<remote::detail::command>(1);
-    const auto port =
-        std::make_shared<remote::detail::port>(nullptr, "a", "", "", id128(), std::move(sender));
+    const auto port = std::make_shared<remote::detail::port>(nullptr, "a", "", "", id128(), false,
+                                                             std::move(sender));
     const remote::detail::decoding_at here(port);
     const auto reads = [](std::string name) {
         remote::detail::reference_form form;

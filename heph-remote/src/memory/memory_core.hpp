@@ -12,6 +12,7 @@
 //     open, closed --cut--> reset: both ends get an error
 //     open --an end is destroyed--> both pipes are closed; who sends into one gets an error
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <deque>
@@ -63,13 +64,22 @@ class memory_core {
         late_wakes(const late_wakes&) = delete;
         late_wakes& operator=(const late_wakes&) = delete;
         ~late_wakes() {
-            for (const waker& each : all_) { each.wake(); }
+            for (const waker& each : first_) { each.wake(); }
+            for (const waker& each : others_) { each.wake(); }
         }
-        void add(waker& who) { all_.push_back(std::exchange(who, waker())); }
+        void add(waker& who) {
+            if (count_ < first_.size()) {
+                first_[count_++] = std::exchange(who, waker());
+            } else {
+                others_.push_back(std::exchange(who, waker()));
+            }
+        }
         void add(memory_link& of);  ///< All who wait for it.
 
     private:
-        std::vector<waker> all_;
+        std::array<waker, 4> first_;  // Those of one link, so that to close it takes no memory.
+        std::size_t count_ = 0;
+        std::vector<waker> others_;
     };
 
 public:

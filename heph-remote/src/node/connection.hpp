@@ -22,6 +22,7 @@
 
 #include <heph/remote/protocol/frame.hpp>
 #include <heph/remote/protocol/handshake.hpp>
+#include <heph/remote/protocol/liveness.hpp>
 #include <heph/remote/protocol/phi_accrual.hpp>
 
 #include "environment.hpp"
@@ -36,12 +37,12 @@ struct connection {
     enum class phase { meeting, linked, closing };
 
     connection(stream_pointer its_stream, record_layer its_records, std::string remote, bool dials,
-               steady_time end_of_handshake)
+               const protocol::liveness& time_to_meet)
         : socket(std::move(its_stream)),
           records(std::move(its_records)),
           address(std::move(remote)),
           dialed(dials),
-          handshake_until(end_of_handshake) {}
+          meeting_time(time_to_meet) {}
 
     /// Ends it, once what is to be said is sent. The reason is told to the log; the first one
     /// counts.
@@ -52,6 +53,8 @@ struct connection {
         closed.set();
         wake.set();
     }
+    /// Tells whether the other end took a connection of this node, and said nothing yet.
+    [[nodiscard]] bool is_silent() const noexcept { return dialed && !records.has_input(); }
     [[nodiscard]] bool is_linked() const noexcept { return current == phase::linked; }
 
     const stream_pointer socket;
@@ -59,7 +62,7 @@ struct connection {
     const std::string address;
     std::string source;  ///< Whose failures count together with this one's; of an accepted one.
     const bool dialed;
-    const steady_time handshake_until;
+    protocol::liveness meeting_time;  ///< Is over when it is not linked by then.
 
     phase current = phase::meeting;
     std::string why;  ///< Why it is closing. Empty: nothing to tell.

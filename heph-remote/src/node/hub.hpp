@@ -7,7 +7,9 @@
 //     accept_all     accepts connections
 //     dial_again     one for each peer with an address: dials whenever the link is not up
 //     read, write    two for each connection, see connection.hpp
-//     watch_times    fails what waited too long for a link, and loses sessions after their grace
+//     watch_times    fails what waited too long for a link, and loses sessions after their grace,
+//     or
+//                    after somebody threw
 //     deliver        one for each actor and peer whose messages wait for room in the inbox
 //     answer_call    one for each call of a peer: waits for the actor's answer
 //     tell_end       one for each actor that a peer watches: waits until it is finished
@@ -94,6 +96,16 @@ private:
     static task<> refuse_rest(hub_pointer self, inbox::receiver<command> commands);
     static task<> accept_all(hub_pointer self, listener_pointer at);
     static task<> dial_again(hub_pointer self, peer_pointer with);
+    static task<> call_back(hub_pointer self, peer_pointer with);
+    static task<> watch_times(hub_pointer self, peer_pointer nobody);
+    // Runs a task to its end, and begins it again when it throws. `runs` says, of a peer, that it
+    // is there.
+    using body_of_task = task<> (*)(hub_pointer, peer_pointer);
+    static task<> keep_on(hub_pointer self, peer_pointer with, bool peer::* runs,
+                          body_of_task body);
+    // Does so for a peer, unless it is there.
+    void spawn_for(const peer_pointer& with, bool peer::* runs, body_of_task body);
+    void log_thrown(std::string_view by) noexcept;
     // What an attempt to link came to.
     struct dial_result {
         dial_result() = default;
@@ -104,7 +116,7 @@ private:
     };
     static task<dial_result> dial_safely(hub_pointer self, peer_pointer with, node_address where);
     static task<dial_result> dial_once(hub_pointer self, peer_pointer with, node_address where);
-    static task<> call_back(hub_pointer self, peer_pointer with);
+    static task<> until_over(hub_pointer self, protocol::liveness* time);
     static task<> forget_when_finished(hub_pointer self, std::uint64_t shared);
     static task<> tell_end(hub_pointer self, peer_pointer from, std::uint64_t watch,
                            std::shared_ptr<watched_actor> of, std::unique_ptr<ending> until);
@@ -114,7 +126,6 @@ private:
     static task<> write_to_the_end(hub_pointer self, connection_pointer to);
     static task<> time_out(hub_pointer self, connection_pointer to,
                            std::chrono::milliseconds limit);
-    static task<> watch_times(hub_pointer self);
     static task<> deliver(hub_pointer self, peer_pointer from, std::uint64_t actor);
     static task<> answer_call(hub_pointer self, peer_pointer from, std::uint64_t call,
                               std::shared_ptr<answering> until, std::unique_ptr<answer> reply);
@@ -202,13 +213,29 @@ private:
     // By value: the peer's own pointer to it is reset.
     void end(connection_pointer which, std::string why);
     void break_off(const connection_pointer& which, protocol::error why);
-    // Also when it is null, or closing.
-    void give_up(connection_pointer which, std::string why);
+    // Ends a connection whose task threw, and its session, if it has one: what is half done cannot
+    // go on. Called by handlers of exceptions. Nothing leaves it: what cannot be ended for want of
+    // memory is ended by the clock.
+    void give_up(connection_pointer which, std::string_view what) noexcept;
+    // Likewise, of what a peer would wait for, whether its link is up or away.
+    void give_up(const peer_pointer& with, std::string_view what) noexcept;
+    void lose_safely(const peer_pointer& with) noexcept;
     void detach(connection& which);
+    void call_back_if_away(const peer_pointer& with);
+    // Logs a line, unless there is no memory for it.
+    template <typename Line>
+    void say(log_limit& to, Line line) noexcept {
+        try {
+            log_within(to, log_level::warning, "node " + self_.name + ": " + line());
+        } catch (...) {}
+    }
+    void tell_silence(const connection_pointer& of);
+    void tell_failure(peer& with, const std::string& where, const std::string& why);
     void lose(const peer_pointer& with, failure why);
     void end_node_watches(peer& of, failure why);
     void count_refusal(const peer_pointer& with, const node_address& where,
                        const dial_result& result);
+    void secure_anew(link_security by, bool renews_links);
     [[nodiscard]] bool try_another_secret(connection& of);
     [[nodiscard]] bool is_idle() const;
     [[nodiscard]] std::vector<rt::buffer> collect(const connection_pointer& from);
@@ -222,7 +249,7 @@ private:
     void stop();
     void ended() noexcept;
 
-    // Tasks: hub_tasks.cpp.
+    // Tasks: hub_tasks.cpp; those that dial: hub_dialing.cpp.
     void spawn(task<> running) { environment_->spawn(std::move(running)); }
     [[nodiscard]] time_point now() const { return environment_->now(); }
     [[nodiscard]] task<> timer(time_point at) { return environment_->timer_at(at); }
@@ -235,7 +262,7 @@ private:
     [[nodiscard]] bool drop_half_open(std::string_view for_source);
     [[nodiscard]] connection_pointer add_connection(stream_pointer stream, record_layer records,
                                                     std::string remote, bool dialed,
-                                                    time_point until);
+                                                    const protocol::liveness& time);
 
     const std::shared_ptr<environment> environment_;
     std::shared_ptr<port> port_;

@@ -137,7 +137,7 @@ void hub::delivered_safely(const peer_pointer& from, std::uint64_t actor, waitin
                            std::optional<failure> failed) {
     try {
         delivered(from, actor, what, failed);
-    } catch (...) { give_up(from->up, "what was delivered cannot be told"); }
+    } catch (...) { give_up(from, "who told what was delivered"); }
 }
 
 void hub::on(const peer_pointer& from, protocol::call_cancelled& what) {

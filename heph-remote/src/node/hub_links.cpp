@@ -14,6 +14,7 @@
 #include <heph/inbox/assert.hpp>
 
 #include "hub.hpp"
+#include "wording.hpp"
 
 namespace heph::remote::detail {
 
@@ -75,7 +76,9 @@ hub::hub(std::shared_ptr<environment> around, std::shared_ptr<port> handles,
       settings_(settings),
       security_(std::move(security)),
       self_(std::move(self)),
-      strangers_(settings.links().failures_max, settings.links().failure_forgiven) {}
+      strangers_(settings.links().failures_max, settings.links().failure_forgiven) {
+    settings_.credentials_.clear();  // `security_` has what they are for, and they may be replaced.
+}
 
 bool hub::allows(std::string_view peer) const {
     const auto& allowed = settings_.peers_allowed();
@@ -154,20 +157,34 @@ void hub::begin_meeting(const connection_pointer& on) {
 // What throws, for want of memory, may have left a frame half taken, so that the session is of no
 // use; but the tasks of the connection, and of whoever dials, go on.
 void hub::feed_safely(const connection_pointer& from, std::span<const std::byte> bytes) {
-    std::string why;
     try {
-        return feed(from, bytes);
-    } catch (const std::exception& thrown) { why = thrown.what(); } catch (...) {
-        why = "an unknown exception";
-    }
-    give_up(from, "what it sent could not be taken: " + why);
+        feed(from, bytes);
+    } catch (...) { give_up(from, "who took what it sent"); }
 }
 
-void hub::give_up(connection_pointer which, std::string why) {
-    if (!which) { return; }
+void hub::give_up(connection_pointer which, std::string_view what) noexcept {
     const peer_pointer with = which->is_linked() ? which->with : nullptr;
-    end(which, std::move(why));
-    if (with) { lose(with, failure::node_down); }
+    std::string why;
+    try {
+        why = std::string(what) + ' ' + what_was_thrown();
+    } catch (...) {}  // Nor is there memory for that.
+    try {
+        end(which, std::move(why));
+    } catch (...) { which->close(std::string()); }
+    if (with) { lose_safely(with); }
+}
+
+void hub::give_up(const peer_pointer& with, std::string_view what) noexcept {
+    if (with->up) { return give_up(with->up, what); }
+    if (with->link.current() == protocol::link::state::away) { lose_safely(with); }
+}
+
+void hub::lose_safely(const peer_pointer& with) noexcept {
+    with->is_to_be_lost = true;
+    times_changed_.set();
+    try {
+        lose(with, failure::node_down);
+    } catch (...) {}  // The clock does it.
 }
 
 void hub::begin_meeting_safely(const connection_pointer& on) {
@@ -178,6 +195,23 @@ void hub::begin_meeting_safely(const connection_pointer& on) {
         why = "an unknown exception";
     }
     end(on, "its handshake could not begin: " + why);
+}
+
+// What has not met yet began with what is not used any more, and begins again.
+void hub::secure_anew(link_security by, bool renews_links) {
+    security_ = std::move(by);
+    for (const auto& each : std::list(connections_)) {
+        const auto open = each.lock();
+        if (!open || open->current == connection::phase::closing) { continue; }
+        if (!open->is_linked()) {
+            open->close(std::string());
+        } else if (renews_links) {
+            end(open, "this node has other credentials now");
+        }
+    }
+    // Who waits to dial again may get through now.
+    for (const auto& [name, with] : peers_) { with->changed.set(); }
+    heph::log(log_level::info, "node " + self_.name + ": links by other credentials from now on");
 }
 
 bool hub::try_another_secret(connection& of) {
@@ -316,15 +350,15 @@ void hub::on_link_frame(const connection_pointer& from, std::span<const std::byt
 void hub::end(connection_pointer which, std::string why) {
     if (which->current == connection::phase::closing) { return; }
     if (which->is_linked()) {
-        log_within(link_log_, log_level::warning,
-                   "node " + self_.name + ": the link to " + which->with->name + " at " +
-                       which->address + " is down: " + why);
         detach(*which);
+        say(link_log_, [&] {
+            return "the link to " + which->with->name + " at " + which->address +
+                   " is down: " + why;
+        });
     } else if (!which->dialed && !why.empty()) {
         strangers_.failed(which->source, now());
         // Whoever dials tells it.
-        log_within(log_, log_level::warning,
-                   "node " + self_.name + ": turned away " + which->address + ": " + why);
+        say(log_, [&] { return "turned away " + which->address + ": " + why; });
     }
     which->close(std::move(why));
 }
@@ -348,22 +382,31 @@ void hub::detach(connection& which) {
     port_->set_peer(with.name, false);
     with.changed.set();
     times_changed_.set();
-    const auto& told = with.told_address;
+    try {
+        call_back_if_away(which.with);
+    } catch (...) {}  // The clock does it, when there is memory.
+}
+
+// Who dialed this node, and may not get through to it any more.
+void hub::call_back_if_away(const peer_pointer& with) {
+    const auto& told = with->told_address;
     const bool is_callable =
-        told && ((with.other_end && told->is_same_host(*with.other_end)) || may_be_led_to(*told));
-    if (!with.has_dialer && is_callable && !draining_.is_set() &&
-        !std::exchange(with.is_called_back, true)) {
-        spawn(call_back(shared_from_this(), which.with));
+        told && ((with->other_end && told->is_same_host(*with->other_end)) || may_be_led_to(*told));
+    if (with->has_dialer || !is_callable || draining_.is_set() ||
+        with->link.current() != protocol::link::state::away) {
+        return;
     }
+    spawn_for(with, &peer::is_called_back, &call_back);
 }
 
 void hub::lose(const peer_pointer& with, failure why) {
-    ++with->session;
     with->link.lose(why);
+    ++with->session;
+    with->is_to_be_lost = false;
+    end_node_watches(*with, why);
     tell_news(with);
     with->actor_names.clear();
     with->last_named = 0;
-    end_node_watches(*with, why);
 }
 
 void hub::end_node_watches(peer& of, failure why) {
@@ -371,27 +414,6 @@ void hub::end_node_watches(peer& of, failure why) {
         places_.erase(id);
         (void)std::move(reply).try_send(why);
     }
-}
-
-// A refusal says that a node is gone only where the node is known to be: at the host with which the
-// connection was. Elsewhere it may be an address that leads here to somebody else, or to nobody:
-// one behind NAT, or one of a network that this node is not in.
-void hub::count_refusal(const peer_pointer& with, const node_address& where,
-                        const dial_result& result) {
-    if (!result.refused || !with->other_end || !where.is_same_host(*with->other_end)) {
-        with->refusals = 0;
-        return;
-    }
-    const std::uint32_t limit = settings_.links().refusals_max;
-    if (++with->refusals < limit || limit == 0 ||
-        with->link.current() != protocol::link::state::away) {
-        return;
-    }
-    log_within(link_log_, log_level::warning,
-               "node " + self_.name + ": " + with->name +
-                   " is gone: its connection broke, and nobody listens at "
-                   "its address any more");
-    lose(with, failure::node_down);
 }
 
 bool hub::is_idle() const {
@@ -427,6 +449,7 @@ hub::time_point hub::next_time() const {
     const time_point time = now();
     time_point next = time + std::chrono::hours(1);
     for (const auto& [name, with] : peers_) {
+        if (with->is_to_be_lost) { next = std::min(next, time + look_step); }
         if (with->is_up()) { continue; }
         if (!with->blocked.empty()) {
             next =
@@ -451,7 +474,12 @@ void hub::check_times() {
     for (auto at = peers_.begin(); at != peers_.end();) {
         const peer_pointer with = at->second;
         ++at;
+        if (with->is_to_be_lost) {
+            if (with->up) { end(with->up, "something of it was lost"); }
+            lose(with, failure::node_down);
+        }
         if (with->is_up()) { continue; }
+        call_back_if_away(with);
         if (time >= with->not_up_since + settings_.links().patience) {
             fail_blocked(*with, failure::node_down);
         }

@@ -50,8 +50,7 @@ void hub::dial_at(const peer_pointer& with, const node_address& where) {
     }
     with->address = where;
     with->changed.set();
-    if (std::exchange(with->has_dialer, true)) { return; }
-    spawn(dial_again(shared_from_this(), with));
+    spawn_for(with, &peer::has_dialer, &dial_again);
 }
 
 // Nobody asked for this peer by name: it is given up like one that dialed. Whoever may send here

@@ -16,7 +16,7 @@
 
 #include "hub.hpp"
 #include "polling.hpp"
-#include "transport.hpp"
+#include "wording.hpp"
 
 namespace heph::remote::detail {
 
@@ -40,41 +40,7 @@ constexpr auto refusing_time = 10s;
 // actor gives at once is one write, and so is the next question.
 constexpr auto company_wait = 2ms;
 
-std::string after(std::chrono::milliseconds time) {
-    return " within " + std::to_string(time.count()) + " ms";
-}
-
-// What an exception says that is being handled.
-std::string what_was_thrown() {
-    try {
-        throw;
-    } catch (const std::exception& thrown) {
-        return std::string("threw ") + thrown.what();
-    } catch (...) { return "threw an unknown exception"; }
-}
-
-// Whatever an environment throws is a failed attempt, and does not end who dials.
-task<stream_result> connect_or_fail(std::shared_ptr<environment> around,
-                                    std::shared_ptr<memory_core> network, node_address to) {
-    std::string why;
-    try {
-        auto connecting = connect_by(around, network, std::move(to));
-        co_return co_await connecting;
-    } catch (const std::exception& thrown) { why = thrown.what(); } catch (...) {
-        why = "an unknown exception";
-    }
-    heph::log(log_level::error, "a connect threw: " + why);
-    co_return stream_result(std::unexpect, std::make_error_code(std::errc::io_error));
-}
-
 }  // namespace
-
-// A pause less a random part of up to a half, so that nodes that lost each other at once do not
-// dial at once for ever.
-std::chrono::milliseconds hub::with_jitter(std::chrono::milliseconds pause) {
-    const auto half = static_cast<std::uint32_t>(pause.count() / 2);
-    return pause - std::chrono::milliseconds(environment_->random() % (half + 1));
-}
 
 // Is done when a connection had enough time to send what it is sending.
 task<> hub::time_out(hub_pointer self, connection_pointer to, std::chrono::milliseconds limit) {
@@ -93,7 +59,7 @@ task<> hub::time_out(hub_pointer self, connection_pointer to, std::chrono::milli
 void hub::start(inbox::receiver<command> commands, listener_pointer listener) {
     const auto self = shared_from_this();
     spawn(run(self, std::move(commands)));
-    spawn(watch_times(self));
+    spawn(keep_on(self, nullptr, nullptr, &watch_times));
     if (listener) { spawn(accept_all(self, std::move(listener))); }
 }
 
@@ -152,6 +118,7 @@ task<> hub::serve(hub_pointer self, inbox::receiver<command>& commands) {
         for (const std::uint64_t actor : asked.shared) {
             self->spawn(forget_when_finished(self, actor));
         }
+        if (asked.security) { self->secure_anew(std::move(*asked.security), asked.renews_links); }
         for (const auto& [name, address] : asked.peers) {
             if (address) {
                 self->dial(name, *address);
@@ -195,29 +162,47 @@ task<> hub::refuse_rest(hub_pointer self, inbox::receiver<command> commands) {
 }
 
 connection_pointer hub::add_connection(stream_pointer stream, record_layer records,
-                                       std::string address, bool dialed, time_point until) {
+                                       std::string address, bool dialed,
+                                       const protocol::liveness& time) {
     std::erase_if(connections_, [](const auto& each) { return each.expired(); });
     auto made = std::make_shared<connection>(std::move(stream), std::move(records),
-                                             std::move(address), dialed, until);
+                                             std::move(address), dialed, time);
     connections_.push_back(made);
     spawn(write(shared_from_this(), made));
     return made;
 }
 
 task<> hub::accept_all(hub_pointer self, listener_pointer at) {
+    bool has_failed = false;
     while (!self->draining_.is_set()) {
-        std::string failed;
+        bool has_thrown = false;
         try {
+            if (has_failed) {
+                auto pausing =
+                    either(self->timer(pause_after_failed_accept), self->draining_.wait());
+                co_await pausing;
+                has_failed = false;
+            }
             auto first = co_await either(at->accept(), self->draining_.wait());
             if (first.index() != 0 || self->draining_.is_set()) { break; }
             auto& accepted = std::get<0>(first);
-            accepted ? self->admit(std::move(*accepted))
-                     : void(failed = accepted.error().message());
-        } catch (...) { failed = what_was_thrown(); }
-        if (failed.empty()) { continue; }
-        self->log_within(self->log_, log_level::error,
-                         "node " + self->self_.name + ": cannot accept a connection: " + failed);
-        co_await either(self->timer(pause_after_failed_accept), self->draining_.wait());
+            if (accepted) {
+                self->admit(std::move(*accepted));
+                continue;
+            }
+            has_failed = true;
+            self->log_within(self->log_, log_level::error,
+                             "node " + self->self_.name +
+                                 ": cannot accept a connection: " + accepted.error().message());
+        } catch (...) {
+            has_thrown = has_failed = true;
+            self->log_thrown("who accepts");
+        }
+        if (has_thrown) {
+            // What pauses takes memory.
+            next_turn turn;
+            co_await turn;
+        }
     }
 }
 
@@ -240,8 +225,9 @@ void hub::admit(stream_pointer accepted) {
         return log_within(log_, log_level::error,
                           "node " + self_.name + ": TLS: " + records.error().message());
     }
-    const auto made = add_connection(std::move(accepted), std::move(*records), std::move(address),
-                                     false, now() + settings.handshake_time);
+    const auto made =
+        add_connection(std::move(accepted), std::move(*records), std::move(address), false,
+                       protocol::liveness(settings.handshake_time, now(), look_step));
     made->source = source;
     try {
         spawn(read(shared_from_this(), made));
@@ -282,117 +268,11 @@ bool hub::drop_half_open(std::string_view for_source) {
     return true;
 }
 
-task<> hub::dial_again(hub_pointer self, peer_pointer with) {
-    const link_settings& settings = self->settings_.links();
-    std::chrono::milliseconds pause{0};
-    while (!self->stopped_.is_set()) {
-        with->changed.clear();
-        if (with->is_dropped) { break; }
-        if (with->is_learned && !with->is_up() &&
-            self->now() >= with->not_up_since + settings.grace) {
-            break;
-        }
-        // Whoever is about to stop brings back what is under way, and nothing else.
-        const bool is_of_use =
-            !self->draining_.is_set() || with->link.current() == protocol::link::state::away;
-        if (with->is_up() || !is_of_use) {
-            pause = settings.pause_min;
-            co_await either(with->changed.wait(), self->stopped_.wait());
-            continue;
-        }
-        if (pause.count() != 0) {
-            const auto first = co_await either(self->timer(self->with_jitter(pause)),
-                                               with->changed.wait(), self->stopped_.wait());
-            if (first.index() == 1 && with->is_up()) { continue; }
-            if (first.index() == 2 || with->is_dropped) { break; }
-        }
-        with->changed.clear();
-        const node_address where = *with->address;
-        const dial_result result = co_await dial_safely(self, with, where);
-        self->count_refusal(with, where, result);
-        const std::string& failed = result.why;
-        if (!failed.empty() && failed != with->last_failure && !self->stopped_.is_set()) {
-            heph::log(log_level::warning, "node " + self->self_.name + ": cannot link to " +
-                                              with->name + " at " + where.to_string() + ": " +
-                                              failed + "; dialing again until it works");
-            with->last_failure = failed;
-        }
-        if (!failed.empty() && with->address == where) { with->try_next_address(); }
-        pause = failed.empty() ? settings.pause_min
-                               : std::clamp(pause * 2, settings.pause_min, settings.pause_max);
-    }
-    with->has_dialer = false;
-    self->times_changed_.set();
-}
-
-task<> hub::call_back(hub_pointer self, peer_pointer with) {
-    const link_settings& settings = self->settings_.links();
-    std::chrono::milliseconds pause = settings.pause_min;
-    while (!self->draining_.is_set() && !with->is_dropped && !with->has_dialer &&
-           with->told_address && with->link.current() == protocol::link::state::away) {
-        with->changed.clear();
-        const auto first = co_await either(self->timer(self->with_jitter(pause)),
-                                           with->changed.wait(), self->draining_.wait());
-        if (first.index() != 0) { continue; }
-        const node_address where = *with->told_address;
-        const dial_result result = co_await dial_safely(self, with, where);
-        self->count_refusal(with, where, result);
-        pause = std::clamp(pause * 2, settings.pause_min, settings.pause_max);
-    }
-    with->is_called_back = false;
-}
-
-// What throws is a failed attempt, so that there is another one.
-task<hub::dial_result> hub::dial_safely(hub_pointer self, peer_pointer with, node_address where) {
-    std::string thrown;
-    try {
-        auto dialing = dial_once(self, with, std::move(where));
-        co_return co_await dialing;
-    } catch (...) { thrown = what_was_thrown(); }
-    if (const auto attempt = std::exchange(with->dialing, nullptr)) {
-        attempt->close(std::string());
-        with->hello_under_way = false;
-    }
-    co_return dial_result(std::move(thrown));
-}
-
-task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_address where) {
-    const link_settings& settings = self->settings_.links();
-    const auto until = self->now() + settings.handshake_time;
-    auto connecting = with_deadline(
-        connect_or_fail(self->environment_, self->settings_.memory(), where), self->timer(until));
-    auto first = co_await either(connecting, self->stopped_.wait(), with->changed.wait());
-    if (first.index() != 0) { co_return dial_result(); }
-    auto& connected = std::get<0>(first);
-    if (!connected) {
-        co_return dial_result("it does not answer" + after(settings.handshake_time));
-    }
-    if (!*connected) {
-        const std::error_code failed = connected->error();
-        co_return dial_result(failed.message(), failed == std::errc::connection_refused);
-    }
-    if (with->is_up() || with->is_dropped || self->stopped_.is_set()) { co_return dial_result(); }
-    auto records = self->security_.dial(with->name);
-    if (!records) { co_return dial_result("TLS: " + records.error().message()); }
-    const auto made = self->add_connection(std::move(**connected), std::move(*records),
-                                           where.to_string(), true, until);
-    made->with = with;
-    with->dialing = made;
-    // In plain text nothing comes before the hello.
-    if (made->records.is_open()) { self->begin_meeting_safely(made); }
-    co_await read(self, made);
-    if (with->dialing == made) {
-        with->dialing.reset();
-        with->hello_under_way = false;
-    }
-    co_return made->was_linked ? dial_result() : dial_result(made->why);
-}
-
 task<> hub::read(hub_pointer self, connection_pointer from) {
     try {
         auto reading = read_to_the_end(self, from);
         co_await reading;
-    } catch (...) { self->give_up(from, "its reader " + what_was_thrown()); }
+    } catch (...) { self->give_up(from, "its reader"); }
     if (std::exchange(from->is_half_open, false)) { --self->half_open_; }
     from->input_ended.set();
     from->wake.set();
@@ -402,14 +282,12 @@ task<> hub::read_to_the_end(hub_pointer self, connection_pointer from) {
     const link_settings& settings = self->settings_.links();
     std::size_t ignored_bytes = 0;
     for (;;) {
-        time_point until = from->handshake_until;
-        if (from->is_linked()) { until = self->now() + from->alive->step(); }
+        auto step = from->is_linked() ? from->alive->step() : from->meeting_time.step();
         // The writer ends it.
-        if (from->current == connection::phase::closing) {
-            until = self->now() + std::chrono::hours(1);
-        }
-        auto receiving = with_deadline(from->socket->next(), self->timer(until));
+        if (from->current == connection::phase::closing) { step = std::chrono::hours(1); }
+        auto receiving = with_deadline(from->socket->next(), self->timer(step));
         auto received = co_await receiving;
+        if (!from->was_linked) { from->meeting_time.tick(self->now()); }
         if (!received) {
             if (from->current == connection::phase::closing) { continue; }
             if (from->is_linked()) {
@@ -417,7 +295,13 @@ task<> hub::read_to_the_end(hub_pointer self, connection_pointer from) {
                 if (!from->alive->is_dead()) { continue; }
                 self->end(from, std::string(protocol::to_string(protocol::error::timed_out)));
             } else {
-                self->end(from, "no handshake" + after(settings.handshake_time));
+                if (!from->meeting_time.is_dead()) {
+                    self->tell_silence(from);
+                    continue;
+                }
+                self->end(from, from->is_silent()
+                                    ? self->security_.explain_silence()
+                                    : "no handshake" + within(settings.handshake_time));
             }
             break;
         }
@@ -447,11 +331,15 @@ task<> hub::write(hub_pointer self, connection_pointer to) {
     try {
         auto writing = write_to_the_end(self, to);
         co_await writing;
-    } catch (...) { self->give_up(to, "its writer " + what_was_thrown()); }
+    } catch (...) { self->give_up(to, "its writer"); }
     to->socket->shutdown(rt::net::shutdown_how::send);
-    if (!to->input_ended.is_set()) {
-        co_await either(to->input_ended.wait(), self->timer(self->settings_.links().goodbye_time));
-    }
+    try {
+        if (!to->input_ended.is_set()) {
+            auto waiting =
+                either(to->input_ended.wait(), self->timer(self->settings_.links().goodbye_time));
+            co_await waiting;
+        }
+    } catch (...) { self->log_thrown("a connection at its end"); }
     to->socket->shutdown(rt::net::shutdown_how::both);
 }
 
@@ -500,24 +388,17 @@ task<> hub::write_to_the_end(hub_pointer self, connection_pointer to) {
     }
 }
 
-task<> hub::watch_times(hub_pointer self) {
+task<> hub::watch_times(hub_pointer self, peer_pointer) {
     while (!self->stopped_.is_set()) {
-        std::string thrown;
-        try {
-            self->times_changed_.clear();
-            const time_point due = self->next_time();
-            const auto first = co_await either(self->timer(due), self->times_changed_.wait(),
-                                               self->stopped_.wait());
-            if (self->stopped_.is_set()) { break; }
-            if (first.index() == 0 && self->now() > due + look_step) {
-                self->discount(self->now() - due);
-            }
-            self->check_times();
-        } catch (...) { thrown = what_was_thrown(); }
-        if (thrown.empty()) { continue; }
-        self->log_within(self->log_, log_level::error,
-                         "node " + self->self_.name + ": its clock " + thrown);
-        co_await either(self->timer(pause_after_failed_accept), self->stopped_.wait());
+        self->times_changed_.clear();
+        const time_point due = self->next_time();
+        const auto first =
+            co_await either(self->timer(due), self->times_changed_.wait(), self->stopped_.wait());
+        if (self->stopped_.is_set()) { break; }
+        if (first.index() == 0 && self->now() > due + look_step) {
+            self->discount(self->now() - due);
+        }
+        self->check_times();
     }
 }
 
@@ -563,7 +444,7 @@ task<> hub::tell_end(hub_pointer self, peer_pointer from, std::uint64_t watch,
         from->watched.erase(watch);
         from->link.tell_ended(watch, failure::actor_gone);
         kick(*from);
-    } catch (...) { self->give_up(from->up, "a watch " + what_was_thrown()); }
+    } catch (...) { self->give_up(from, "a watch"); }
 }
 
 task<> hub::answer_call(hub_pointer self, peer_pointer from, std::uint64_t call,
@@ -587,7 +468,7 @@ task<> hub::answer_call(hub_pointer self, peer_pointer from, std::uint64_t call,
         from->called.erase(call);
         if (failed) { from->link.fail_call(call, *failed); }
         kick(*from);
-    } catch (...) { self->give_up(from->up, "an answer " + what_was_thrown()); }
+    } catch (...) { self->give_up(from, "an answer"); }
 }
 
 }  // namespace heph::remote::detail

@@ -83,19 +83,24 @@ std::expected<link_security, rt::error> link_security::make(const options& setti
                 "' is to speak plain text, in which a secret or a certificate proves nothing: "
                 "leave insecure_plain_text out, or what it accepts besides"));
     }
+    if (settings.is_plain_text()) { return link_security(); }
+    return make(settings.name(), settings.credentials());
+}
+
+std::expected<link_security, rt::error> link_security::make(
+    const std::string& node, const std::vector<credentials::credential>& all) {
     link_security made;
-    for (const auto& each : settings.credentials()) {
+    for (const auto& each : all) {
         const auto* secret = std::get_if<rt::tls::secret>(&each);
-        auto added = secret != nullptr
-                         ? made.add(*secret)
-                         : made.add(std::get<node_certificate>(each), settings.name());
+        auto added = secret != nullptr ? made.add(*secret)
+                                       : made.add(std::get<node_certificate>(each), node);
         if (!added) { return std::unexpected(std::move(added).error()); }
     }
     // What is to be encrypted never becomes plain text for want of what to encrypt with.
-    if (made.is_plain_text() != settings.is_plain_text()) {
+    if (made.is_plain_text()) {
         return std::unexpected(
             rt::error(std::make_error_code(std::errc::invalid_argument),
-                      "the node '" + settings.name() +
+                      "the node '" + node +
                           "' has neither a secret nor a certificate, as settings that were moved "
                           "from: only insecure_plain_text makes its links plain text"));
     }
@@ -130,6 +135,14 @@ std::string link_security::explain(const std::error_code& failure, bool dialed) 
 // A node of before 0.4.1 that speaks TLS closes without a word.
 std::string link_security::explain_end(bool dialed) const {
     return dialed && is_plain_text() ? ": this node speaks plain text; does that one TLS?" : "";
+}
+
+// A node says at once when it speaks the other kind.
+std::string link_security::explain_silence() const {
+    return std::string(
+               "it takes the connection and says nothing: it hangs, or is no node that "
+               "speaks ") +
+           (is_plain_text() ? "plain text" : "TLS") + ", as this one does";
 }
 
 bool link_security::may_be(const record_layer& peer, std::string_view name) {

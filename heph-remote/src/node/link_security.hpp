@@ -30,6 +30,9 @@ public:
     /// name that is not in lower case; plain text together with a secret or a certificate, or
     /// neither of the three.
     [[nodiscard]] static std::expected<link_security, rt::error> make(const options& settings);
+    /// Makes what a node of that name does by these. *Errors*: likewise.
+    [[nodiscard]] static std::expected<link_security, rt::error> make(
+        const std::string& node, const std::vector<credentials::credential>& all);
 
     /// Makes the end that dials a node.
     [[nodiscard]] std::expected<record_layer, std::error_code> dial(const std::string& peer) const;
@@ -45,6 +48,8 @@ public:
     [[nodiscard]] std::string explain(const std::error_code& failure, bool dialed) const;
     /// Says what may be the reason that a connection ended before it was a link; empty: any.
     [[nodiscard]] std::string explain_end(bool dialed) const;
+    /// Says what may be wrong with who was dialed and says nothing.
+    [[nodiscard]] std::string explain_silence() const;
 
     /// Tells whether the other end may be the node of that name: if it showed a certificate, only
     /// one that is among its DNS names.

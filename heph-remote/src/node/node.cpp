@@ -181,8 +181,9 @@ std::expected<node, rt::error> node_starter::start(std::shared_ptr<environment> 
     self.incarnation = random_id();
     self.limits = settings.links().own;
     self.address = address_to_tell(settings, address);
-    auto handles = std::make_shared<port>(around, settings.name(), std::move(address), self.address,
-                                          self.incarnation, std::move(sender));
+    auto handles =
+        std::make_shared<port>(around, settings.name(), std::move(address), self.address,
+                               self.incarnation, settings.is_plain_text(), std::move(sender));
     const auto made = std::make_shared<hub>(std::move(around), handles, settings, std::move(self),
                                             std::move(*security));
     for (auto& [name, where] : peers) { handles->add_peer(std::move(name), where); }
@@ -242,6 +243,20 @@ std::expected<void, rt::error> node::add_peer(std::string_view name,
 
 void node::forget_peer(std::string_view name) const { port_->forget_peer(std::string(name)); }
 
+std::expected<void, rt::error> node::set_credentials(const credentials& now,
+                                                     links_that_are_up links) const {
+    if (port_->is_plain_text()) {
+        return bad(std::errc::invalid_argument,
+                   "the node '" + port_->name() +
+                       "' speaks plain text, in which a secret or a certificate proves nothing");
+    }
+    auto made = detail::link_security::make(port_->name(), now.all());
+    if (!made) { return std::unexpected(std::move(made).error()); }
+    port_->secure_anew(std::make_shared<detail::link_security>(std::move(*made)),
+                       links == links_that_are_up::renewed);
+    return {};
+}
+
 std::vector<peer_status> node::peers() const { return port_->peers(); }
 
 bool node::is_linked(std::string_view peer) const { return port_->is_linked(peer); }
@@ -249,6 +264,8 @@ bool node::is_linked(std::string_view peer) const { return port_->is_linked(peer
 const std::string& node::name() const noexcept { return port_->name(); }
 
 const std::string& node::address() const noexcept { return port_->address(); }
+
+const std::string& node::reached_at() const noexcept { return port_->advertised(); }
 
 void node::stop() const { port_->request_stop(); }
 

@@ -145,6 +145,7 @@ struct peer {
     event changed;                ///< The link came up or went down, or the address is another one.
     std::string last_failure;     ///< Told to the log, and not to be told again.
     std::uint64_t session = 0;    ///< Counts sessions.
+    bool is_to_be_lost = false;   ///< The session is of no use, and there was no memory to end it.
 
     /// Searches (under 0), messages and calls (under their actor) that wait for the link, or for
     /// room. First come first served, for each actor.

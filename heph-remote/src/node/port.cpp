@@ -177,6 +177,13 @@ void port::forget_peer(std::string name) {
     request([&](requests& all) { all.peers.emplace_back(std::move(name), std::nullopt); });
 }
 
+void port::secure_anew(std::shared_ptr<link_security> by, bool renews_links) {
+    request([&](requests& all) {
+        all.security = std::move(by);
+        all.renews_links = all.renews_links || renews_links;
+    });
+}
+
 void port::request_stop() {
     request([](requests& all) { all.stop = true; });
 }

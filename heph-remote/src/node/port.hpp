@@ -20,6 +20,7 @@
 #include "address.hpp"
 #include "command.hpp"
 #include "environment.hpp"
+#include "link_security.hpp"
 
 namespace heph::remote::detail {
 
@@ -30,6 +31,9 @@ struct requests {
     std::vector<std::pair<std::string, std::optional<node_address>>> peers;
     std::vector<std::uint64_t> unpublished;  ///< The numbers of actors.
     std::vector<std::uint64_t> shared;       ///< Likewise.
+    /// What to use from now on; null: what there is.
+    std::shared_ptr<link_security> security;
+    bool renews_links = false;  ///< Those that are up, by that.
     bool stop = false;
 };
 
@@ -37,11 +41,13 @@ struct requests {
 class port {
 public:
     port(std::shared_ptr<environment> around, std::string name, std::string address,
-         std::string advertised, protocol::id128 incarnation, inbox::sender<command> commands)
+         std::string advertised, protocol::id128 incarnation, bool is_plain_text,
+         inbox::sender<command> commands)
         : name_(std::move(name)),
           address_(std::move(address)),
           advertised_(std::move(advertised)),
           incarnation_(incarnation),
+          is_plain_text_(is_plain_text),
           commands_(std::move(commands)),
           environment_(std::move(around)) {}
 
@@ -50,6 +56,7 @@ public:
     /// Where others reach it; empty: nowhere.
     [[nodiscard]] const std::string& advertised() const noexcept { return advertised_; }
     [[nodiscard]] const protocol::id128& incarnation() const noexcept { return incarnation_; }
+    [[nodiscard]] bool is_plain_text() const noexcept { return is_plain_text_; }
     [[nodiscard]] const inbox::sender<command>& commands() const noexcept { return commands_; }
     [[nodiscard]] std::uint64_t next_id() noexcept {
         return next_id_.fetch_add(1, std::memory_order_relaxed);
@@ -101,6 +108,7 @@ public:
     void cancel(std::uint64_t id);
     void add_peer(std::string name, const node_address& where);
     void forget_peer(std::string name);
+    void secure_anew(std::shared_ptr<link_security> by, bool renews_links);
     void request_stop();
     [[nodiscard]] requests take_requests();
 
@@ -133,6 +141,7 @@ private:
     const std::string address_;
     const std::string advertised_;
     const protocol::id128 incarnation_;
+    const bool is_plain_text_;
     const inbox::sender<command> commands_;
     std::atomic<std::uint64_t> next_id_ = 1;
     std::atomic<bool> ended_ = false;

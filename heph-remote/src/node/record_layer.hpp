@@ -81,6 +81,8 @@ public:
     [[nodiscard]] bool is_open() const noexcept;
     /// Tells whether the other end speaks the other kind.
     [[nodiscard]] bool is_mismatched() const noexcept { return is_mismatched_; }
+    /// Tells whether anything was fed.
+    [[nodiscard]] bool has_input() const noexcept { return held_ != 0; }
     /// Says in words who speaks what when the kinds differ.
     [[nodiscard]] std::string_view mismatch() const noexcept;
     /// Tells whether the peer announced the end of what it sends.

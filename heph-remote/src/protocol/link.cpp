@@ -85,26 +85,34 @@ void link::disconnect() noexcept {
     if (session_) { session_->detach(); }
 }
 
+// All of it or, when something throws for want of memory, nothing: what is lost is told in any
+// case.
 void link::lose(failure why) {
     if (!session_) { return; }
-    for (const std::uint64_t token : session_->abandon()) {
-        news_.push_back(message_failed{token, why});
+    std::list<event> told;
+    for (const std::uint64_t token : session_->tags()) {
+        told.emplace_back(message_failed{token, why});
     }
-    for (const parts_header& each : parts_.clear()) {
+    for (const parts_header& each : parts_.left()) {
         if (each.kind == data_kind::message && each.number != nobody) {
-            news_.push_back(message_failed{each.number, why});
+            told.emplace_back(message_failed{each.number, why});
         }
     }
-    for (const std::uint64_t call : open_calls_) { news_.push_back(call_failed{call, why}); }
-    for (const std::uint64_t search : open_searches_) { news_.push_back(find_failed{search, why}); }
-    for (const std::uint64_t watch : open_watches_) { news_.push_back(watch_ended{watch, why}); }
-    for (const std::uint64_t watch : watched_) { news_.push_back(unwatch_arrived{watch}); }
-    for (const std::uint64_t call : called_) { news_.push_back(call_cancelled{call}); }
+    for (const std::uint64_t call : open_calls_) { told.emplace_back(call_failed{call, why}); }
+    for (const std::uint64_t search : open_searches_) {
+        told.emplace_back(find_failed{search, why});
+    }
+    for (const std::uint64_t watch : open_watches_) { told.emplace_back(watch_ended{watch, why}); }
+    for (const std::uint64_t watch : watched_) { told.emplace_back(unwatch_arrived{watch}); }
+    for (const std::uint64_t call : called_) { told.emplace_back(call_cancelled{call}); }
     for (const auto& [actor, to] : outgoing_) {
         // Who waits for credit tries again, and learns that the link is down.
-        if (to.refused) { news_.push_back(credit_arrived{actor}); }
+        if (to.refused) { told.emplace_back(credit_arrived{actor}); }
     }
-    if (std::exchange(no_room_was_told_, false)) { news_.push_back(room_arrived()); }
+    if (no_room_was_told_) { told.emplace_back(room_arrived()); }
+    news_.splice(news_.end(), told);
+    no_room_was_told_ = false;
+    parts_ = outgoing_parts();
     assembling_.clear();
     session_.reset();
     open_calls_.clear();
@@ -306,8 +314,9 @@ bool link::may_push_part() const noexcept {
            session_->kept_bytes() < session_limits_.bytes_max / 2;
 }
 
+// What throws, for want of memory, leaves the part to be sent again, or to be told as lost.
 void link::push_next_part() {
-    const auto step = parts_.next(peer_.parts_bytes_max);
+    const auto step = parts_.peek(peer_.parts_bytes_max);
     HEPH_ASSERT(step.has_value());
     const parts_header& what = step->what;
     if (step->begin) {
@@ -319,8 +328,10 @@ void link::push_next_part() {
             frame.u64(what.number);
             frame.u16(what.type);
         });
+        parts_.announced();
     }
     push_part(*step);
+    parts_.sent(*step);
     if (!step->last) { return; }
     if (what.kind != data_kind::reply) { parts_left_no_more(what.actor); }
 }
@@ -329,10 +340,12 @@ void link::parts_left_no_more(std::uint64_t actor) {
     const auto to = outgoing_.find(actor);
     if (to != outgoing_.end()) {
         to->second.in_parts = false;
-        if (std::exchange(to->second.refused, false)) { news_.push_back(credit_arrived{actor}); }
+        if (to->second.refused) { news_.push_back(credit_arrived{actor}); }
+        to->second.refused = false;
         if (to->second.messages == 0) { outgoing_.erase(to); }
     }
-    if (std::exchange(no_room_was_told_, false)) { news_.push_back(room_arrived()); }
+    if (no_room_was_told_) { news_.push_back(room_arrived()); }
+    no_room_was_told_ = false;
 }
 
 bool link::drop_parts(data_kind kind, std::uint64_t call) {

@@ -29,33 +29,48 @@ void outgoing_parts::add(const parts_header& what, shared_bytes bytes, std::size
     if (what.kind == data_kind::reply) { reply_bytes_ += size; }
 }
 
-std::optional<outgoing_parts::step> outgoing_parts::next(std::uint64_t peer_bytes_max) {
-    step taken;
-    if (!waiting_.empty() &&
-        (begun_.empty() || begun_bytes_ + waiting_.front().size() <= peer_bytes_max)) {
-        begun_bytes_ += waiting_.front().size();
-        begun_.push_front(std::move(waiting_.front()));
-        waiting_.pop_front();
-        taken.begin = begun_.front().what;
-    }
-    if (begun_.empty()) { return std::nullopt; }
+std::optional<outgoing_parts::step> outgoing_parts::peek(std::uint64_t peer_bytes_max) const {
+    const bool begins =
+        !waiting_.empty() &&
+        (begun_.empty() || begun_bytes_ + waiting_.front().size() <= peer_bytes_max);
+    if (!begins && begun_.empty()) { return std::nullopt; }
+    const payload& turn = begins ? waiting_.front() : begun_.front();
+    step found;
+    if (begins) { found.begin = turn.what; }
+    found.stream = turn.stream;
+    found.what = turn.what;
+    found.bytes_in_all = static_cast<std::uint32_t>(turn.size());
+    found.of = turn.bytes;
+    found.at = turn.begin + turn.sent;
+    found.count = std::min(part_bytes, turn.size() - turn.sent);
+    found.last = turn.sent + found.count == turn.size();
+    return found;
+}
+
+void outgoing_parts::announced() noexcept {
+    begun_bytes_ += waiting_.front().size();
+    begun_.splice(begun_.begin(), waiting_, waiting_.begin());
+}
+
+void outgoing_parts::sent(const step& what) noexcept {
     payload& turn = begun_.front();
-    taken.stream = turn.stream;
-    taken.what = turn.what;
-    taken.bytes_in_all = static_cast<std::uint32_t>(turn.size());
-    taken.of = turn.bytes;
-    taken.at = turn.begin + turn.sent;
-    taken.count = std::min(part_bytes, turn.size() - turn.sent);
-    turn.sent += taken.count;
-    taken.last = turn.sent == turn.size();
-    if (taken.last) {
+    HEPH_ASSERT(turn.stream == what.stream);
+    turn.sent += what.count;
+    if (what.last) {
         forget(turn);
         begun_bytes_ -= turn.size();
         begun_.pop_front();
     } else {
         begun_.splice(begun_.end(), begun_, begun_.begin());
     }
-    return taken;
+}
+
+std::optional<outgoing_parts::step> outgoing_parts::next(std::uint64_t peer_bytes_max) {
+    auto found = peek(peer_bytes_max);
+    if (!found) { return found; }
+    if (found->begin) { announced(); }
+    sent(*found);
+    return found;
 }
 
 void outgoing_parts::forget(const payload& which) noexcept {
@@ -84,10 +99,15 @@ std::optional<outgoing_parts::dropped> outgoing_parts::drop(data_kind kind, std:
     return std::nullopt;
 }
 
+std::vector<parts_header> outgoing_parts::left() const {
+    std::vector<parts_header> all;
+    for (const payload& each : begun_) { all.push_back(each.what); }
+    for (const payload& each : waiting_) { all.push_back(each.what); }
+    return all;
+}
+
 std::vector<parts_header> outgoing_parts::clear() {
-    std::vector<parts_header> lost;
-    for (const payload& each : begun_) { lost.push_back(each.what); }
-    for (const payload& each : waiting_) { lost.push_back(each.what); }
+    auto lost = left();
     *this = outgoing_parts();
     return lost;
 }

@@ -117,17 +117,22 @@ std::expected<void, error> session::on_ack(std::uint64_t sequence) {
     return {};
 }
 
-std::vector<std::uint64_t> session::abandon() {
+std::vector<std::uint64_t> session::tags() const {
     std::vector<std::uint64_t> tags;
     for (const auto& frame : kept_) {
         if (frame.tag != 0) { tags.push_back(frame.tag); }
     }
+    return tags;
+}
+
+std::vector<std::uint64_t> session::abandon() {
+    auto lost = tags();
     kept_.clear();
     kept_bytes_ = 0;
     written_ = 0;
     ever_written_ = 0;
     attached_ = false;
-    return tags;
+    return lost;
 }
 
 }  // namespace heph::remote::protocol

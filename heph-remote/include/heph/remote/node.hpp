@@ -13,6 +13,7 @@
 #include <heph/core/actor_ref.hpp>
 #include <heph/core/task.hpp>
 #include <heph/remote/audience.hpp>
+#include <heph/remote/credentials.hpp>
 #include <heph/remote/deadline.hpp>
 #include <heph/remote/detail/alternatives.hpp>
 #include <heph/remote/detail/port.hpp>
@@ -110,6 +111,19 @@ public:
     /// lost. A link that is up stays until it breaks.
     void forget_peer(std::string_view name) const;
 
+    /// Has the node use other secrets, or another certificate, from now on: for each connection
+    /// that is not linked yet, dialed or accepted. Of what it had before, nothing is accepted any
+    /// more that is not among them. Takes effect in the background, in the order of the calls.
+    ///
+    ///     // At each node, e.g. at SIGHUP: first the new one as one more, then as the only one.
+    ///     auto next = rt::tls::load_secret("secret");
+    ///     if (next) { auto done = node.set_credentials(remote::credentials(*next)); … }
+    ///
+    /// *Errors*: as of `start`: a certificate that is not for the node's name, and what TLS finds;
+    /// a node of plain text has none. Then all stays as it was.
+    [[nodiscard]] std::expected<void, rt::error> set_credentials(
+        const credentials& now, links_that_are_up links = links_that_are_up::stay) const;
+
     /// Tells which nodes this one knows, and to which it is linked right now.
     [[nodiscard]] std::vector<peer_status> peers() const;
     /// Tells whether a connection to a node is up.
@@ -118,6 +132,10 @@ public:
     [[nodiscard]] const std::string& name() const noexcept;
     /// Gives the address at which the node accepts, with its real port; empty if it does not.
     [[nodiscard]] const std::string& address() const noexcept;
+
+    /// Gives where other nodes reach this one: what `options::advertise` says, or the address at
+    /// which it accepts; empty where it accepts at all addresses, or not at all.
+    [[nodiscard]] const std::string& reached_at() const noexcept;
 
     /// Ends the node in an orderly way, in the background: it accepts no more connections, gives
     /// the calls that are under way the drain time, and says goodbye.

@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include <heph/remote/credentials.hpp>
 #include <heph/remote/node_certificate.hpp>
 #include <heph/remote/protocol/error.hpp>
 #include <heph/remote/protocol/handshake.hpp>
@@ -25,6 +26,7 @@ namespace heph::remote {
 
 class memory_network;
 namespace detail {
+class hub;
 class memory_core;
 }  // namespace detail
 
@@ -134,7 +136,8 @@ public:
     }
     /// Accepts those who know an older, or a coming, secret as well; dials with the one that was
     /// given first. So a secret is changed without a gap: let all nodes accept the new one, then
-    /// let all use the new one and accept the old one, then forget the old one.
+    /// let all use the new one and accept the old one, then forget the old one; by
+    /// `node::set_credentials`, while they run.
     /// *Requires*: not of plain text, here and below; the start refuses that.
     options& also_accept(rt::tls::secret other) {
         credentials_.emplace_back(std::move(other));
@@ -182,7 +185,7 @@ public:
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     /// Is what proves that one belongs to the group.
-    using credential = std::variant<rt::tls::secret, node_certificate>;
+    using credential = remote::credentials::credential;
     /// Gives what was given: the first one to dial with, all of them to accept. Of plain text,
     /// there are none.
     [[nodiscard]] const std::vector<credential>& credentials() const noexcept {
@@ -206,6 +209,7 @@ public:
     }
 
 private:
+    friend class detail::hub;
     options() : is_plain_text_(true) {}
 
     std::string name_;

@@ -41,8 +41,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <expected>
+#include <list>
 #include <map>
 #include <optional>
 #include <set>
@@ -287,7 +287,7 @@ private:
     incoming_parts assembling_;
     std::vector<std::byte> assembled_;  // What the last event is a view into.
     bool no_room_was_told_ = false;
-    std::deque<event> news_;
+    std::list<event> news_;
 
     bool pings_wanted_ = false;
     bool pong_owed_ = false;

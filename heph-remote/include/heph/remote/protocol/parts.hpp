@@ -24,7 +24,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <expected>
 #include <list>
 #include <map>
@@ -71,7 +70,14 @@ public:
     /// Takes a payload: all of `bytes` from `at` on.
     /// *Requires*: more than `part_bytes`, less than 4 GiB.
     void add(const parts_header& what, shared_bytes bytes, std::size_t at = 0);
-    /// Gives the next part, if there is one, of what the peer assembles `peer_bytes_max` at once.
+    /// Says what the next part is, if there is one, of what the peer assembles `peer_bytes_max` at
+    /// once. It stays the next one until `sent`: whoever fails to send it has lost nothing.
+    [[nodiscard]] std::optional<step> peek(std::uint64_t peer_bytes_max) const;
+    /// Takes that the payload of the next part, which has a `begin`, is announced.
+    void announced() noexcept;
+    /// Takes that the next part is on its way. *Requires*: its payload was announced.
+    void sent(const step& what) noexcept;
+    /// Gives the next part as if it were on its way.
     [[nodiscard]] std::optional<step> next(std::uint64_t peer_bytes_max);
 
     /// What became of a payload that is not to be sent any more.
@@ -83,6 +89,8 @@ public:
     };
     /// Drops the payload of a call, or the reply to one.
     [[nodiscard]] std::optional<dropped> drop(data_kind kind, std::uint64_t call);
+    /// Gives what was not sent to its end, in order.
+    [[nodiscard]] std::vector<parts_header> left() const;
     /// Drops everything. Gives what was not sent to its end, in order.
     [[nodiscard]] std::vector<parts_header> clear();
 
@@ -104,7 +112,7 @@ private:
     };
     void forget(const payload& which) noexcept;
 
-    std::deque<payload> waiting_;
+    std::list<payload> waiting_;
     std::list<payload> begun_;  // In the order of their turns.
     std::uint64_t next_stream_ = 1;
     std::uint64_t begun_bytes_ = 0;

@@ -116,6 +116,8 @@ public:
     /// Takes an acknowledgement of all up to `sequence`. *Errors*: `bad_ack`.
     [[nodiscard]] std::expected<void, error> on_ack(std::uint64_t sequence);
 
+    /// Gives the tags of what was not acknowledged, in order, without zeroes.
+    [[nodiscard]] std::vector<std::uint64_t> tags() const;
     /// Ends the session. Gives the tags of what was not acknowledged, in order, without zeroes.
     [[nodiscard]] std::vector<std::uint64_t> abandon();
 

@@ -1,0 +1,246 @@
+// Dialing other nodes, and what goes on whatever is thrown.
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <heph/core/either.hpp>
+#include <heph/core/log.hpp>
+#include <heph/core/timing.hpp>
+#include <heph/remote/protocol/liveness.hpp>
+
+#include "hub.hpp"
+#include "polling.hpp"
+#include "transport.hpp"
+#include "wording.hpp"
+
+namespace heph::remote::detail {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto pause_after_throw = 100ms;
+
+// Who answers at all begins to within a round trip.
+constexpr auto silence_to_tell = 1s;
+
+// Whatever an environment throws is a failed attempt, and does not end who dials.
+task<stream_result> connect_or_fail(std::shared_ptr<environment> around,
+                                    std::shared_ptr<memory_core> network, node_address to) {
+    std::string why;
+    try {
+        auto connecting = connect_by(around, network, std::move(to));
+        co_return co_await connecting;
+    } catch (const std::exception& thrown) { why = thrown.what(); } catch (...) {
+        why = "an unknown exception";
+    }
+    heph::log(log_level::error, "a connect threw: " + why);
+    co_return stream_result(std::unexpect, std::make_error_code(std::errc::io_error));
+}
+
+}  // namespace
+
+// A pause less a random part of up to a half, so that nodes that lost each other at once do not
+// dial at once for ever.
+std::chrono::milliseconds hub::with_jitter(std::chrono::milliseconds pause) {
+    const auto half = static_cast<std::uint32_t>(pause.count() / 2);
+    return pause - std::chrono::milliseconds(environment_->random() % (half + 1));
+}
+
+void hub::log_thrown(std::string_view by) noexcept {
+    try {
+        log_within(log_, log_level::error,
+                   "node " + self_.name + ": " + std::string(by) + ' ' + what_was_thrown() +
+                       "; it goes on");
+    } catch (...) {}  // There is no memory for saying it, either.
+}
+
+// Without this, a peer would never be dialed again, as it is said to be.
+task<> hub::keep_on(hub_pointer self, peer_pointer with, bool peer::* runs, body_of_task body) {
+    bool has_thrown = false;
+    for (bool is_done = false; !is_done && !self->stopped_.is_set();) {
+        try {
+            if (has_thrown) {
+                auto pausing = either(self->timer(pause_after_throw), self->stopped_.wait());
+                co_await pausing;
+                has_thrown = false;
+            }
+            auto running = body(self, with);
+            co_await running;
+            is_done = true;
+        } catch (...) {
+            has_thrown = true;
+            self->log_thrown("a task of it");
+        }
+        if (has_thrown) {
+            // What pauses takes memory.
+            next_turn turn;
+            co_await turn;
+        }
+    }
+    if (runs != nullptr) { (*with).*runs = false; }
+    self->times_changed_.set();
+}
+
+void hub::spawn_for(const peer_pointer& with, bool peer::* runs, body_of_task body) {
+    if (std::exchange((*with).*runs, true)) { return; }
+    try {
+        spawn(keep_on(shared_from_this(), with, runs, body));
+    } catch (...) {
+        (*with).*runs = false;
+        throw;
+    }
+}
+
+task<> hub::dial_again(hub_pointer self, peer_pointer with) {
+    const link_settings& settings = self->settings_.links();
+    std::chrono::milliseconds pause{0};
+    while (!self->stopped_.is_set()) {
+        with->changed.clear();
+        if (with->is_dropped) { break; }
+        if (with->is_learned && !with->is_up() &&
+            self->now() >= with->not_up_since + settings.grace) {
+            break;
+        }
+        // Whoever is about to stop brings back what is under way, and nothing else.
+        const bool is_of_use =
+            !self->draining_.is_set() || with->link.current() == protocol::link::state::away;
+        if (with->is_up() || !is_of_use) {
+            pause = settings.pause_min;
+            co_await either(with->changed.wait(), self->stopped_.wait());
+            continue;
+        }
+        if (pause.count() != 0) {
+            const auto first = co_await either(self->timer(self->with_jitter(pause)),
+                                               with->changed.wait(), self->stopped_.wait());
+            if (first.index() == 1 && with->is_up()) { continue; }
+            if (first.index() == 2 || with->is_dropped) { break; }
+        }
+        with->changed.clear();
+        const node_address where = *with->address;
+        const dial_result result = co_await dial_safely(self, with, where);
+        self->count_refusal(with, where, result);
+        const std::string& failed = result.why;
+        self->tell_failure(*with, where.to_string(), failed);
+        if (!failed.empty() && with->address == where) { with->try_next_address(); }
+        pause = failed.empty() ? settings.pause_min
+                               : std::clamp(pause * 2, settings.pause_min, settings.pause_max);
+    }
+}
+
+task<> hub::call_back(hub_pointer self, peer_pointer with) {
+    const link_settings& settings = self->settings_.links();
+    std::chrono::milliseconds pause = settings.pause_min;
+    while (!self->draining_.is_set() && !with->is_dropped && !with->has_dialer &&
+           with->told_address && with->link.current() == protocol::link::state::away) {
+        with->changed.clear();
+        const auto first = co_await either(self->timer(self->with_jitter(pause)),
+                                           with->changed.wait(), self->draining_.wait());
+        if (first.index() != 0) { continue; }
+        const node_address where = *with->told_address;
+        const dial_result result = co_await dial_safely(self, with, where);
+        self->count_refusal(with, where, result);
+        pause = std::clamp(pause * 2, settings.pause_min, settings.pause_max);
+    }
+}
+
+// What throws is a failed attempt, so that there is another one.
+task<hub::dial_result> hub::dial_safely(hub_pointer self, peer_pointer with, node_address where) {
+    dial_result thrown;
+    try {
+        auto dialing = dial_once(self, with, std::move(where));
+        co_return co_await dialing;
+    } catch (...) {
+        if (const auto attempt = std::exchange(with->dialing, nullptr)) {
+            attempt->close(std::string());
+            with->hello_under_way = false;
+        }
+        thrown.why = what_was_thrown();
+    }
+    co_return thrown;
+}
+
+// Is done when the time is over, of which what this program did not run is no part: what came
+// meanwhile was not looked at yet.
+task<> hub::until_over(hub_pointer self, protocol::liveness* time) {
+    while (!time->is_dead()) {
+        co_await self->timer(time->step());
+        time->tick(self->now());
+    }
+}
+
+task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_address where) {
+    const link_settings& settings = self->settings_.links();
+    protocol::liveness time(settings.handshake_time, self->now(), look_step);
+    auto connecting =
+        with_deadline(connect_or_fail(self->environment_, self->settings_.memory(), where),
+                      until_over(self, &time));
+    auto first = co_await either(connecting, self->stopped_.wait(), with->changed.wait());
+    if (first.index() != 0) { co_return dial_result(); }
+    auto& connected = std::get<0>(first);
+    if (!connected) {
+        co_return dial_result("it does not answer" + within(settings.handshake_time));
+    }
+    if (!*connected) {
+        const std::error_code failed = connected->error();
+        co_return dial_result(failed.message(), failed == std::errc::connection_refused);
+    }
+    if (with->is_up() || with->is_dropped || self->stopped_.is_set()) { co_return dial_result(); }
+    auto records = self->security_.dial(with->name);
+    if (!records) { co_return dial_result("TLS: " + records.error().message()); }
+    const auto made = self->add_connection(std::move(**connected), std::move(*records),
+                                           where.to_string(), true, time);
+    made->with = with;
+    with->dialing = made;
+    // In plain text nothing comes before the hello.
+    if (made->records.is_open()) { self->begin_meeting_safely(made); }
+    co_await read(self, made);
+    if (with->dialing == made) {
+        with->dialing.reset();
+        with->hello_under_way = false;
+    }
+    co_return made->was_linked ? dial_result() : dial_result(made->why);
+}
+
+// Of a program that takes connections and says nothing, such as one of plain text that waits for
+// more: early, though it gets its time.
+void hub::tell_silence(const connection_pointer& of) {
+    if (!of->is_silent() || of->meeting_time.silent_for() < silence_to_tell) { return; }
+    tell_failure(*of->with, of->address, security_.explain_silence());
+}
+
+// Once for each reason.
+void hub::tell_failure(peer& with, const std::string& where, const std::string& why) {
+    if (why.empty() || why == with.last_failure || stopped_.is_set()) { return; }
+    heph::log(log_level::warning, "node " + self_.name + ": cannot link to " + with.name + " at " +
+                                      where + ": " + why + "; dialing again until it works");
+    with.last_failure = why;
+}
+
+// A refusal says that a node is gone only where the node is known to be: at the host with which the
+// connection was. Elsewhere it may be an address that leads here to somebody else, or to nobody:
+// one behind NAT, or one of a network that this node is not in.
+void hub::count_refusal(const peer_pointer& with, const node_address& where,
+                        const dial_result& result) {
+    if (!result.refused || !with->other_end || !where.is_same_host(*with->other_end)) {
+        with->refusals = 0;
+        return;
+    }
+    const std::uint32_t limit = settings_.links().refusals_max;
+    if (++with->refusals < limit || limit == 0 ||
+        with->link.current() != protocol::link::state::away) {
+        return;
+    }
+    log_within(link_log_, log_level::warning,
+               "node " + self_.name + ": " + with->name +
+                   " is gone: its connection broke, and nobody listens at "
+                   "its address any more");
+    lose(with, failure::node_down);
+}
+
+}  // namespace heph::remote::detail
