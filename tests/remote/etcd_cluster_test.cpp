@@ -9,6 +9,9 @@
 
 #include <heph/remote/etcd/cluster.hpp>
 
+#include "etcd/process_mark.hpp"
+#include "etcd/reach.hpp"
+
 #include "remote/etcd_server.hpp"
 
 namespace heph::remote::testing {
@@ -144,6 +147,102 @@ TEST_CASE("etcd: a name has one node, but a killed one that starts again follows
     });
 }
 
+namespace {
+
+// Sleeps until it is killed. What another run of a node has at its address is the child's then.
+task<rt::child> sleeping_child() {
+    rt::command command("sleep");
+    command.argument("600");
+    auto child = co_await command.spawn();
+    if (!child) { throw std::runtime_error("sleep does not start"); }
+    co_return std::move(*child);
+}
+
+task<std::int64_t> enter_as(etcd::client client, std::string address, int process) {
+    const auto old = co_await client.grant(600s);
+    if (!old) { throw std::runtime_error("no lease"); }
+    const auto mark = etcd::detail::process_mark::of(process);
+    if (!mark) { throw std::runtime_error("no mark"); }
+    etcd::transaction entering;
+    entering.then_put("/heph/members/a", address, old->id);
+    entering.then_put("/heph/runs/a", mark->to_string(), old->id);
+    entering.then_put("/heph/shards/some/owners/1", "a", old->id);
+    const auto done = co_await client.commit(std::move(entering));
+    if (!done) { throw std::runtime_error("no keys"); }
+    co_return old->id;
+}
+
+}  // namespace
+
+TEST_CASE("etcd: a run that has ended is followed at once, and only that; its lease is ended",
+          "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+        // At the same address, and at another one.
+        for (const bool same : {true, false}) {
+            const log_lines lines;
+            auto a = testing::start(worker, listening("a"));
+            auto process = co_await sleeping_child();
+            const std::string address = same ? a.address() : std::string("127.0.0.1:1");
+            const auto lease = co_await enter_as(client, address, process.id());
+            auto in_a = etcd::cluster::join(a, client, quick_cluster());
+            REQUIRE(in_a);
+            const bool told =
+                co_await eventually([] { return log_lines::with("of this name") == 1; });
+            CHECK(told);
+            CHECK_FALSE(in_a->current());
+            const auto kept = co_await client.get("/heph/shards/some/owners/1");
+            CHECK((kept && *kept && (*kept)->lease == lease));
+            CHECK_FALSE(process.kill());
+            (void)co_await process.wait();
+            const auto joined = co_await in_a->joined();
+            CHECK(joined.id() != lease);
+            const auto gone = co_await client.get("/heph/shards/some/owners/1");
+            CHECK((gone && !*gone));
+            const auto run = co_await client.get("/heph/runs/a");
+            CHECK((run && *run && (*run)->lease == joined.id()));
+            co_await in_a->leave();
+        }
+    });
+}
+
+TEST_CASE("etcd: a process is taken for ended only if that is certain", "[etcd]") {
+    using etcd::detail::process_mark;
+    const auto own = process_mark::own();
+    REQUIRE(own);
+    CHECK_FALSE(own->has_ended());
+    const std::string text = own->to_string();
+    const auto read = process_mark::parse(text);
+    REQUIRE(read);
+    CHECK(*read == *own);
+    CHECK_FALSE(read->has_ended());
+    // Another process got its pid.
+    const auto earlier = process_mark::parse(text + "1");
+    REQUIRE(earlier);
+    CHECK(earlier->has_ended());
+    // One of another machine, or of another container, that has our pid or none that there is.
+    for (const char* prefix : {"x", ""}) {
+        const std::string pid = *prefix == 'x' ? " 1 1" : ",x 1 1";
+        const auto space = text.find(' ');
+        const auto away = process_mark::parse(
+            *prefix == 'x' ? prefix + text.substr(0, text.find(' ', space + 1)) + pid
+                           : text.substr(0, text.find(' ', space + 1)) + pid);
+        REQUIRE(away);
+        CHECK_FALSE(away->is_near());
+        CHECK_FALSE(away->has_ended());
+    }
+    for (const char* wrong : {"", "a", "a b", "a b 1", "a b c 1", "a b 0 1", "a b -1 1", "a b 1x 1",
+                              "a b 1 2 3", "a b 99999999999999 1"}) {
+        CAPTURE(wrong);
+        CHECK_FALSE(process_mark::parse(wrong));
+    }
+}
+
 TEST_CASE("etcd: a node that others cannot dial is told so when it joins", "[etcd][etcd-server]") {
     run_nodes([](rt::worker worker) -> task<> {
         auto everywhere = testing::start(worker, quick_options("a").listen("0.0.0.0:0"));
@@ -155,12 +254,41 @@ TEST_CASE("etcd: a node that others cannot dial is told so when it joins", "[etc
         brief.ttl(0s).address("127.0.0.1:9");
         const auto too_short = etcd::cluster::join(everywhere, client, brief);
         REQUIRE_FALSE(too_short);
+        etcd::cluster_settings wrong;
+        wrong.address("somewhere");
+        const auto nowhere = etcd::cluster::join(everywhere, client, wrong);
+        REQUIRE_FALSE(nowhere);
+        CHECK(nowhere.error().code() == etcd::errc::bad_settings);
+        // What the node advertises is where it is reached.
+        auto told =
+            testing::start(worker, quick_options("b").listen("0.0.0.0:0").advertise("127.0.0.1:8"));
+        CHECK(etcd::cluster::join(told, client));
         etcd::cluster_settings named;
         named.address("127.0.0.1:9");
         const auto taken = etcd::cluster::join(everywhere, client, named);
         CHECK(taken);
         co_return;
     });
+}
+
+TEST_CASE("etcd: an address that leads nowhere from other machines is told where there are some",
+          "[etcd]") {
+    struct row {
+        const char* address;
+        std::vector<std::string> endpoints;
+        bool is_wrong;
+    };
+    const std::string away = "http://10.0.0.1:2379";
+    const auto each = GENERATE_COPY(
+        row{"127.0.0.1:9001", {"http://127.0.0.1:2379"}, false},
+        row{"127.0.0.1:9001", {"http://127.0.0.1:2379", away}, true},
+        row{"127.0.0.1:9001", {"http://localhost:2379/", "https://[::1]:2379"}, false},
+        row{"127.0.0.1:9001", {"http://etcd.test:2379"}, true}, row{"[::1]:9001", {away}, true},
+        row{"unix:/run/a.sock", {away}, true}, row{"192.0.2.1:9001", {away}, false},
+        row{"", {away}, false});
+    CAPTURE(each.address);
+    const auto said = etcd::detail::complaint_about(each.address, each.endpoints);
+    CHECK(said.empty() != each.is_wrong);
 }
 
 }  // namespace heph::remote::testing

@@ -16,6 +16,7 @@ using enum client_core::effect;
 client::client(rt::worker worker, settings where)
     : core_(std::make_shared<client_core>(worker, std::move(where))) {}
 
+const settings& client::where() const noexcept { return core_->where(); }
 const rt::worker& client::worker() const noexcept { return core_->worker(); }
 
 namespace {

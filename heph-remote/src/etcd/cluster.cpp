@@ -11,11 +11,24 @@
 
 #include "etcd/asking_again.hpp"
 #include "etcd/change_signal.hpp"
+#include "etcd/process_mark.hpp"
+#include "etcd/reach.hpp"
 
 namespace heph::remote::etcd {
 
 namespace detail {
 
+/// Says what is known of a member of this node's name.
+enum class predecessor : std::uint8_t {
+    lives,      ///< Or may do so: its lease decides.
+    displaced,  ///< It was at this node's address, and is no member any more.
+    ended,      ///< Its process is not there any more.
+};
+
+/// Keys, by the lease of the member
+///     members/NAME    where it is reached
+///     runs/NAME       which process it is (`process_mark`), where that is known
+///
 /// Runs two tasks
 ///     stay      gets a lease, enters the node's key by it, and begins again whenever it is lost
 ///     follow    watches the members' keys, and tells the node whom to dial
@@ -29,7 +42,9 @@ public:
           settings_(std::move(settings)),
           address_(std::move(address)),
           folder_(settings_.prefix() + "members/"),
-          key_(folder_ + self_.name()) {}
+          key_(folder_ + self_.name()),
+          run_key_(settings_.prefix() + "runs/" + self_.name()),
+          mark_(process_mark::own()) {}
 
     static task<> stay(core_pointer core);
     static task<> follow(core_pointer core);
@@ -57,6 +72,9 @@ private:
     /// attempt gives the revision at which it was taken, or 0 while another one has it.
     static task<bool> enter(core_pointer core, lease by);
     static task<answer<std::int64_t>> try_to_enter(core_pointer core, lease by);
+    [[nodiscard]] transaction entering(const lease& by) const;
+    [[nodiscard]] predecessor judge(const key_value& there,
+                                    const std::vector<key_value>& found) const;
     void apply(const watch_batch& batch);
     void dial(const key_value& what);
     void complain(const rt::error& about);
@@ -67,6 +85,8 @@ private:
     std::string address_;
     std::string folder_;
     std::string key_;
+    std::string run_key_;
+    std::optional<process_mark> mark_;
     std::map<std::string, key_value, std::less<>> members_;  // By name.
     std::optional<lease> held_;                              // By which the key was entered,
     std::int64_t entered_ = 0;                               // and at which revision.
@@ -75,6 +95,7 @@ private:
     change_signal changed_;
     bool leaving_ = false;
     bool told_taken_ = false;
+    bool told_unreachable_ = false;
     bool has_left_ = false;
 };
 
@@ -101,17 +122,39 @@ task<> cluster_core::pause(core_pointer core, std::chrono::milliseconds time) {
     }
 }
 
+transaction cluster_core::entering(const lease& by) const {
+    transaction made;
+    made.if_absent(key_).then_put(key_, address_, by.id());
+    if (mark_) { made.then_put(run_key_, mark_->to_string(), by.id()); }
+    made.else_get(key_).else_get(run_key_);
+    return made;
+}
+
+// What becomes of the member that has the name. Its process is not there any more: what depends on
+// its lease is nobody's, and the lease, which no other process ever had, is ended. At this node's
+// own address nobody else can listen, if that is one of this machine only; but it is not known
+// whether what listened there has ended as well, so its lease is left to its time.
+predecessor cluster_core::judge(const key_value& there, const std::vector<key_value>& found) const {
+    const bool is_same_address = there.value == address_ && !address_.empty();
+    for (const auto& each : found) {
+        if (each.key != run_key_ || each.lease != there.lease) { continue; }
+        const auto run = process_mark::parse(each.value);
+        if (!run || run == mark_) { continue; }
+        if (run->has_ended()) { return predecessor::ended; }
+        if (run->is_near() || leads_home(address_)) { return predecessor::lives; }
+    }
+    return is_same_address ? predecessor::displaced : predecessor::lives;
+}
+
 task<answer<std::int64_t>> cluster_core::try_to_enter(core_pointer core, lease by) {
-    transaction entering;
-    entering.if_absent(core->key_).then_put(core->key_, core->address_, by.id());
-    entering.else_get(core->key_);
-    auto done = co_await core->with_.commit(std::move(entering));
+    auto done = co_await core->with_.commit(core->entering(by));
     if (!done) { co_return std::unexpected(std::move(done).error()); }
     if (done->succeeded) { co_return done->revision; }
-    if (done->found.empty()) { co_return 0; }
+    if (done->found.empty() || done->found.front().key != core->key_) { co_return 0; }
     const key_value there = done->found.front();
     if (there.lease == by.id()) { co_return there.mod_revision; }
-    if (there.value != core->address_ || core->address_.empty()) {
+    const predecessor before = core->judge(there, done->found);
+    if (before == predecessor::lives) {
         if (!std::exchange(core->told_taken_, true)) {
             heph::log(log_level::warning, "node " + core->self_.name() +
                                               ": the cluster has a node of this name at '" +
@@ -119,15 +162,19 @@ task<answer<std::int64_t>> cluster_core::try_to_enter(core_pointer core, lease b
         }
         co_return 0;
     }
-    // What listened at this node's address listens no more: it is an earlier run of this node. The
-    // key is made anew, so that its fence grows.
-    transaction leaving;
-    leaving.if_mod_revision(core->key_, there.mod_revision).then_remove(core->key_);
-    auto left = co_await core->with_.commit(std::move(leaving));
-    if (!left) { co_return std::unexpected(std::move(left).error()); }
-    transaction following;
-    following.if_absent(core->key_).then_put(core->key_, core->address_, by.id());
-    auto followed = co_await core->with_.commit(std::move(following));
+    if (before == predecessor::ended && there.lease != 0) {
+        auto ended = co_await core->with_.revoke(there.lease);
+        if (!ended) { co_return std::unexpected(std::move(ended).error()); }
+        heph::log(log_level::info,
+                  "node " + core->self_.name() + ": follows an earlier run, which has ended");
+    } else {
+        transaction leaving;
+        leaving.if_mod_revision(core->key_, there.mod_revision).then_remove(core->key_);
+        auto left = co_await core->with_.commit(std::move(leaving));
+        if (!left) { co_return std::unexpected(std::move(left).error()); }
+    }
+    // The key is made anew, so that its fence grows. Of two who follow, one comes first.
+    auto followed = co_await core->with_.commit(core->entering(by));
     if (!followed) { co_return std::unexpected(std::move(followed).error()); }
     co_return followed->succeeded ? followed->revision : 0;
 }
@@ -201,6 +248,13 @@ void cluster_core::apply(const watch_batch& batch) {
         if (!members_.contains(name) && name != self_.name()) { self_.forget_peer(name); }
     }
     for (const auto& [name, now] : members_) {
+        if (leads_home(address_) && !leads_home(now.value) && !now.value.empty() &&
+            !std::exchange(told_unreachable_, true)) {
+            heph::log(log_level::warning,
+                      "node " + self_.name() + ": is a member as reached at " + address_ +
+                          ", which leads nowhere from another machine, and " + name + " is at " +
+                          now.value + ": if that is one, it cannot dial this node");
+        }
         const auto found = before.find(name);
         if (found == before.end() || found->second.value != now.value) { dial(now); }
     }
@@ -254,12 +308,18 @@ using detail::cluster_core;
 cluster::cluster(std::shared_ptr<cluster_core> core) noexcept : core_(std::move(core)) {}
 
 std::expected<cluster, rt::error> cluster::join(node self, client with, cluster_settings settings) {
-    auto address = settings.address().empty() ? self.address() : settings.address();
-    if (address.starts_with("0.0.0.0:") || address.starts_with("[::]:")) {
+    auto address = settings.address().empty() ? self.reached_at() : settings.address();
+    const std::string& wanted = address.empty() ? self.address() : address;
+    const auto parsed = remote::detail::node_address::parse(wanted);
+    if (!wanted.empty() && (!parsed || parsed->is_any() || !parsed->is_dialable())) {
         return std::unexpected(rt::error(
-            errc::bad_settings, "the node listens at " + address +
-                                    ", which others cannot dial: say by cluster_settings::address "
-                                    "at which of its addresses it is reached"));
+            errc::bad_settings, "the node is to be reached at " + wanted +
+                                    ", which others cannot dial: say by options::advertise, or by "
+                                    "cluster_settings::address, at which of its addresses it is"));
+    }
+    if (const auto wrong = detail::complaint_about(address, with.where().endpoints());
+        !wrong.empty()) {
+        heph::log(log_level::warning, "node " + self.name() + ": " + wrong);
     }
     if (settings.ttl() < std::chrono::seconds(1)) {
         return std::unexpected(

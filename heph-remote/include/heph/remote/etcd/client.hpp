@@ -166,6 +166,8 @@ public:
     /// Watches all keys that begin with a prefix.
     [[nodiscard]] watcher watch_prefix(std::string prefix) const;
 
+    /// Gives where it looks for etcd.
+    [[nodiscard]] const settings& where() const noexcept;
     /// Gives the worker that it is used on.
     [[nodiscard]] const rt::worker& worker() const noexcept;
 

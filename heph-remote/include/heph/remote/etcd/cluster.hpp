@@ -40,7 +40,10 @@ public:
         ttl_ = time;
         return *this;
     }
-    /// Sets where the others reach this node, when that is not the address at which it listens.
+    /// Sets where the others reach this node, when that is not what `options::advertise` says, nor
+    /// the address at which it listens. An address that leads nowhere from another machine, such as
+    /// `127.0.0.1:9001`, is for clusters on one machine: a line in the log warns where there seem
+    /// to be others.
     cluster_settings& address(std::string reached_at) {
         address_ = std::move(reached_at);
         return *this;
@@ -83,15 +86,20 @@ public:
 /// node is no member for the others, until etcd is back, when it joins again by itself.
 ///
 /// Of one name, there is one member at a time: a second one waits until the first is gone, with a
-/// line in the log. Only at the very address of the first one it follows at once, for then that
-/// one cannot run any more: it was killed, and started again.
+/// line in the log. It follows at once where the first one was a process of the same machine, and
+/// of the same container, that has ended, at whatever address: that was killed, and started again.
+/// Then the lease of the first one is ended as well, and what depended on it, such as its shards,
+/// is free. It also follows at once at the very address of the first one, unless that is a process
+/// that lives, or the address is the same on every machine (`127.0.0.1`); then the lease of the
+/// first one is left to its time.
 ///
 /// *Thread safety*: unsafe: used on the worker of its client. Copies are one membership.
 class cluster {
 public:
     /// Begins to join. *Requires*: called on the client's worker.
-    /// *Errors*: `bad_settings`: the node listens at all addresses (`0.0.0.0`), and the settings do
-    /// not say by which one it is reached; a time to live below a second.
+    /// *Errors*: `bad_settings`: the node listens at all addresses (`0.0.0.0`), and neither it nor
+    /// the settings say by which one it is reached; what is no address; a time to live below a
+    /// second.
     [[nodiscard]] static std::expected<cluster, rt::error> join(node self, client with,
                                                                 cluster_settings settings = {});
 
