@@ -1,9 +1,10 @@
 """Nodes that are linked to each other by their addresses, while the network is cut up."""
 
+import os
 import time
 
 import network
-from world import wait_for
+from world import busy, wait_for
 
 FIVE = "abcde"
 # So soon a silent connection is given up. Two seconds are long even for a machine that is slow.
@@ -115,6 +116,29 @@ def test_a_node_that_stands_still_for_three_seconds_is_no_false_alarm(world):
     world.check_flows(undisturbed=world.each_pair())
     for node in world.nodes.values():
         assert not node.losses(), f"a false alarm at {node.name}: {node.losses()}"
+
+
+def test_nodes_that_get_little_of_a_processor_raise_no_false_alarm(world):
+    world.build("abc", grace=1000, **QUICK)
+    world.watch_all()
+    processor = min(os.sched_getaffinity(0))
+    for node in world.nodes.values():
+        node.run_on(processor)
+    world.flow_all(pause_ms=20)
+    world.wait_flowing(more=5)
+    # Of the processor, the loops have some 97 %.
+    with busy(processor, 12):
+        for _ in range(3):
+            world.nodes["b"].freeze()
+            time.sleep(1)  # It is the time that is tested: half of that after which silence counts.
+            world.nodes["b"].thaw()
+            time.sleep(0.5)
+        world.wait_flowing(more=5)
+    world.end_flows()
+    world.check_flows(undisturbed=world.each_pair())
+    for node in world.nodes.values():
+        assert not node.losses(), f"a false alarm at {node.name}: {node.losses()}"
+        assert not node.log_lines("is down"), f"{node.name} gave up a connection"
 
 
 def test_a_node_that_stands_still_for_too_long_is_lost_and_comes_back(world):

@@ -104,6 +104,13 @@ class Network:
         subprocess.run(["tc", "-n", name, "qdisc", "replace", "dev", "eth0", "root", "netem",
                         *how], check=True)
 
+    def lose_or_skip(self, sender, receiver, percent):
+        """Loses some of what one host sends to another, where this machine lets it."""
+        if not has_nftables():
+            print("SKIPPED: this machine has no nftables (Debian: nftables)")
+            raise SystemExit(77)
+        self.lose(sender, receiver, percent)
+
     def lose(self, sender, receiver, percent):
         """Loses some of what one host sends to another. Requires: has_nftables()."""
         subprocess.run(["ip", "netns", "exec", receiver, "nft",

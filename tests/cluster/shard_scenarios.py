@@ -106,6 +106,28 @@ def test_an_owner_that_is_killed_or_stands_still_is_followed_by_one(world):
     check_owners(world)
 
 
+def test_a_killed_owner_that_starts_again_follows_itself_long_before_its_lease_ends(world):
+    world.build("abc", **{**SETTINGS, "ttl": 600_000})
+    wait_placed(world, "abc")
+    for _ in range(2):
+        world.nodes["c"].kill()
+        world.start("c")
+        wait_placed(world, "abc")
+    check_owners(world)
+
+
+def test_shards_have_one_owner_on_a_network_that_loses_packets_in_one_direction(world):
+    world.build("abc", **SETTINGS)
+    wait_placed(world, "abc")
+    world.net.lose_or_skip("etcd", "b", 10)
+    world.net.lose_or_skip("a", "etcd", 10)
+    world.nodes["c"].kill()
+    wait_placed(world, "ab")
+    world.start("c")
+    wait_placed(world, "abc")
+    check_owners(world)
+
+
 def test_shards_stay_where_they_are_while_etcd_is_restarted(world):
     world.build(HOSTS, **{**SETTINGS, "ttl": 60_000})
     wait_placed(world)

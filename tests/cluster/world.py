@@ -1,7 +1,9 @@
 """Nodes under test, each a process in a namespace of its own, and an etcd in another."""
 
+import contextlib
 import http.client
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -89,6 +91,16 @@ class Node:
     def losses(self):
         """Gives which peers were lost, of those that are watched."""
         return [each["peer"] for each in self.events("lost")]
+
+    def log_lines(self, part):
+        """Gives the lines of its log that have something in them."""
+        text = pathlib.Path(f"{self.ledger}.log").read_text(encoding="utf-8")
+        return [line for line in text.splitlines() if part in line]
+
+    def run_on(self, processor):
+        """Leaves it one processor only."""
+        for thread in os.listdir(f"/proc/{self.process.pid}/task"):
+            os.sched_setaffinity(int(thread), {processor})
 
     def freeze(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -280,6 +292,21 @@ class World:
             if book["R"] or book["U"] or book["G"] != book["A"]:
                 raise AssertionError(f"{one}>{other} was disturbed")
         return flows
+
+
+@contextlib.contextmanager
+def busy(processor, count):
+    """Keeps a processor busy by loops of a higher priority than the nodes have."""
+    loops = [subprocess.Popen(["nice", "-n", "-10", "sh", "-c", "while :; do :; done"])
+             for _ in range(count)]
+    try:
+        for each in loops:
+            os.sched_setaffinity(each.pid, {processor})
+        yield
+    finally:
+        for each in loops:
+            each.kill()
+            each.wait()
 
 
 def temporary_folder():
