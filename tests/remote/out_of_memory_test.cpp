@@ -145,7 +145,7 @@ public:
 
 TEST_CASE("reconnect: whichever allocations fail, a peer is dialed again", "[remote][memory]") {
     const no_log nothing;
-    const std::size_t times = GENERATE(1, 3, 8);
+    const std::size_t times = GENERATE(std::size_t{1}, std::size_t{3}, std::size_t{8});
     std::size_t last = 0;
     for (std::size_t before = 0; before < 400; before += 1 + before / 16) {
         two_nodes nodes;
