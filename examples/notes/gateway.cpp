@@ -3,9 +3,13 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <heph/http/conditional.hpp>
+#include <heph/http/entity_tag.hpp>
 
 #include "note_id.hpp"
 #include "page.hpp"
@@ -96,6 +100,27 @@ std::string lines_of(const std::vector<std::string>& ids) {
     return text;
 }
 
+// Names a note as it is. The type belongs to it: a change of that alone is one.
+http::entity_tag tag_of(const get_reply& note) {
+    std::string all = note.content_type;
+    all += '\n';
+    all += note.body;
+    return http::entity_tag::of_content(all);
+}
+
+// Says why a note cannot be what the body of a request is, or nothing.
+std::optional<http::response> refuse_content(const http::request& request) {
+    // A part is no note (RFC 9110, 14.5), and nobody would learn of a coding (15.5.16).
+    if (request.header("Content-Range")) { return bad_request("a note is written as a whole"); }
+    if (request.header("Content-Encoding")) {
+        auto answer = http::response::problem(status::unsupported_media_type,
+                                              "a note is written without a content coding");
+        answer.set_header("Accept-Encoding", "identity");
+        return answer;
+    }
+    return std::nullopt;
+}
+
 // The list as it stands: a page of each store that was fetched before the answer began.
 struct first_pages {
     std::vector<std::string> stores;
@@ -134,9 +159,32 @@ heph::task<http::response> gateway::get(http::request& request) const {
     if (!reply->found) {
         co_return http::response::problem(status::not_found, "there is no note by this id");
     }
+    const std::string tag = tag_of(*reply).to_string();
     auto answer = http::response::bytes(std::move(reply->body), reply->content_type);
+    answer.set_header("ETag", tag);
     confine(answer);
-    co_return answer;
+    co_return http::apply_conditions(request, std::move(answer));
+}
+
+heph::task<std::optional<http::response>> gateway::refuse_change(const http::request& request,
+                                                                 std::string id) const {
+    if (!request.header("If-Match") && !request.header("If-None-Match")) { co_return std::nullopt; }
+    get_note asked;
+    asked.id = std::move(id);
+    std::string store = stores_->store_of(asked.id);  // Before `asked` is moved from.
+    auto asking = stores_->ask(std::move(store), std::move(asked));
+    auto reply = co_await asking;
+    if (!reply) { co_return unavailable(reply.error()); }
+    // What would be 404 anyhow has no conditions (RFC 9110, 13.2.1).
+    if (!reply->found && request.method() == http::method::delete_) { co_return std::nullopt; }
+    http::validators current;
+    current.exists = reply->found;
+    if (reply->found) { current.tag = tag_of(*reply); }
+    if (http::evaluate_conditions(request.method(), request.headers(), current) ==
+        http::precondition::proceed) {
+        co_return std::nullopt;
+    }
+    co_return http::response::problem(status::precondition_failed);
 }
 
 heph::task<http::response> gateway::put(http::request& request) const {
@@ -147,8 +195,11 @@ heph::task<http::response> gateway::put(http::request& request) const {
     if (asked.content_type.size() > content_type_bytes_max) {
         co_return bad_request("the content type is longer than 256 bytes");
     }
+    if (auto refused = refuse_content(request)) { co_return std::move(*refused); }
     auto body = co_await request.read_body(body_bytes_max);
     if (!body) { co_return http::response::problem(body.error()); }
+    auto refusing = refuse_change(request, asked.id);
+    if (auto refused = co_await refusing) { co_return std::move(*refused); }
     asked.body = std::move(*body);
     std::string store = stores_->store_of(asked.id);  // Before `asked` is moved from.
     auto asking = stores_->ask(std::move(store), std::move(asked));
@@ -161,6 +212,8 @@ heph::task<http::response> gateway::remove(http::request& request) const {
     remove_note asked;
     asked.id = request.param("id");
     if (const char* why = why_bad_id(asked.id)) { co_return bad_request(why); }
+    auto refusing = refuse_change(request, asked.id);
+    if (auto refused = co_await refusing) { co_return std::move(*refused); }
     std::string store = stores_->store_of(asked.id);  // Before `asked` is moved from.
     auto asking = stores_->ask(std::move(store), std::move(asked));
     auto reply = co_await asking;

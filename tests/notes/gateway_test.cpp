@@ -233,6 +233,55 @@ TEST_CASE("notes gateway: a note is stored, read, replaced and removed", "[notes
     CHECK(all[8].answer_body.empty());
 }
 
+TEST_CASE("notes gateway: a change whose condition is false is not made", "[notes][gateway]") {
+    std::vector<exchange> all;
+    all.emplace_back("PUT", "/notes/a", "one", "If-Match: *\r\n");
+    all.emplace_back("PUT", "/notes/a", "one", "If-None-Match: *\r\n");
+    all.emplace_back("PUT", "/notes/a", "two", "If-None-Match: *\r\n");
+    all.emplace_back("PUT", "/notes/a", "two", "If-Match: \"other\"\r\n");
+    all.emplace_back("DELETE", "/notes/a", "", "If-Match: \"other\"\r\n");
+    all.emplace_back("DELETE", "/notes/b", "", "If-Match: \"other\"\r\n");
+    all.emplace_back("GET", "/notes/a");
+    service one(std::vector<std::string>{"a"});
+    one.answer(all);
+    CHECK(all[0].answered() == status::precondition_failed);
+    CHECK(all[1].answered() == status::created);
+    for (std::size_t at = 2; at < 5; ++at) {
+        CAPTURE(at);
+        CHECK(all[at].answered() == status::precondition_failed);
+    }
+    CHECK(all[5].answered() == status::not_found);
+    CHECK(all[6].answer_body == "one");
+    const std::string tag = all[6].header("etag");
+
+    // The tag is that of the content, also of a note that is stored anew.
+    std::vector<exchange> more;
+    more.emplace_back("PUT", "/notes/a", "one");
+    more.emplace_back("GET", "/notes/a", "", "If-None-Match: " + tag + "\r\n");
+    more.emplace_back("PUT", "/notes/a", "two", "If-Match: " + tag + "\r\n");
+    more.emplace_back("PUT", "/notes/a", "three", "If-Match: " + tag + "\r\n");
+    more.emplace_back("GET", "/notes/a");
+    service(std::vector<std::string>{"a"}).answer(more);
+    CHECK(more[1].answered() == status::not_modified);
+    CHECK(more[2].answered() == status::no_content);
+    CHECK(more[3].answered() == status::precondition_failed);
+    CHECK(more[4].answer_body == "two");
+    CHECK(more[4].header("etag") != tag);
+}
+
+TEST_CASE("notes gateway: a part, or what is encoded, is not stored as a note",
+          "[notes][gateway]") {
+    std::vector<exchange> all;
+    all.emplace_back("PUT", "/notes/a", "ab", "Content-Range: bytes 0-1/9\r\n");
+    all.emplace_back("PUT", "/notes/a", "ab", "Content-Encoding: gzip\r\n");
+    all.emplace_back("GET", "/notes/a");
+    service(std::vector<std::string>{"a"}).answer(all);
+    CHECK(all[0].answered() == status::bad_request);
+    CHECK(all[1].answered() == status::unsupported_media_type);
+    CHECK(all[1].header("accept-encoding") == "identity");
+    CHECK(all[2].answered() == status::not_found);
+}
+
 TEST_CASE("notes gateway: what is beyond the limits is refused", "[notes][gateway]") {
     const std::string largest(notes::body_bytes_max, 'x');
     std::vector<exchange> all;
