@@ -219,6 +219,7 @@ TEST_CASE("static files: a folder has an index, behind a slash", "[http][server]
     const auto moved = get(server, "/sub?a=b");
     CHECK(moved.status == 301);
     CHECK(moved.header("location") == "/sub/?a=b");
+    CHECK(get(server, "/sub?").header("location") == "/sub/?");
     CHECK(status_of(server, "/bare/") == 404);
     CHECK(get(server, "/files/sub").header("location") == "/files/sub/");
     CHECK(get(server, "/files/sub/").body == "sub");

@@ -122,7 +122,8 @@ task<representation> choose(std::shared_ptr<const site> served, const request* a
 response redirect_to_folder(const request& asked) {
     std::string to(asked.path());
     to += '/';
-    if (!asked.query().empty()) {
+    // An empty query is not the same as none (RFC 3986, 6.2.3).
+    if (asked.target().find('?') != std::string_view::npos) {
         to += '?';
         to += asked.query();
     }
