@@ -38,8 +38,18 @@ void block_write_signals() noexcept {
 }
 
 coordinator::coordinator(runtime_core& runtime, std::chrono::milliseconds grace,
-                         std::vector<actor_ref<signal>> receivers)
-    : runtime_(runtime), grace_(std::min(grace, grace_max)), receivers_(std::move(receivers)) {}
+                         std::vector<actor_ref<signal>> receivers, std::shared_ptr<trace_log> trace)
+    : runtime_(runtime), grace_(std::min(grace, grace_max)), receivers_(std::move(receivers)) {
+    if (trace != nullptr) { trace_.emplace(std::move(trace), coordinator_stream); }
+}
+
+// Events are few, and each is written at once.
+void coordinator::trace(trace_stream::time_point since, std::string_view description,
+                        std::span<const trace_attribute> attributes) noexcept {
+    if (!trace_) { return; }
+    trace_->add(0, since, description, attributes);
+    trace_->flush();
+}
 
 int coordinator::patience_ms() const noexcept {
     if (!stopping_) { return -1; }
@@ -69,7 +79,9 @@ std::expected<void, error> coordinator::watch(signal_listener* signals) {
             {{runtime_.coordinator_descriptor(), POLLIN, 0},
              {signals != nullptr ? signals->pending_descriptor() : -1, POLLIN, 0},
              {signals != nullptr ? signal_listener::noted_descriptor() : -1, POLLIN, 0}}};
+        const auto since = std::chrono::steady_clock::now();
         (void)::poll(sources.data(), sources.size(), patience_ms());
+        trace(since, "waiting");
         if (sources[0].revents != 0) { empty_event(runtime_.coordinator_descriptor()); }
         if (signals != nullptr) { take_signals(*signals); }
     }
@@ -111,8 +123,11 @@ void coordinator::take_signals(signal_listener& signals) {
 }
 
 void coordinator::handle(signal received) {
+    const auto since = std::chrono::steady_clock::now();
     relay(received);
     if (received == signal::user2) { print_snapshot(); }
+    const trace_attribute name("signal", name_of(received));
+    trace(since, "relaying a signal", {&name, 1});
     if (!asks_to_stop(received)) { return; }
     if (runtime_.stop_requested()) {
         hurry_ = true;

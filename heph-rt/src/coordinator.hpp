@@ -3,7 +3,9 @@
 #include <chrono>
 #include <expected>
 #include <memory>
-#include <mutex>
+#include <optional>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include <heph/core/actor_ref.hpp>
@@ -12,6 +14,7 @@
 
 #include "runtime_core.hpp"
 #include "signal_listener.hpp"
+#include "trace_log.hpp"
 
 namespace heph::rt::detail {
 
@@ -28,7 +31,7 @@ void block_write_signals() noexcept;
 class coordinator {
 public:
     coordinator(runtime_core& runtime, std::chrono::milliseconds grace,
-                std::vector<actor_ref<signal>> receivers);
+                std::vector<actor_ref<signal>> receivers, std::shared_ptr<trace_log> trace);
 
     /// Watches until the runtime is finished or told its workers to drop what is left.
     /// `signals` is null when signals are left to the program. *Errors*: they cannot be received.
@@ -43,10 +46,13 @@ private:
     void relay(signal received) noexcept;
     void print_snapshot() noexcept;
     [[nodiscard]] int patience_ms() const noexcept;
+    void trace(trace_stream::time_point since, std::string_view description,
+               std::span<const trace_attribute> attributes = {}) noexcept;
 
     runtime_core& runtime_;
     std::chrono::milliseconds grace_;
     std::vector<actor_ref<signal>> receivers_;
+    std::optional<trace_stream> trace_;
     bool stopping_ = false;
     bool hurry_ = false;
     std::chrono::steady_clock::time_point drop_at_;

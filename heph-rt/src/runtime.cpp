@@ -40,7 +40,8 @@ struct runtime::state {
               std::make_shared<detail::blocking_pool>(settings.name, settings.blocking_threads,
                                                       settings.cpu_affinity),
               settings.time, settings.when_idle)) {
-        core->sync().configure(settings.name, settings.handle_signals, settings.cpu_affinity);
+        core->sync().configure(settings.name, settings.handle_signals, settings.cpu_affinity,
+                               settings.trace);
     }
     ~state() {
         core->drop_unpolled();  // Processes keep the core: it would never be freed.
@@ -305,7 +306,8 @@ std::expected<void, error> runtime::start() {
     }
     start_state start(state_->settings.threads, to_worker_settings(state_->settings));
     detail::coordinator coordinator(*state_->core, state_->settings.stop_grace,
-                                    std::exchange(state_->signal_receivers, {}));
+                                    std::exchange(state_->signal_receivers, {}),
+                                    state_->settings.trace);
     worker_threads threads(*state_->core, state_->settings.threads);
     for (std::size_t i = 0; i < state_->settings.threads; ++i) {
         try {

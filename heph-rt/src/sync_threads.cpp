@@ -18,7 +18,8 @@ sync_threads::~sync_threads() {
 }
 
 void sync_threads::configure(const std::string& runtime_name, bool handles_signals,
-                             bool pins_workers) {
+                             bool pins_workers, std::shared_ptr<trace_log> trace) {
+    trace_ = std::move(trace);
     default_name_ = runtime_name.substr(0, 13) + "-s";
     handles_signals_ = handles_signals;
     cpus_ = thread_cpus::of_this_thread(pins_workers);
@@ -137,9 +138,13 @@ sync_main::~sync_main() = default;
 void sync_main::run() noexcept {
     runtime->sync().enter();
     const heph::detail::thread_stop stop(runtime->sync().stop());
-    run_actor();
-    runtime->sync().forget_actor(place);
-    destroy_actor();
+    {
+        const sync_trace traced(runtime->sync().trace(), runtime->sync().next_stream(),
+                                reinterpret_cast<std::uintptr_t>(this), place->name);
+        run_actor();
+        runtime->sync().forget_actor(place);
+        destroy_actor();
+    }
     runtime->sync().leave(place);
     runtime->drop_reason();
 }

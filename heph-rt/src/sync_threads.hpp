@@ -1,8 +1,10 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <list>
 #include <memory>
@@ -18,6 +20,7 @@
 #include <heph/rt/snapshot.hpp>
 
 #include "thread_cpus.hpp"
+#include "trace_log.hpp"
 
 namespace heph::rt::detail {
 
@@ -42,7 +45,8 @@ public:
     ~sync_threads();
 
     /// Says how threads are set up. *Requires*: none was started yet.
-    void configure(const std::string& runtime_name, bool handles_signals, bool pins_workers);
+    void configure(const std::string& runtime_name, bool handles_signals, bool pins_workers,
+                   std::shared_ptr<trace_log> trace);
 
     /// Starts a thread. *Errors*: the system's.
     [[nodiscard]] std::expected<void, std::error_code> start(std::string name,
@@ -55,6 +59,12 @@ public:
 
     /// Sets the calling thread, which was just started, up.
     void enter() const noexcept;
+    /// Gives where events go, or null when nothing is traced.
+    [[nodiscard]] const std::shared_ptr<trace_log>& trace() const noexcept { return trace_; }
+    /// Gives the number of a thread's stream in the trace.
+    [[nodiscard]] std::uint32_t next_stream() noexcept {
+        return first_sync_stream + streams_.fetch_add(1, std::memory_order_relaxed);
+    }
     /// Forgets the actor of the calling thread, which is about to be destroyed.
     void forget_actor(std::list<sync_entry>::iterator place) noexcept;
     /// Takes the calling thread, which is about to end, out.
@@ -75,6 +85,8 @@ private:
     std::string default_name_;
     bool handles_signals_ = false;
     thread_cpus cpus_;
+    std::shared_ptr<trace_log> trace_;
+    std::atomic<std::uint32_t> streams_{0};
 
     std::mutex mutex_;  // Guards what follows.
     std::condition_variable one_ended_;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <new>
@@ -102,19 +103,58 @@ bool trace_stream::flush_at_leisure(time_point now) noexcept {
     return true;
 }
 
+namespace {
+
+thread_local sync_trace* trace_of_thread = nullptr;
+
+}  // namespace
+
+sync_trace::sync_trace(std::shared_ptr<trace_log> log, std::uint32_t stream,
+                       std::uint64_t substream, std::string_view name)
+    : substream_(substream), name_(name) {
+    if (log == nullptr) { return; }
+    stream_.emplace(std::move(log), stream);
+    start_ = std::chrono::steady_clock::now();
+    trace_of_thread = this;
+}
+
+sync_trace::~sync_trace() {
+    if (!stream_) { return; }
+    const std::array<trace_attribute, 2> attributes{trace_attribute("name", name_),
+                                                    trace_attribute("finished", true)};
+    stream_->add(substream_, start_, "running", attributes);
+    trace_of_thread = nullptr;
+}
+
+sync_trace* sync_trace::of_thread() noexcept { return trace_of_thread; }
+
+void sync_trace::add(trace_stream::time_point start, std::string_view description,
+                     std::span<const trace_attribute> attributes) noexcept {
+    stream_->add(substream_, start, description, attributes);
+    (void)stream_->flush_at_leisure(std::chrono::steady_clock::now());
+}
+
 }  // namespace detail
 
 trace_timing start_trace() noexcept {
     const detail::worker_core* worker = detail::current_worker();
-    if (worker == nullptr || worker->trace() == nullptr) { return {}; }
-    return trace_timing(std::chrono::steady_clock::now());
+    const bool traced =
+        worker != nullptr ? worker->trace() != nullptr : detail::sync_trace::of_thread() != nullptr;
+    return traced ? trace_timing(std::chrono::steady_clock::now()) : trace_timing();
 }
 
 void finish_trace(const trace_timing& timing, std::string_view description,
                   std::initializer_list<trace_attribute> attributes) noexcept {
     if (!timing.is_traced()) { return; }
     detail::worker_core* worker = detail::current_worker();
-    if (worker == nullptr || worker->trace() == nullptr) { return; }
+    if (worker == nullptr) {
+        detail::sync_trace* const here = detail::sync_trace::of_thread();
+        if (here != nullptr) {
+            here->add(timing.start(), description, {attributes.begin(), attributes.size()});
+        }
+        return;
+    }
+    if (worker->trace() == nullptr) { return; }
     worker->trace()->add(detail::substream_of(worker->polled_process()), timing.start(),
                          description, {attributes.begin(), attributes.size()});
 }

@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -80,6 +81,37 @@ private:
     std::uint32_t counter_ = 0;
     std::string pending_;
     time_point flushed_{};
+};
+
+/// The streams that are no worker's.
+inline constexpr std::uint32_t coordinator_stream = 0;
+inline constexpr std::uint32_t first_sync_stream = std::uint32_t{1} << 31U;
+
+/// Where the events of a thread go that is a sync actor's, while it lives; nowhere without a log.
+/// It writes an event of the actor's whole life in the end.
+///
+/// *Thread safety*: used by that thread only.
+class sync_trace {
+public:
+    /// Makes it the thread's. `name` outlives it.
+    sync_trace(std::shared_ptr<trace_log> log, std::uint32_t stream, std::uint64_t substream,
+               std::string_view name);
+    ~sync_trace();
+    sync_trace(const sync_trace&) = delete;
+    sync_trace& operator=(const sync_trace&) = delete;
+
+    /// Gives the calling thread's, or null.
+    [[nodiscard]] static sync_trace* of_thread() noexcept;
+
+    /// Adds an event, and writes what there is now and then.
+    void add(trace_stream::time_point start, std::string_view description,
+             std::span<const trace_attribute> attributes) noexcept;
+
+private:
+    std::optional<trace_stream> stream_;
+    std::uint64_t substream_;
+    std::string_view name_;
+    trace_stream::time_point start_;
 };
 
 }  // namespace heph::rt::detail

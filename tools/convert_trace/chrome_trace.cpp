@@ -56,6 +56,8 @@ std::string json_arguments(const rt::trace_event& event) {
 
 // What heph-rt calls a poll of a process.
 constexpr std::string_view poll_event = "running";
+// The streams of sync actors begin here.
+constexpr std::uint32_t first_sync = std::uint32_t{1} << 31U;
 
 std::string common(const rt::trace_event& event, std::uint64_t thread) {
     return "\"cat\": \"heph\", \"name\": " + json_string(event.description) +
@@ -113,8 +115,10 @@ std::uint64_t chrome_trace::number_of(std::uint32_t stream, std::uint64_t substr
     if (!threads_of_.contains(stream)) {
         threads_of_[stream] = 0;
         threads_[{stream, 0}] = 0;
-        const std::string name =
-            stream == 0 ? "coordinator" : "worker " + std::to_string(stream - 1);
+        const std::string name = stream == 0 ? "coordinator"
+                                 : stream < first_sync
+                                     ? "worker " + std::to_string(stream - 1)
+                                     : "sync actor " + std::to_string(stream - first_sync);
         add_event(names, naming("process_name", stream, 0, name));
         add_event(names, naming("thread_name", stream, 0, "runtime"));
     }

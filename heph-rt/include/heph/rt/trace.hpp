@@ -8,7 +8,8 @@
 //
 // `setup::trace` says where the trace goes; without it both functions do nothing, at the cost of a
 // branch. The runtime adds events of its own: each poll of a process, with its name; timers that
-// expire; and the time in which a worker waits. `tools/convert_trace` makes a trace visible.
+// expire; the time in which a worker waits; the life of a sync actor; and what the thread that
+// started the runtime does. `tools/convert_trace` makes a trace visible.
 
 #include <chrono>
 #include <initializer_list>
@@ -34,7 +35,8 @@ private:
     bool is_traced_ = false;
 };
 
-/// Begins an event of the process that runs: now. *Thread safety*: safe; traced on workers only.
+/// Begins an event of the process that runs: now. *Thread safety*: safe; traced on workers, and in
+/// sync actors.
 [[nodiscard]] trace_timing start_trace() noexcept;
 
 /// Ends an event, and writes it. One timing may be used for several events, which then have the
