@@ -1,3 +1,4 @@
+#include <net/if.h>
 #include <catch2/catch.hpp>
 
 #include <heph/rt/error.hpp>
@@ -59,7 +60,8 @@ TEST_CASE("endpoint: parse refuses what is no address with a port", "[rt][endpoi
                              "::1]:80",
                              "[::g]:80",
                              "[::1%]:80",
-                             "[::1%eth0]:80",
+                             "[::1%no-such-one]:80",
+                             "[::1%a-name-longer-than-those-of-interfaces]:80",
                              "[127.0.0.1]:80",
                              "0x7f.0.0.1:80"}) {
         CAPTURE(text);
@@ -68,4 +70,13 @@ TEST_CASE("endpoint: parse refuses what is no address with a port", "[rt][endpoi
         CHECK(parsed.error() == errc::bad_address);
         CHECK(parsed.error() == std::errc::invalid_argument);
     }
+}
+
+TEST_CASE("endpoint: a scope may be the name of an interface", "[rt][endpoint]") {
+    const unsigned loopback = ::if_nametoindex("lo");
+    if (loopback == 0) { return; }  // There is none of that name here.
+    const auto parsed = endpoint::parse("[fe80::1%lo]:443");
+    REQUIRE(parsed);
+    CHECK(parsed->scope() == loopback);
+    CHECK(parsed->port() == 443);
 }

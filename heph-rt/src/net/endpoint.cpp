@@ -1,6 +1,7 @@
 #include <heph/rt/net/endpoint.hpp>
 
 #include <arpa/inet.h>
+#include <net/if.h>
 
 #include <algorithm>
 #include <charconv>
@@ -23,6 +24,13 @@ bool read_number(std::string_view text, Number& number) noexcept {
     return failed == std::errc() && stopped == end;
 }
 
+// Reads a scope: a number, or the name of an interface of this host.
+bool read_scope(const std::string& text, std::uint32_t& scope) noexcept {
+    if (read_number(std::string_view(text), scope)) { return true; }
+    scope = ::if_nametoindex(text.c_str());
+    return scope != 0;
+}
+
 }  // namespace
 
 std::expected<endpoint, std::error_code> endpoint::parse(std::string_view text) {
@@ -36,9 +44,7 @@ std::expected<endpoint, std::error_code> endpoint::parse(std::string_view text) 
     if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
         host = host.substr(1, host.size() - 2);
         if (const std::size_t percent = host.find('%'); percent != std::string::npos) {
-            if (!read_number(std::string_view(host).substr(percent + 1), parsed.scope_)) {
-                return bad;
-            }
+            if (!read_scope(host.substr(percent + 1), parsed.scope_)) { return bad; }
             host.resize(percent);
         }
         parsed.v6_ = true;

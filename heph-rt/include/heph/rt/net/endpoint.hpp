@@ -16,9 +16,9 @@ public:
     /// Makes 0.0.0.0:0.
     endpoint() noexcept = default;
 
-    /// Reads `127.0.0.1:80`, `[::1]:80` or `[fe80::1%2]:80` (a numeric scope). Names are not
-    /// looked up.
-    /// *Errors*: `errc::bad_address`.
+    /// Reads `127.0.0.1:80`, `[::1]:80`, or with a scope `[fe80::1%2]:80` or `[fe80::1%eth0]:80`,
+    /// by the name of an interface of this host. Names of hosts are not looked up.
+    /// *Errors*: `errc::bad_address`, also for an interface that there is not.
     [[nodiscard]] static std::expected<endpoint, std::error_code> parse(std::string_view text);
 
     /// Makes 127.0.0.1 with a port.
