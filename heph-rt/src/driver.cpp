@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 #include <utility>
@@ -19,6 +20,8 @@ driver::~driver() { HEPH_ASSERT(slots_ == nullptr); }
 
 void driver::give_up_slots() noexcept {
     jobs_.reset();
+    for (const auto& each : pools_) { each->leave(); }
+    pools_.clear();
     // Futures elsewhere may still hold slots; what those have is of no use without the driver.
     slots_->for_each_used([this](slot& held) { discard_result(held); });
     if (buffers_ != nullptr) {
@@ -39,6 +42,30 @@ buffer_pool* driver::buffers() noexcept {
         no_buffers_ = buffers_ == nullptr;
     }
     return buffers_.get();
+}
+
+std::error_code driver::adopt(std::shared_ptr<pool_state> pool) {
+    // The first number that none has; 0 is that of the worker's own buffers.
+    std::uint16_t group = 1;
+    const auto has_it = [&group](const auto& each) { return each->group() == group; };
+    while (std::any_of(pools_.begin(), pools_.end(), has_it)) {
+        if (++group == 0) { return std::make_error_code(std::errc::no_buffer_space); }
+    }
+    pools_.reserve(pools_.size() + 1);
+    if (const int failed = give_to_kernel(*pool, group); failed != 0) {
+        return {failed, std::system_category()};
+    }
+    pools_.push_back(std::move(pool));
+    return {};
+}
+
+void driver::look_for_unused_pools() noexcept {
+    // Nobody can come to refer to one to which none does: who would have to copy a reference.
+    std::erase_if(pools_, [this](const auto& each) {
+        if (each.use_count() != 1) { return false; }
+        take_from_kernel(*each);
+        return true;
+    });
 }
 
 void driver::begin(slot& operation, const request& asked) noexcept {
@@ -131,18 +158,21 @@ void driver::settle(slot& operation, bool last) noexcept {
 
 void driver::complete(slot& operation, std::int32_t result) noexcept {
     retire(operation);
+    if (result == -ECANCELED && operation.call != nullptr) { operation.call->note_cancelled(); }
     switch (operation.kind) {
         case slot_kind::plain:
         case slot_kind::opens: operation.result = result; break;
         case slot_kind::receives: note_received(operation, result); break;
         case slot_kind::accepts: note_accepted(operation, result); break;
+        case slot_kind::takes: (void)operation.call->take(result, 0); break;
     }
     settle(operation, true);
 }
 
 void driver::discard_result(slot& operation) noexcept {
     switch (operation.kind) {
-        case slot_kind::plain: break;
+        case slot_kind::plain:
+        case slot_kind::takes: break;  // The call has it, and goes with the slot.
         case slot_kind::opens:
             if (!operation.armed && operation.result >= 0) {
                 ::close(std::exchange(operation.result, -ECANCELED));

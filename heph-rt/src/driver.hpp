@@ -5,11 +5,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <system_error>
+#include <vector>
 
 #include <heph/rt/driver_kind.hpp>
 
 #include "blocking_jobs.hpp"
 #include "buffer_pool.hpp"
+#include "pool_state.hpp"
 #include "slot_pool.hpp"
 
 namespace heph::rt::detail {
@@ -49,6 +52,9 @@ public:
 
     /// Gives the provided buffers, made at the first call. Null when that fails.
     [[nodiscard]] buffer_pool* buffers() noexcept;
+    /// Makes a pool of the program's this driver's, until nobody else refers to it.
+    /// *Errors*: those of registering it with the ring; throws `std::bad_alloc`.
+    [[nodiscard]] std::error_code adopt(std::shared_ptr<pool_state> pool);
     /// Tells whether `receive_many` works.
     [[nodiscard]] virtual bool receives_many() noexcept { return buffers() != nullptr; }
     /// Gives what a socket is to be made with, besides its type.
@@ -136,6 +142,17 @@ protected:
     /// Makes provided buffers. Null when that fails.
     [[nodiscard]] virtual std::unique_ptr<buffer_pool> make_buffers() = 0;
 
+    /// Has the kernel take buffers from a pool of the program's. Gives a positive errno, or 0.
+    [[nodiscard]] virtual int give_to_kernel(pool_state& /*pool*/, std::uint16_t /*group*/) {
+        return 0;
+    }
+    /// Ends that, before the pool goes.
+    virtual void take_from_kernel(pool_state& /*pool*/) noexcept {}
+    /// Lets go of the program's pools that nobody else refers to.
+    void drop_unused_pools() noexcept {
+        if (!pools_.empty()) [[unlikely]] { look_for_unused_pools(); }
+    }
+
     /// Forgets what a descriptor is watched for, before its slot is released.
     virtual void unwatch(slot& /*operation*/) noexcept {}
 
@@ -179,7 +196,9 @@ private:
     }
     void discard_result(slot& operation) noexcept;
     void complete_jobs() noexcept;
+    void look_for_unused_pools() noexcept;
 
+    std::vector<std::shared_ptr<pool_state>> pools_;
     bool no_buffers_ = false;
 };
 

@@ -517,6 +517,7 @@ void epoll_driver::poll_events(int timeout_ms) noexcept {
     slots_->end_touching();
     take_finished_jobs();
     if (buffers_ != nullptr) { buffers_->collect_returned(); }
+    drop_unused_pools();
 }
 
 void epoll_driver::turn() noexcept {

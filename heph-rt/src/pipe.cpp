@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <liburing.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -118,6 +119,51 @@ std::expected<buffer, std::error_code> take_written(io_call& call, std::int32_t 
     return std::move(static_cast<write_call&>(call).bytes());
 }
 
+/// Reads once, or receives, into what has a limit.
+class room_call final : public io_call {
+public:
+    enum class kind : std::uint8_t { receives, reads, reads_at };
+
+    room_call(kind what, int descriptor, waits how, std::unique_ptr<detail::room> into,
+              std::uint64_t offset)
+        : io_call(descriptor, how, true), kind_(what), into_(std::move(into)), offset_(offset) {}
+
+    [[nodiscard]] std::int32_t perform() noexcept override {
+        return detail::retry([this]() -> ssize_t {
+            switch (kind_) {
+                case kind::receives: return ::recv(descriptor(), into(), count(), MSG_DONTWAIT);
+                case kind::reads: return ::read(descriptor(), into(), count());
+                case kind::reads_at: break;
+            }
+            return ::pread(descriptor(), into(), count(), static_cast<off_t>(offset_));
+        });
+    }
+    void submit(io_uring_sqe& entry) noexcept override {
+        if (kind_ == kind::receives) {
+            io_uring_prep_recv(&entry, descriptor(), into(), count(), 0);
+        } else {
+            io_uring_prep_read(&entry, descriptor(), into(), static_cast<unsigned>(count()),
+                               offset_);
+        }
+    }
+    [[nodiscard]] bool again(std::int32_t& result) noexcept override {
+        if (result > 0) { into_->commit(static_cast<std::size_t>(result)); }
+        return false;
+    }
+
+    [[nodiscard]] detail::room& room() noexcept { return *into_; }
+
+private:
+    [[nodiscard]] std::byte* into() const noexcept { return into_->spare().data(); }
+    [[nodiscard]] std::size_t count() const noexcept {
+        return std::min(into_->spare().size(), transfer_bytes_max);
+    }
+
+    kind kind_;
+    std::unique_ptr<detail::room> into_;
+    std::uint64_t offset_;
+};
+
 io_future<buffer> start_read(int descriptor, buffer into, std::size_t count, bool sensible,
                              io_future<buffer>::taker take) {
     if (descriptor < 0) { return io_future<buffer>(make_error_code(errc::closed)); }
@@ -126,6 +172,12 @@ io_future<buffer> start_read(int descriptor, buffer into, std::size_t count, boo
 }
 
 }  // namespace
+
+std::error_code byte_reader::may_read(std::size_t room) const noexcept {
+    if (descriptor_ < 0) { return errc::closed; }
+    if (room == 0) { return std::make_error_code(std::errc::invalid_argument); }
+    return {};
+}
 
 io_future<buffer> byte_reader::read(buffer into) const {
     const bool has_room = into.spare() != 0;
@@ -159,3 +211,26 @@ byte_writer standard_output() noexcept { return byte_writer::borrow(1); }
 byte_writer standard_error() noexcept { return byte_writer::borrow(2); }
 
 }  // namespace heph::rt
+
+namespace heph::rt::detail {
+
+std::unique_ptr<io_call> receive_into(int socket, std::unique_ptr<room> into) {
+    return std::make_unique<room_call>(room_call::kind::receives, socket, io_call::waits::to_read,
+                                       std::move(into), current_position);
+}
+
+std::unique_ptr<io_call> read_into(int descriptor, std::unique_ptr<room> into) {
+    const auto how =
+        may_block(descriptor) ? io_call::waits::to_read_on_thread : io_call::waits::to_read;
+    return std::make_unique<room_call>(room_call::kind::reads, descriptor, how, std::move(into),
+                                       current_position);
+}
+
+std::unique_ptr<io_call> read_into_at(int file, std::unique_ptr<room> into, std::uint64_t offset) {
+    return std::make_unique<room_call>(room_call::kind::reads_at, file, io_call::waits::on_thread,
+                                       std::move(into), offset);
+}
+
+room& room_of(io_call& call) noexcept { return static_cast<room_call&>(call).room(); }
+
+}  // namespace heph::rt::detail

@@ -51,6 +51,7 @@ enum class slot_kind : std::uint8_t {
     opens,     // One completion; its result is a descriptor.
     receives,  // Multishot receive of a stream.
     accepts,   // Multishot accept of a listener.
+    takes,     // One completion or many; `call` takes each, and what comes with it.
 };
 
 /// What is asked of a driver.

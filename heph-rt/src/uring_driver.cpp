@@ -124,6 +124,12 @@ std::unique_ptr<buffer_pool> uring_driver::make_buffers() {
     return made;
 }
 
+int uring_driver::give_to_kernel(pool_state& pool, std::uint16_t group) {
+    return pool.hand_to(ring_, group);
+}
+
+void uring_driver::take_from_kernel(pool_state& pool) noexcept { pool.take_from(ring_); }
+
 io_uring_sqe& uring_driver::next_submission() noexcept {
     for (;;) {
         if (io_uring_sqe* entry = io_uring_get_sqe(&ring_)) { return *entry; }
@@ -305,6 +311,7 @@ void uring_driver::reap() noexcept {
     if (!event_watched_ && !draining_) { watch_event(); }
     take_finished_jobs();
     if (buffers_ != nullptr) { buffers_->collect_returned(); }
+    drop_unused_pools();
 }
 
 void uring_driver::take(slot& operation, std::int32_t result, std::uint32_t flags) noexcept {
@@ -320,6 +327,11 @@ void uring_driver::take(slot& operation, std::int32_t result, std::uint32_t flag
     }
     const bool paused = result == -ECANCELED && operation.pausing;
     if (last) { retire(operation); }
+    if (operation.kind == slot_kind::takes) {
+        if (operation.call->take(result, flags)) { pause(operation); }
+        settle(operation, last);
+        return;
+    }
     if (operation.kind == slot_kind::accepts) {
         note_accepted(operation, result);
         if (operation.accepted_waiting() >= accepted_max) { pause(operation); }

@@ -49,6 +49,8 @@ protected:
     void start(slot& operation) noexcept override;
     void cancel(slot& operation) noexcept override;
     [[nodiscard]] std::unique_ptr<buffer_pool> make_buffers() override;
+    [[nodiscard]] int give_to_kernel(pool_state& pool, std::uint16_t group) override;
+    void take_from_kernel(pool_state& pool) noexcept override;
 
 private:
     uring_driver(worker_link& link, const driver_settings& settings) : driver(link, settings) {}

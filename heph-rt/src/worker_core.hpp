@@ -110,6 +110,10 @@ public:
     [[nodiscard]] detail::driver& driver() noexcept { return *driver_; }
     /// Tells whether a slot or a buffer pool is this worker's; see `driver::owns`.
     [[nodiscard]] bool owns(const auto& asked) const noexcept { return driver_->owns(asked); }
+    /// Tells whether that driver is this worker's.
+    [[nodiscard]] bool runs_on(const detail::driver& asked) const noexcept {
+        return driver_.get() == &asked;
+    }
     [[nodiscard]] timing_wheel& timers() noexcept { return timers_; }
     [[nodiscard]] runtime_core& runtime() noexcept { return *runtime_; }
     [[nodiscard]] const std::shared_ptr<runtime_core>& shared_core() const noexcept {

@@ -5,18 +5,24 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <limits>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include <heph/rt/descriptor.hpp>
 #include <heph/rt/error.hpp>
 #include <heph/rt/fs/file.hpp>
 
 #include "../buffer_parts.hpp"
+#include "../busy_descriptors.hpp"
 #include "../readiness_call.hpp"
 #include "../system_call.hpp"
+#include "../tsan_hooks.hpp"
 #include "metadata_call.hpp"
 
 namespace heph::rt::fs {
@@ -148,6 +154,62 @@ constexpr range_call::functions resize_functions{
     [](const range_call& call) noexcept { return ::ftruncate(call.descriptor(), call.size); },
     nullptr};
 
+/// Closes a file, whatever becomes of it.
+///
+///     made --submitted, or begun by a thread--> the kernel's --cancelled before it began--> made
+///     destroyed while made: closed then
+class close_call final : public io_call {
+public:
+    // It has no descriptor for others: nobody waits for it any more, nor holds it.
+    explicit close_call(int file) noexcept : io_call(-1, waits::on_thread, true), file_(file) {}
+    ~close_call() override {
+        if (file_ >= 0 && !detail::close_when_let_go(file_)) { ::close(file_); }
+    }
+
+    [[nodiscard]] std::int32_t perform() noexcept override {
+        const int file = std::exchange(file_, -1);
+        // Another thread still works on it, for what was dropped: it closes it.
+        if (detail::close_when_let_go(file)) { return 0; }
+        // Not again after an interruption: the descriptor is gone then, too.
+        return ::close(file) == 0 || errno == EINTR ? 0 : -errno;
+    }
+    void submit(io_uring_sqe& entry) noexcept override {
+        given_ = std::exchange(file_, -1);
+        if (given_ < 0) {
+            io_uring_prep_nop(&entry);  // Once more, after an interruption.
+        } else {
+            detail::about_to_close(given_);
+            io_uring_prep_close(&entry, given_);
+        }
+    }
+    void note_cancelled() noexcept override {
+        if (file_ < 0) { file_ = std::exchange(given_, -1); }
+    }
+
+private:
+    int file_;
+    int given_ = -1;
+};
+
+/// Gives an open file a name, by that which the system has for the descriptor.
+class name_call final : public io_call {
+public:
+    name_call(descriptor_handle own, std::string name) noexcept
+        : io_call(-1, waits::on_thread, false), file_(std::move(own)), name_(std::move(name)) {}
+
+    [[nodiscard]] std::int32_t perform() noexcept override {
+        std::array<char, 32> open_file{};
+        (void)std::snprintf(open_file.data(), open_file.size(), "/proc/self/fd/%d", file_.get());
+        return retry([&] {
+            return ::linkat(AT_FDCWD, open_file.data(), AT_FDCWD, name_.c_str(), AT_SYMLINK_FOLLOW);
+        });
+    }
+
+private:
+    descriptor_handle file_;  // Its own: the file may be closed meanwhile.
+    std::string name_;
+};
+
 io_future<void> start(const range_call::functions& how, int descriptor, std::uint64_t offset,
                       std::uint64_t size, int mode) {
     constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
@@ -172,6 +234,30 @@ int to_advice(access_pattern pattern) noexcept {
 }
 
 }  // namespace
+
+std::error_code file::may_read(std::size_t room) const noexcept {
+    if (!is_open()) { return errc::closed; }
+    if (room == 0) { return std::make_error_code(std::errc::invalid_argument); }
+    return {};
+}
+
+io_future<void> file::close() {
+    if (!is_open()) { return io_future<void>(make_error_code(errc::closed)); }
+    auto call = std::make_unique<close_call>(descriptor_);
+    descriptor_ = -1;
+    return {std::move(call), &detail::take_nothing};
+}
+
+io_future<void> file::give_name(std::filesystem::path name) const {
+    std::string text = std::move(name).string();
+    if (!is_open()) { return io_future<void>(make_error_code(errc::closed)); }
+    if (text.find('\0') != std::string::npos) {
+        return io_future<void>(std::make_error_code(std::errc::invalid_argument));
+    }
+    auto own = duplicate(descriptor_);
+    if (!own) { return io_future<void>(own.error()); }
+    return {std::make_unique<name_call>(std::move(*own), std::move(text)), &detail::take_nothing};
+}
 
 io_future<buffers> file::read_vectored_at(buffers into, std::uint64_t offset) const {
     if (!is_open()) { return io_future<buffers>(make_error_code(errc::closed)); }

@@ -14,6 +14,7 @@
 #include <heph/rt/error.hpp>
 #include <heph/rt/net/stream.hpp>
 
+#include "../buffer_parts.hpp"
 #include "../system_call.hpp"
 #include "message_call.hpp"
 
@@ -117,6 +118,93 @@ std::expected<buffer, std::error_code> take_zero_copy(io_call& call, std::int32_
     return std::move(static_cast<send_zero_copy_call&>(call).sent());
 }
 
+/// Sends once.
+class send_once_call final : public io_call {
+public:
+    send_once_call(int descriptor, buffer bytes) noexcept
+        : io_call(descriptor, waits::to_write, true), bytes_(std::move(bytes)) {}
+
+    [[nodiscard]] std::int32_t perform() noexcept override {
+        return detail::retry([this] {
+            return ::send(descriptor(), bytes_.data(), count(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        });
+    }
+    void submit(io_uring_sqe& entry) noexcept override {
+        io_uring_prep_send(&entry, descriptor(), bytes_.data(), count(), MSG_NOSIGNAL);
+    }
+
+    [[nodiscard]] buffer& bytes() noexcept { return bytes_; }
+
+private:
+    [[nodiscard]] std::size_t count() const noexcept {
+        return std::min(bytes_.size(), transfer_bytes_max);
+    }
+
+    buffer bytes_;
+};
+
+std::expected<partly_sent, std::error_code> take_partly_sent(io_call& call, std::int32_t result) {
+    return partly_sent(std::move(static_cast<send_once_call&>(call).bytes()),
+                       static_cast<std::size_t>(result));
+}
+
+/// Receives until there are as many bytes as were asked for, in several buffers.
+class receive_exactly_vectored_call final : public io_call {
+public:
+    receive_exactly_vectored_call(int descriptor, std::vector<buffer> into, std::size_t count)
+        : io_call(descriptor, waits::to_read, true), into_(std::move(into)), left_(count) {}
+
+    [[nodiscard]] std::int32_t perform() noexcept override {
+        prepare();
+        return detail::retry([this] { return ::recvmsg(descriptor(), &header_, MSG_DONTWAIT); });
+    }
+    void submit(io_uring_sqe& entry) noexcept override {
+        prepare();
+        io_uring_prep_recvmsg(&entry, descriptor(), &header_, MSG_WAITALL);
+    }
+    [[nodiscard]] bool again(std::int32_t& result) noexcept override {
+        if (result <= 0) { return false; }
+        into_.commit(static_cast<std::size_t>(result));
+        left_ -= static_cast<std::size_t>(result);
+        return left_ != 0;
+    }
+
+    [[nodiscard]] bool is_complete() const noexcept { return left_ == 0; }
+    [[nodiscard]] std::vector<buffer> take() noexcept { return into_.take<std::vector<buffer>>(); }
+
+private:
+    // No more than is left.
+    void prepare() noexcept {
+        auto parts = into_.to_fill(detail::parts_max);
+        std::size_t room = std::min(left_, transfer_bytes_max);
+        std::size_t used = 0;
+        while (used < parts.size() && room != 0) {
+            parts[used].iov_len = std::min(parts[used].iov_len, room);
+            room -= parts[used++].iov_len;
+        }
+        header_ = {};
+        header_.msg_iov = parts.data();
+        header_.msg_iovlen = used;
+    }
+
+    detail::buffer_parts into_;
+    std::size_t left_;
+    msghdr header_{};
+};
+
+std::expected<std::vector<buffer>, std::error_code> take_exactly_scattered(
+    io_call& call, std::int32_t /*result*/) {
+    auto& received = static_cast<receive_exactly_vectored_call&>(call);
+    if (!received.is_complete()) { return std::unexpected(make_error_code(errc::unexpected_end)); }
+    return received.take();
+}
+
+std::size_t room_of(const std::vector<buffer>& into) noexcept {
+    std::size_t room = 0;
+    for (const buffer& each : into) { room += each.spare(); }
+    return room;
+}
+
 std::expected<std::vector<buffer>, std::error_code> take_scattered(io_call& call,
                                                                    std::int32_t result) {
     auto& received = static_cast<receive_message_call&>(call);
@@ -134,11 +222,38 @@ io_future<buffer> byte_stream::recv_n(buffer into, std::size_t count) {
 }
 
 io_future<std::vector<buffer>> byte_stream::recv_vectored(std::vector<buffer> into) {
-    std::size_t room = 0;
-    for (const buffer& each : into) { room += each.spare(); }
-    if (const auto refused = may_receive(room)) { return io_future<std::vector<buffer>>(refused); }
+    if (const auto refused = may_receive(room_of(into))) {
+        return io_future<std::vector<buffer>>(refused);
+    }
     return {std::make_unique<receive_message_call>(descriptor(), std::move(into), 0, false),
             &take_scattered};
+}
+
+io_future<std::vector<buffer>> byte_stream::recv_n_vectored(std::vector<buffer> into,
+                                                            std::size_t count) {
+    const bool fits = count <= room_of(into);
+    if (const auto refused = may_receive(fits ? count : 0)) {
+        return io_future<std::vector<buffer>>(refused);
+    }
+    return {std::make_unique<receive_exactly_vectored_call>(descriptor(), std::move(into), count),
+            &take_exactly_scattered};
+}
+
+pool_recv_future<buffer> byte_stream::recv(const buffer_pool& pool) {
+    using result = pool_recv_future<buffer>;
+    if (const auto refused = may_receive(1)) { return result(detail::pool_receiving(refused)); }
+    return result(detail::pool_receiving(pool, descriptor(), false, false));
+}
+
+pool_receiver<buffer> byte_stream::recv_many(const buffer_pool& pool) {
+    using result = pool_receiver<buffer>;
+    if (const auto refused = may_receive(1)) { return result(detail::pool_receiving(refused)); }
+    return result(detail::pool_receiving(pool, descriptor(), false, true));
+}
+
+io_future<partly_sent> byte_stream::send_some(buffer bytes) {
+    if (!is_open()) { return io_future<partly_sent>(make_error_code(errc::closed)); }
+    return {std::make_unique<send_once_call>(descriptor(), std::move(bytes)), &take_partly_sent};
 }
 
 io_future<std::vector<buffer>> byte_stream::send_all_vectored(std::vector<buffer> bytes) {

@@ -154,6 +154,20 @@ io_future<message<std::vector<buffer>>> udp_socket::recv_vectored(std::vector<bu
         descriptor(), std::move(into), false, &detail::take_message<std::vector<buffer>>);
 }
 
+static detail::pool_receiving receive_into_pool(int descriptor, const buffer_pool& pool,
+                                                bool many) {
+    if (descriptor < 0) { return detail::pool_receiving(make_error_code(errc::closed)); }
+    return detail::pool_receiving(pool, descriptor, true, many);
+}
+
+pool_recv_future<datagram<endpoint>> udp_socket::recv_from(const buffer_pool& pool) const {
+    return pool_recv_future<datagram<endpoint>>(receive_into_pool(descriptor(), pool, false));
+}
+
+pool_receiver<datagram<endpoint>> udp_socket::recv_many_from(const buffer_pool& pool) const {
+    return pool_receiver<datagram<endpoint>>(receive_into_pool(descriptor(), pool, true));
+}
+
 std::error_code udp_socket::join_group(const endpoint& group, unsigned interface) noexcept {
     return change_membership(descriptor(), group, interface, true);
 }

@@ -11,8 +11,9 @@
 
 namespace heph::rt {
 
-/// Owns bytes: a size, a capacity, and no initialisation of what is not used yet; or shares bytes
-/// that others read too (`of_shared`, `of_static`).
+/// Owns bytes: a size, a capacity, and no initialisation of what is not used yet; or has memory
+/// that somebody else keeps, for itself (`in_memory`) or shared with others who read it
+/// (`of_shared`, `of_static`).
 ///
 /// It is moved into an operation and comes back with the operation's result, so that the kernel is
 /// never left with memory that the program has freed. Receives append to it, within its capacity.
@@ -81,6 +82,22 @@ public:
                          bytes);
     }
 
+    /// Makes an empty buffer with room in memory that `owner` keeps: of a pool, or static memory.
+    /// It is used as if it were the buffer's own; what does not fit into it any more makes the
+    /// buffer take memory of its own.
+    ///
+    /// *Requires*: `owner` is not null, and nobody else uses the memory while the buffer or an
+    /// operation has it. *Lifetime*: as `of_shared`, but that it is kept when cleared.
+    [[nodiscard]] static buffer in_memory(std::shared_ptr<const void> owner,
+                                          std::span<std::byte> memory) noexcept {
+        buffer made;
+        made.data_ = memory.data();
+        made.capacity_ = memory.size();
+        // What it points to tells that nobody else reads the bytes.
+        made.owner_ = std::shared_ptr<const void>(std::move(owner), &alone);
+        return made;
+    }
+
     [[nodiscard]] std::byte* data() noexcept { return data_; }
     [[nodiscard]] const std::byte* data() const noexcept { return data_; }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -88,7 +105,9 @@ public:
     [[nodiscard]] std::size_t spare() const noexcept { return capacity_ - size_; }
     [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
     /// Tells whether others may read the same bytes.
-    [[nodiscard]] bool is_shared() const noexcept { return owner_ != nullptr; }
+    [[nodiscard]] bool is_shared() const noexcept {
+        return owner_ != nullptr && owner_.get() != &alone;
+    }
 
     [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data(), size_}; }
     [[nodiscard]] std::span<std::byte> bytes() noexcept { return {data(), size_}; }
@@ -104,7 +123,7 @@ public:
 
     /// Forgets the bytes and keeps the memory, unless it is shared.
     void clear() noexcept {
-        if (owner_ != nullptr) {
+        if (is_shared()) {
             *this = buffer();
             return;
         }
@@ -114,14 +133,14 @@ public:
     /// Cuts to the first `size` bytes. *Requires*: `size <= size()`.
     void truncate(std::size_t size) noexcept {
         size_ = size;
-        if (owner_ != nullptr) { capacity_ = size; }
+        if (is_shared()) { capacity_ = size; }
     }
 
     /// Removes the first `count` bytes, moving the rest to the front unless they are shared.
     /// *Requires*: `count <= size()`.
     void consume(std::size_t count) noexcept {
         size_ -= count;
-        if (owner_ != nullptr) {
+        if (is_shared()) {
             data_ += count;
             capacity_ = size_;
         } else if (size_ != 0) {
@@ -135,6 +154,7 @@ public:
         if (capacity <= capacity_) { return; }
         buffer grown;
         grown.data_ = std::make_unique_for_overwrite<std::byte[]>(capacity).release();
+        if (size_ > capacity) { std::unreachable(); }  // For g++ 12, which warns otherwise.
         grown.size_ = size_;
         grown.capacity_ = capacity;
         if (size_ != 0) { std::memcpy(grown.data_, data_, size_); }
@@ -158,10 +178,12 @@ public:
     void append(std::string_view text) { append(std::as_bytes(std::span(text))); }
 
 private:
+    static constexpr char alone = 0;  // Its address counts.
+
     std::byte* data_ = nullptr;  // From new[], unless there is an owner.
     std::size_t size_ = 0;
-    std::size_t capacity_ = 0;  // As `size_` when there is an owner.
-    std::shared_ptr<const void> owner_;
+    std::size_t capacity_ = 0;           // As `size_` when it is shared.
+    std::shared_ptr<const void> owner_;  // Points to `alone` when it is not.
 };
 
 }  // namespace heph::rt

@@ -5,12 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <system_error>
 #include <utility>
 
 #include <heph/rt/buffer.hpp>
 #include <heph/rt/descriptor.hpp>
 #include <heph/rt/io_future.hpp>
+#include <heph/rt/limited.hpp>
 
 namespace heph::rt {
 
@@ -47,6 +49,15 @@ public:
 
     /// Reads once into the buffer's spare room. At the end its size has not grown.
     io_future<buffer> read(buffer into) const;
+    /// Reads once, at most as many bytes as the limit says; see `limit`.
+    template <byte_container Bytes>
+    io_future<Bytes> read(limited<Bytes> into) const {
+        auto room = std::make_unique<detail::limited_room<Bytes>>(std::move(into));
+        if (const auto refused = may_read(room->spare().size())) {
+            return io_future<Bytes>(refused);
+        }
+        return {detail::read_into(descriptor_, std::move(room)), &detail::take_room<Bytes>};
+    }
     /// Reads exactly `count` bytes, at least one, into the buffer's spare room.
     /// *Errors*: `errc::unexpected_end` when there are no more before that.
     io_future<buffer> read_n(buffer into, std::size_t count) const;
@@ -55,6 +66,9 @@ public:
     [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
 
 private:
+    // Tells what speaks against a read into so many bytes of room.
+    [[nodiscard]] std::error_code may_read(std::size_t room) const noexcept;
+
     int descriptor_ = -1;
     descriptor_handle owned_;
 };

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <memory>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include <heph/rt/detail/operation.hpp>
 #include <heph/rt/fs/metadata.hpp>
 #include <heph/rt/io_future.hpp>
+#include <heph/rt/limited.hpp>
 
 namespace heph::rt::fs {
 
@@ -177,12 +179,31 @@ public:
     read_future read_at(buffer into, std::uint64_t offset) const noexcept {
         return {*this, std::move(into), offset};
     }
+    /// Reads once, from `offset` bytes on, at most as many bytes as the limit says; see `limit`.
+    template <byte_container Bytes>
+    io_future<Bytes> read_at(limited<Bytes> into, std::uint64_t offset) const {
+        auto room = std::make_unique<detail::limited_room<Bytes>>(std::move(into));
+        if (const auto refused = may_read(room->spare().size())) {
+            return io_future<Bytes>(refused);
+        }
+        return {detail::read_into_at(descriptor_, std::move(room), offset),
+                &detail::take_room<Bytes>};
+    }
     /// Writes all of the buffer from `offset` bytes on.
     write_future write_at(buffer bytes, std::uint64_t offset) const noexcept {
         return {*this, std::move(bytes), offset};
     }
     /// Writes all of the buffer at the end of a file opened with `append`.
     write_future append(buffer bytes) const noexcept {
+        return {*this, std::move(bytes), current_position};
+    }
+    /// Reads once, from the file's own position on, which moves along: one after the other. For
+    /// pipes and terminals, too, which have none.
+    read_future read(buffer into) const noexcept {
+        return {*this, std::move(into), current_position};
+    }
+    /// Writes all of the buffer at the file's own position, which moves along.
+    write_future write_all(buffer bytes) const noexcept {
         return {*this, std::move(bytes), current_position};
     }
     /// Reads once, from `offset` bytes on, into the spare room of several buffers, one after the
@@ -211,6 +232,16 @@ public:
     /// Says how a part will be read; `size` 0: up to the end. Runs on a thread.
     io_future<void> advise(std::uint64_t offset, std::uint64_t size, access_pattern pattern) const;
 
+    /// Gives a name to a file that was made without one (`fs::create_unnamed`), or one more to
+    /// another. *Errors*: `file_exists`, `cross_device_link`, ….
+    io_future<void> give_name(std::filesystem::path name) const;
+
+    /// Closes the file and tells how that went: file systems over a network may tell only then that
+    /// what was written is lost. The file is closed at once, as far as the program is concerned,
+    /// and also after an error.
+    /// *Cancellation*: it is closed all the same.
+    io_future<void> close();
+
     /// Gives the size in bytes. Does not wait.
     [[nodiscard]] std::expected<std::uint64_t, std::error_code> size() const noexcept;
     /// Cuts or extends the file to `size` bytes. A system call on the calling thread, which may
@@ -224,6 +255,9 @@ public:
     static constexpr std::uint64_t current_position = ~std::uint64_t{0};
 
 private:
+    // Tells what speaks against a read into so many bytes of room.
+    [[nodiscard]] std::error_code may_read(std::size_t room) const noexcept;
+
     int descriptor_ = -1;
 };
 

@@ -37,6 +37,13 @@ using path = std::filesystem::path;
 [[nodiscard]] io_future<void> remove_file(path at);
 /// Removes an empty directory. *Errors*: `directory_not_empty`.
 [[nodiscard]] io_future<void> remove_directory(path at);
+/// Removes what is at a path and, of a directory, all that is in it, on a thread. Gives how many
+/// files and directories were removed; none when there is nothing. Symbolic links are removed and
+/// never followed, also when somebody puts one in the place of a directory meanwhile.
+///
+/// It takes a descriptor for each level of directories below. After an error a part is gone.
+/// *Errors*: `directory_not_empty` when others fill it all the time, …. *Cancellation*: it goes on.
+[[nodiscard]] io_future<std::uint64_t> remove_all(path at);
 
 /// Creates a directory, with the permissions less the process's umask. *Errors*: `file_exists`.
 [[nodiscard]] io_future<void> create_directory(path at, unsigned permissions = 0755);

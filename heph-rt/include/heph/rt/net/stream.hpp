@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <expected>
+#include <memory>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -13,7 +14,9 @@
 #include <heph/rt/descriptor.hpp>
 #include <heph/rt/detail/operation.hpp>
 #include <heph/rt/io_future.hpp>
+#include <heph/rt/limited.hpp>
 #include <heph/rt/net/chunk.hpp>
+#include <heph/rt/net/pool_receiver.hpp>
 
 namespace heph::rt::net {
 
@@ -94,6 +97,22 @@ private:
     detail::operation operation_;
 };
 
+/// Holds what `send_some` was given, and tells how much of it was sent.
+class partly_sent {
+public:
+    partly_sent(buffer given, std::size_t count) noexcept
+        : bytes_(std::move(given)), count_(count) {}
+
+    [[nodiscard]] buffer& bytes() noexcept { return bytes_; }
+    [[nodiscard]] const buffer& bytes() const noexcept { return bytes_; }
+    /// Gives how many bytes were sent, from the first on.
+    [[nodiscard]] std::size_t count() const noexcept { return count_; }
+
+private:
+    buffer bytes_;
+    std::size_t count_;
+};
+
 /// Waits for the next bytes of a stream. Borrows the stream; see `byte_stream::next`.
 class [[nodiscard]] next_chunk_future {
 public:
@@ -130,6 +149,24 @@ public:
     /// Sends all of the buffer's bytes.
     send_future send_all(buffer bytes) noexcept { return send_future(*this, std::move(bytes)); }
 
+    /// Sends once, as much as there is room for now; waits while there is none.
+    io_future<partly_sent> send_some(buffer bytes);
+
+    /// Receives once, at most as many bytes as the limit says; see `limit`.
+    template <byte_container Bytes>
+    io_future<Bytes> recv(limited<Bytes> into) {
+        auto room = std::make_unique<detail::limited_room<Bytes>>(std::move(into));
+        if (const auto refused = may_receive(room->spare().size())) {
+            return io_future<Bytes>(refused);
+        }
+        return {detail::receive_into(descriptor(), std::move(room)), &detail::take_room<Bytes>};
+    }
+    /// Receives once, into a buffer of a pool, which is taken when bytes come. An empty buffer is
+    /// the end of the stream. Excludes `next()`, as `recv` does.
+    pool_recv_future<buffer> recv(const buffer_pool& pool);
+    /// Receives again and again, into the buffers of a pool. Excludes `next()`, as `recv` does.
+    pool_receiver<buffer> recv_many(const buffer_pool& pool);
+
     /// Receives exactly `count` bytes, at least one, into the buffer's spare room, and no more.
     /// *Errors*: `errc::unexpected_end` when the stream ends before; `errc::invalid_argument` for
     /// no bytes, or more than there is room for. *Cancellation*: what came is lost; see `recv`.
@@ -137,6 +174,9 @@ public:
     /// Receives once, into the spare room of several buffers, one after the other. At the end of
     /// the stream none of them has grown. *Cancellation*: see `recv`.
     io_future<std::vector<buffer>> recv_vectored(std::vector<buffer> into);
+    /// Receives exactly `count` bytes, at least one, into the spare room of several buffers, one
+    /// after the other. Errors and cancellation as those of `recv_n`.
+    io_future<std::vector<buffer>> recv_n_vectored(std::vector<buffer> into, std::size_t count);
     /// Sends all bytes of several buffers, in order, and gives them back.
     io_future<std::vector<buffer>> send_all_vectored(std::vector<buffer> bytes);
     /// Sends all of the buffer's bytes, from where they are if the kernel can (io_uring, 6.0, TCP);

@@ -14,6 +14,7 @@
 #include <heph/rt/io_future.hpp>
 #include <heph/rt/net/datagram.hpp>
 #include <heph/rt/net/endpoint.hpp>
+#include <heph/rt/net/pool_receiver.hpp>
 
 namespace heph::rt::net {
 
@@ -67,6 +68,12 @@ public:
     io_future<datagram<endpoint>> recv_from(buffer into) const;
     /// Receives one datagram, whoever sent it.
     io_future<message<>> recv(buffer into) const;
+    /// Receives one datagram into a buffer of a pool, of which 44 bytes are for what is known of
+    /// it. *Errors*: `invalid_argument` for a pool of smaller ones, besides those of the future.
+    pool_recv_future<datagram<endpoint>> recv_from(const buffer_pool& pool) const;
+    /// Receives datagrams again and again, into the buffers of a pool; as `recv_from` otherwise.
+    /// What comes while the pool is exhausted waits in the socket's queue.
+    pool_receiver<datagram<endpoint>> recv_many_from(const buffer_pool& pool) const;
     /// Receives one datagram into the spare room of several buffers, one after the other.
     io_future<datagram<endpoint, std::vector<buffer>>> recv_vectored_from(
         std::vector<buffer> into) const;

@@ -1,0 +1,57 @@
+#pragma once
+
+// What receives into the buffers of a pool have in common.
+
+#include <cstddef>
+#include <expected>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include <heph/inbox/future.hpp>
+#include <heph/rt/buffer.hpp>
+#include <heph/rt/buffer_pool.hpp>
+#include <heph/rt/detail/operation.hpp>
+#include <heph/rt/net/endpoint.hpp>
+
+namespace heph::rt::detail {
+
+/// What came: bytes, or a datagram.
+class pool_arrival {
+public:
+    pool_arrival(buffer received, std::size_t sent, bool cut_off, net::endpoint sender) noexcept
+        : bytes(std::move(received)), size(sent), truncated(cut_off), from(sender) {}
+
+    buffer bytes;
+    std::size_t size;  // Of the datagram, as it was sent.
+    bool truncated;
+    net::endpoint from;
+};
+
+/// A receive into a pool, or a series of them.
+///
+///     not started --poll--> under way --something comes--> gives it
+///     a series goes on by itself until much waits to be taken, or the pool is exhausted; and again
+///     when what came is taken
+///
+/// *Cancellation*: destroying it gives back what came and was not taken.
+class pool_receiving {
+public:
+    using outcome = std::expected<pool_arrival, std::error_code>;
+
+    pool_receiving(const rt::buffer_pool& pool, int descriptor, bool datagrams, bool many);
+    /// Makes one that fails.
+    explicit pool_receiving(std::error_code refused) noexcept : refused_(refused) {}
+
+    [[nodiscard]] polled<outcome> poll(const waker& waker);
+
+private:
+    std::error_code refused_;
+    std::shared_ptr<pool_state> pool_;
+    int descriptor_ = -1;
+    bool datagrams_ = false;
+    bool many_ = false;
+    operation operation_;
+};
+
+}  // namespace heph::rt::detail
