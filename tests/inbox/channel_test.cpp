@@ -5,11 +5,14 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
 
+#include <heph/inbox/oneshot.hpp>
 #include "inbox/probe.hpp"
 
 using namespace heph::inbox;
@@ -388,4 +391,64 @@ TEST_CASE(
     auto next = boss.new_receiver();  // The position is kept where the waits are remembered.
     REQUIRE(next.has_value());
     CHECK(next->try_recv() == 1);
+}
+
+namespace {
+
+// Trivially copyable, as its copy is deleted and its move is trivial.
+struct ticket {
+    explicit ticket(int of) : number(of) {}
+    ticket(ticket&&) = default;
+    ticket& operator=(ticket&&) = default;
+    int number;
+};
+static_assert(std::is_trivially_copyable_v<ticket> && !std::is_copy_constructible_v<ticket>);
+
+// Its address is not what one expects, as with the smart pointers of COM.
+class hides_address : public counted {
+public:
+    using counted::counted;
+    int* operator&() noexcept { return nullptr; }  // NOLINT(google-runtime-operator)
+};
+
+}  // namespace
+
+TEST_CASE("channel: awaits small messages that are trivially copyable and can only be moved",
+          "[inbox][channel][regression]") {
+    auto [tx, rx] = channel<ticket>(1);
+    REQUIRE(tx.try_send(ticket(7)));
+    auto receiving = rx.recv();
+    REQUIRE(receiving.ready_to_take(heph::waker()));
+    CHECK(receiving.take()->number == 7);
+}
+
+TEST_CASE("channel: messages that hide their address are destroyed once, and shown",
+          "[inbox][channel][regression]") {
+    int alive = 0;
+    {
+        auto [tx, rx] = channel<hides_address>(2);
+        REQUIRE(tx.send_blocking(hides_address(1, alive)));
+        CHECK(alive == 1);
+        CHECK((*rx.try_peek())->value() == 1);
+        CHECK(rx.peek().poll(heph::waker()).value()->value() == 1);
+        CHECK(rx.try_recv()->value() == 1);
+        { const auto dropped = tx.emplace(2, alive); }
+    }
+    CHECK(alive == 0);
+    {
+        auto [tx, rx] = oneshot<hides_address>();
+        REQUIRE(std::move(tx).try_send(hides_address(3, alive)));
+        CHECK(rx.try_recv()->value() == 3);
+    }
+    CHECK(alive == 0);
+}
+
+TEMPLATE_TEST_CASE("blocking: a deadline further off than the clock counts never passes",
+                   "[inbox][regression]", std::chrono::sys_days, std::chrono::sys_seconds,
+                   (std::chrono::time_point<std::chrono::steady_clock, std::chrono::seconds>),
+                   std::chrono::file_clock::time_point) {
+    auto [tx, rx] = channel<int>(1);
+    const std::jthread sends([&to = tx] { (void)to.send_blocking(5); });
+    CHECK(rx.recv_blocking(TestType::max()) == 5);
+    CHECK(rx.recv_blocking(TestType::min()).error() == recv_error::empty);
 }

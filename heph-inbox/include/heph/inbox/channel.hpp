@@ -104,6 +104,7 @@
 #include <tuple>
 #include <utility>
 
+#include <heph/inbox/assert.hpp>
 #include <heph/inbox/detail/channel_state.hpp>
 #include <heph/inbox/fwd.hpp>
 #include <heph/inbox/layout.hpp>
@@ -181,9 +182,11 @@ managed_channel(std::size_t capacity) {
     return detail::access::make_managed<T, Layout>(capacity);
 }
 
-/// Tells how many bytes a channel takes, in its one allocation.
+/// Tells how many bytes a channel takes, in its one allocation. *Requires*: `capacity` is 1 to
+/// 2^24.
 template <typename T, typename Layout = layout::compact>
 [[nodiscard]] constexpr std::size_t channel_bytes(std::size_t capacity) noexcept {
+    HEPH_ASSERT(capacity != 0 && capacity <= detail::capacity_max);
     return detail::channel_state<T, Layout>::bytes(std::bit_ceil(capacity));
 }
 

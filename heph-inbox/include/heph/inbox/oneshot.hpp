@@ -196,13 +196,13 @@ public:
     }
 
     void put(T&& value) noexcept {
-        Environment::writes(&value_);
-        std::construct_at(&value_, std::move(value));
+        Environment::writes(std::addressof(value_));
+        std::construct_at(std::addressof(value_), std::move(value));
     }
     T take() noexcept {
-        Environment::writes(&value_);
+        Environment::writes(std::addressof(value_));
         T taken(std::move(value_));
-        std::destroy_at(&value_);
+        std::destroy_at(std::addressof(value_));
         return taken;
     }
 
@@ -226,8 +226,8 @@ public:
             (now & core::sender_gone) != 0 ? now : this->set(core::receiver_gone);
         if ((before & core::sender_gone) != 0) {
             if ((before & core::value_bit) != 0) {
-                Environment::writes(&value_);
-                std::destroy_at(&value_);
+                Environment::writes(std::addressof(value_));
+                std::destroy_at(std::addressof(value_));
             }
             free_after(this->sender());
             return;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <type_traits>
@@ -190,7 +191,7 @@ public:
         if (now == detail::readiness::nothing_yet) { return pending; }
         if (now == detail::readiness::disconnected) { return value_type{nullptr}; }
         receiver<T, Layout>& its = this->from();
-        return &its.state_->next(its.place_);
+        return std::addressof(its.state_->next(its.place_));
     }
 
 private:

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
@@ -111,7 +112,7 @@ public:
             if (!is_over()) { return std::unexpected(recv_error::empty); }
             if (!state_->has_message(place_)) { return std::unexpected(recv_error::disconnected); }
         }
-        return &state_->next(place_);
+        return std::addressof(state_->next(place_));
     }
 
     /// Shows the message that comes `ahead` messages after the next one, or null when it is not
@@ -221,7 +222,7 @@ private:
     [[nodiscard, gnu::always_inline]] T take_small(detail::channel_state<T, Layout>& state,
                                                    detail::cursor place) noexcept {
         state.fetch_ahead(place);
-        const T taken(std::move(state.next(place)));
+        T taken(std::move(state.next(place)));
         state.release(place);
         go_on_at(place);
         if (state.must_look_for_senders(place)) [[unlikely]] {

@@ -25,7 +25,11 @@ enum class send_step : std::uint8_t { waits, sent, disconnected };
 
 /// Sends a message once there is room for it. Made by `sender::send`.
 ///
-/// Waiting sends are served in the order in which they were first polled.
+/// Waiting sends are served in the order in which they were first polled. The first of them takes
+/// the room when it is polled, and keeps its place until then: one that was polled and is neither
+/// polled again nor dropped keeps everyone behind it waiting, and `try_send` says `full`, also when
+/// the channel is empty. So do not do anything else that takes time while it is kept: drop it, or
+/// `cancel` it, which gives the message back.
 ///
 /// *Errors*: the message comes back when the receiver is gone.
 /// *Cancellation*: a dropped send was not sent; its message is destroyed, its place goes to the
@@ -42,12 +46,14 @@ public:
     /// Moves a future that was not polled yet.
     send_future(send_future&& other) noexcept : state_(other.state_), stage_(other.stage_) {
         HEPH_ASSERT(stage_ != stage::waiting);
-        if (stage_ == stage::unsent) { std::construct_at(&message_, std::move(other.message_)); }
+        if (stage_ == stage::unsent) {
+            std::construct_at(std::addressof(message_), std::move(other.message_));
+        }
     }
     send_future& operator=(send_future&&) = delete;
     ~send_future() {
         if (stage_ == stage::waiting) [[unlikely]] { stop_waiting(); }
-        if (stage_ == stage::unsent) { std::destroy_at(&message_); }
+        if (stage_ == stage::unsent) { std::destroy_at(std::addressof(message_)); }
     }
 
     /// Sends, or takes or keeps a place in the queue.
@@ -116,13 +122,13 @@ private:
 
     void put(const detail::claim& claimed) noexcept {
         state_->put(claimed, std::move(message_));
-        std::destroy_at(&message_);
+        std::destroy_at(std::addressof(message_));
         stage_ = stage::done;
     }
 
     T take() noexcept {
         T taken(std::move(message_));
-        std::destroy_at(&message_);
+        std::destroy_at(std::addressof(message_));
         stage_ = stage::done;
         return taken;
     }

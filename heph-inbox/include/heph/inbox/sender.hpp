@@ -23,6 +23,10 @@ namespace heph::inbox {
 
 /// Describes a range of what messages can be made of, without exceptions, by moving from its
 /// elements.
+///
+/// A view that makes its elements when they are asked for does so in the middle of the send: what
+/// it calls must not throw, or else the program ends, and holds up the receiver for as long as it
+/// takes. Where that matters, make the elements first (`std::ranges::to<std::vector>`).
 template <typename R, typename T>
 concept message_range =
     std::ranges::forward_range<R> &&
@@ -95,7 +99,9 @@ public:
         return {};
     }
 
-    /// Sends when there is room, after those who wait already. See `send_future`.
+    /// Sends when there is room, after those who wait already. See `send_future`. Once it was
+    /// polled, go on polling it, or drop it: while it waits, it has its place in the queue, and
+    /// nobody behind it sends.
     [[nodiscard]] send_future<T, Layout> send(T message) const noexcept {
         static_assert(detail::check_awaited_type<T>());
         return send_future<T, Layout>(*state_, std::move(message));

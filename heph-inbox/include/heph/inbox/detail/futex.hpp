@@ -55,6 +55,24 @@ template <typename Clock, typename Duration>
     return std::chrono::ceil<std::chrono::nanoseconds>(time.time_since_epoch());
 }
 
+/// Gives the seconds since a clock's epoch, whatever a time counts in.
+template <typename Clock, typename Duration>
+[[nodiscard]] double rough_seconds(const std::chrono::time_point<Clock, Duration>& time) noexcept {
+    return std::chrono::duration<double>(time.time_since_epoch()).count();
+}
+
+/// Tells whether a deadline has passed. It may be further off than the clock can count: comparing
+/// it with the time would then overflow.
+template <typename Clock, typename Duration>
+[[nodiscard]] bool has_passed(const std::chrono::time_point<Clock, Duration>& deadline) noexcept {
+    const auto now = Clock::now();
+    const double left = rough_seconds(deadline) - rough_seconds(now);
+    constexpr double certain = 3600.0;  // Far beyond what the rounding makes of a time.
+    if (left > certain) { return false; }
+    if (left < -certain) { return true; }
+    return now >= deadline;
+}
+
 /// Sleeps like `futex_wait`, until `deadline` of any clock. Tells whether there is time left.
 template <typename Clock, typename Duration>
 [[nodiscard]] bool futex_wait_until(
@@ -62,12 +80,13 @@ template <typename Clock, typename Duration>
     const std::chrono::time_point<Clock, Duration>& deadline) noexcept {
     using std::chrono::steady_clock;
     using std::chrono::system_clock;
-    if (Clock::now() >= deadline) { return false; }
+    if (has_passed(deadline)) { return false; }
     if constexpr (std::is_same_v<Clock, steady_clock> || std::is_same_v<Clock, system_clock>) {
         futex_wait_until(word, expected, clamped(deadline), std::is_same_v<Clock, system_clock>);
     } else {
         // A clock that the kernel does not know: sleep as long as it takes by now, then look again.
-        const auto left = std::chrono::duration<double>(deadline - Clock::now());
+        const std::chrono::duration<double> left(rough_seconds(deadline) -
+                                                 rough_seconds(Clock::now()));
         const auto longest = std::chrono::duration<double>(3600.0);
         const auto step = left < longest ? left : longest;
         futex_wait_until(

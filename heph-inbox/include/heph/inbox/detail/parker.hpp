@@ -171,7 +171,7 @@ template <typename Environment = standard_environment, future F, typename Clock,
         auto polled = future.poll(mine);
         if (polled.is_ready() || !thread->park_until(deadline)) { return polled; }
         // Wakes may be spurious, and may come again and again.
-        if (Clock::now() >= deadline) { return future.poll(mine); }
+        if (has_passed(deadline)) { return future.poll(mine); }
     }
 }
 
