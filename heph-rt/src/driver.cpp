@@ -164,7 +164,7 @@ void driver::complete(slot& operation, std::int32_t result) noexcept {
         case slot_kind::opens: operation.result = result; break;
         case slot_kind::receives: note_received(operation, result); break;
         case slot_kind::accepts: note_accepted(operation, result); break;
-        case slot_kind::takes: (void)operation.call->take(result, 0); break;
+        case slot_kind::takes: (void)operation.call->note_completion(result, 0); break;
     }
     settle(operation, true);
 }

@@ -14,7 +14,9 @@ io_call::~io_call() = default;
 
 void io_call::submit(io_uring_sqe& /*entry*/) noexcept { HEPH_ASSERT(false); }
 
-bool io_call::take(std::int32_t /*result*/, std::uint32_t /*flags*/) noexcept { return false; }
+bool io_call::note_completion(std::int32_t /*result*/, std::uint32_t /*flags*/) noexcept {
+    return false;
+}
 
 bool io_call::again(std::int32_t& /*result*/) noexcept { return false; }
 

@@ -328,7 +328,7 @@ void uring_driver::take(slot& operation, std::int32_t result, std::uint32_t flag
     const bool paused = result == -ECANCELED && operation.pausing;
     if (last) { retire(operation); }
     if (operation.kind == slot_kind::takes) {
-        if (operation.call->take(result, flags)) { pause(operation); }
+        if (operation.call->note_completion(result, flags)) { pause(operation); }
         settle(operation, last);
         return;
     }

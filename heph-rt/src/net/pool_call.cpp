@@ -101,7 +101,7 @@ void pool_call::submit(io_uring_sqe& entry) noexcept {
     entry.buf_group = pool_->group();
 }
 
-bool pool_call::take(std::int32_t result, std::uint32_t flags) noexcept {
+bool pool_call::note_completion(std::int32_t result, std::uint32_t flags) noexcept {
     last_ = result;
     if ((flags & IORING_CQE_F_BUFFER) != 0) {
         const auto id = static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT);

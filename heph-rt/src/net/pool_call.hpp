@@ -29,7 +29,7 @@ public:
 
     [[nodiscard]] std::int32_t perform() noexcept override;
     void submit(io_uring_sqe& entry) noexcept override;
-    [[nodiscard]] bool take(std::int32_t result, std::uint32_t flags) noexcept override;
+    [[nodiscard]] bool note_completion(std::int32_t result, std::uint32_t flags) noexcept override;
 
     [[nodiscard]] bool any() const noexcept { return queue_.count != 0 || came_empty_; }
     /// Takes the first of what came. *Requires*: there is any. *Errors*: throws `std::bad_alloc`;

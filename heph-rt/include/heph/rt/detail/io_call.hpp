@@ -45,7 +45,7 @@ public:
     virtual void submit(io_uring_sqe& entry) noexcept;
     /// Takes one of the completions of a call that may have many, with its flags. Tells whether to
     /// pause for now.
-    [[nodiscard]] virtual bool take(std::int32_t result, std::uint32_t flags) noexcept;
+    [[nodiscard]] virtual bool note_completion(std::int32_t result, std::uint32_t flags) noexcept;
     /// Notes that it was cancelled before it began, when it may be about to be destroyed.
     virtual void note_cancelled() noexcept {}
     /// Looks at a result, may replace it, and tells whether to go on with what is left.
