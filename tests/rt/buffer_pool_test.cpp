@@ -126,7 +126,7 @@ TEST_CASE("buffer_pool: what was received can be changed, cut, extended and sent
 
 TEST_CASE("buffer_pool: a receiver gives everything in order, then the end, each time",
           "[rt][pool]") {
-    for (const std::size_t count : {1, 2, 64}) {
+    for (const std::size_t count : {1U, 2U, 64U}) {
         run_task([count]() -> task<> {
             return [](std::size_t buffers) -> task<> {
                 const auto pool = new_pool({.count = buffers, .bytes = 1000});

@@ -202,7 +202,9 @@ TEST_CASE("stream: an exact receive fills several buffers, and no more than it w
     run_task([]() -> task<> {
         auto [client, server] = new_streams();
         std::vector<buffer> into;
-        for (const std::size_t room : {2, 3, 10}) { into.push_back(buffer::with_capacity(room)); }
+        for (const std::size_t room : {2U, 3U, 10U}) {
+            into.push_back(buffer::with_capacity(room));
+        }
         auto both =
             heph::join(server.recv_n_vectored(std::move(into), 7), [](unix_stream* to) -> task<> {
                 for (const char* part : {"a", "bcd", "efghi"}) {
