@@ -1,8 +1,11 @@
+#include <any>
 #include <atomic>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include <catch2/catch.hpp>
 #include <heph/core/block_on.hpp>
@@ -148,4 +151,22 @@ TEST_CASE("block_on: a waker kept beyond it does no harm", "[core][block_on]") {
     heph::block_on(wait_once(&gate));
     gate.open();
     CHECK(gate.waiting == 0);
+}
+
+namespace {
+
+task<std::vector<std::any>> rows(int count) {
+    std::vector<std::any> all;
+    for (int i = 0; i < count; ++i) { all.emplace_back(i); }
+    co_return all;
+}
+
+}  // namespace
+
+TEST_CASE("either: gives the value of a task of many as it is, not a list of it",
+          "[either][regression]") {
+    std::vector<task<std::vector<std::any>>> tasks;
+    tasks.push_back(rows(3));
+    auto first = heph::block_on(heph::either(std::move(tasks)));
+    CHECK(first.value().size() == 3);
 }

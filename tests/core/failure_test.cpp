@@ -64,3 +64,8 @@ TEST_CASE("failure: gives an error back by its exact type only", "[core][failure
     CHECK(other.error<int>() == nullptr);
     CHECK(other.exception() != nullptr);
 }
+
+TEST_CASE("failure: a null pointer to characters has a text", "[failure][regression]") {
+    const char* const nothing = nullptr;
+    CHECK(failure(nothing).message() == "a null pointer");
+}

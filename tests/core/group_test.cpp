@@ -397,3 +397,61 @@ TEST_CASE("group: senders wake when members make room", "[core][group]") {
     CHECK(sent == 20);
     CHECK(got == 20);
 }
+
+TEST_CASE("group: a function may clear the group that it is sent to from", "[group][regression]") {
+    actor_group<int> group;
+    std::string seen;
+    const std::string name = "a name that is kept by the function itself";
+    group.add(actor_ref<int>::to_function([&group, &seen, name](int) {
+        group.clear();
+        seen += name;
+    }));
+    group.add(actor_ref<int>::to_function([&](int) { seen += "another one"; }));
+    SECTION("to all") { CHECK(group.try_send_to_all(1).sent() == 1); }
+    SECTION("to one") { CHECK(group.try_send_to_one(1)); }
+    CHECK(seen == name);
+    CHECK(group.empty());
+}
+
+TEST_CASE("group: members that come while a message goes to all do not get it",
+          "[group][regression]") {
+    actor_group<int> group;
+    int seen = 0;
+    for (int i = 0; i < 2; ++i) {
+        group.add(actor_ref<int>::to_function([&](int) {
+            ++seen;
+            for (int more = 0; more < 50; ++more) { group.add(actor_ref<int>::to_nothing()); }
+        }));
+    }
+    CHECK(group.try_send_to_all(1).sent() == 2);
+    CHECK(seen == 2);
+    CHECK(group.size() == 102);
+}
+
+TEST_CASE("group: a function that removes itself does not keep the next one from its message",
+          "[group][regression]") {
+    actor_group<int> group;
+    std::string seen;
+    std::optional<actor_ref<int>> first;
+    first.emplace(actor_ref<int>::to_function([&](int) {
+        seen += "1";
+        group.remove(*first);
+    }));
+    group.add(*first);
+    group.add(actor_ref<int>::to_function([&](int) { seen += "2"; }));
+    group.add(actor_ref<int>::to_function([&](int) { seen += "3"; }));
+    CHECK(group.try_send_to_all(1).sent() == 3);
+    CHECK(seen == "123");
+    CHECK(group.size() == 2);
+}
+
+TEST_CASE("group: a key that is a pointer to characters goes by its text", "[group][regression]") {
+    const std::string first = "user-42";
+    const std::string second = "user-42";
+    for (std::uint64_t member = 0; member < 8; ++member) {
+        const std::uint64_t wanted = heph::by_key(std::string("user-42")).weight(member);
+        CHECK(heph::by_key(first.c_str()).weight(member) == wanted);
+        CHECK(heph::by_key(second.c_str()).weight(member) == wanted);
+        CHECK(heph::by_key("user-42").weight(member) == wanted);
+    }
+}

@@ -1,8 +1,10 @@
+#include <any>
 #include <expected>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -353,4 +355,39 @@ TEST_CASE("map: a send that is too large to keep in place is kept elsewhere", "[
     CHECK(rx.try_recv()->numbers[0] == 1);
     CHECK(sending.poll(waker()).value().has_value());
     CHECK(rx.try_recv()->numbers[0] == 2);
+}
+
+namespace {
+
+// Trivially copyable, as its copy is deleted and its move is trivial.
+struct ticket {
+    explicit ticket(int of) : number(of) {}
+    ticket(ticket&&) = default;
+    ticket& operator=(ticket&&) = default;
+    int number;
+};
+static_assert(std::is_trivially_copyable_v<ticket> && !std::is_copy_constructible_v<ticket>);
+
+}  // namespace
+
+TEST_CASE("map: takes messages that are trivially copyable and can only be moved",
+          "[map][regression]") {
+    auto [tx, rx] = heph::inbox::channel<int>(1);
+    const actor_ref<int> ref(tx);
+    auto tickets = ref.map_fn<ticket>([](ticket&& its) { return its.number; });
+    REQUIRE(tickets.try_send(ticket(3)));
+    CHECK(rx.try_recv() == 3);
+    CHECK(tickets.try_send(ticket(4)).has_value());
+    CHECK(tickets.try_send(ticket(5)).error().reason() == send_failure::full);
+}
+
+TEST_CASE("map: a variant's alternative stays the one it is when another one can hold anything",
+          "[map][regression]") {
+    using wide = std::variant<int, std::string, std::any>;
+    using narrow = std::variant<int, std::string>;
+    auto [tx, rx] = heph::inbox::channel<wide>(2);
+    const actor_ref<wide> ref(tx);
+    const actor_ref<narrow> mapped = ref;
+    REQUIRE(mapped.try_send(narrow(5)));
+    CHECK(std::get<int>(*rx.try_recv()) == 5);
 }

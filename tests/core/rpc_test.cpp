@@ -13,6 +13,7 @@
 #include <heph/core/either.hpp>
 #include <heph/core/task.hpp>
 #include <heph/inbox/channel.hpp>
+#include <heph/inbox/oneshot.hpp>
 
 #include "core/manual_time.hpp"
 #include "core/probes.hpp"
@@ -405,4 +406,14 @@ TEST_CASE("rpc: assigning to one drops the call that it was", "[core][rpc]") {
 TEST_CASE("rpc: every error has words of its own", "[core][rpc]") {
     CHECK(to_string(rpc_error::timed_out) != to_string(rpc_error::refused));
     CHECK(to_string(rpc_error::no_reply) != to_string(rpc_error::disconnected));
+}
+
+TEST_CASE("rpc: a call that is assigned to itself counts as dropped", "[rpc][regression]") {
+    auto [tx, rx] = heph::inbox::oneshot<int>();
+    get_total call(std::move(tx));
+    get_total& same = call;
+    call = std::move(same);
+    CHECK(call.is_cancelled());
+    CHECK_FALSE(call.respond(3));
+    CHECK(rx.try_recv().error() == heph::inbox::recv_error::disconnected);
 }

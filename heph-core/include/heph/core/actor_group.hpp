@@ -78,6 +78,8 @@ private:
 ///
 /// Members are in the order in which they were added. A member that is finished stays until it is
 /// removed, and is passed over. A group keeps its members' inboxes connected, like any reference.
+/// A member that is a function may change the group that it is sent to from: a send to all goes to
+/// the members of its beginning that are still there when it comes to them.
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
 template <typename M>
@@ -168,10 +170,11 @@ public:
         std::optional<M> held(std::move(message));
         send_failure reason = send_failure::disconnected;
         std::size_t at = choose(route);
-        for (std::size_t tried = 0; tried != members_.size() && at != members_.size(); ++tried) {
+        for (std::size_t tried = 0; tried < members_.size() && at < members_.size(); ++tried) {
             // Also when its mapping refuses the message or throws: the next one goes to another.
             advance(route, at);
-            auto sent = members_[at].try_send(take(held));
+            const held_function kept(members_[at]);
+            auto sent = kept.or_else(members_[at]).try_send(take(held));
             if (sent || !sent.error().has_value() ||
                 sent.error().reason() == send_failure::refused) {
                 return sent;
@@ -203,9 +206,13 @@ public:
         check_copies();
         group_report<M> report;
         std::optional<M> spare;  // A copy that came back.
-        for (std::size_t i = 0; i != members_.size(); ++i) {
-            const actor_ref<M>& member = members_[i];
-            const bool last = i + 1 == members_.size();
+        const std::uint64_t end = next_number_;
+        std::uint64_t number = 0;
+        for (std::size_t i = 0; i < members_.size() && numbers_[i] < end; i = behind(i, number)) {
+            number = numbers_[i];
+            const held_function kept(members_[i]);
+            const actor_ref<M>& member = kept.or_else(members_[i]);
+            const bool last = number + 1 == end;
             try {
                 auto sent = last    ? member.try_send(std::move(message))
                             : spare ? member.try_send(take(spare))
@@ -241,6 +248,28 @@ private:
         static_assert(std::copy_constructible<M>,
                       "a message to a whole group is copied for its members: this message can only "
                       "be moved; send a std::shared_ptr<const …> to it, or send_to_one");
+    }
+
+    // Keeps a reference to a function, which may remove itself from the group while it runs. An
+    // inbox does not run anything.
+    class held_function {
+    public:
+        explicit held_function(const actor_ref<M>& member) {
+            if (detail::ref_access::sender_of(member) == nullptr) { copy_.emplace(member); }
+        }
+        [[nodiscard]] const actor_ref<M>& or_else(const actor_ref<M>& member) const noexcept {
+            return copy_ ? *copy_ : member;
+        }
+
+    private:
+        std::optional<actor_ref<M>> copy_;
+    };
+
+    // Gives the place behind the member that was at `at`, which may have moved or gone since.
+    [[nodiscard]] std::size_t behind(std::size_t at, std::uint64_t number) const noexcept {
+        if (at < numbers_.size() && numbers_[at] == number) { return at + 1; }
+        return static_cast<std::size_t>(std::ranges::upper_bound(numbers_, number) -
+                                        numbers_.begin());
     }
 
     static M take(std::optional<M>& from) {
@@ -307,7 +336,7 @@ private:
     }
     template <typename Route>
     [[nodiscard]] std::size_t next_try(Route, std::size_t at) const noexcept {
-        return (at + 1) % members_.size();
+        return members_.empty() ? 0 : (at + 1) % members_.size();
     }
 
     // Notes that a member had its turn.

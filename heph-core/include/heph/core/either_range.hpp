@@ -20,7 +20,7 @@ class first_ready {
 public:
     template <typename... Value>
     explicit first_ready(std::size_t index, Value&&... value)
-        : index_(index), value_{std::forward<Value>(value)...} {}
+        : index_(index), value_(std::forward<Value>(value)...) {}
 
     /// Gives the position of the future, from 0.
     [[nodiscard]] std::size_t index() const noexcept { return index_; }

@@ -30,6 +30,9 @@ namespace detail {
 template <typename E>
 std::string describe_error(const void* erased) {
     const E& error = *static_cast<const E*>(erased);
+    if constexpr (std::is_pointer_v<E>) {
+        if (error == nullptr) { return "a null pointer"; }
+    }
     if constexpr (std::convertible_to<const E&, std::string_view>) {
         return std::string(std::string_view(error));
     } else if constexpr (requires {

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string_view>
+#include <type_traits>
 
 namespace heph {
 
@@ -34,6 +36,12 @@ constexpr std::uint64_t mix_bits(std::uint64_t bits) noexcept {
     return bits ^ (bits >> 31U);
 }
 
+/// What a key is hashed as: two pointers to the same text are the same key.
+template <typename Key>
+using hashed_key = std::conditional_t<std::is_convertible_v<const Key&, const char*> &&
+                                          std::is_convertible_v<const Key&, std::string_view>,
+                                      std::string_view, Key>;
+
 }  // namespace detail
 
 /// Chooses the member that is responsible for a key: always the same one, as long as it is there.
@@ -41,10 +49,10 @@ constexpr std::uint64_t mix_bits(std::uint64_t bits) noexcept {
 /// everyone's.
 class by_key {
 public:
-    /// Takes anything that `std::hash` takes.
+    /// Takes anything that `std::hash` takes. A pointer to characters is a text.
     template <typename Key>
-    explicit by_key(const Key& key) noexcept(noexcept(std::hash<Key>()(key)))
-        : hash_(std::hash<Key>()(key)) {}
+    explicit by_key(const Key& key) noexcept(noexcept(std::hash<detail::hashed_key<Key>>()(key)))
+        : hash_(std::hash<detail::hashed_key<Key>>()(key)) {}
 
     /// Says how much a member is responsible for the key: who has the highest weight is (rendezvous
     /// hashing: Thaler and Ravishankar, 1998).

@@ -44,6 +44,9 @@ using reply_t = std::conditional_t<std::is_void_v<Res>, std::monostate, Res>;
 
 template <typename Req>
 class rpc_request {
+    static_assert(!std::is_reference_v<Req>,
+                  "a request is a value: the actor may look at it long after the caller's is gone");
+
 public:
     using request_type = Req;
     explicit rpc_request(Req request) : request_(std::move(request)) {}
@@ -105,6 +108,7 @@ public:
         requires std::is_move_assignable_v<detail::rpc_request<Req>>
     {
         detail::rpc_request<Req>::operator=(std::move(other));
+        open_ = false;  // Also when `other` is this.
         reply_ = std::move(other.reply_);
         open_ = std::exchange(other.open_, false);
         return *this;

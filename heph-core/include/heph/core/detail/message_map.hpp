@@ -48,7 +48,11 @@ template <typename To>
 struct convert_to {
     template <typename From>
     To operator()(From&& from) const {
-        if constexpr (std::constructible_from<To, From&&>) {
+        using from_type = std::remove_cvref_t<From>;
+        // An alternative that can hold anything, such as std::any, would take the whole variant.
+        constexpr bool by_alternatives =
+            is_subset<from_type, To> && !holds_once<To, from_type> && !std::same_as<To, from_type>;
+        if constexpr (std::constructible_from<To, From&&> && !by_alternatives) {
             return To(std::forward<From>(from));
         } else {
             return std::visit(

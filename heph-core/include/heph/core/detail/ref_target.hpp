@@ -110,7 +110,8 @@ class mapped_target final : public ref_target<From> {
     using converted_type = std::remove_cvref_t<std::invoke_result_t<const F&, From&&>>;
 
     static constexpr bool converts_always = std::convertible_to<converted_type&&, To>;
-    static constexpr bool keeps_a_copy = std::is_trivially_copyable_v<From>;
+    static constexpr bool keeps_a_copy =
+        std::is_trivially_copyable_v<From> && std::is_copy_constructible_v<From>;
     // Whether a converted message can be turned into what it was. A function may have changed it.
     static constexpr bool converts_back =
         recovers<From, To> &&

@@ -34,6 +34,9 @@ inline constexpr bool is_variant<std::variant<Ts...>> = true;
 /// variant, the name of the alternative comes first.
 template <typename M>
 [[nodiscard]] std::string describe(const M& message) {
+    if constexpr (std::is_pointer_v<M>) {
+        if (message == nullptr) { return "a null pointer"; }
+    }
     if constexpr (detail::is_variant<M>) {
         if (message.valueless_by_exception()) { return "a variant without a value"; }
         return std::visit(
