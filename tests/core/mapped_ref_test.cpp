@@ -389,5 +389,5 @@ TEST_CASE("map: a variant's alternative stays the one it is when another one can
     const actor_ref<wide> ref(tx);
     const actor_ref<narrow> mapped = ref;
     REQUIRE(mapped.try_send(narrow(5)));
-    CHECK(std::get<int>(*rx.try_recv()) == 5);
+    CHECK(std::get<int>(*rx.recv_blocking()) == 5);
 }
