@@ -250,8 +250,10 @@ void epoll_driver::try_or_wait(slot& operation) noexcept {
         return;
     }
     const bool reads = direction_of(operation) == EPOLLIN;
-    // Behind others that wait, in order.
-    const bool first = (reads ? entry->readers : entry->writers).empty();
+    // Behind others that wait, in order; but what there is no event for is only tried.
+    const bool waits_for_no_event =
+        operation.call != nullptr && operation.call->how() == io_call::waits::to_retry;
+    const bool first = waits_for_no_event || (reads ? entry->readers : entry->writers).empty();
     if (first && attempt(operation, *entry)) { return; }
     wait_for_readiness(operation, *entry);
 }

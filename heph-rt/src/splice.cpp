@@ -18,6 +18,7 @@
 #include "pipe_signal.hpp"
 #include "readiness_call.hpp"
 #include "system_call.hpp"
+#include "without_blocking.hpp"
 #include "worker_core.hpp"
 
 namespace heph::rt {
@@ -27,6 +28,7 @@ namespace {
 using detail::io_call;
 using detail::is_ready;
 using detail::transfer_bytes_max;
+using detail::without_blocking;
 
 constexpr auto offset_max = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
 
@@ -44,8 +46,10 @@ bool is_sound(std::uint64_t offset) noexcept {
 ///                   --both------> move --none or all--> done
 ///                                      --another one was quicker--> ask again
 ///
-/// Asking is a system call that does not wait. On a ring, moving is left to a thread of the kernel,
-/// which waits in it only where another one was quicker.
+/// Asking is a system call that does not wait. On a ring, moving from or to a file is left to a
+/// thread of the kernel, which waits for the disk. Between a pipe and a socket, or another pipe,
+/// the worker moves by itself once both are ready: a socket on a ring does block, and a thread of
+/// the kernel that waits in a splice keeps the pipe locked, for the worker, too.
 class splice_call final : public io_call {
 public:
     splice_call(splice_source from, splice_target to, std::uint64_t count, bool all) noexcept
@@ -62,12 +66,14 @@ public:
     [[nodiscard]] std::error_code begin_on_ring() noexcept {
         on_ring_ = true;
         if (const auto failed = own_descriptors()) { return failed; }
+        by_worker_ = !is_file(from_) && !is_file(to_);
         set(from_, waits::to_retry, true);
         return {};
     }
 
     /// Prepares for doing without a ring.
     [[nodiscard]] std::error_code begin_by_readiness() noexcept {
+        make_sockets_non_blocking();
         const bool from_file = is_file(from_);
         if (!from_file && !is_file(to_)) { return {}; }
         if (const auto failed = own_descriptors()) { return failed; }
@@ -101,6 +107,9 @@ public:
 
     void submit(io_uring_sqe& entry) noexcept override {
         step_ = choose_step();
+        if (by_worker_ && step_ == step::move && left_ != 0) {
+            step_ = step::await_room;  // There is some, so for a moment.
+        }
         switch (step_) {
             case step::await_bytes: io_uring_prep_poll_add(&entry, from_, POLLIN); break;
             case step::await_room: io_uring_prep_poll_add(&entry, to_, POLLOUT); break;
@@ -120,7 +129,14 @@ public:
         }
         if (result == interrupted_in_kernel) { return true; }
         if (result < 0) { return false; }
-        if (on_ring_ && step_ != step::move) { return true; }
+        if (on_ring_ && step_ != step::move) {
+            if (!by_worker_ || choose_step() != step::move) { return true; }
+            const without_blocking from(from_);
+            const without_blocking to(to_);
+            result = move();
+            if (result == -EAGAIN) { return true; }  // Another one was quicker.
+            if (result < 0) { return false; }
+        }
         if (result == 0) { return false; }
         const auto bytes = static_cast<std::uint64_t>(result);
         advance(from_offset_, bytes);
@@ -141,8 +157,16 @@ private:
     [[nodiscard]] static bool is_file(int descriptor) noexcept {
         struct stat known{};
         if (::fstat(descriptor, &known) != 0) { return false; }
-        if (S_ISSOCK(known.st_mode)) { detail::make_non_blocking(descriptor); }
         return S_ISREG(known.st_mode) || S_ISBLK(known.st_mode);
+    }
+    // Pipes are asked not to block by a flag of the call.
+    void make_sockets_non_blocking() const noexcept {
+        for (const int each : {from_, to_}) {
+            struct stat known{};
+            if (::fstat(each, &known) == 0 && S_ISSOCK(known.st_mode)) {
+                detail::make_non_blocking(each);
+            }
+        }
     }
 
     [[nodiscard]] std::error_code own_descriptors() noexcept {
@@ -173,7 +197,10 @@ private:
             return ::splice(from_, from < 0 ? nullptr : &from, to_, to < 0 ? nullptr : &to,
                             next_bytes(), flags);
         });
-        if (result < 0) { signal.note_shortfall(); }
+        // A part may have been sent before the peer was found gone.
+        if (result < 0 || static_cast<std::size_t>(result) < next_bytes()) {
+            signal.note_shortfall();
+        }
         return result;
     }
 
@@ -196,6 +223,7 @@ private:
     std::uint64_t moved_ = 0;
     bool all_;
     bool on_ring_ = false;
+    bool by_worker_ = false;
     bool on_thread_ = false;
     step step_ = step::move;
     std::optional<waiting> next_wait_;

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include <heph/core/either.hpp>
 #include <heph/core/join.hpp>
 #include <heph/rt/error.hpp>
 #include <heph/rt/net/unix.hpp>
@@ -187,6 +188,27 @@ TEST_CASE("splice: it waits for bytes, and for room in a pipe that is full", "[r
         REQUIRE(std::get<1>(outcome));
         CHECK(*std::get<1>(outcome) == text.size());  // One more was asked for than there is.
         CHECK(std::get<2>(outcome) == text);
+    });
+}
+
+TEST_CASE("splice: a peer that does not read keeps nobody from writing to the pipe",
+          "[rt][splice]") {
+    run_task([]() -> task<> {
+        auto [stream, peer] = new_streams();
+        auto [out, in] = new_pipe();
+        // All of them come to an end: the last one by its deadline, when stream and pipe are full.
+        const auto write_until_full = [](const byte_writer* end) -> task<int> {
+            for (int written = 0;; ++written) {
+                auto bytes = buffer::copy_of(pattern(40'000));
+                auto wrote = co_await deadline(100ms, end->write_all(std::move(bytes)));
+                if (!wrote) { co_return written; }
+                CHECK(*wrote);
+            }
+        };
+        auto first =
+            co_await heph::either(splice_all(out, stream, 100'000'000), write_until_full(&in));
+        REQUIRE(first.index() == 1);
+        CHECK(std::get<1>(first) > 2);
     });
 }
 

@@ -21,6 +21,7 @@
 #include "../pipe_signal.hpp"
 #include "../readiness_call.hpp"
 #include "../system_call.hpp"
+#include "../without_blocking.hpp"
 #include "../worker_core.hpp"
 #include "kernel_tls.hpp"
 #include "page_cache.hpp"
@@ -36,25 +37,6 @@ constexpr std::size_t cached_bytes = 256 * 1024;
 // So much a thread sends before it asks whether to go on: the future may be gone.
 constexpr std::uint64_t turn_bytes = 1024 * 1024;
 constexpr auto offset_max = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
-
-/// Does not let a socket block for as long as it lives. Sockets on a ring do block otherwise: the
-/// ring fails what has to wait on others, instead of waiting.
-class without_blocking {
-public:
-    explicit without_blocking(int socket) noexcept
-        : socket_(socket), flags_(::fcntl(socket, F_GETFL)) {
-        if (flags_ >= 0) { ::fcntl(socket_, F_SETFL, flags_ | O_NONBLOCK); }
-    }
-    ~without_blocking() {
-        if (flags_ >= 0) { ::fcntl(socket_, F_SETFL, flags_); }
-    }
-    without_blocking(const without_blocking&) = delete;
-    without_blocking& operator=(const without_blocking&) = delete;
-
-private:
-    int socket_;
-    int flags_;
-};
 
 /// On a ring, by the worker's thread, which must not wait:
 ///
@@ -134,7 +116,7 @@ public:
         switch (step_) {
             case step::on_thread: return left_ != 0;
             case step::await_room: {
-                const without_blocking flag(descriptor());
+                const detail::without_blocking flag(descriptor());
                 detail::without_pipe_signal signal;
                 const std::uint64_t before = sent_;
                 const std::uint64_t wanted = std::min<std::uint64_t>(left_, cached_bytes);
