@@ -37,6 +37,7 @@ public:
         pool_ = std::move(other.pool_);
         origin_ = std::move(other.origin_);
         connection_ = std::move(other.connection_);
+        has_left_ = other.has_left_;
         return *this;
     }
     ~client_lease();
@@ -46,13 +47,15 @@ public:
     [[nodiscard]] bool is_held() const noexcept { return pool_ != nullptr; }
 
     /// Gives the permit back, and keeps the connection: it became one of another protocol, and
-    /// carries no request any more.
+    /// carries no request any more. The pool stays as long as the lease: the connection goes by its
+    /// options.
     void leave_pool() noexcept;
 
 private:
     std::shared_ptr<client_pool> pool_;
     std::string origin_;
-    std::unique_ptr<client_connection> connection_;
+    std::unique_ptr<client_connection> connection_;  // Goes before the pool.
+    bool has_left_ = false;                          // Without a permit, so with nothing to give.
 };
 
 /// Keeps the connections of one client, by origin.
@@ -145,11 +148,13 @@ private:
 };
 
 inline client_lease::~client_lease() {
-    if (pool_) { pool_->give_back(origin_, std::move(connection_)); }
+    if (pool_ && !has_left_) { pool_->give_back(origin_, std::move(connection_)); }
 }
 
 inline void client_lease::leave_pool() noexcept {
-    if (const auto pool = std::move(pool_)) { pool->give_back(origin_, nullptr); }
+    if (!pool_ || has_left_) { return; }
+    has_left_ = true;
+    pool_->give_back(origin_, nullptr);
 }
 
 }  // namespace heph::http::detail

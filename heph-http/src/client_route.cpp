@@ -143,7 +143,7 @@ client_route::client_route(const client_options& options, const client_request& 
 
 std::string client_route::key(const url& to) const {
     if (socket_ != nullptr) {
-        return to.origin() + (socket_->is_abstract() ? " over abstract " : " over ") +
+        return to.origin() + (socket_->is_abstract() ? " over abstract " : " over path ") +
                socket_->name();
     }
     if (through_ == nullptr) { return to.origin(); }

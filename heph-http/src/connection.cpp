@@ -86,6 +86,7 @@ void connection::give_work_space_back() {
     work_->request.clear_values();
     work_->told = exchange_state();
     work_->watcher = waker();
+    work_->began = {};
     io_.send_by(nullptr);
     share_->work_spaces.give_back(std::move(work_));
 }
@@ -184,12 +185,11 @@ void connection::begin_request() {
     owes_continue_ = head.expects_continue();
     answered_ = false;
     work_->request.params().clear();
-    if (std::exchange(work_->fresh, false)) {
-        work_->request.set_connected_peer(peer_);
-        work_->request.set_interim_sender(*this);
-        work_->request.set_failure_handler(*this);
-        work_->request.set_client_watcher(*this);
-    } else {
+    work_->request.set_connected_peer(peer_);
+    work_->request.set_interim_sender(*this);
+    work_->request.set_failure_handler(*this);
+    work_->request.set_client_watcher(*this);
+    if (!std::exchange(work_->fresh, false)) {
         // What was left by the last request, whose handler may have changed the paces.
         work_->request.clear_values();
         work_->told = exchange_state();

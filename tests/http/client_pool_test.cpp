@@ -64,6 +64,24 @@ task<> ask_beside_tunnel(http::client with, std::string url, std::vector<std::st
     told->push_back(bytes ? std::string(*bytes) : bytes.error().message());
 }
 
+// Has a connection of another protocol, and no client any more.
+task<> keep_tunnel(http::client with, std::string url, std::vector<std::string>* told) {
+    auto tunnel =
+        co_await [](http::client last,
+                    std::string to) -> task<std::expected<http::client_response, std::error_code>> {
+        http::client_request request(http::method::get, std::move(to));
+        request.set_header("Upgrade", "other");
+        auto sending = last.send(std::move(request));
+        co_return co_await std::move(sending);
+    }(std::move(with), std::move(url));
+    REQUIRE(tunnel);
+    REQUIRE(tunnel->upgraded() != nullptr);
+    const auto wrote = co_await tunnel->upgraded()->write("more");
+    told->push_back(wrote ? "written" : wrote.error().message());
+    const auto bytes = co_await tunnel->upgraded()->read();
+    told->push_back(bytes ? std::string(*bytes) : bytes.error().message());
+}
+
 }  // namespace
 
 TEST_CASE("client pool: who holds all connections and waits for one is told so in time",
@@ -131,4 +149,20 @@ TEST_CASE("client pool: connections of another protocol leave no request without
         },
         one_connection(0ms));
     CHECK(told == std::vector<std::string>{"tunnel", "200 ok", "bytes"});
+}
+
+TEST_CASE("client pool: a connection of another protocol outlives the client",
+          "[http][client][pool]") {
+    // It read the options of a pool that had gone with the client.
+    http::test::scripted_server server(
+        {{http::test::scripted_step{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n"
+                                    "Connection: upgrade\r\n\r\nbytes",
+                                    true}}});
+    std::vector<std::string> told;
+    with_client(
+        [&](http::client client) -> task<> {
+            return keep_tunnel(std::move(client), server.url(), &told);
+        },
+        one_connection(0ms));
+    CHECK(told == std::vector<std::string>{"written", "bytes"});
 }

@@ -35,8 +35,9 @@ struct connect_options {
 };
 
 /// Connects to `ws://…` or `wss://…`, and completes when the handshake is done. The connection is
-/// one of the client's, which counts among `client_options::connections_per_origin_max` until it
-/// ends; connecting and the answer have the client's limits in time.
+/// one of the client's, which counts among `client_options::connections_per_origin_max` until the
+/// server has switched; connecting and the answer have the client's limits in time. The socket may
+/// outlive the client.
 ///
 /// *Errors*: what `client::send` gives; `error::bad_handshake` when the server does not switch to
 /// WebSocket as it should.
