@@ -60,10 +60,10 @@ std::optional<std::string> take_value(std::string_view& text, backslash meaning)
     return value;
 }
 
-using parameters = std::vector<std::pair<std::string_view, std::string>>;
+using disposition_parameters = std::vector<std::pair<std::string_view, std::string>>;
 
-std::optional<parameters> read_parameters(std::string_view text, backslash meaning) {
-    parameters all;
+std::optional<disposition_parameters> read_parameters(std::string_view text, backslash meaning) {
+    disposition_parameters all;
     while (true) {
         text = detail::trim(text);
         if (text.empty()) { return all; }
