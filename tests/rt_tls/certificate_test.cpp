@@ -42,14 +42,17 @@ TEST_CASE("tls certificate: a key's file is no child's while it is read, whateve
     bool loaded = false;
     std::thread reader([&] { loaded = tls::certificate::load(chain.path(), pipe).has_value(); });
     const int to_reader = ::open(pipe.c_str(), O_WRONLY | O_CLOEXEC);
+    // Opening ends for both before the reader's descriptor is in the table.
     int readers = 0;
-    for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
-        std::error_code gone;
-        if (std::filesystem::read_symlink(each.path(), gone) != pipe) { continue; }
-        const int flags = ::fcntl(std::stoi(each.path().filename().string()), F_GETFL);
-        if ((flags & O_ACCMODE) != O_RDONLY) { continue; }
-        ++readers;
-        CHECK(::fcntl(std::stoi(each.path().filename().string()), F_GETFD) == FD_CLOEXEC);
+    while (readers == 0) {
+        for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
+            std::error_code gone;
+            if (std::filesystem::read_symlink(each.path(), gone) != pipe) { continue; }
+            const int descriptor = std::stoi(each.path().filename().string());
+            if ((::fcntl(descriptor, F_GETFL) & O_ACCMODE) != O_RDONLY) { continue; }
+            ++readers;
+            CHECK(::fcntl(descriptor, F_GETFD) == FD_CLOEXEC);
+        }
     }
     CHECK(readers == 1);
     const std::string text = std::string(40'000, '\n') + made.key;
