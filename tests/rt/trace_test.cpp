@@ -141,9 +141,8 @@ TEST_CASE("trace: the coordinator and sync actors have streams of their own", "[
     heph::sync_options options;
     options.name = "apart";
     REQUIRE(runtime->spawn_sync<int>(options, heph::no_supervisor(), [](heph::sync_context<int>) {
-        const auto timing = heph::rt::start_trace();
-        CHECK(timing.is_traced());
-        heph::rt::finish_trace(timing, "computing", {{"rows", 3}});
+        // Nothing is checked here, on a thread beside the test's.
+        heph::rt::finish_trace(heph::rt::start_trace(), "computing", {{"rows", 3}});
     }));
     runtime->run_on_workers([](heph::rt::worker& worker) {
         worker.spawn_future([]() -> task<> {
