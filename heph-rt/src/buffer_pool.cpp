@@ -12,16 +12,6 @@
 
 namespace heph::rt::detail {
 
-namespace {
-
-void* map_anonymous(std::size_t bytes) noexcept {
-    void* memory =
-        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return memory == MAP_FAILED ? nullptr : memory;
-}
-
-}  // namespace
-
 std::unique_ptr<buffer_pool> buffer_pool::make(std::size_t count, std::size_t bytes) {
     std::unique_ptr<buffer_pool> pool(new buffer_pool(count, bytes));
     pool->next_.resize(count);
@@ -36,37 +26,22 @@ std::unique_ptr<buffer_pool> buffer_pool::make(std::size_t count, std::size_t by
 }
 
 int buffer_pool::hand_to(io_uring& ring) {
-    void* const memory = map_anonymous(count_ * sizeof(io_uring_buf));
-    if (memory == nullptr) { return ENOMEM; }
-    auto* const buffers = static_cast<io_uring_buf_ring*>(memory);
-    io_uring_buf_ring_init(buffers);
-    io_uring_buf_reg registration{};
-    registration.ring_addr = reinterpret_cast<std::uintptr_t>(buffers);
-    registration.ring_entries = static_cast<unsigned>(count_);
-    registration.bgid = group;
-    if (const int failed = io_uring_register_buf_ring(&ring, &registration, 0); failed < 0) {
-        ::munmap(memory, count_ * sizeof(io_uring_buf));
-        return -failed;
-    }
-    ring_ = buffers;
+    if (const int failed = ring_.hand_to(ring, count_, group); failed != 0) { return failed; }
     free_ = {};
     for (std::size_t id = 0; id < count_; ++id) { make_free(static_cast<std::uint16_t>(id)); }
     return 0;
 }
 
 buffer_pool::~buffer_pool() {
-    if (ring_ != nullptr) { ::munmap(ring_, count_ * sizeof(io_uring_buf)); }
     if (memory_ != nullptr) { ::munmap(memory_, count_ * bytes_); }
 }
 
 void buffer_pool::make_free(std::uint16_t id) noexcept {
-    if (ring_ == nullptr) {
+    if (!ring_.is_there()) {
         free_.push_back(id);  // There is room for all.
         return;
     }
-    io_uring_buf_ring_add(ring_, data(id), static_cast<unsigned>(bytes_), id,
-                          io_uring_buf_ring_mask(static_cast<unsigned>(count_)), 0);
-    io_uring_buf_ring_advance(ring_, 1);
+    ring_.provide(data(id), bytes_, id);
 }
 
 void buffer_pool::enqueue(chunk_queue& queue, std::uint16_t id, std::size_t size) noexcept {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "provided_ring.hpp"
 #include "slot.hpp"
 
 namespace heph::rt::detail {
@@ -70,8 +71,8 @@ private:
 
     std::size_t count_;
     std::size_t bytes_;
-    io_uring_buf_ring* ring_ = nullptr;  // The kernel takes them, or null.
-    std::vector<std::uint16_t> free_;    // Without a ring.
+    provided_ring ring_;               // The kernel takes them, if it is there.
+    std::vector<std::uint16_t> free_;  // Without a ring.
     std::byte* memory_ = nullptr;
     std::size_t held_ = 0;               // By queues and chunks, as far as the worker knows.
     std::vector<std::uint16_t> next_;    // Of a queued buffer.

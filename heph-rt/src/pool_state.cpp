@@ -61,12 +61,6 @@ private:
     std::uint16_t id_;
 };
 
-void* map_of_pool(std::size_t bytes) noexcept {
-    void* memory =
-        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return memory == MAP_FAILED ? nullptr : memory;
-}
-
 }  // namespace
 
 pool_state::pool_state(const buffer_pool_options& options)
@@ -76,11 +70,10 @@ pool_state::pool_state(const buffer_pool_options& options)
     free_.reserve(count_);
     // The first is taken first, so that little memory is touched while little comes.
     for (std::size_t id = count_; id-- > 0;) { free_.push_back(static_cast<std::uint16_t>(id)); }
-    memory_ = static_cast<std::byte*>(map_of_pool(count_ * bytes_));
+    memory_ = static_cast<std::byte*>(map_anonymous(count_ * bytes_));
 }
 
 pool_state::~pool_state() {
-    if (ring_ != nullptr) { ::munmap(ring_, count_ * sizeof(io_uring_buf)); }
     if (memory_ != nullptr) { ::munmap(memory_, count_ * bytes_); }
 }
 
@@ -95,29 +88,14 @@ std::error_code pool_state::join(driver& of) {
 }
 
 int pool_state::hand_to(io_uring& ring, std::uint16_t group) noexcept {
-    void* const memory = map_of_pool(count_ * sizeof(io_uring_buf));
-    if (memory == nullptr) { return ENOMEM; }
-    auto* const buffers = static_cast<io_uring_buf_ring*>(memory);
-    io_uring_buf_ring_init(buffers);
-    io_uring_buf_reg registration{};
-    registration.ring_addr = reinterpret_cast<std::uintptr_t>(buffers);
-    registration.ring_entries = static_cast<unsigned>(count_);
-    registration.bgid = group;
-    if (const int failed = io_uring_register_buf_ring(&ring, &registration, 0); failed < 0) {
-        ::munmap(memory, count_ * sizeof(io_uring_buf));
-        return -failed;
-    }
-    ring_ = buffers;
+    if (const int failed = ring_.hand_to(ring, count_, group); failed != 0) { return failed; }
     group_ = group;
     for (std::size_t id = 0; id < count_; ++id) { make_free(static_cast<std::uint16_t>(id)); }
     free_.clear();
     return 0;
 }
 
-void pool_state::take_from(io_uring& ring) noexcept {
-    if (ring_ == nullptr) { return; }
-    (void)io_uring_unregister_buf_ring(&ring, group_);
-}
+void pool_state::take_from(io_uring& ring) noexcept { ring_.take_from(ring, group_); }
 
 void pool_state::leave() noexcept {
     owner_.store(nullptr, std::memory_order_release);
@@ -127,7 +105,7 @@ void pool_state::leave() noexcept {
 }
 
 std::optional<std::uint16_t> pool_state::take_free() noexcept {
-    HEPH_ASSERT(ring_ == nullptr);
+    HEPH_ASSERT(!ring_.is_there());
     if (free_.empty() && !has_free()) { return std::nullopt; }
     const std::uint16_t id = free_.back();
     free_.pop_back();
@@ -191,13 +169,11 @@ bool pool_state::await_free(const waker& waker) {
 }
 
 void pool_state::make_free(std::uint16_t id) noexcept {
-    if (ring_ == nullptr) {
+    if (!ring_.is_there()) {
         free_.push_back(id);  // There is room for all.
         return;
     }
-    io_uring_buf_ring_add(ring_, data(id), static_cast<unsigned>(bytes_), id,
-                          io_uring_buf_ring_mask(static_cast<unsigned>(count_)), 0);
-    io_uring_buf_ring_advance(ring_, 1);
+    ring_.provide(data(id), bytes_, id);
 }
 
 void pool_state::give_back(std::uint16_t id) noexcept {

@@ -16,6 +16,8 @@
 #include <heph/rt/buffer.hpp>
 #include <heph/rt/buffer_pool.hpp>
 
+#include "provided_ring.hpp"
+
 namespace heph::rt::detail {
 
 class driver;
@@ -108,7 +110,7 @@ private:
     std::byte* memory_ = nullptr;
     std::vector<queued> queued_;       // By buffer.
     std::vector<std::uint16_t> free_;  // Without a ring.
-    io_uring_buf_ring* ring_ = nullptr;
+    provided_ring ring_;
     std::uint16_t group_ = 0;
 
     std::atomic<std::size_t> in_use_{0};

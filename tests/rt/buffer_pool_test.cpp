@@ -16,6 +16,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "on_runtime.hpp"
+#include "stream_pair.hpp"
 
 using namespace std::chrono_literals;
 using heph::task;
@@ -29,8 +30,10 @@ using heph::rt::when_exhausted;
 using heph::rt::net::endpoint;
 using heph::rt::net::udp_socket;
 using heph::rt::net::unix_stream;
+using heph::test::new_streams;
 using heph::test::quiet_setup;
 using heph::test::run_task;
+using heph::test::send_text;
 
 namespace {
 
@@ -38,18 +41,6 @@ buffer_pool new_pool(const buffer_pool_options& options) {
     auto made = buffer_pool::make(options);
     REQUIRE(made);
     return std::move(*made);
-}
-
-std::pair<unix_stream, unix_stream> new_streams() {
-    auto made = unix_stream::pair();
-    REQUIRE(made);
-    return std::move(*made);
-}
-
-task<> send_text(unix_stream* to, std::string text) {
-    auto bytes = buffer::copy_of(text);
-    const auto sent = co_await to->send_all(std::move(bytes));
-    CHECK(sent);
 }
 
 // What the worker was not asked for takes a turn or two.

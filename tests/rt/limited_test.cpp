@@ -14,6 +14,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "on_runtime.hpp"
+#include "stream_pair.hpp"
 #include "temporary_folder.hpp"
 
 using namespace std::chrono_literals;
@@ -24,22 +25,12 @@ using heph::rt::errc;
 using heph::rt::limit;
 using heph::rt::static_storage;
 using heph::rt::net::unix_stream;
+using heph::test::new_streams;
 using heph::test::run_task;
+using heph::test::send_text;
 using heph::test::temporary_folder;
 
 namespace {
-
-std::pair<unix_stream, unix_stream> new_streams() {
-    auto made = unix_stream::pair();
-    REQUIRE(made);
-    return std::move(*made);
-}
-
-task<> send_text(unix_stream* to, std::string text) {
-    auto bytes = buffer::copy_of(text);
-    const auto sent = co_await to->send_all(std::move(bytes));
-    CHECK(sent);
-}
 
 std::string text_of(const auto& bytes) {
     return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());

@@ -14,6 +14,7 @@
 
 #include "on_runtime.hpp"
 #include "open_descriptors.hpp"
+#include "stream_pair.hpp"
 #include "temporary_folder.hpp"
 
 using namespace std::chrono_literals;
@@ -29,6 +30,7 @@ using heph::rt::splice_all;
 using heph::rt::splice_source;
 using heph::rt::splice_target;
 using heph::rt::net::unix_stream;
+using heph::test::new_streams;
 using heph::test::run_task;
 using heph::test::temporary_folder;
 namespace fs = heph::rt::fs;
@@ -37,12 +39,6 @@ namespace {
 
 std::pair<byte_reader, byte_writer> new_pipe() {
     auto made = make_pipe();
-    REQUIRE(made);
-    return std::move(*made);
-}
-
-std::pair<unix_stream, unix_stream> new_streams() {
-    auto made = unix_stream::pair();
     REQUIRE(made);
     return std::move(*made);
 }
