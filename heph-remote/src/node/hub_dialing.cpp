@@ -11,10 +11,10 @@
 #include <heph/core/either.hpp>
 #include <heph/core/log.hpp>
 #include <heph/core/timing.hpp>
+#include <heph/core/yield.hpp>
 #include <heph/remote/protocol/liveness.hpp>
 
 #include "hub.hpp"
-#include "polling.hpp"
 #include "transport.hpp"
 #include "wording.hpp"
 
@@ -79,7 +79,7 @@ task<> hub::keep_on(hub_pointer self, peer_pointer with, bool peer::* runs, body
         }
         if (has_thrown) {
             // What pauses takes memory.
-            next_turn turn;
+            auto turn = yield();
             co_await turn;
         }
     }

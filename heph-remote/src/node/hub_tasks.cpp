@@ -12,6 +12,7 @@
 #include <heph/core/either.hpp>
 #include <heph/core/log.hpp>
 #include <heph/core/timing.hpp>
+#include <heph/core/yield.hpp>
 #include <heph/remote/protocol/liveness.hpp>
 
 #include "hub.hpp"
@@ -200,7 +201,7 @@ task<> hub::accept_all(hub_pointer self, listener_pointer at) {
         }
         if (has_thrown) {
             // What pauses takes memory.
-            next_turn turn;
+            auto turn = yield();
             co_await turn;
         }
     }

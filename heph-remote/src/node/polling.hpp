@@ -1,7 +1,5 @@
 #pragma once
 
-#include <utility>
-
 #include <heph/inbox/future.hpp>
 #include <heph/inbox/waker.hpp>
 
@@ -17,21 +15,6 @@ public:
 
 private:
     Erased* what_;
-};
-
-/// Lets everything else run once. Takes no memory.
-class [[nodiscard]] next_turn {
-public:
-    using value_type = void;
-    next_turn() noexcept = default;
-    polled<void> poll(const waker& waker) {
-        if (std::exchange(has_waited_, true)) { return ready; }
-        waker.wake();
-        return pending;
-    }
-
-private:
-    bool has_waited_ = false;
 };
 
 }  // namespace heph::remote::detail
