@@ -10,6 +10,8 @@
 #include <heph/core/log.hpp>
 
 #include "../worker_core.hpp"
+#include "in_use.hpp"
+#include "socket_file.hpp"
 #include "sockets.hpp"
 
 namespace heph::rt::detail {
@@ -75,6 +77,10 @@ polled<take_waiting::value_type> take_waiting::poll(const waker& waker) {
     }
 }
 
+void keep_file(const std::weak_ptr<socket_file>& of) noexcept {
+    if (const auto file = of.lock()) { file->keep(); }
+}
+
 }  // namespace heph::rt::detail
 
 namespace heph::rt::net {
@@ -85,6 +91,7 @@ std::expected<std::vector<tcp_listener>, std::error_code> listen_on(const endpoi
     std::vector<tcp_listener> all;
     endpoint address = local;
     options.reuse_port = workers > 1;
+    if (!options.in_use_wait) { options.in_use_wait = detail::killed_process_wait; }
     for (std::size_t i = 0; i < std::max<std::size_t>(workers, 1); ++i) {
         options.first = i == 0;
         auto listener = tcp_listener::bind(address, options);

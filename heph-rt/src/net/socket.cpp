@@ -8,6 +8,7 @@
 #include <heph/rt/net/tcp.hpp>
 
 #include "address.hpp"
+#include "in_use.hpp"
 #include "sockets.hpp"
 
 namespace heph::rt::net {
@@ -47,6 +48,24 @@ std::expected<int, std::error_code> bind_socket(const endpoint& local,
     return std::unexpected(failed);
 }
 
+// Binds as soon as whoever has the port lets go of it.
+std::expected<int, std::error_code> bind_when_free(const endpoint& local,
+                                                   const listen_options& options) {
+    detail::bounded_pauses patience(options.in_use_wait.value_or(std::chrono::milliseconds(0)));
+    for (;;) {
+        auto bound = bind_socket(local, options);
+        if (bound || bound.error() != std::errc::address_in_use || local.port() == 0) {
+            return bound;
+        }
+        detail::socket_address address{};
+        const unsigned bytes = detail::to_socket_address(local, address);
+        if (!patience.is_left() || detail::is_bound_here(address.any, bytes, SOCK_STREAM) ||
+            !patience.pause()) {
+            return bound;
+        }
+    }
+}
+
 }  // namespace
 
 std::error_code tcp_stream::set_no_delay(bool enabled) noexcept {
@@ -82,16 +101,22 @@ std::expected<tcp_listener, std::error_code> tcp_listener::bind(const endpoint& 
     if (options.reuse_port && options.first && local.port() != 0) {
         listen_options alone = options;
         alone.reuse_port = false;
-        const auto free_port = bind_socket(local, alone);
+        const auto free_port = bind_when_free(local, alone);
         if (!free_port) { return std::unexpected(free_port.error()); }
         // Not as a socket_handle: a worker closes that later, and the port has to be free now.
         ::close(*free_port);
     }
-    const auto bound = bind_socket(local, options);
+    const auto bound = bind_when_free(local, options);
     if (!bound) { return std::unexpected(bound.error()); }
     socket_handle socket(*bound);
     if (::listen(socket.get(), options.backlog) != 0) { return std::unexpected(last_error()); }
     return tcp_listener(std::move(socket));
+}
+
+std::expected<tcp_listener, std::error_code> tcp_listener::duplicate() const {
+    auto copy = rt::duplicate(descriptor());
+    if (!copy) { return std::unexpected(copy.error()); }
+    return tcp_listener(std::move(*copy));
 }
 
 std::expected<tcp_listener, std::error_code> tcp_listener::adopt(socket_handle socket) {

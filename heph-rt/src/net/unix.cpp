@@ -101,7 +101,17 @@ std::expected<unix_listener, std::error_code> unix_listener::bind(
     const unix_address& local, const unix_listen_options& options) {
     auto socket = detail::listen_at(SOCK_STREAM, local, options);
     if (!socket) { return std::unexpected(socket.error()); }
-    return unix_listener(std::move(*socket));
+    return unix_listener(std::move(socket->socket), std::move(socket->file));
+}
+
+std::expected<unix_listener, std::error_code> unix_listener::duplicate() const {
+    auto copy = rt::duplicate(descriptor());
+    if (!copy) { return std::unexpected(copy.error()); }
+    return unix_listener(std::move(*copy), file_);
+}
+
+void unix_listener::keep_file() const noexcept {
+    if (file_) { file_->keep(); }
 }
 
 std::expected<unix_listener, std::error_code> unix_listener::adopt(socket_handle socket) {

@@ -10,6 +10,7 @@
 
 #include <heph/rt/error.hpp>
 
+#include "in_use.hpp"
 #include "message_call.hpp"
 #include "sockets.hpp"
 #include "unix_names.hpp"
@@ -95,7 +96,8 @@ std::expected<unix_datagram, std::error_code> unix_datagram::bind(const unix_add
     }
     auto made = unbound();
     if (!made) { return made; }
-    const auto failed = detail::bind_to(made->descriptor(), SOCK_DGRAM, local, replace_stale);
+    const auto failed = detail::bind_to(made->descriptor(), SOCK_DGRAM, local, replace_stale,
+                                        detail::killed_process_wait);
     if (failed) { return std::unexpected(failed); }
     return made;
 }
@@ -192,7 +194,11 @@ std::expected<unix_seqpacket_listener, std::error_code> unix_seqpacket_listener:
     const unix_address& local, const unix_listen_options& options) {
     auto socket = detail::listen_at(SOCK_SEQPACKET, local, options);
     if (!socket) { return std::unexpected(socket.error()); }
-    return unix_seqpacket_listener(std::move(*socket));
+    return unix_seqpacket_listener(std::move(socket->socket), std::move(socket->file));
+}
+
+void unix_seqpacket_listener::keep_file() const noexcept {
+    if (file_) { file_->keep(); }
 }
 
 std::expected<unix_address, std::error_code> unix_seqpacket_listener::local_address() const {

@@ -5,11 +5,15 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <chrono>
 #include <cstddef>
 #include <expected>
+#include <memory>
 #include <system_error>
 
 #include <heph/rt/net/unix.hpp>
+
+#include "socket_file.hpp"
 
 namespace heph::rt::detail {
 
@@ -32,12 +36,26 @@ inline constexpr std::size_t abstract_bytes_max = sizeof(sockaddr_un::sun_path) 
 /// Asks who is at the other end.
 [[nodiscard]] std::expected<net::peer_credentials, std::error_code> ask_credentials(int descriptor);
 
-/// Binds a socket of a type; replaces a path at which nobody is any more, if asked.
+/// Binds a socket of a type; replaces a path at which nobody is any more, if asked:
+///
+///     unlocked --lock--> locked --bind--> bound
+///     locked --in use, nobody is there--> removed --bind--> bound
+///     locked --somebody is there--> unlocked --pause--> unlocked
+///
+/// All of it with the directory's lock: what nobody seems to have may be a socket that is being
+/// bound. Without it where there is none to be had. Ends at an error, for this process's own
+/// socket, and for what is no socket. It pauses for `in_use_wait` at most: who is there may be a
+/// process that was killed.
 [[nodiscard]] std::error_code bind_to(int descriptor, int type, const net::unix_address& local,
-                                      bool replace_stale) noexcept;
+                                      bool replace_stale, std::chrono::milliseconds in_use_wait);
+
+struct listening_socket {
+    net::socket_handle socket;
+    std::shared_ptr<socket_file> file;  // Null when it stays. Goes before the socket.
+};
 
 /// Makes a socket of a type that listens.
-[[nodiscard]] std::expected<net::socket_handle, std::error_code> listen_at(
+[[nodiscard]] std::expected<listening_socket, std::error_code> listen_at(
     int type, const net::unix_address& local, const net::unix_listen_options& options);
 
 }  // namespace heph::rt::detail

@@ -332,6 +332,9 @@ private:
     claimed_places* all_;
 };
 
+/// Leaves the file of a Unix socket there.
+void keep_file(const std::weak_ptr<socket_file>& of) noexcept;
+
 /// Gives how many connections the handler has at a time, those that it refuses included.
 constexpr std::size_t handled_max(const net::serve_options& options) noexcept {
     return options.connections_max +
@@ -446,14 +449,13 @@ public:
         made->workers = std::max<std::size_t>(workers, 1);
         for (Listener& each : listeners) {
             made->descriptors.push_back(each.descriptor());
+            if constexpr (requires { each.file_; }) { made->files.push_back(each.file_); }
             made->listeners.push_back(std::make_shared<Listener>(std::move(each)));
         }
         for (std::size_t i = 0; made->listeners.size() < made->workers; ++i) {
-            auto copy = rt::duplicate(made->descriptors[i % made->descriptors.size()]);
+            auto copy = made->listeners[i]->duplicate();
             if (!copy) { return std::unexpected(copy.error()); }
-            auto adopted = Listener::adopt(std::move(*copy));
-            if (!adopted) { return std::unexpected(adopted.error()); }
-            made->listeners.push_back(std::make_shared<Listener>(std::move(*adopted)));
+            made->listeners.push_back(std::make_shared<Listener>(std::move(*copy)));
         }
         return basic_server(std::move(made));
     }
@@ -469,9 +471,11 @@ public:
         }
     }
 
-    /// Names the sockets for a successor. They are open until the server's workers stop.
+    /// Names the sockets for a successor. They are open until the server's workers stop; the files
+    /// of Unix sockets stay there then, whatever their listeners were made with.
     [[nodiscard]] std::vector<handed_over> hand_over(const std::string& name) const {
         std::vector<handed_over> all;
+        for (const auto& each : state_->files) { detail::keep_file(each); }
         for (const int each : state_->descriptors) { all.emplace_back(name, each); }
         return all;
     }
@@ -479,8 +483,9 @@ public:
 protected:
     struct state {
         std::size_t workers = 1;
-        std::vector<int> descriptors;                      // Of the sockets that differ.
-        std::vector<std::shared_ptr<Listener>> listeners;  // Each is moved out by its worker.
+        std::vector<int> descriptors;                           // Of the sockets that differ.
+        std::vector<std::weak_ptr<detail::socket_file>> files;  // Theirs, of Unix sockets.
+        std::vector<std::shared_ptr<Listener>> listeners;       // Each is moved out by its worker.
     };
     explicit basic_server(std::shared_ptr<state> made) noexcept : state_(std::move(made)) {}
 
@@ -493,7 +498,8 @@ using tcp_server = basic_server<tcp_listener, tcp_stream>;
 /// Serves connections over a Unix socket.
 using unix_server = basic_server<unix_listener, unix_stream>;
 
-/// Binds a listener for each worker, on one port (`SO_REUSEPORT`); port 0 takes any free one.
+/// Binds a listener for each worker, on one port (`SO_REUSEPORT`); port 0 takes any free one. May
+/// block the thread for `listen_options::in_use_wait`.
 /// *Errors*: those of `tcp_listener::bind`.
 [[nodiscard]] std::expected<std::vector<tcp_listener>, std::error_code> listen_on(
     const endpoint& local, std::size_t workers, listen_options options = {});

@@ -2,6 +2,7 @@
 
 // TCP: listeners and streams.
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -73,6 +74,11 @@ struct listen_options {
     /// silence. For the first of several listeners.
     bool first = false;
     bool only_v6 = false;  ///< An IPv6 listener then takes no IPv4 connections.
+    /// How long to wait, and to block the thread, while another process has the port, before that
+    /// is an error. The kernel closes the listeners of a killed process that used io_uring only
+    /// some milliseconds after that has ended, and who starts the next server at once would be
+    /// refused. By default a second for `listen_on`, and no time for `tcp_listener::bind`.
+    std::optional<std::chrono::milliseconds> in_use_wait = {};
 };
 
 /// Waits for the next connection of a listener. Borrows the listener.
@@ -94,7 +100,7 @@ private:
 /// *Thread safety*: unsafe. It may be moved to another worker before its first `accept()`.
 class [[nodiscard]] tcp_listener {
 public:
-    /// Binds and listens; port 0 takes any free one. Does not wait.
+    /// Binds and listens; port 0 takes any free one. Does not wait, unless the options say so.
     /// *Errors*: `address_in_use`, `permission_denied`, `address_not_available`, ….
     static std::expected<tcp_listener, std::error_code> bind(const endpoint& local,
                                                              const listen_options& options = {});
@@ -102,6 +108,10 @@ public:
     /// Takes over a socket that listens already, such as one that the service manager opened.
     /// *Errors*: `invalid_argument` when it is no TCP socket that listens; it is closed then.
     static std::expected<tcp_listener, std::error_code> adopt(socket_handle socket);
+
+    /// Makes another listener of the same socket, for another worker.
+    /// *Errors*: `too_many_files_open`.
+    [[nodiscard]] std::expected<tcp_listener, std::error_code> duplicate() const;
 
     /// Waits for the next connection, taken by one multishot operation.
     ///

@@ -2,8 +2,10 @@
 
 // Unix sockets: listeners and streams between processes of one machine.
 
+#include <chrono>
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +21,7 @@
 namespace heph::rt::detail {
 template <typename Listener>
 class stop_accepting;
+class socket_file;
 }  // namespace heph::rt::detail
 
 namespace heph::rt::net {
@@ -136,17 +139,28 @@ private:
 struct unix_listen_options {
     int backlog = 1024;
     /// Takes over a path at which nobody listens any more, as a killed server leaves it. Of several
-    /// who do that at the same moment more than one may succeed; the last one has the path then.
-    /// Where that may be, hold a lock (`flock` of a file beside it) meanwhile.
+    /// who do that at the same moment one succeeds: the directory is locked (`flock`) meanwhile,
+    /// where it can be read and locked.
+    ///
+    /// Who listens does not learn of that, and is never replaced, whoever opened the socket.
     bool replace_stale = false;
     /// Permissions of the file, such as 0660, whatever the umask is, and before anybody can
     /// connect: who may write to it may. `invalid_argument` for an abstract name, which has none.
     std::optional<unsigned> mode = {};
+    /// Removes the file of a path as the listener goes, and its duplicates, unless it is another's
+    /// by then; `keep_file` leaves it there after all.
+    bool remove_file = false;
+    /// How long to wait, and to block the thread, while another process seems to listen, before
+    /// `replace_stale` gives `address_in_use`. The kernel closes the listener of a killed process
+    /// that used io_uring only some milliseconds after that has ended, and who starts the next
+    /// server at once would be refused.
+    std::chrono::milliseconds in_use_wait{1'000};
 };
 
 /// Accepts connections over a Unix socket.
 ///
-/// The file of a path stays when the listener goes: remove it, or let the next one replace it.
+/// The file of a path stays when the listener goes, unless `unix_listen_options::remove_file` says
+/// otherwise: the next one may replace it.
 /// Once asked for a connection, it takes up to 64 more ahead, which a dropped listener closes: take
 /// them with `accept` before; servers do. Those that the kernel still has are for who else has the
 /// socket.
@@ -164,6 +178,14 @@ public:
     /// then.
     static std::expected<unix_listener, std::error_code> adopt(socket_handle socket);
 
+    /// Makes another listener of the same socket, for another worker.
+    /// *Errors*: `too_many_files_open`.
+    [[nodiscard]] std::expected<unix_listener, std::error_code> duplicate() const;
+
+    /// Leaves the file of its path there when it goes, as for a process that the socket was handed
+    /// over to. *Thread safety*: safe.
+    void keep_file() const noexcept;
+
     /// Waits for the next connection, taken by one multishot operation.
     ///
     /// *Errors*: `too_many_files_open` and the like are given once each; back off (a timer), then
@@ -177,13 +199,18 @@ private:
     friend class unix_accept_future;
     template <typename>
     friend class detail::stop_accepting;
-    explicit unix_listener(socket_handle socket) noexcept : socket_(std::move(socket)) {}
+    template <typename, typename>
+    friend class basic_server;
+    explicit unix_listener(socket_handle socket,
+                           std::shared_ptr<detail::socket_file> file = nullptr) noexcept
+        : socket_(std::move(socket)), file_(std::move(file)) {}
     // Takes a connection that was accepted already.
     std::optional<socket_handle> take_accepted() noexcept;
     // Waits until the kernel takes no more connections for it.
     polled<void> poll_stop_accepting(const waker& waker);
 
     detail::watched_socket socket_;
+    std::shared_ptr<detail::socket_file> file_;  // Goes first: who looks finds the socket taken.
 };
 
 }  // namespace heph::rt::net

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <expected>
+#include <memory>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -66,7 +67,8 @@ public:
     explicit unix_datagram(descriptor_handle socket) noexcept : unix_messages(std::move(socket)) {}
 
     /// Makes a socket with an address, to which others send. Does not wait. The file of a path
-    /// stays when the socket goes; `replace_stale` takes over one at which nobody is any more.
+    /// stays when the socket goes; `replace_stale` takes over one at which nobody is any more, as
+    /// `unix_listen_options` has it.
     [[nodiscard]] static std::expected<unix_datagram, std::error_code> bind(
         const unix_address& local, bool replace_stale = false);
     /// Makes a socket without an address, which nobody can answer.
@@ -146,14 +148,20 @@ public:
     /// Waits for the next connection. *Errors*, *Cancellation*: see `unix_listener::accept`.
     unix_seqpacket_accept_future accept() noexcept { return unix_seqpacket_accept_future(*this); }
 
+    /// Leaves the file of its path there when it goes; see `unix_listener::keep_file`.
+    void keep_file() const noexcept;
+
     [[nodiscard]] std::expected<unix_address, std::error_code> local_address() const;
     [[nodiscard]] int descriptor() const noexcept { return socket_.handle.get(); }
 
 private:
     friend class unix_seqpacket_accept_future;
-    explicit unix_seqpacket_listener(socket_handle socket) noexcept : socket_(std::move(socket)) {}
+    unix_seqpacket_listener(socket_handle socket,
+                            std::shared_ptr<detail::socket_file> file) noexcept
+        : socket_(std::move(socket)), file_(std::move(file)) {}
 
     detail::watched_socket socket_;
+    std::shared_ptr<detail::socket_file> file_;  // Goes first: who looks finds the socket taken.
 };
 
 }  // namespace heph::rt::net
