@@ -190,6 +190,7 @@ opened_server open_at(const rt::net::unix_address& address, router routes,
     rt::net::unix_listen_options how;
     how.replace_stale = true;
     how.mode = options.socket_mode;
+    how.remove_file = true;
     auto listener = rt::net::unix_listener::bind(address, how);
     if (!listener) { return std::unexpected(listener.error()); }
     // The workers share it: a path has one socket.

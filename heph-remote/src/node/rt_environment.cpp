@@ -1,8 +1,7 @@
 #include "rt_environment.hpp"
 
-#include <unistd.h>
-
 #include <random>
+#include <string>
 #include <type_traits>
 
 #include <heph/rt/stopping.hpp>
@@ -126,18 +125,16 @@ std::expected<bound_socket, std::error_code> bound_socket::bind(const node_addre
     if (const auto* at = std::get_if<rt::net::endpoint>(&local.where())) {
         auto bound = rt::net::tcp_listener::bind(*at);
         if (!bound) { return std::unexpected(bound.error()); }
-        return bound_socket(std::move(*bound), std::string());
+        return bound_socket(std::move(*bound));
     }
     const auto& at = std::get<rt::net::unix_address>(local.where());
     rt::net::unix_listen_options how;
     how.replace_stale = true;
+    how.remove_file = true;
+    how.in_use_wait = {};  // Who starts a node tries again, and blocks no thread.
     auto bound = rt::net::unix_listener::bind(at, how);
     if (!bound) { return std::unexpected(bound.error()); }
-    return bound_socket(std::move(*bound), at.is_abstract() ? std::string() : at.name());
-}
-
-bound_socket::~bound_socket() {
-    if (!file_.empty()) { (void)::unlink(file_.c_str()); }
+    return bound_socket(std::move(*bound));
 }
 
 std::expected<node_address, std::error_code> bound_socket::local() const {

@@ -3,7 +3,6 @@
 // A node on a worker of heph-rt.
 
 #include <memory>
-#include <string>
 #include <utility>
 #include <variant>
 
@@ -25,20 +24,14 @@ public:
     /// Binds and listens; takes over the file of a Unix socket at which nobody listens.
     [[nodiscard]] static std::expected<bound_socket, std::error_code> bind(
         const node_address& local);
-    bound_socket(bound_socket&& other) noexcept
-        : listener_(std::move(other.listener_)), file_(std::exchange(other.file_, {})) {}
-    bound_socket& operator=(bound_socket&&) = delete;
-    ~bound_socket();
 
     [[nodiscard]] std::expected<node_address, std::error_code> local() const;
     [[nodiscard]] either_kind& socket() noexcept { return listener_; }
 
 private:
-    bound_socket(either_kind listener, std::string file) noexcept
-        : listener_(std::move(listener)), file_(std::move(file)) {}
+    explicit bound_socket(either_kind listener) noexcept : listener_(std::move(listener)) {}
 
     either_kind listener_;
-    std::string file_;  // Empty: none.
 };
 
 /// Makes the environment of a node that a worker runs. It is used on that worker's thread, but
