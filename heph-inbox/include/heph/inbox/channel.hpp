@@ -73,9 +73,9 @@
 // States of a slot, as kept in its sequence number
 //     free for p       16p      --sender: claim (moves head)-->  still 16p, owned by that sender
 //     claimed for p    16p      --sender: publish-->             full with p
-//     full with p      16p + 1  --receiver: take, release-->     free for the next position
+//     full with p      16p + 15 --receiver: take, release-->     free for the next position
 //     When the capacity is no power of two, a release frees the slot of p + capacity, which is
-//     another one, taken before; its own stays at 16p + 1 without a message until a later release.
+//     another one, taken before; its own stays at 16p + 15 without a message until a later release.
 //     Numbers wrap at 2^32, and are compared by their distance, which stays below 2^29.
 //
 // The word `head`: 16 times the position of the next message, and four bits

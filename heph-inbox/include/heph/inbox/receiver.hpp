@@ -193,15 +193,6 @@ private:
         return state_->senders_may_be_gone(place_) && !state_->has_senders();
     }
 
-    // Goes on behind a message that was there. The count is written only while it counts: a write
-    // to a part of `place_` makes the next read of all of it wait.
-    [[gnu::always_inline]] void go_on_at(const detail::cursor& place) noexcept {
-        place_.position = place.position;
-        if (!place.is_behind()) [[unlikely]] {
-            place_.capacity_and_run = place.capacity_and_run + 1;
-        }
-    }
-
     // Gives the next message in a `Result`. A function by itself, so that g++ builds the result in
     // its place: copying it there costs as much as all the rest. `state` and `place` are copies of
     // the members, since the compiler has to assume that the message is written over those.
@@ -211,7 +202,7 @@ private:
         state.fetch_ahead(place);
         Result taken(in_place..., std::move(state.next(place)));
         state.release(place);
-        go_on_at(place);
+        place_.position_and_run = place.position_and_run;
         if (state.must_look_for_senders(place)) [[unlikely]] {
             state.look_for_waiting_senders(place_);
         }
@@ -224,7 +215,7 @@ private:
         state.fetch_ahead(place);
         T taken(std::move(state.next(place)));
         state.release(place);
-        go_on_at(place);
+        place_.position_and_run = place.position_and_run;
         if (state.must_look_for_senders(place)) [[unlikely]] {
             state.look_for_waiting_senders(place_);
         }
@@ -237,7 +228,7 @@ private:
                                                               const void* owner) noexcept {
         detail::channel_state<T, Layout>& state = *state_;
         place_.end_run();
-        if (state.park_receiver(place_.position, who, owner)) [[unlikely]] {
+        if (state.park_receiver(place_.position(), who, owner)) [[unlikely]] {
             return wait_for_half_sent(who);
         }
         if (state.has_senders()) [[likely]] { return detail::readiness::nothing_yet; }
@@ -262,11 +253,11 @@ private:
     void leave() noexcept {
         state_->forget_receiver();
         if (state_->receiver_is_alone()) {
-            state_->close_alone(place_.position);
+            state_->close_alone(place_.position());
             return;
         }
-        state_->save_position(place_.position);
-        if (state_->drop_receiver()) { state_->close(place_.position); }
+        state_->save_position(place_.position());
+        if (state_->drop_receiver()) { state_->close(place_.position()); }
     }
 
     detail::channel_state<T, Layout>* state_;

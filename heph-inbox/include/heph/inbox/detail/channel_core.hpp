@@ -82,15 +82,14 @@ public:
         if (head != position) [[unlikely]] { return park_receiver_at(head, position, who, owner); }
         // As there, for what is so nearly always: nobody has claimed the position, and no bit is
         // set.
+        own_wait(owner);
         Environment::writes(&receiver_);
         receiver_.keep(who);
         if (head_.compare_exchange_weak(head, head | parked_bit, std::memory_order_seq_cst,
                                         std::memory_order_acquire)) [[likely]] {
-            own_wait(owner);
             return false;
         }
-        receiver_.drop();
-        return park_receiver_at(head, position, who, owner);
+        return !say_that_it_waits(head, position);
     }
 
 private:
@@ -98,26 +97,35 @@ private:
                                             const waker& who, const void* owner) noexcept {
         for (;;) {
             if (position_in(head) != position || (head & taking_bit) != 0) { return true; }
-            if ((head & parked_bit) != 0) {
-                Environment::reads(&receiver_);
-                if (receiver_.will_wake(who)) {
-                    if (!owns_wait(owner)) { own_wait(nullptr); }  // It is both of theirs.
-                    return false;
-                }
-                if (!change_head(head, head & ~parked_bit)) { continue; }
+            if ((head & parked_bit) == 0) { break; }
+            Environment::reads(&receiver_);
+            if (receiver_.will_wake(who)) {
+                if (!owns_wait(owner)) { own_wait(nullptr); }  // It is both of theirs.
+                return false;
+            }
+            if (change_head(head, head & ~parked_bit)) {
                 receiver_.drop();
                 head &= ~parked_bit;
+                break;
             }
-            Environment::writes(&receiver_);
-            receiver_.keep(who);
+        }
+        own_wait(owner);
+        Environment::writes(&receiver_);
+        receiver_.keep(who);
+        return !say_that_it_waits(head, position);
+    }
+
+    // Sets `parked` for the waker that is there, unless no wake is sure to come, and drops it then.
+    [[gnu::noinline]] bool say_that_it_waits(std::uint64_t head, std::uint64_t position) noexcept {
+        while (position_in(head) == position && (head & taking_bit) == 0) {
             // Sequentially consistent, for `wake_receiver`.
             if (head_.compare_exchange_weak(head, head | parked_bit, std::memory_order_seq_cst,
                                             std::memory_order_acquire)) {
-                own_wait(owner);
-                return false;
+                return true;
             }
-            receiver_.drop();
         }
+        receiver_.drop();
+        return false;
     }
 
     // While there is a receiver, nobody needs the saved position: it makes room for this.

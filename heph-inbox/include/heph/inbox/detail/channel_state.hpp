@@ -36,19 +36,23 @@ struct claim {
 /// Where a receiver is, with what it needs to know of the channel without looking at what senders
 /// write all the time.
 struct cursor {
-    std::uint64_t position;  // Of the next message, in steps, as all that follows.
-    std::uint32_t mask;      // See `mask()`.
-    // The capacity. Below a step: how many messages were received since the receiver last found
-    // none, as far as that can be counted there.
-    std::uint32_t capacity_and_run;
+    // The position of the next message, in steps, as all that follows. Below a step: how many
+    // messages were received since the receiver last found none, as far as that can be counted
+    // there. In one word, so that to go on is one write.
+    std::uint64_t position_and_run;
+    std::uint32_t mask;  // See `mask()`.
+    std::uint32_t capacity;
 
-    static constexpr std::uint32_t run_bits = static_cast<std::uint32_t>(channel_core::step) - 1;
+    static constexpr std::uint64_t run_bits = channel_core::step - 1;
 
-    [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_and_run & ~run_bits; }
+    [[nodiscard]] std::uint64_t position() const noexcept { return position_and_run & ~run_bits; }
+    /// Gives what `position() & mask` does, for less.
+    [[nodiscard]] std::uint64_t slot() const noexcept { return position_and_run & mask; }
     /// Tells whether the receiver has found a message so many times in a row that the senders are
     /// well ahead of it.
-    [[nodiscard]] bool is_behind() const noexcept { return (~capacity_and_run & run_bits) == 0; }
-    void end_run() noexcept { capacity_and_run &= ~run_bits; }
+    [[nodiscard]] bool is_behind() const noexcept { return (~position_and_run & run_bits) == 0; }
+    void go_on() noexcept { position_and_run += channel_core::step + (is_behind() ? 0U : 1U); }
+    void end_run() noexcept { position_and_run &= ~run_bits; }
 };
 
 /// What a channel counts.
@@ -268,18 +272,18 @@ public:
     }
 
     [[nodiscard, gnu::always_inline]] bool has_message(const cursor& place) const noexcept {
-        return is_published(place.position, place.mask);
+        return is_published(place.position_and_run, place.mask);
     }
 
     /// Gives the next message. *Requires*: it is there.
     [[nodiscard, gnu::always_inline]] T& next(const cursor& place) noexcept {
-        return *cell_at(place.position & place.mask).message();
+        return *cell_at(place.slot()).message();
     }
 
     /// Gives a message further on, `ahead` behind the next one, or null when it is not there yet.
     [[nodiscard]] T* peek(const cursor& place, std::size_t ahead) noexcept {
         if (ahead >= this->capacity()) { return nullptr; }
-        const std::uint64_t position = place.position + ahead * core::step;
+        const std::uint64_t position = place.position() + ahead * core::step;
         if (!is_published(position, place.mask)) { return nullptr; }
         return cell_at(position & place.mask).message();
     }
@@ -287,11 +291,11 @@ public:
     /// Ends the life of the next message, which was moved from, gives its room to the senders
     /// without telling them, and goes on to the one behind it.
     [[gnu::always_inline]] void release(cursor& place) noexcept {
-        destroy(place.position, place.mask);
+        destroy(place.position_and_run, place.mask);
         // Release, pairs with the acquire in `until_free`: the slot's last message is gone.
-        const std::uint64_t freed = place.position + place.capacity();
+        const std::uint64_t freed = place.position() + place.capacity;
         cell_at(freed & place.mask).sequence.store(free_state(freed), std::memory_order_release);
-        place.position += core::step;
+        place.go_on();
     }
 
     /// Has the cache line of a message further on brought here while the messages before it are
@@ -300,7 +304,7 @@ public:
     [[gnu::always_inline]] void fetch_ahead(const cursor& place) noexcept {
         constexpr std::uint64_t ahead = 12;
         if (!place.is_behind()) { return; }
-        __builtin_prefetch(&cell_at((place.position + ahead * core::step) & place.mask));
+        __builtin_prefetch(&cell_at((place.position_and_run + ahead * core::step) & place.mask));
     }
 
     /// Tells the first waiting sender, if there is one, that there is room (invariant 6).
@@ -321,7 +325,7 @@ public:
         environment::full_fence();  // Pairs with the one in `join_senders`.
         const bool somebody_waits = this->senders_wait();
         if (somebody_waits) { this->wake_first_sender(); }
-        if (place.position % (sample * core::step) != 0 || !environment::has_heavy_fence()) {
+        if (place.position() % (sample * core::step) != 0 || !environment::has_heavy_fence()) {
             return;
         }
         // As long as the bit is set only the receiver, which is the caller, writes here.
@@ -406,7 +410,7 @@ private:
         return static_cast<std::uint32_t>(position);
     }
     static constexpr std::uint32_t full_state(std::uint64_t position) noexcept {
-        return static_cast<std::uint32_t>(position) | 1U;
+        return static_cast<std::uint32_t>(position | cursor::run_bits);
     }
     static constexpr claim refused(claim_result why) noexcept { return {why, false, 0, 0}; }
     static constexpr claim refused(std::uint64_t head) noexcept {
@@ -445,7 +449,7 @@ private:
     // else the one behind the last.
     [[nodiscard, gnu::always_inline]] const cell& notice_at(const cursor& place) const noexcept {
         const std::uint64_t behind = place.mask + std::uint32_t{core::step};
-        return cell_at(behind > watched_cells * core::step ? behind : place.position & place.mask);
+        return cell_at(behind > watched_cells * core::step ? behind : place.slot());
     }
     [[nodiscard]] cell& notice_at(const cursor& place) noexcept {
         return const_cast<cell&>(std::as_const(*this).notice_at(place));
