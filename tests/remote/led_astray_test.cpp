@@ -202,6 +202,32 @@ TEST_CASE("reference: a newer one leads to a node that moved, before the older a
     with.run.advance(10s);
 }
 
+TEST_CASE("reference: a place that says nothing does not hold up the other places of its node",
+          "[remote][reference]") {
+    stepped with;
+    with.links.handshake_time = 20s;
+    with.links.grace = 5min;
+    const auto a = with.start_eager(with.named("a").listen("memory:a"));
+    const auto evil = with.start(with.named("evil").peer("a", "memory:a"));
+    // It takes connections, and hears nothing.
+    const auto silent = with.start(with.named("silent").listen("memory:silent"));
+    with.network.stall("silent", memory_network::direction::from_dialer, true);
+    with.forge(evil, "c", "memory:c");
+    with.forge(evil, "c", "memory:silent");
+    REQUIRE(with.run.run_until([&] { return with.network.connections("silent") != 0; }, 1min));
+
+    // An answer takes longer than the first attempts are given, and gets its time.
+    with.network.delay("c", 1500ms);
+    auto c = with.start(with.named("c").listen("memory:c"));
+    const auto begun = with.run.clock().now();
+    CHECK(with.run.run_until([&] { return a.is_linked("c"); }, 1min));
+    CHECK(with.run.clock().now() - begun < 20s);
+    c.stop();
+    with.run.advance(10s);
+    for (const auto& each : {a, evil, silent}) { each.stop(); }
+    with.run.advance(10s);
+}
+
 TEST_CASE("watch: a join that begins during a cut does not tell of an end that did not happen",
           "[remote][watch]") {
     stepped with;

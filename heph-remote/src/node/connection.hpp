@@ -55,6 +55,10 @@ struct connection {
     }
     /// Tells whether the other end took a connection of this node, and said nothing yet.
     [[nodiscard]] bool is_silent() const noexcept { return dialed && !records.has_input(); }
+    /// Tells whether that was for so long that another place is to be tried.
+    [[nodiscard]] bool is_silent_too_long() const noexcept {
+        return is_silent() && meeting_time.silent_for() >= silence_max;
+    }
     [[nodiscard]] bool is_linked() const noexcept { return current == phase::linked; }
 
     const stream_pointer socket;
@@ -63,6 +67,7 @@ struct connection {
     std::string source;  ///< Whose failures count together with this one's; of an accepted one.
     const bool dialed;
     protocol::liveness meeting_time;  ///< Is over when it is not linked by then.
+    steady_time::duration silence_max = steady_time::duration::max();  ///< Without any answer.
 
     phase current = phase::meeting;
     std::string why;  ///< Why it is closing. Empty: nothing to tell.

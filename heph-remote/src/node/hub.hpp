@@ -114,9 +114,14 @@ private:
         std::string why;  // Empty: nothing to tell.
         bool refused = false;
     };
-    static task<dial_result> dial_safely(hub_pointer self, peer_pointer with, node_address where);
-    static task<dial_result> dial_once(hub_pointer self, peer_pointer with, node_address where);
-    static task<> until_over(hub_pointer self, protocol::liveness* time);
+    // `answer_time` is for any answer, at most the handshake time, which is for all of it.
+    static task<dial_result> dial_safely(hub_pointer self, peer_pointer with, node_address where,
+                                         time_point::duration answer_time);
+    static task<dial_result> dial_once(hub_pointer self, peer_pointer with, node_address where,
+                                       time_point::duration answer_time);
+    [[nodiscard]] time_point::duration time_to_answer(const peer& with, std::uint32_t failed) const;
+    static task<> until_over(hub_pointer self, protocol::liveness* time,
+                             time_point::duration limit);
     static task<> forget_when_finished(hub_pointer self, std::uint64_t shared);
     static task<> tell_end(hub_pointer self, peer_pointer from, std::uint64_t watch,
                            std::shared_ptr<watched_actor> of, std::unique_ptr<ending> until);

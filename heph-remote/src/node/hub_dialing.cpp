@@ -29,6 +29,11 @@ constexpr auto pause_after_throw = 100ms;
 // Who answers at all begins to within a round trip.
 constexpr auto silence_to_tell = 1s;
 
+// Where a node may be at several places, the next one is tried after as much silence at one, after
+// twice as much when all were tried, and so on: a place that is far away gets its time in the end.
+constexpr auto silence_to_try_next = 1s;
+constexpr std::uint32_t doublings_max = 16;
+
 // Whatever an environment throws is a failed attempt, and does not end who dials.
 task<stream_result> connect_or_fail(std::shared_ptr<environment> around,
                                     std::shared_ptr<memory_core> network, node_address to) {
@@ -100,6 +105,7 @@ void hub::spawn_for(const peer_pointer& with, bool peer::* runs, body_of_task bo
 task<> hub::dial_again(hub_pointer self, peer_pointer with) {
     const link_settings& settings = self->settings_.links();
     std::chrono::milliseconds pause{0};
+    std::uint32_t failed_attempts = 0;  // Since the link was up.
     while (!self->stopped_.is_set()) {
         with->changed.clear();
         if (with->is_dropped) { break; }
@@ -112,6 +118,7 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
             !self->draining_.is_set() || with->link.current() == protocol::link::state::away;
         if (with->is_up() || !is_of_use) {
             pause = settings.pause_min;
+            failed_attempts = 0;
             co_await either(with->changed.wait(), self->stopped_.wait());
             continue;
         }
@@ -123,9 +130,12 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
         }
         with->changed.clear();
         const node_address where = *with->address;
-        const dial_result result = co_await dial_safely(self, with, where);
+        const auto limit = self->time_to_answer(*with, failed_attempts);
+        auto dialing = dial_safely(self, with, where, limit);
+        const dial_result result = co_await dialing;
         self->count_refusal(with, where, result);
         const std::string& failed = result.why;
+        failed_attempts += failed.empty() ? 0U : 1U;
         self->tell_failure(*with, where.to_string(), failed);
         if (!failed.empty() && with->address == where) { with->try_next_address(); }
         pause = failed.empty() ? settings.pause_min
@@ -143,17 +153,19 @@ task<> hub::call_back(hub_pointer self, peer_pointer with) {
                                            with->changed.wait(), self->draining_.wait());
         if (first.index() != 0) { continue; }
         const node_address where = *with->told_address;
-        const dial_result result = co_await dial_safely(self, with, where);
+        auto dialing = dial_safely(self, with, where, settings.handshake_time);
+        const dial_result result = co_await dialing;
         self->count_refusal(with, where, result);
         pause = std::clamp(pause * 2, settings.pause_min, settings.pause_max);
     }
 }
 
 // What throws is a failed attempt, so that there is another one.
-task<hub::dial_result> hub::dial_safely(hub_pointer self, peer_pointer with, node_address where) {
+task<hub::dial_result> hub::dial_safely(hub_pointer self, peer_pointer with, node_address where,
+                                        time_point::duration answer_time) {
     dial_result thrown;
     try {
-        auto dialing = dial_once(self, with, std::move(where));
+        auto dialing = dial_once(self, with, std::move(where), answer_time);
         co_return co_await dialing;
     } catch (...) {
         if (const auto attempt = std::exchange(with->dialing, nullptr)) {
@@ -167,24 +179,34 @@ task<hub::dial_result> hub::dial_safely(hub_pointer self, peer_pointer with, nod
 
 // Is done when the time is over, of which what this program did not run is no part: what came
 // meanwhile was not looked at yet.
-task<> hub::until_over(hub_pointer self, protocol::liveness* time) {
-    while (!time->is_dead()) {
-        co_await self->timer(time->step());
+task<> hub::until_over(hub_pointer self, protocol::liveness* time, time_point::duration limit) {
+    while (!time->is_dead() && time->silent_for() < limit) {
+        co_await self->timer(std::min(time->step(), limit));
         time->tick(self->now());
     }
 }
 
-task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_address where) {
+hub::time_point::duration hub::time_to_answer(const peer& with, std::uint32_t failed) const {
+    const time_point::duration most = settings_.links().handshake_time;
+    const auto places = static_cast<std::uint32_t>(with.learned_at.size());
+    if (!with.is_learned || places < 2) { return most; }
+    const std::uint32_t doublings = std::min(failed / places, doublings_max);
+    return std::min<time_point::duration>(most, silence_to_try_next * (1U << doublings));
+}
+
+task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_address where,
+                                      time_point::duration answer_time) {
     const link_settings& settings = self->settings_.links();
     protocol::liveness time(settings.handshake_time, self->now(), look_step);
     auto connecting =
         with_deadline(connect_or_fail(self->environment_, self->settings_.memory(), where),
-                      until_over(self, &time));
+                      until_over(self, &time, answer_time));
     auto first = co_await either(connecting, self->stopped_.wait(), with->changed.wait());
     if (first.index() != 0) { co_return dial_result(); }
     auto& connected = std::get<0>(first);
     if (!connected) {
-        co_return dial_result("it does not answer" + within(settings.handshake_time));
+        co_return dial_result("it does not answer" +
+                              within(std::chrono::ceil<std::chrono::milliseconds>(answer_time)));
     }
     if (!*connected) {
         const std::error_code failed = connected->error();
@@ -196,6 +218,7 @@ task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_
     const auto made = self->add_connection(std::move(**connected), std::move(*records),
                                            where.to_string(), true, time);
     made->with = with;
+    made->silence_max = answer_time;
     with->dialing = made;
     // In plain text nothing comes before the hello.
     if (made->records.is_open()) { self->begin_meeting_safely(made); }

@@ -296,7 +296,7 @@ task<> hub::read_to_the_end(hub_pointer self, connection_pointer from) {
                 if (!from->alive->is_dead()) { continue; }
                 self->end(from, std::string(protocol::to_string(protocol::error::timed_out)));
             } else {
-                if (!from->meeting_time.is_dead()) {
+                if (!from->meeting_time.is_dead() && !from->is_silent_too_long()) {
                     self->tell_silence(from);
                     continue;
                 }
