@@ -7,8 +7,13 @@
 #include <string>
 #include <utility>
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <heph/remote/etcd/cluster.hpp>
 
+#include "etcd/process_lock.hpp"
 #include "etcd/process_mark.hpp"
 #include "etcd/reach.hpp"
 
@@ -211,6 +216,99 @@ TEST_CASE("etcd: a run that has ended is followed at once, and only that; its le
     });
 }
 
+namespace {
+
+// Has a process of its own lock a file until that is killed.
+task<rt::child> locking_child(std::string file) {
+    rt::command command("sh");
+    command.argument("-c").argument("exec 9>\"$0\" && flock 9 && exec sleep 600").argument(file);
+    auto child = co_await command.spawn();
+    if (!child) { throw std::runtime_error("the shell does not start"); }
+    co_return std::move(*child);
+}
+
+bool is_locked_by_another(const std::string& file) {
+    const int opened = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
+    if (opened < 0) { return false; }
+    const bool is_free = ::flock(opened, LOCK_EX | LOCK_NB) == 0;
+    ::close(opened);
+    return !is_free;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "etcd: a run of another container is followed at once by who has its lock, and its lease "
+    "is ended",
+    "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+        const std::string file = server.folder() + "/lock";
+        auto process = co_await locking_child(file);
+        const bool is_locked = co_await eventually([&] { return is_locked_by_another(file); });
+        REQUIRE(is_locked);
+        // Its mark is one of other namespaces: what is there of it, nobody here can tell.
+        const auto lock = etcd::detail::process_lock::open(file);
+        REQUIRE(lock);
+        const std::string own = etcd::detail::process_mark::own()->to_string();
+        const std::string boot = own.substr(0, own.find(' '));
+        const auto old = co_await client.grant(600s);
+        REQUIRE(old);
+        etcd::transaction entering;
+        entering.then_put("/heph/members/a", "127.0.0.1:1", old->id);
+        entering.then_put("/heph/runs/a", boot + " pid:[1],time:[1] 7 7 " + lock->name(), old->id);
+        const auto done = co_await client.commit(std::move(entering));
+        REQUIRE(done);
+
+        const log_lines lines;
+        auto a = testing::start(worker, listening("a"));
+        auto in_a = etcd::cluster::join(a, client, quick_cluster().lock_file(file));
+        REQUIRE(in_a);
+        const bool told = co_await eventually([] { return log_lines::with("of this name") == 1; });
+        CHECK(told);
+        CHECK_FALSE(in_a->current());
+        CHECK_FALSE(process.kill());
+        (void)co_await process.wait();
+        const auto joined = co_await in_a->joined();
+        CHECK(joined.id() != old->id);
+        const auto ended = co_await client.keep_alive(old->id);
+        CHECK_FALSE(ended);
+        CHECK(is_locked_by_another(file));  // By this process, whoever opens it.
+        const auto run = co_await client.get("/heph/runs/a");
+        CHECK((run && *run && (*run)->value.ends_with(' ' + lock->name())));
+        co_await in_a->leave();
+
+        // Where locks mean nothing, it is no member at all.
+        const auto refused =
+            etcd::cluster::join(a, client, quick_cluster().lock_file("/proc/self/stat"));
+        CHECK_FALSE(refused);
+        const auto nowhere =
+            etcd::cluster::join(a, client, quick_cluster().lock_file("/nowhere/x"));
+        REQUIRE_FALSE(nowhere);
+        CHECK(nowhere.error().code() == std::errc::no_such_file_or_directory);
+    });
+}
+
+TEST_CASE("etcd: a lock tells of the end of runs that had it at the same boot, and of no others",
+          "[etcd]") {
+    using etcd::detail::process_mark;
+    const auto of = [](const char* text) { return process_mark::parse(text).value(); };
+    const auto here = of("boot pid:[2],time:[1] 9 9 1:2");
+    CHECK(of("boot pid:[1],time:[1] 9 9 1:2").is_followed_by(here));
+    CHECK(of("boot pid:[2],time:[1] 8 9 1:2").is_followed_by(here));
+    CHECK_FALSE(here.is_followed_by(here));
+    CHECK_FALSE(of("boot pid:[1],time:[1] 9 9").is_followed_by(here));
+    CHECK_FALSE(of("boot pid:[1],time:[1] 9 9 1:3").is_followed_by(here));
+    CHECK_FALSE(of("other pid:[1],time:[1] 9 9 1:2").is_followed_by(here));
+    CHECK_FALSE(of("boot pid:[1],time:[1] 9 9").is_followed_by(of("boot pid:[2],time:[1] 9 9")));
+    CHECK(of(here.to_string().c_str()) == here);
+}
+
 TEST_CASE("etcd: a process is taken for ended only if that is certain", "[etcd]") {
     using etcd::detail::process_mark;
     const auto own = process_mark::own();
@@ -237,7 +335,7 @@ TEST_CASE("etcd: a process is taken for ended only if that is certain", "[etcd]"
         CHECK_FALSE(away->has_ended());
     }
     for (const char* wrong : {"", "a", "a b", "a b 1", "a b c 1", "a b 0 1", "a b -1 1", "a b 1x 1",
-                              "a b 1 2 3", "a b 99999999999999 1"}) {
+                              "a b 1 2 3", "a b 1 2 3:4 5", "a b 99999999999999 1"}) {
         CAPTURE(wrong);
         CHECK_FALSE(process_mark::parse(wrong));
     }

@@ -54,6 +54,8 @@ public:
     }
 
     [[nodiscard]] const std::string& address() const { return address_; }
+    /// Names a folder that goes with it.
+    [[nodiscard]] const std::string& folder() const { return folder_; }
     /// Has it speak https, by files of a certificate and its key, to those whose certificates
     /// the authority in a third file vouches for. *Requires*: it does not run.
     void secure(std::string certificate, std::string key, std::string authority) {

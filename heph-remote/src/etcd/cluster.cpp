@@ -11,6 +11,7 @@
 
 #include "etcd/asking_again.hpp"
 #include "etcd/change_signal.hpp"
+#include "etcd/process_lock.hpp"
 #include "etcd/process_mark.hpp"
 #include "etcd/reach.hpp"
 
@@ -36,7 +37,8 @@ class cluster_core {
 public:
     using core_pointer = std::shared_ptr<cluster_core>;
 
-    cluster_core(node self, client with, cluster_settings settings, std::string address)
+    cluster_core(node self, client with, cluster_settings settings, std::string address,
+                 std::optional<process_lock> lock)
         : self_(std::move(self)),
           with_(std::move(with)),
           settings_(std::move(settings)),
@@ -44,7 +46,8 @@ public:
           folder_(settings_.prefix() + "members/"),
           key_(folder_ + self_.name()),
           run_key_(settings_.prefix() + "runs/" + self_.name()),
-          mark_(process_mark::own()) {}
+          mark_(process_mark::own()),
+          lock_(std::move(lock)) {}
 
     static task<> stay(core_pointer core);
     static task<> follow(core_pointer core);
@@ -87,6 +90,7 @@ private:
     std::string key_;
     std::string run_key_;
     std::optional<process_mark> mark_;
+    std::optional<process_lock> lock_;  // Named by the mark once this process has it.
     std::map<std::string, key_value, std::less<>> members_;  // By name.
     std::optional<lease> held_;                              // By which the key was entered,
     std::int64_t entered_ = 0;                               // and at which revision.
@@ -140,13 +144,18 @@ predecessor cluster_core::judge(const key_value& there, const std::vector<key_va
         if (each.key != run_key_ || each.lease != there.lease) { continue; }
         const auto run = process_mark::parse(each.value);
         if (!run || run == mark_) { continue; }
-        if (run->has_ended()) { return predecessor::ended; }
+        if (run->has_ended() || (mark_ && run->is_followed_by(*mark_))) {
+            return predecessor::ended;
+        }
         if (run->is_near() || leads_home(address_)) { return predecessor::lives; }
     }
     return is_same_address ? predecessor::displaced : predecessor::lives;
 }
 
 task<answer<std::int64_t>> cluster_core::try_to_enter(core_pointer core, lease by) {
+    if (core->lock_ && core->mark_ && core->lock_->take()) {
+        core->mark_->set_lock(core->lock_->name());
+    }
     auto done = co_await core->with_.commit(core->entering(by));
     if (!done) { co_return std::unexpected(std::move(done).error()); }
     if (done->succeeded) { co_return done->revision; }
@@ -325,9 +334,15 @@ std::expected<cluster, rt::error> cluster::join(node self, client with, cluster_
         return std::unexpected(
             rt::error(errc::bad_settings, "a member's time to live is a second at least"));
     }
+    std::optional<detail::process_lock> lock;
+    if (!settings.lock_file().empty()) {
+        auto opened = detail::process_lock::open(settings.lock_file());
+        if (!opened) { return std::unexpected(std::move(opened).error()); }
+        lock = std::move(*opened);
+    }
     rt::worker worker = with.worker();
-    auto core = std::make_shared<cluster_core>(std::move(self), std::move(with),
-                                               std::move(settings), std::move(address));
+    auto core = std::make_shared<cluster_core>(
+        std::move(self), std::move(with), std::move(settings), std::move(address), std::move(lock));
     worker.spawn_future(cluster_core::stay(core));
     worker.spawn_future(cluster_core::follow(core));
     return cluster(std::move(core));

@@ -76,7 +76,8 @@ std::optional<process_mark> process_mark::parse(std::string_view text) {
     process_mark read;
     std::string pid;
     std::string more;
-    if (!(words >> read.boot_ >> read.namespaces_ >> pid >> read.began_) || words >> more) {
+    if (!(words >> read.boot_ >> read.namespaces_ >> pid >> read.began_)) { return std::nullopt; }
+    if (words >> read.lock_ && (!read.lock_.contains(':') || words >> more)) {
         return std::nullopt;
     }
     const auto [end, failed] = std::from_chars(pid.data(), pid.data() + pid.size(), read.process_);
@@ -87,7 +88,16 @@ std::optional<process_mark> process_mark::parse(std::string_view text) {
 }
 
 std::string process_mark::to_string() const {
-    return boot_ + ' ' + namespaces_ + ' ' + std::to_string(process_) + ' ' + began_;
+    std::string text = boot_ + ' ' + namespaces_ + ' ' + std::to_string(process_) + ' ' + began_;
+    if (!lock_.empty()) { text += ' ' + lock_; }
+    return text;
+}
+
+// A lock is one of its machine, as long as that runs. What has none of it says nothing.
+bool process_mark::is_followed_by(const process_mark& holder) const {
+    const bool is_other =
+        namespaces_ != holder.namespaces_ || process_ != holder.process_ || began_ != holder.began_;
+    return is_other && !lock_.empty() && lock_ == holder.lock_ && boot_ == holder.boot_;
 }
 
 bool process_mark::is_near() const {

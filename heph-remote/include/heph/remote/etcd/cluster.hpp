@@ -49,13 +49,24 @@ public:
         return *this;
     }
 
+    /// Names a file that this node's process locks until it ends, so that the next one at this
+    /// machine knows that it has ended, also from another container: for nodes in containers, on a
+    /// volume that the next container gets as well, and of no other node. It is made if need be,
+    /// and has to be on a file system of the machine.
+    cluster_settings& lock_file(std::string path) {
+        lock_file_ = std::move(path);
+        return *this;
+    }
+
     [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
+    [[nodiscard]] const std::string& lock_file() const noexcept { return lock_file_; }
     [[nodiscard]] std::chrono::seconds ttl() const noexcept { return ttl_; }
     [[nodiscard]] const std::string& address() const noexcept { return address_; }
 
 private:
     std::string prefix_ = "/heph/";
     std::string address_;
+    std::string lock_file_;
     std::chrono::seconds ttl_{10};
 };
 
@@ -89,9 +100,10 @@ public:
 /// line in the log. It follows at once where the first one was a process of the same machine, and
 /// of the same container, that has ended, at whatever address: that was killed, and started again.
 /// Then the lease of the first one is ended as well, and what depended on it, such as its shards,
-/// is free. It also follows at once at the very address of the first one, unless that is a process
-/// that lives, or the address is the same on every machine (`127.0.0.1`); then the lease of the
-/// first one is left to its time.
+/// is free. So it is between containers of a machine where both have the same
+/// `cluster_settings::lock_file`. It also follows at once at the very address of the first one,
+/// unless that is a process that lives, or the address is the same on every machine (`127.0.0.1`);
+/// then the lease of the first one is left to its time.
 ///
 /// *Thread safety*: unsafe: used on the worker of its client. Copies are one membership.
 class cluster {
@@ -99,7 +111,7 @@ public:
     /// Begins to join. *Requires*: called on the client's worker.
     /// *Errors*: `bad_settings`: the node listens at all addresses (`0.0.0.0`), and neither it nor
     /// the settings say by which one it is reached; what is no address; a time to live below a
-    /// second.
+    /// second; a lock file that is on no file system of this machine. Those of opening that.
     [[nodiscard]] static std::expected<cluster, rt::error> join(node self, client with,
                                                                 cluster_settings settings = {});
 
