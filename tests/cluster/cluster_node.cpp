@@ -4,6 +4,9 @@
 //     flow PEER PAUSE_MS BURST COUNT BYTES    sends numbered messages (flow.hpp)
 //     end                                     lets the flows end
 //     watch PEER                              tells, once, that this run of the peer is lost
+//     group PREFIX                            follows who is published below it (remote_group)
+//     publish NAME                            publishes one more actor, which drops what it gets
+//     unpublish NAME                          takes it back
 //     status                                  tells what there is
 
 #include <chrono>
@@ -28,6 +31,8 @@
 #include <heph/remote/etcd/shards.hpp>
 #include <heph/remote/node.hpp>
 #include <heph/remote/options.hpp>
+#include <heph/remote/remote_group.hpp>
+#include <heph/remote/route.hpp>
 #include <heph/rt/pipe.hpp>
 #include <heph/rt/runtime.hpp>
 #include <heph/rt/tls/secret.hpp>
@@ -87,6 +92,7 @@ struct program {
     std::optional<remote::node> self;
     std::optional<etcd::cluster> membership;
     std::optional<etcd::shards> hosted;
+    std::optional<remote::remote_group<numbered>> group;
 };
 
 remote::options node_options(const settings& how, const std::shared_ptr<flow_book>& book) {
@@ -141,7 +147,9 @@ void start(heph::rt::worker& worker, const settings& how, program& all) {
     tell(R"({"event": "ready", "address": )" + in_quotes(all.self->address()) + '}');
 }
 
-std::string status_of(const program& all) {
+std::string group_of(program& all);
+
+std::string status_of(program& all) {
     std::string text = R"({"event": "status", "linked": [)";
     const char* comma = "";
     for (const auto& peer : all.self->peers()) {
@@ -172,8 +180,37 @@ std::string status_of(const program& all) {
             comma = ", ";
         }
     }
-    return text + R"(], "member": )" +
+    return text + R"(], "group": )" + group_of(all) + R"(, "member": )" +
            (all.membership && all.membership->current() ? "true" : "false") + '}';
+}
+
+std::string group_of(program& all) {
+    std::string text = "[";
+    if (!all.group) { return text + ']'; }
+    const char* comma = "";
+    for (const auto& each : all.group->members()) {
+        const std::string mark = each.is_away ? "?" : "";
+        text += comma + in_quotes(mark + each.actor.node_name() + '/' + each.actor.actor_name());
+        comma = ", ";
+    }
+    return text + ']';
+}
+
+// Tells each change of the group, as it comes.
+heph::task<> tell_changes(remote::group_changes<numbered> from) {
+    using kind = remote::group_change<numbered>::kind;
+    for (;;) {
+        auto waiting = from.next();
+        const auto next = co_await waiting;
+        if (!next) { break; }
+        const auto what = next->what;
+        const std::string word = what == kind::joined ? "joined"
+                                 : what == kind::left ? "left"
+                                 : what == kind::away ? "away"
+                                                      : "back";
+        tell(R"({"event": "group", "what": )" + in_quotes(word) + R"(, "who": )" +
+             in_quotes(next->actor.node_name() + '/' + next->actor.actor_name()) + '}');
+    }
 }
 
 heph::task<> watch(remote::node self, std::string peer) {
@@ -198,6 +235,19 @@ void obey(heph::rt::worker& worker, program& all, const std::string& line) {
         std::string peer;
         words >> peer;
         worker.spawn_future(watch(*all.self, std::move(peer)));
+    } else if (what == "group") {
+        std::string prefix;
+        words >> prefix;
+        all.group.emplace(remote::remote_group<numbered>::below(*all.self, prefix));
+        worker.spawn_future(tell_changes(all.group->changes()));
+    } else if (what == "publish" || what == "unpublish") {
+        std::string name;
+        words >> name;
+        if (what == "publish") {
+            all.self->publish(name, remote::route::to_nothing<numbered>());
+        } else {
+            all.self->unpublish(name);
+        }
     } else if (what == "status") {
         tell(status_of(all));
     } else {

@@ -4,12 +4,13 @@
 import pathlib
 import sys
 
+import group_scenarios
 import link_scenarios
 import notes_scenarios
 import shard_scenarios
 import world
 
-MODULES = (link_scenarios, shard_scenarios, notes_scenarios)
+MODULES = (group_scenarios, link_scenarios, shard_scenarios, notes_scenarios)
 
 
 def main():

@@ -15,6 +15,7 @@
 //     tell_end       one for each actor that a peer watches: waits until it is finished
 //     call_back      one for each peer that dialed and whose connection broke, if it says where it
 //                    is reached: dials until it is back or lost
+//     and those of groups, see group_core.cpp
 // They share the hub, and end once `stopped` is set. Nothing here is used by another thread but
 // `port`.
 //
@@ -182,7 +183,8 @@ private:
     [[nodiscard]] std::expected<std::shared_ptr<const published>, failure> target_of(
         const peer& from, std::uint64_t actor) const;
     [[nodiscard]] std::expected<arrival, failure> decode(
-        const waiting_delivery& what, std::span<const std::byte> payload) const noexcept;
+        const peer& from, const waiting_delivery& what,
+        std::span<const std::byte> payload) const noexcept;
     [[nodiscard]] bool is_crowded(const peer& from,
                                   const std::deque<waiting_delivery>& queue) const;
     void delivered(const peer_pointer& from, std::uint64_t actor, waiting_delivery& what,

@@ -35,11 +35,11 @@ std::expected<std::shared_ptr<const published>, failure> hub::target_of(const pe
     return target;
 }
 
-std::expected<arrival, failure> hub::decode(const waiting_delivery& what,
+std::expected<arrival, failure> hub::decode(const peer& from, const waiting_delivery& what,
                                             std::span<const std::byte> payload) const noexcept {
     try {
         const decoding_at here(port_);
-        return what.target->take(what.type, what.answers != nullptr, payload, true);
+        return what.target->take(from.name, what.type, what.answers != nullptr, payload, true);
     } catch (...) {  // The message's own constructors.
         return std::unexpected(failure_of_throw());
     }
@@ -80,7 +80,7 @@ void hub::take(const peer_pointer& from, std::uint64_t actor, waiting_delivery w
 
 bool hub::is_settled(const peer_pointer& from, std::uint64_t actor, waiting_delivery& what,
                      std::span<const std::byte> payload) {
-    auto arrived = decode(what, payload);
+    auto arrived = decode(*from, what, payload);
     std::optional<failure> failed;
     if (arrived) {
         what.arrived = std::move(*arrived);

@@ -40,6 +40,7 @@ void hub::dial(std::string_view name, const node_address& where) {
     }
     with->is_learned = false;
     with->learned_at.clear();
+    port_->set_wanted(name, true);
     dial_at(with, where);
 }
 
@@ -128,6 +129,7 @@ void hub::forget(std::string_view name) {
     if (found == peers_.end()) { return; }
     found->second->is_learned = true;
     found->second->changed.set();
+    port_->set_wanted(name, false);
 }
 
 }  // namespace heph::remote::detail

@@ -113,6 +113,7 @@ task<> hub::serve(hub_pointer self, inbox::receiver<command>& commands) {
         requests asked = self->port_->take_requests();
         if ((stops || asked.stop) && !self->draining_.is_set()) {
             self->draining_.set();
+            self->port_->begin_draining();
             drain_until = self->now() + self->settings_.links().drain_time;
         }
         for (const std::uint64_t actor : asked.unpublished) { self->unpublished(actor); }
@@ -120,6 +121,7 @@ task<> hub::serve(hub_pointer self, inbox::receiver<command>& commands) {
             self->spawn(forget_when_finished(self, actor));
         }
         if (asked.security) { self->secure_anew(std::move(*asked.security), asked.renews_links); }
+        for (task<>& each : asked.tasks) { self->spawn(std::move(each)); }
         for (const auto& [name, address] : asked.peers) {
             if (address) {
                 self->dial(name, *address);

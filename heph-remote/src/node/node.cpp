@@ -8,6 +8,7 @@
 
 #include <heph/core/log.hpp>
 
+#include "directory.hpp"
 #include "hub.hpp"
 #include "link_security.hpp"
 #include "listening.hpp"
@@ -214,6 +215,10 @@ void node::publish_erased(std::string_view name, std::unique_ptr<detail::publish
     if (!protocol::is_good_name(name)) {
         throw std::invalid_argument(
             "an actor is published under 1 to 255 printable ASCII characters without spaces");
+    }
+    if (name == detail::directory_name) {
+        throw std::invalid_argument("the name '" + std::string(name) +
+                                    "' is that of what each node tells of the others");
     }
     const auto& types = actor->types();
     if (std::set<std::string>(types.begin(), types.end()).size() != types.size()) {

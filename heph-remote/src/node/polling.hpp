@@ -17,4 +17,12 @@ private:
     Erased* what_;
 };
 
+/// Is never ready.
+class [[nodiscard]] never_ready {
+public:
+    using value_type = void;
+    never_ready() noexcept = default;
+    polled<void> poll(const waker&) noexcept { return pending; }
+};
+
 }  // namespace heph::remote::detail

@@ -5,18 +5,12 @@
 #include <heph/core/either.hpp>
 #include <heph/core/task.hpp>
 
+#include "directory.hpp"
 #include "polling.hpp"
 
 namespace heph::remote::detail {
 
 namespace {
-
-class [[nodiscard]] never_ready {
-public:
-    using value_type = void;
-    never_ready() noexcept = default;
-    polled<void> poll(const waker&) noexcept { return pending; }
-};
 
 task<> never() {
     never_ready nothing;
@@ -41,6 +35,7 @@ void port::publish(std::string_view name, std::shared_ptr<const published> actor
         numbers_.insert(of_name);
     }
     for (const auto& each : wakes) { each.wake(); }
+    names_changed_.notify();
     if (replaced.second) { tell_unpublished(replaced.first); }
 }
 
@@ -57,6 +52,7 @@ void port::unpublish(std::string_view name) {
         wakes = withdrawn(replaced.first);
     }
     for (const auto& each : wakes) { each.wake(); }
+    names_changed_.notify();
     tell_unpublished(replaced.first);
 }
 
@@ -85,14 +81,32 @@ bool port::is_closed() const {
 
 port::entry port::find(std::string_view name) const {
     const std::lock_guard lock(mutex_);
+    if (name == directory_name && !closed_) { return {directory_number, directory_}; }
     const auto at = names_.find(name);
     return at == names_.end() ? entry() : at->second;
 }
 
 std::shared_ptr<const published> port::find(std::uint64_t number) const {
     const std::lock_guard lock(mutex_);
+    if (number == directory_number && !closed_) { return directory_; }
     const auto at = numbers_.find(number);
     return at == numbers_.end() ? nullptr : at->second;
+}
+
+std::vector<port::named_entry> port::named(std::string_view name, bool is_prefix) const {
+    std::vector<named_entry> found;
+    const std::lock_guard lock(mutex_);
+    for (auto at = names_.lower_bound(name); at != names_.end(); ++at) {
+        if (is_prefix ? !at->first.starts_with(name) : at->first != name) { break; }
+        found.emplace_back(*at);
+    }
+    return found;
+}
+
+void port::begin_draining() noexcept {
+    draining_.notify();
+    names_changed_.notify();
+    peers_changed_.notify();
 }
 
 void port::close() {
@@ -104,10 +118,11 @@ void port::close() {
         closed_ = true;
         names.swap(names_);
         numbers.swap(numbers_);
-        for (auto& [name, linked] : peers_) { linked = false; }
+        for (auto& [name, peer] : peers_) { peer.is_linked = false; }
         wakes = withdrawn(0);
     }
     for (const auto& each : wakes) { each.wake(); }
+    begin_draining();
 }
 
 std::vector<heph::waker> port::withdrawn(std::uint64_t number) {
@@ -188,6 +203,10 @@ void port::request_stop() {
     request([](requests& all) { all.stop = true; });
 }
 
+void port::run(task<> what) {
+    request([&](requests& all) { all.tasks.push_back(std::move(what)); });
+}
+
 requests port::take_requests() {
     const std::lock_guard lock(requests_mutex_);
     requested_ = false;
@@ -214,27 +233,55 @@ std::expected<void, inbox::send_error<command>> port::hand_over(command what) {
 }
 
 void port::set_peer(const std::string& name, bool linked) {
-    const std::lock_guard lock(mutex_);
-    if (!closed_) { peers_[name] = linked; }
+    {
+        const std::lock_guard lock(mutex_);
+        if (closed_) { return; }
+        peers_[name].is_linked = linked;
+    }
+    peers_changed_.notify();
+}
+
+void port::set_wanted(std::string_view name, bool wanted) {
+    {
+        const std::lock_guard lock(mutex_);
+        const auto at = peers_.find(name);
+        if (at == peers_.end()) { return; }
+        at->second.is_wanted = wanted;
+    }
+    peers_changed_.notify();
 }
 
 void port::remove_peer(const std::string& name) {
-    const std::lock_guard lock(mutex_);
-    peers_.erase(name);
+    {
+        const std::lock_guard lock(mutex_);
+        peers_.erase(name);
+    }
+    peers_changed_.notify();
 }
 
 std::vector<peer_status> port::peers() const {
     const std::lock_guard lock(mutex_);
     std::vector<peer_status> all;
     all.reserve(peers_.size());
-    for (const auto& [name, linked] : peers_) { all.push_back({name, linked}); }
+    for (const auto& [name, peer] : peers_) { all.push_back({name, peer.is_linked}); }
     return all;
 }
 
 bool port::is_linked(std::string_view name) const {
     const std::lock_guard lock(mutex_);
     const auto at = peers_.find(name);
-    return at != peers_.end() && at->second;
+    return at != peers_.end() && at->second.is_linked;
+}
+
+port::peer_views port::views_of_peers() const {
+    const std::lock_guard lock(mutex_);
+    return peers_;
+}
+
+std::optional<peer_view> port::peer_of(std::string_view name) const {
+    const std::lock_guard lock(mutex_);
+    const auto at = peers_.find(name);
+    return at == peers_.end() ? std::nullopt : std::optional(at->second);
 }
 
 namespace {
@@ -306,7 +353,7 @@ std::expected<arrival, failure> take_here(const std::shared_ptr<port>& at, const
     // As for what comes from other nodes.
     try {
         const decoding_at here(at);
-        return (*target)->take(type, is_call, payload.payload(), false);
+        return (*target)->take(at->name(), type, is_call, payload.payload(), false);
     } catch (const std::bad_alloc&) { return std::unexpected(failure::full); } catch (...) {
         return std::unexpected(failure::bad_message);
     }

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <heph/core/task.hpp>
 #include <heph/inbox/channel.hpp>
 #include <heph/remote/detail/published.hpp>
 #include <heph/remote/node.hpp>
@@ -21,6 +22,8 @@
 #include "command.hpp"
 #include "environment.hpp"
 #include "link_security.hpp"
+#include "peer_view.hpp"
+#include "shared_signal.hpp"
 
 namespace heph::remote::detail {
 
@@ -34,6 +37,7 @@ struct requests {
     /// What to use from now on; null: what there is.
     std::shared_ptr<link_security> security;
     bool renews_links = false;  ///< Those that are up, by that.
+    std::vector<task<>> tasks;  ///< To be run with the node's own.
     bool stop = false;
 };
 
@@ -49,6 +53,7 @@ public:
           incarnation_(incarnation),
           is_plain_text_(is_plain_text),
           commands_(std::move(commands)),
+          directory_(make_directory(*this)),
           environment_(std::move(around)) {}
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
@@ -68,6 +73,11 @@ public:
     /// mark, which it sends after this; what is handed over behind that is refused.
     void end() noexcept { ended_.store(true); }
     [[nodiscard]] bool is_ended() const noexcept { return ended_.load(); }
+    /// Says that the node is about to stop: what waits for others has to end.
+    void begin_draining() noexcept;
+    [[nodiscard]] bool is_draining() const noexcept { return draining_.count() != 0; }
+    /// Changes once, when the node is about to stop.
+    [[nodiscard]] shared_signal& draining() noexcept { return draining_; }
 
     /// Makes a timer for whoever waits for something of the node. Once the node has ended, there is
     /// none, and nothing to wait for.
@@ -85,6 +95,11 @@ public:
     [[nodiscard]] bool is_closed() const;
     [[nodiscard]] entry find(std::string_view name) const;
     [[nodiscard]] std::shared_ptr<const published> find(std::uint64_t number) const;
+    using named_entry = std::pair<std::string, entry>;
+    /// Gives what is published under a name, or under all that begin with it.
+    [[nodiscard]] std::vector<named_entry> named(std::string_view name, bool is_prefix) const;
+    /// Changes with what is published under names.
+    [[nodiscard]] shared_signal& names_changed() noexcept { return names_changed_; }
     /// Forgets all, and takes nothing more.
     void close();
 
@@ -110,6 +125,8 @@ public:
     void forget_peer(std::string name);
     void secure_anew(std::shared_ptr<link_security> by, bool renews_links);
     void request_stop();
+    /// Runs a task with those of the node; drops it where the node has ended.
+    void run(task<> what);
     [[nodiscard]] requests take_requests();
 
     /// Is ready when there are requests. One task may wait.
@@ -125,11 +142,18 @@ public:
 
     // Which peers there are.
     void set_peer(const std::string& name, bool linked);
+    void set_wanted(std::string_view name, bool wanted);
     void remove_peer(const std::string& name);
     [[nodiscard]] std::vector<peer_status> peers() const;
     [[nodiscard]] bool is_linked(std::string_view name) const;
+    using peer_views = std::map<std::string, peer_view, std::less<>>;
+    [[nodiscard]] peer_views views_of_peers() const;
+    [[nodiscard]] std::optional<peer_view> peer_of(std::string_view name) const;
+    /// Changes with these, and when the node stops.
+    [[nodiscard]] shared_signal& peers_changed() noexcept { return peers_changed_; }
 
 private:
+    static std::shared_ptr<const published> make_directory(port& of);
     template <typename Change>
     void request(Change change);
     void tell_unpublished(std::uint64_t number);
@@ -145,6 +169,10 @@ private:
     const inbox::sender<command> commands_;
     std::atomic<std::uint64_t> next_id_ = 1;
     std::atomic<bool> ended_ = false;
+    const std::shared_ptr<const published> directory_;
+    shared_signal draining_;
+    shared_signal names_changed_;
+    shared_signal peers_changed_;
 
     mutable std::mutex mutex_;  // Guards what follows.
     std::shared_ptr<environment> environment_;
@@ -153,7 +181,7 @@ private:
     std::uint64_t next_number_ = 1;
     bool closed_ = false;
     waiting waiting_;
-    std::map<std::string, bool, std::less<>> peers_;
+    peer_views peers_;
 
     std::mutex requests_mutex_;  // Guards what follows.
     requests requests_;

@@ -80,7 +80,7 @@ void take_or_throw(relay_state& relay, std::span<const std::byte> bytes) {
     const auto type = std::ranges::find(types, opened->type);
     // A full inbox gives a delivery that waits for room: it is dropped, and the message with it.
     const bool is_taken = type != types.end() && [&] {
-        const auto arrived = relay.route->take(static_cast<std::uint16_t>(type - types.begin()),
+        const auto arrived = relay.route->take({}, static_cast<std::uint16_t>(type - types.begin()),
                                                false, opened->payload, true);
         return arrived.has_value() && arrived->message == nullptr;
     }();

@@ -27,6 +27,7 @@ namespace heph::remote {
 
 namespace detail {
 class node_starter;
+class group_access;
 }  // namespace detail
 
 /// What a node has with another one.
@@ -59,8 +60,10 @@ public:
 
     /// Offers an actor under a name, instead of what was offered under it before. Takes effect at
     /// once. What arrives for it comes from other nodes' senders in the order in which each sent.
+    /// Other nodes can find it, and, unless it is not for them, ask what there is (`remote_group`).
     /// *Errors*: throws `std::invalid_argument` for a name that is not 1 to 255 printable ASCII
-    /// characters without spaces, and when two alternatives of `M` have the same name on the wire.
+    /// characters without spaces, or is `heph.directory`, and when two alternatives of `M` have the
+    /// same name on the wire.
     template <remote_message M>
     void publish(std::string_view name, actor_ref<M> actor,
                  audience who = audience::everyone()) const {
@@ -143,6 +146,7 @@ public:
 
 private:
     friend class detail::node_starter;
+    friend class detail::group_access;
     explicit node(std::shared_ptr<detail::port> made) noexcept : port_(std::move(made)) {}
 
     [[nodiscard]] detail::destination_pointer share_erased(

@@ -29,6 +29,10 @@ namespace heph::remote {
 
 class node;
 
+namespace detail {
+class group_access;
+}  // namespace detail
+
 using protocol::failure;
 using protocol::to_string;
 
@@ -201,6 +205,7 @@ private:
     template <remote_message>
     friend class remote_ref;
     friend class node;
+    friend class detail::group_access;
 
     remote_ref(std::shared_ptr<detail::port> from, detail::destination_pointer to)
         : from_(std::move(from)), to_(std::move(to)) {

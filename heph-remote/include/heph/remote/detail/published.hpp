@@ -80,9 +80,10 @@ public:
     published& operator=(const published&) = delete;
     virtual ~published() = default;
 
-    /// Decodes a message or call, and puts it into the inbox if it may be there at once and there
-    /// is room. *Errors*: `unknown_type`, `bad_message`, `actor_gone`.
-    [[nodiscard]] virtual std::expected<arrival, failure> take(std::uint16_t type, bool is_call,
+    /// Decodes a message or call of a node, and puts it into the inbox if it may be there at once
+    /// and there is room. *Errors*: `unknown_type`, `bad_message`, `actor_gone`.
+    [[nodiscard]] virtual std::expected<arrival, failure> take(std::string_view from,
+                                                               std::uint16_t type, bool is_call,
                                                                std::span<const std::byte> payload,
                                                                bool at_once) const = 0;
     [[nodiscard]] virtual bool is_connected() const noexcept = 0;
@@ -162,7 +163,7 @@ public:
                  dynamic_cast<const waits_for_all*>(&access::target_of(actor_)) != nullptr;
     }
 
-    std::expected<arrival, failure> take(std::uint16_t type, bool is_call,
+    std::expected<arrival, failure> take(std::string_view, std::uint16_t type, bool is_call,
                                          std::span<const std::byte> payload,
                                          bool at_once) const override {
         using each = typename alternatives_of<M>::template apply<taker>;
