@@ -112,6 +112,7 @@ std::string choose_boundary(std::string_view body) {
 response one_part(response full, byte_range part) {
     const std::uint64_t size = full.body().size();
     std::string piece(full.body().substr(part.first, part.size()));
+    full.set_stands_for(full, size);
     response answer = std::move(full);
     answer.set_body(std::move(piece));
     answer.set_status(status::partial_content);
@@ -130,22 +131,11 @@ response many_parts(response full, const std::vector<byte_range>& parts) {
         text += "\r\n";
     }
     text += detail::parts_end(boundary);
+    full.set_stands_for(full, body.size());
     response answer = std::move(full);
     answer.set_body(std::move(text));
     answer.set_status(status::partial_content);
     answer.set_header("Content-Type", "multipart/byteranges; boundary=" + boundary);
-    return answer;
-}
-
-/// Makes a 304 of a response: with what RFC 9110, 15.4.5, has it repeat, and nothing else.
-response without_content(const response& full) {
-    response answer(status::not_modified);
-    for (const char* name :
-         {"Cache-Control", "Content-Location", "ETag", "Expires", "Last-Modified", "Vary"}) {
-        for (const header each : full.headers()) {
-            if (equal_ignoring_case(each.name, name)) { answer.headers().append(name, each.value); }
-        }
-    }
     return answer;
 }
 
@@ -156,7 +146,7 @@ namespace detail {
 std::optional<response> conditional_answer(const request& asked, const response& full) {
     const validators current = validators::of(full.headers());
     switch (evaluate_conditions(asked.method(), asked.headers(), current)) {
-        case precondition::not_modified: return without_content(full);
+        case precondition::not_modified: return response::not_modified(full);
         case precondition::failed: return response::problem(status::precondition_failed);
         case precondition::proceed: break;
     }

@@ -43,6 +43,30 @@ response response::problem(http::status status, std::string_view detail) {
 
 response response::problem(error failure) { return problem(status_of(failure), message(failure)); }
 
+response response::not_modified(const response& full) {
+    response made(http::status::not_modified);
+    for (const char* name :
+         {"Cache-Control", "Content-Location", "ETag", "Expires", "Last-Modified", "Vary"}) {
+        // It guides the update of a cache that has no tag to go by.
+        if (std::string_view(name) == "Last-Modified" && full.headers().contains("ETag")) {
+            continue;
+        }
+        for (const header each : full.headers()) {
+            if (equal_ignoring_case(each.name, name)) { made.headers_.append(name, each.value); }
+        }
+    }
+    made.set_stands_for(full, full.body_bytes());
+    return made;
+}
+
+void response::set_stands_for(const response& full, std::optional<std::uint64_t> bytes) {
+    whole_answer whole;
+    whole.content_type = full.headers().get("Content-Type").value_or("");
+    whole.bytes = bytes;
+    whole.is_encoded = full.headers().contains("Content-Encoding");
+    whole_ = std::make_unique<const whole_answer>(std::move(whole));
+}
+
 response response::stream(std::string_view content_type, body_producer producer,
                           http::status status) {
     response made(status);

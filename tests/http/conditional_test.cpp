@@ -190,6 +190,11 @@ TEST_CASE("conditional: a version the client has is answered with 304", "[http][
     CHECK(answer.headers().get("Cache-Control") == "max-age=5");
     CHECK_FALSE(answer.headers().contains("Content-Type"));
     CHECK_FALSE(answer.headers().contains("X-Other"));
+    // It says nothing to who has a tag to go by (RFC 9110, 15.4.5).
+    CHECK_FALSE(answer.headers().contains("Last-Modified"));
+    const auto dated = http::response::not_modified(
+        http::response().set_header("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"));
+    CHECK(dated.headers().contains("Last-Modified"));
     CHECK(ask("If-Match: \"b\"\r\n").status() == http::status::precondition_failed);
     CHECK(ask("").status() == http::status::ok);
     CHECK(ask("").headers().get("Accept-Ranges") == "bytes");

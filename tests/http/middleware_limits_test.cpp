@@ -390,6 +390,69 @@ TEST_CASE("compression: a condition on the weak tag is met", "[http][middleware]
     CHECK(part.body() == std::string(10, 'a'));
 }
 
+TEST_CASE("compression: a 304 and a part have the Vary, and a 304 the tag, of the 200",
+          "[http][middleware]") {
+    http::router routes;
+    routes.use(http::compression());
+    routes.use(http::conditional());
+    routes.get("/long", [](http::request&) { return text_of(5000); });
+    routes.get("/short", [](http::request&) { return text_of(500); });
+    routes.get("/image", [](http::request&) { return text_of(5000, "image/png"); });
+    routes.get("/kept", [](http::request&) {
+        return text_of(5000).set_header("Cache-Control", "no-transform");
+    });
+    routes.get("/sent",
+               [](http::request&) { return text_of(5000).set_header("Content-Encoding", "br"); });
+    for (const std::string path : {"/long", "/short", "/image", "/kept", "/sent"}) {
+        for (const std::string& fields : {std::string(), std::string(takes_gzip)}) {
+            CAPTURE(path, fields);
+            const auto full = ask(routes, path, fields);
+            CHECK(full.status() == http::status::ok);
+            const std::string tag = header_of(full, "ETag");
+            const std::string strong = tag.starts_with("W/") ? tag.substr(2) : tag;
+            // Somebody on the way, or the client itself, may have weakened it.
+            for (const std::string& known : {strong, "W/" + strong}) {
+                const auto same = ask(routes, path, fields + "If-None-Match: " + known + "\r\n");
+                CHECK(same.status() == http::status::not_modified);
+                CHECK(header_of(same, "ETag") == tag);
+                CHECK(header_of(same, "Vary") == header_of(full, "Vary"));
+            }
+            for (const std::string ranges : {"0-3", "0-3,10-12"}) {
+                const auto part = ask(routes, path, fields + "Range: bytes=" + ranges + "\r\n");
+                CHECK(part.status() == http::status::partial_content);
+                CHECK(header_of(part, "Vary") == header_of(full, "Vary"));
+            }
+        }
+    }
+}
+
+TEST_CASE("compression: a 304 that says nothing of the whole has Vary", "[http][middleware]") {
+    http::router routes;
+    routes.use(http::compression());
+    routes.get("/", [](http::request&) {
+        return http::response::empty(http::status::not_modified).set_header("ETag", "\"a\"");
+    });
+    const auto answer = ask(routes, "/", "If-None-Match: \"a\"\r\n");
+    CHECK(header_of(answer, "Vary") == "Accept-Encoding");
+    CHECK(header_of(answer, "ETag") == "\"a\"");
+}
+
+TEST_CASE("compression: a short stream that says its length is sent as it is",
+          "[http][middleware]") {
+    http::router routes;
+    routes.use(http::compression());
+    routes.get("/{size:int}", [](http::request& asked) {
+        return http::response::stream(
+                   "text/plain",
+                   [](http::body_writer&) -> task<std::expected<void, http::error>> {
+                       co_return {};
+                   })
+            .set_content_length(asked.param("size") == "10" ? 10 : 5000);
+    });
+    CHECK(header_of(ask(routes, "/10", takes_gzip), "Content-Encoding") == "-");
+    CHECK(header_of(ask(routes, "/5000", takes_gzip), "Content-Encoding") == "gzip");
+}
+
 TEST_CASE("compression: a stream is compressed piece by piece, as it is written",
           "[http][server]") {
     using outcome = std::expected<void, http::error>;

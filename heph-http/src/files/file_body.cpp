@@ -97,9 +97,13 @@ task<response> answer_with_file(const request* asked, response full, opened_file
     const std::uint64_t size = opened.size;
     file_body body;
     body.file = std::move(opened.file);
-    if (auto instead = conditional_answer(*asked, full)) { co_return std::move(*instead); }
+    if (auto instead = conditional_answer(*asked, full)) {
+        instead->set_stands_for(full, size);
+        co_return std::move(*instead);
+    }
     const auto ranges = ranges_asked_for(*asked, validators::of(full.headers()), size);
     if (!ranges && ranges.error() == range_error::unsatisfiable) { co_return beyond_end(size); }
+    if (ranges) { full.set_stands_for(full, size); }
     if (!ranges) {
         body.parts.emplace_back().size = size;
     } else if (ranges->size() == 1) {

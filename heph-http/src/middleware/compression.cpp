@@ -145,27 +145,47 @@ public:
     task<response> run(request& asked, next_handler next) const {
         response answer = co_await next(asked);
         if (answer.status() == status::not_modified) {
-            // As the answer that it stands for has it (RFC 9110, 15.4.5).
-            note_choice(answer);
-            if (has_compressed(asked, answer)) { weaken_tag(answer); }
+            adapt_not_modified(asked, answer);
             co_return answer;
         }
         if (answer.status() == status::partial_content) {
-            // As the whole would have it (RFC 9110, 15.3.7), whose size is not looked at here.
-            if (suits(answer)) { note_choice(answer); }
+            // As the whole would have it (RFC 9110, 15.3.7).
+            const whole_answer* const whole = answer.stands_for();
+            if (whole != nullptr ? suits(*whole, answer.headers()) : suits_but_for_size(answer)) {
+                note_choice(answer);
+            }
             co_return answer;
         }
         if (!may_compress(answer)) { co_return answer; }
         note_choice(answer);
-        constexpr std::array<std::string_view, 3> codings{"br", "gzip", "identity"};
-        const std::size_t first = options_.brotli_level ? 0 : 1;
-        const auto chosen = choose_encoding(asked.headers(), std::span(codings).subspan(first));
-        const std::string_view coding = chosen ? codings[*chosen + first] : codings.back();
-        if (coding != codings.back()) { compress(answer, coding); }
+        const std::string_view coding = coding_for(asked);
+        if (!coding.empty()) { compress(answer, coding); }
         co_return answer;
     }
 
 private:
+    /// Gives the coding that a client likes best; nothing for none.
+    [[nodiscard]] std::string_view coding_for(const request& asked) const {
+        constexpr std::array<std::string_view, 3> codings{"br", "gzip", "identity"};
+        const std::size_t first = options_.brotli_level ? 0 : 1;
+        const auto chosen = choose_encoding(asked.headers(), std::span(codings).subspan(first));
+        if (!chosen || *chosen + first + 1 == codings.size()) { return {}; }
+        return codings[*chosen + first];
+    }
+
+    /// Gives a 304 the fields that the 200 would have (RFC 9110, 15.4.5).
+    void adapt_not_modified(const request& asked, response& answer) const {
+        const whole_answer* const whole = answer.stands_for();
+        if (whole == nullptr) {
+            // Nobody said what it stands for: a field too many does no harm.
+            note_choice(answer);
+            if (has_compressed(asked, answer)) { weaken_tag(answer); }
+        } else if (suits(*whole, answer.headers())) {
+            note_choice(answer);
+            if (!coding_for(asked).empty()) { weaken_tag(answer); }
+        }
+    }
+
     static void note_choice(response& answer) {
         if (!answer.headers().has_token("Vary", "Accept-Encoding")) {
             answer.headers().append("Vary", "Accept-Encoding");
@@ -178,8 +198,8 @@ private:
         }
     }
 
-    // Tells whether a 304 is about what was sent compressed: the client knows the weak tag only. A
-    // cache does not take the strong one for that of what it has (RFC 9111, 4.3.4).
+    // Tells whether such a 304 is about what was sent compressed: the client knows the weak tag
+    // only. A cache does not take the strong one for that of what it has (RFC 9111, 4.3.4).
     static bool has_compressed(const request& asked, const response& not_modified) {
         const auto text = not_modified.headers().get("ETag");
         if (!text) { return false; }
@@ -197,9 +217,18 @@ private:
         return found;
     }
 
+    /// Tells whether a whole is compressed for who likes that. A 304 or 206 that stands for it has
+    /// its other fields.
+    [[nodiscard]] bool suits(const whole_answer& whole, const headers& fields) const {
+        return !whole.is_encoded && !whole.content_type.empty() &&
+               !fields.has_token("Cache-Control", "no-transform") &&
+               (!whole.bytes || *whole.bytes >= options_.bytes_min) &&
+               options_.compresses(whole.content_type);
+    }
+
     /// Tells whether all but the size of an answer, or of the whole that it is a part of, is in
     /// favour.
-    [[nodiscard]] bool suits(const response& answer) const {
+    [[nodiscard]] bool suits_but_for_size(const response& answer) const {
         const headers& fields = answer.headers();
         if (fields.contains("Content-Encoding") ||
             fields.has_token("Cache-Control", "no-transform")) {
@@ -216,10 +245,11 @@ private:
 
     [[nodiscard]] bool may_compress(const response& answer) const {
         if (answer.is_upgrade() || is_bodiless(answer.status()) ||
-            answer.headers().contains("Content-Range") || !suits(answer)) {
+            answer.headers().contains("Content-Range") || !suits_but_for_size(answer)) {
             return false;
         }
-        return answer.is_streamed() || answer.body().size() >= options_.bytes_min;
+        const auto bytes = answer.body_bytes();
+        return !bytes || *bytes >= options_.bytes_min;
     }
 
     void compress(response& answer, std::string_view coding) const {

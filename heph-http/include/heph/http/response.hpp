@@ -77,6 +77,14 @@ protected:
 using body_producer =
     std::move_only_function<task<std::expected<void, error>>(body_writer& writer)>;
 
+/// What of a whole answer does not show in the 304 or 206 that stands for it, and decides what
+/// middleware would have made of it.
+struct whole_answer {
+    std::string content_type;            ///< Empty where it has none.
+    std::optional<std::uint64_t> bytes;  ///< Of its body; nothing when that is not known.
+    bool is_encoded = false;             ///< It has a `Content-Encoding`.
+};
+
 /// A response to a request. Framing (`Content-Length`, `Transfer-Encoding`, `Connection`) and
 /// `Date` are set by the server, and need not and cannot be set by hand.
 ///
@@ -101,6 +109,9 @@ public:
     static response problem(http::status status, std::string_view detail = {});
     /// Makes the `problem` that answers an error.
     static response problem(error failure);
+    /// Makes the 304 that stands for a 200: with the fields that RFC 9110, 15.4.5, has it repeat,
+    /// and `Last-Modified` where there is no `ETag`.
+    static response not_modified(const response& full);
     /// Makes a response whose body `producer` writes bit by bit.
     static response stream(std::string_view content_type, body_producer producer,
                            http::status status = http::status::ok);
@@ -183,6 +194,15 @@ public:
     }
     /// Gives the producer of a streamed body. *Lifetime*: what it makes refers to it.
     [[nodiscard]] body_producer& producer() noexcept { return producer_; }
+    /// Gives how many bytes the body has, without those of trailers; nothing when that is not
+    /// known.
+    [[nodiscard]] std::optional<std::uint64_t> body_bytes() const noexcept {
+        return is_streamed() ? stream_length_ : std::optional<std::uint64_t>(body().size());
+    }
+    /// Gives what a 304 or 206 stands for; null when whoever made it did not say.
+    [[nodiscard]] const whole_answer* stands_for() const noexcept { return whole_.get(); }
+    /// Says so. `bytes` is the size of a body that is not in `full` yet.
+    void set_stands_for(const response& full, std::optional<std::uint64_t> bytes);
     /// Tells whether the connection changes to another protocol behind this response.
     [[nodiscard]] bool is_upgrade() const noexcept { return upgrade_ != nullptr; }
     /// Gives what uses the connection then. *Requires*: `is_upgrade()`. *Lifetime*: what it makes
@@ -194,7 +214,8 @@ private:
     std::string body_;
     std::shared_ptr<const std::string> shared_body_;  // In place of `body_` when it is there.
     body_producer producer_;
-    std::unique_ptr<upgrade_handler> upgrade_;  // Null but for 101.
+    std::unique_ptr<upgrade_handler> upgrade_;   // Null but for 101.
+    std::unique_ptr<const whole_answer> whole_;  // Null but for 304 and 206.
     std::optional<std::uint64_t> stream_length_;
     http::status status_;
     bool closes_ = false;

@@ -11,7 +11,8 @@ namespace heph::http {
 
 /// What is compressed, and how.
 struct compression_options {
-    /// Bodies of fewer bytes are sent as they are. Streamed ones are always compressed.
+    /// Bodies of fewer bytes are sent as they are. Streamed ones without a length never count as
+    /// such.
     std::size_t bytes_min = 1024;
     /// Bodies of more bytes are compressed piece by piece as they are sent, so that other requests
     /// get their turns; their length is not known before.
@@ -36,10 +37,11 @@ struct compression_options {
 ///
 /// It leaves alone what has a `Content-Encoding` or is a part (206), what `Cache-Control:
 /// no-transform` protects, and answers without a body. `Vary: Accept-Encoding` is set on what might
-/// have been compressed; a strong `ETag` becomes a weak one, as the bytes are others. Put it around
-/// `conditional`. Each piece of a streamed body is sent at once. Memory, for as long as a
-/// stream lasts, and for a larger body: about 256 KiB by gzip; by Brotli 1.4 MiB at level 4, and up
-/// to 34 MiB at level 9.
+/// have been compressed; a strong `ETag` becomes a weak one, as the bytes are others. A 304 by
+/// `apply_conditions` or `response::not_modified` has both as the 200 would; one that is made
+/// otherwise always has `Vary`. Put it around `conditional`. Each piece of a streamed body is sent
+/// at once. Memory, for as long as a stream lasts, and for a larger body: about 256 KiB by gzip; by
+/// Brotli 1.4 MiB at level 4, and up to 34 MiB at level 9.
 ///
 /// Do not compress secrets together with what an attacker chooses: the size tells (BREACH).
 /// *Errors*: throws `std::invalid_argument` for another level.
