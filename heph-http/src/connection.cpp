@@ -150,8 +150,11 @@ void connection::begin_to_receive() {
         head_deadline_ = true;
         io_.set_receive_deadline(bounds().head_timeout);
     }
-    // Who has not asked for anything yet is about to, and would lose its first request.
-    if (parser_.is_idle() && asked_before_) { share_->idle.add(*this); }
+    if (parser_.is_idle()) { (asked_before_ ? share_->idle : share_->silent).add(*this); }
+}
+
+bool connection::has_been_silent(std::chrono::milliseconds grace) const {
+    return io_.receive_time_left() <= bounds().idle_timeout - grace;
 }
 
 task<connection::step> connection::nothing_received(arrival came) {

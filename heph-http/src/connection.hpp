@@ -65,8 +65,12 @@ public:
     /// told so.
     task<bool> secure(const server_security& security);
 
+    /// Tells whether it has waited for its first request for so long.
+    /// *Requires*: it is in the worker's list of those that do.
+    [[nodiscard]] bool has_been_silent(std::chrono::milliseconds grace) const;
+
     /// Ends it while it waits for a request, so that another one has its place.
-    /// *Requires*: it is in the worker's list of idle ones.
+    /// *Requires*: it is in one of the worker's lists.
     void make_room() noexcept;
 
     /// Announces the end to a secured peer, unless what it got is not all.

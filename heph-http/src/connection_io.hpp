@@ -62,6 +62,10 @@ public:
 
     /// Lets what is received next be waited for until `after` from now.
     void set_receive_deadline(std::chrono::milliseconds after) { receive_patience_.set(after); }
+    /// Tells how long it still may be; less than nothing once it is too late.
+    [[nodiscard]] std::chrono::milliseconds receive_time_left() const {
+        return receive_patience_.left();
+    }
 
     /// Waits for the next bytes. An orderly stop ends the wait when `heeds_stop`.
     class [[nodiscard]] receive_future {

@@ -35,6 +35,11 @@ public:
         const auto wait = static_cast<std::uint64_t>(after.count() > 0 ? after.count() : 0);
         deadline_ms_ = rt::detail::worker_coarse_ms() + wait;
     }
+    /// Gives the time until then.
+    [[nodiscard]] std::chrono::milliseconds left() const {
+        return std::chrono::milliseconds(static_cast<std::int64_t>(deadline_ms_) -
+                                         static_cast<std::int64_t>(rt::detail::worker_coarse_ms()));
+    }
     /// Tells whether the deadline has passed, and has `waker` woken when it may have.
     bool passed(alarm& wakes, const waker& waker) const {
         return wakes.passed(deadline_ms_, waker);

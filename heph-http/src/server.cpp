@@ -114,14 +114,24 @@ void tell_closed(worker_share& share, known_peer peer, error why) noexcept {
     }
 }
 
+// Gives the connection that makes room for another one; null when none does. Who was served before
+// is not closed for want of a place while somebody holds one for nothing.
+connection* one_to_leave(worker_share& share) noexcept {
+    auto* const silent = static_cast<connection*>(share.silent.oldest());
+    if (silent != nullptr && silent->has_been_silent(share.limits->first_request_grace)) {
+        return silent;
+    }
+    return static_cast<connection*>(share.idle.oldest());
+}
+
 // Tells whether there is room for a further connection, which may be that of an idle one.
 bool has_room(worker_share& share) noexcept {
     const std::size_t most = share.limits->connections_max;
     if (share.connections < most + share.making_room) { return true; }
     if (share.making_room >= making_room_max) { return false; }
-    idle_link* const oldest = share.idle.oldest();
-    if (oldest == nullptr) { return false; }
-    static_cast<connection*>(oldest)->make_room();
+    connection* const leaving = one_to_leave(share);
+    if (leaving == nullptr) { return false; }
+    leaving->make_room();
     return true;
 }
 

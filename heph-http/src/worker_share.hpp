@@ -50,7 +50,8 @@ public:
     bool observed;                        // Somebody is to be told of all exchanges.
     bool over_unix;                       // The connections are over a Unix socket.
     work_space_pool work_spaces;
-    idle_list idle;  // Those that wait for a request.
+    idle_list idle;    // Those that wait for their next request.
+    idle_list silent;  // Those that wait for their first one.
     std::size_t connections = 0;
     std::size_t making_room = 0;  // Those of the connections that end for others.
     std::size_t refusals = 0;

@@ -53,11 +53,12 @@ TEST_CASE("server idle: any number of clients get in, one after the other, beyon
     CHECK(clients[198].ask(get_request("/hello")).status == 200);
 }
 
-TEST_CASE("server idle: no room is made by those who have not asked yet, or are being answered",
+TEST_CASE("server idle: no room is made by those who are about to ask, or are being answered",
           "[http][server][idle]") {
     const captured_log log;
     server_setup setup;
     setup.limits.connections_max = 2;
+    setup.limits.first_request_grace = 1min;
     setup.limits.linger_timeout = 20ms;
     const test_server server(make_test_routes(), setup);
     raw_client silent(server.port());
@@ -69,6 +70,35 @@ TEST_CASE("server idle: no room is made by those who have not asked yet, or are 
     busy.send("\r\n");
     CHECK(busy.read().status == 200);
     CHECK(silent.ask(get_request("/hello")).status == 200);
+}
+
+TEST_CASE("server idle: those who have asked for nothing for a while make room, and before others",
+          "[http][server][idle]") {
+    const captured_log log;
+    server_setup setup;
+    setup.limits.connections_max = 3;
+    setup.limits.linger_timeout = 20ms;
+    setup.limits.first_request_grace = 0ms;
+    const test_server server(make_test_routes(), setup);
+    raw_client asked(server.port());
+    CHECK(asked.ask(get_request("/hello")).status == 200);
+    raw_client silent(server.port());
+    raw_client begun(server.port());
+    begun.send("GET /hello HTTP/1.1\r\n");
+    // By the second answer, the server has seen the others.
+    CHECK(asked.ask(get_request("/hello")).status == 200);
+    CHECK(asked.ask(get_request("/hello")).status == 200);
+    raw_client fourth(server.port());
+    CHECK(fourth.ask(get_request("/hello")).status == 200);
+    CHECK(silent.at_end());
+    CHECK_FALSE(silent.was_reset());
+    // Only who has asked is left to make room for one more.
+    raw_client fifth(server.port());
+    CHECK(fifth.ask(get_request("/hello")).status == 200);
+    CHECK(asked.at_end());
+    begun.send("Host: a\r\n\r\n");
+    CHECK(begun.read().status == 200);
+    CHECK(log.lines().empty());
 }
 
 TEST_CASE("server idle: who has too many connections of an address closes nobody's",

@@ -32,9 +32,10 @@ struct limits {
     std::uint64_t unread_body_bytes_max = 256 * 1024;
     /// Replies to pipelined requests that are gathered before they are sent.
     std::size_t gathered_bytes_max = 64 * 1024;
-    /// Connections of one worker. For a further one, that which waits for its next request for the
-    /// longest time is closed; where all are busy, or have not asked for anything yet, the new one
-    /// is answered with 503 and closed.
+    /// Connections of one worker. For a further one, that which has not asked for anything since
+    /// its beginning is closed once `first_request_grace` is over, or else that which waits for its
+    /// next request for the longest time; where there is neither, the new one is answered with 503
+    /// and closed.
     std::size_t connections_max = 16 * 1024;
     /// Connections of one worker from one address, so that nobody takes all of them; further ones
     /// are answered with 503 and closed. An IPv6 address counts by its first 64 bits. Behind a
@@ -54,6 +55,9 @@ struct limits {
     std::chrono::milliseconds head_timeout{10'000};
     /// From a connection's beginning, or a response, to the first byte of the next request: closed.
     std::chrono::milliseconds idle_timeout{60'000};
+    /// From a connection's beginning, or its TLS handshake, to when it may be closed for another
+    /// one although it has not asked for anything yet. Until then its first request is on its way.
+    std::chrono::milliseconds first_request_grace{1'000};
     /// Body bytes a second that must arrive, on average, once `body_grace` is over: 408.
     std::uint64_t body_bytes_per_second_min = 1024;
     /// From when a body is first waited for to when its rate counts.
