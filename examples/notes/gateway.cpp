@@ -9,9 +9,9 @@
 #include <vector>
 
 #include <heph/http/conditional.hpp>
-#include <heph/http/entity_tag.hpp>
 
 #include "note_id.hpp"
+#include "note_tag.hpp"
 #include "page.hpp"
 
 namespace notes {
@@ -41,6 +41,7 @@ http::response answer_to(const change_reply& reply) {
         case change_outcome::refused: return bad_request(reply.detail);
         case change_outcome::full:
             return http::response::problem(status::insufficient_storage, reply.detail);
+        case change_outcome::unmet: return http::response::problem(status::precondition_failed);
         case change_outcome::failed: break;
     }
     return http::response::problem(status::internal_server_error,
@@ -100,12 +101,13 @@ std::string lines_of(const std::vector<std::string>& ids) {
     return text;
 }
 
-// Names a note as it is. The type belongs to it: a change of that alone is one.
-http::entity_tag tag_of(const get_reply& note) {
-    std::string all = note.content_type;
-    all += '\n';
-    all += note.body;
-    return http::entity_tag::of_content(all);
+// The values of a field, in their order.
+std::vector<std::string> values_of(const http::request& request, std::string_view name) {
+    std::vector<std::string> values;
+    for (const http::header each : request.headers()) {
+        if (http::equal_ignoring_case(each.name, name)) { values.emplace_back(each.value); }
+    }
+    return values;
 }
 
 // Says why a note cannot be what the body of a request is, or nothing.
@@ -159,32 +161,11 @@ heph::task<http::response> gateway::get(http::request& request) const {
     if (!reply->found) {
         co_return http::response::problem(status::not_found, "there is no note by this id");
     }
-    const std::string tag = tag_of(*reply).to_string();
+    const std::string tag = tag_of(reply->content_type, reply->body).to_string();
     auto answer = http::response::bytes(std::move(reply->body), reply->content_type);
     answer.set_header("ETag", tag);
     confine(answer);
     co_return http::apply_conditions(request, std::move(answer));
-}
-
-heph::task<std::optional<http::response>> gateway::refuse_change(const http::request& request,
-                                                                 std::string id) const {
-    if (!request.header("If-Match") && !request.header("If-None-Match")) { co_return std::nullopt; }
-    get_note asked;
-    asked.id = std::move(id);
-    std::string store = stores_->store_of(asked.id);  // Before `asked` is moved from.
-    auto asking = stores_->ask(std::move(store), std::move(asked));
-    auto reply = co_await asking;
-    if (!reply) { co_return unavailable(reply.error()); }
-    // What would be 404 anyhow has no conditions (RFC 9110, 13.2.1).
-    if (!reply->found && request.method() == http::method::delete_) { co_return std::nullopt; }
-    http::validators current;
-    current.exists = reply->found;
-    if (reply->found) { current.tag = tag_of(*reply); }
-    if (http::evaluate_conditions(request.method(), request.headers(), current) ==
-        http::precondition::proceed) {
-        co_return std::nullopt;
-    }
-    co_return http::response::problem(status::precondition_failed);
 }
 
 heph::task<http::response> gateway::put(http::request& request) const {
@@ -198,8 +179,8 @@ heph::task<http::response> gateway::put(http::request& request) const {
     if (auto refused = refuse_content(request)) { co_return std::move(*refused); }
     auto body = co_await request.read_body(body_bytes_max);
     if (!body) { co_return http::response::problem(body.error()); }
-    auto refusing = refuse_change(request, asked.id);
-    if (auto refused = co_await refusing) { co_return std::move(*refused); }
+    asked.if_match = values_of(request, "If-Match");
+    asked.if_none_match = values_of(request, "If-None-Match");
     asked.body = std::move(*body);
     std::string store = stores_->store_of(asked.id);  // Before `asked` is moved from.
     auto asking = stores_->ask(std::move(store), std::move(asked));
@@ -212,8 +193,8 @@ heph::task<http::response> gateway::remove(http::request& request) const {
     remove_note asked;
     asked.id = request.param("id");
     if (const char* why = why_bad_id(asked.id)) { co_return bad_request(why); }
-    auto refusing = refuse_change(request, asked.id);
-    if (auto refused = co_await refusing) { co_return std::move(*refused); }
+    asked.if_match = values_of(request, "If-Match");
+    asked.if_none_match = values_of(request, "If-None-Match");
     std::string store = stores_->store_of(asked.id);  // Before `asked` is moved from.
     auto asking = stores_->ask(std::move(store), std::move(asked));
     auto reply = co_await asking;

@@ -4,7 +4,6 @@
 
 #include <expected>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -43,11 +42,6 @@ public:
                                                                  std::string after) const;
 
 private:
-    // Answers a change whose `If-Match` or `If-None-Match` is false, and one whose note cannot be
-    // asked for. Another client's change may come between this and the change itself.
-    heph::task<std::optional<heph::http::response>> refuse_change(
-        const heph::http::request& request, std::string id) const;
-
     std::shared_ptr<stores> stores_;
     std::shared_ptr<const store_health> health_;
     std::shared_ptr<request_counters> counters_ = std::make_shared<request_counters>();

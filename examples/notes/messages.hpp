@@ -26,19 +26,25 @@ struct get_reply {
 };
 HEPH_MESSAGE(get_reply, "notes.get_reply", 1, found, content_type, body)
 
-/// Asks to store a note.
+/// Asks to store a note, if the conditions hold for the one that is there when its turn comes: the
+/// values of the fields `If-Match` and `If-None-Match` (RFC 9110, 13.1).
 struct put_note {
     std::string id;
     std::string content_type;
     std::string body;
+    std::vector<std::string> if_match;
+    std::vector<std::string> if_none_match;
 };
-HEPH_MESSAGE(put_note, "notes.put", 1, id, content_type, body)
+// Not 1: a store that knows no conditions must not take a change for one without.
+HEPH_MESSAGE(put_note, "notes.put", 2, id, content_type, body, if_match, if_none_match)
 
-/// Asks to remove a note.
+/// Asks to remove a note, if the conditions hold for it. One that is not there has none.
 struct remove_note {
     std::string id;
+    std::vector<std::string> if_match;
+    std::vector<std::string> if_none_match;
 };
-HEPH_MESSAGE(remove_note, "notes.remove", 1, id)
+HEPH_MESSAGE(remove_note, "notes.remove", 2, id, if_match, if_none_match)
 
 /// Says what became of a change. The first four are final, and on disk.
 enum class change_outcome : std::uint8_t {
@@ -49,6 +55,7 @@ enum class change_outcome : std::uint8_t {
     refused,  ///< The request is not one that a gateway sends.
     full,     ///< There is no room, on the disk or in memory; nothing was changed.
     failed,   ///< The disk failed; it is not known what a restart will find.
+    unmet,    ///< A condition did not hold; nothing was changed.
 };
 
 /// Answers `put_note` and `remove_note`.

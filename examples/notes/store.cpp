@@ -5,16 +5,20 @@
 #include <iterator>
 #include <memory>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 #include <heph/core/either.hpp>
 #include <heph/core/log.hpp>
 #include <heph/core/match.hpp>
+#include <heph/http/conditional.hpp>
+#include <heph/http/headers.hpp>
 
 #include "note_id.hpp"
+#include "note_tag.hpp"
 
 namespace notes {
+
+namespace http = heph::http;
 
 namespace {
 
@@ -33,6 +37,14 @@ std::size_t bytes_of(const record& asked) {
     return asked.id.size() + asked.content_type.size() + asked.body.size();
 }
 
+template <typename Request>
+std::size_t condition_bytes(const Request& asked) {
+    std::size_t bytes = 0;
+    for (const std::string& each : asked.if_match) { bytes += each.size(); }
+    for (const std::string& each : asked.if_none_match) { bytes += each.size(); }
+    return bytes;
+}
+
 // Another node is trusted to be what it says it is, not to be free of faults.
 const char* why_refused(const record& asked) {
     if (const char* why = why_bad_id(asked.id)) { return why; }
@@ -41,6 +53,14 @@ const char* why_refused(const record& asked) {
     }
     if (asked.body.size() > body_bytes_max) { return "the body is too long"; }
     return nullptr;
+}
+
+http::headers conditions_of(const std::vector<std::string>& if_match,
+                            const std::vector<std::string>& if_none_match) {
+    http::headers fields;
+    for (const std::string& each : if_match) { fields.append("If-Match", each); }
+    for (const std::string& each : if_none_match) { fields.append("If-None-Match", each); }
+    return fields;
 }
 
 bool means_full(std::error_code error) {
@@ -101,7 +121,7 @@ void note_store::take_change(change asked) {
                 (void)call.respond(
                     change_reply{change_outcome::full, "this node keeps as many bytes as it may"});
             } else {
-                waiting_bytes_ += bytes_of(wanted);
+                waiting_bytes_ += bytes_of(wanted) + condition_bytes(call.request());
                 waiting_.push_back(std::move(asked));
             }
         },
@@ -111,26 +131,50 @@ void note_store::take_change(change asked) {
 // Takes as many of the waiting changes as fit into one frame.
 void note_store::build_group() {
     frame_.emplace(log_.found.salt, log_.found.next_sequence);
-    // Whether a note is there when its turn comes, where an earlier change of the group decides.
-    std::unordered_map<std::string_view, bool> exists;
+    earlier_changes earlier;
     std::size_t taken = 0;
     for (; taken < waiting_.size(); ++taken) {
-        const record wanted =
-            std::visit([](const auto& call) { return record_of(call); }, waiting_[taken]);
+        const change& asked = waiting_[taken];
+        const record wanted = std::visit([](const auto& call) { return record_of(call); }, asked);
         if (!frame_->has_room_for(wanted)) { break; }
-        waiting_bytes_ -= bytes_of(wanted);
-        const auto earlier = exists.find(wanted.id);
-        const bool there =
-            earlier != exists.end() ? earlier->second : table_.find(wanted.id) != nullptr;
-        const bool absent = wanted.kind == record_kind::remove && !there;
-        is_absent_.push_back(absent);
-        if (absent) { continue; }
-        exists[wanted.id] = wanted.kind == record_kind::put;
+        waiting_bytes_ -=
+            bytes_of(wanted) +
+            std::visit([](const auto& call) { return condition_bytes(call.request()); }, asked);
+        verdicts_.push_back(judge(asked, earlier));
+        if (verdicts_.back() != verdict::make) { continue; }
+        const auto* put = std::get_if<put_call>(&asked);
+        earlier[wanted.id] = put == nullptr ? nullptr : &put->request();
         frame_->add(wanted);
     }
     const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(taken);
     group_.assign(std::move_iterator(waiting_.begin()), std::move_iterator(end));
     waiting_.erase(waiting_.begin(), end);
+}
+
+note_store::verdict note_store::judge(const change& asked, const earlier_changes& earlier) const {
+    const bool removes = std::holds_alternative<remove_call>(asked);
+    return std::visit(
+        [&](const auto& call) {
+            const auto& wanted = call.request();
+            const auto changed = earlier.find(wanted.id);
+            const bool decided = changed != earlier.end();
+            const auto kept = decided ? nullptr : table_.find(wanted.id);
+            http::validators current;
+            current.exists = decided ? changed->second != nullptr : kept != nullptr;
+            // What would be 404 anyhow has no conditions (RFC 9110, 13.2.1).
+            if (removes && !current.exists) { return verdict::absent; }
+            if (wanted.if_match.empty() && wanted.if_none_match.empty()) { return verdict::make; }
+            if (decided && current.exists) {
+                current.tag = tag_of(changed->second->content_type, changed->second->body);
+            } else if (current.exists) {
+                current.tag = tag_of(kept->content_type, kept->body);
+            }
+            const auto holds = http::evaluate_conditions(
+                removes ? http::method::delete_ : http::method::put,
+                conditions_of(wanted.if_match, wanted.if_none_match), current);
+            return holds == http::precondition::proceed ? verdict::make : verdict::unmet;
+        },
+        asked);
 }
 
 heph::task<> note_store::commit() {
@@ -200,6 +244,11 @@ void note_store::break_down(std::string why) {
 
 void note_store::answer_group() {
     for (std::size_t at = 0; at < group_.size(); ++at) {
+        if (verdicts_[at] == verdict::unmet) {
+            const change_reply unmet{change_outcome::unmet, {}};
+            std::visit([&unmet](auto& call) { (void)call.respond(unmet); }, group_[at]);
+            continue;
+        }
         if (auto* put = std::get_if<put_call>(&group_[at])) {
             put_note& asked = put->request();
             auto stored = std::make_shared<note>();
@@ -211,12 +260,13 @@ void note_store::answer_group() {
             continue;
         }
         auto& remove = std::get<remove_call>(group_[at]);
-        if (!is_absent_[at]) { (void)table_.remove(remove.request().id); }
+        const bool absent = verdicts_[at] == verdict::absent;
+        if (!absent) { (void)table_.remove(remove.request().id); }
         (void)remove.respond(
-            change_reply{is_absent_[at] ? change_outcome::absent : change_outcome::removed, {}});
+            change_reply{absent ? change_outcome::absent : change_outcome::removed, {}});
     }
     group_.clear();
-    is_absent_.clear();
+    verdicts_.clear();
     tell_size();
 }
 
@@ -233,7 +283,7 @@ void note_store::refuse_group(const change_reply& reply) {
         std::visit([&reply](auto& call) { (void)call.respond(reply); }, each);
     }
     group_.clear();
-    is_absent_.clear();
+    verdicts_.clear();
 }
 
 void note_store::give_up(std::string_view why) {

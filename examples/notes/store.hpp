@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -44,6 +45,9 @@ struct store_limits {
 /// then written as one group, so that many writers share one flush; reads go on meanwhile, and see
 /// what is on disk. A group that cannot be written is cut off again and none of it is applied. When
 /// the disk fails in a way that leaves unknown what is on it, no change is taken any more.
+///
+/// The conditions of a change are judged by what the changes before it make of the note, so that no
+/// other one comes between the two.
 class note_store {
 public:
     note_store(note_table table, opened_log log, std::shared_ptr<store_health> health,
@@ -68,9 +72,18 @@ public:
 
 private:
     using change = std::variant<put_call, remove_call>;
+    // What is to be done about a change of the group.
+    enum class verdict : std::uint8_t {
+        make,
+        absent,  // It removes what is not there.
+        unmet,   // Its conditions do not hold.
+    };
+    // The note that an earlier change of the group stores, or null where it removes one.
+    using earlier_changes = std::unordered_map<std::string_view, const put_note*>;
 
     void take_change(change asked);
     void build_group();
+    [[nodiscard]] verdict judge(const change& asked, const earlier_changes& earlier) const;
     heph::task<std::optional<change_reply>> write_group();
     void cut_back(std::error_code why);
     void answer_group();
@@ -88,7 +101,7 @@ private:
     std::vector<change> waiting_;
     std::size_t waiting_bytes_ = 0;
     std::vector<change> group_;
-    std::vector<bool> is_absent_;  // For each change of the group: removes what is not there.
+    std::vector<verdict> verdicts_;  // For each change of the group.
     std::optional<frame_builder> frame_;
     std::optional<std::string> broken_;
 };

@@ -112,14 +112,21 @@ task<> perform_all(std::shared_ptr<const http::router> routes, std::vector<excha
     for (exchange& one : all) { co_await perform(*routes, one); }
 }
 
+task<> perform_one(std::shared_ptr<const http::router> routes, exchange& one) {
+    co_await perform(*routes, one);
+}
+
+// Whether requests come one after the other, or all at once.
+enum class order { in_turn, at_once };
+
 struct service {
     explicit service(std::vector<std::string> names) : nodes(std::move(names)) {}
     temporary_folder folder;
     notes::placement nodes;
     std::shared_ptr<notes::store_health> health = std::make_shared<notes::store_health>();
 
-    // Runs a node by itself, and has it answer the requests one after the other.
-    void answer(std::vector<exchange>& all, bool with_store = true) {
+    // Runs a node by itself, and has it answer the requests.
+    void answer(std::vector<exchange>& all, bool with_store = true, order in = order::in_turn) {
         auto directory = notes::data_dir::open(folder.path());
         REQUIRE(directory);
         auto log = directory->open_log("a", [](const notes::record&) {});
@@ -130,13 +137,16 @@ struct service {
             const auto store =
                 worker.spawn(heph::no_supervisor(),
                              heph::actor_fn(with_store ? notes::run_store : &no_store), kept);
-            worker.spawn_future(
-                perform_all(std::make_shared<const http::router>(
-                                notes::make_router(std::make_shared<const notes::gateway>(
-                                    std::make_shared<notes::linked_stores>(
-                                        nodes, "a", store, std::make_shared<notes::links>()),
-                                    health))),
-                            all));
+            const auto routes = std::make_shared<const http::router>(
+                notes::make_router(std::make_shared<const notes::gateway>(
+                    std::make_shared<notes::linked_stores>(nodes, "a", store,
+                                                           std::make_shared<notes::links>()),
+                    health)));
+            if (in == order::in_turn) {
+                worker.spawn_future(perform_all(routes, all));
+                return;
+            }
+            for (exchange& one : all) { worker.spawn_future(perform_one(routes, one)); }
         });
     }
 
@@ -267,6 +277,24 @@ TEST_CASE("notes gateway: a change whose condition is false is not made", "[note
     CHECK(more[3].answered() == status::precondition_failed);
     CHECK(more[4].answer_body == "two");
     CHECK(more[4].header("etag") != tag);
+}
+
+TEST_CASE("notes gateway: of those who make a note at the same moment if there is none, one does",
+          "[notes][gateway]") {
+    std::vector<exchange> all;
+    for (const char* body : {"one", "two", "three"}) {
+        all.emplace_back("PUT", "/notes/a", body, "If-None-Match: *\r\n");
+    }
+    service(std::vector<std::string>{"a"}).answer(all, true, order::at_once);
+    int made = 0;
+    for (const exchange& one : all) {
+        if (one.answered() == status::created) {
+            ++made;
+        } else {
+            CHECK(one.answered() == status::precondition_failed);
+        }
+    }
+    CHECK(made == 1);
 }
 
 TEST_CASE("notes gateway: a part, or what is encoded, is not stored as a note",

@@ -19,6 +19,7 @@
 #include <heph/core/supervisor.hpp>
 #include <heph/inbox/oneshot.hpp>
 
+#include "notes/note_tag.hpp"
 #include "rt/on_runtime.hpp"
 #include "temporary_folder.hpp"
 
@@ -190,6 +191,42 @@ TEST_CASE("notes store: the changes of a group happen in their order", "[notes][
                                                             absent, created, removed, created});
     CHECK(frames_on_disk(folder.path()) == 1);
     CHECK(notes_on_disk(folder.path()) == std::map<std::string, std::string>{{"x", "four"}});
+}
+
+TEST_CASE("notes store: of two changes on the same condition only one is made, in a group as well",
+          "[notes][store]") {
+    const temporary_folder folder;
+    const std::string one = notes::tag_of("text/plain", "one").to_string();
+    const std::string two = notes::tag_of("text/plain", "two").to_string();
+    replies answered(9);
+    run_on_worker(quiet_setup(), [&](heph::rt::worker& worker) {
+        const auto store = spawn_store(worker, open_log(folder.path()));
+        const auto put = [&](std::size_t at, std::string body, std::vector<std::string> if_match,
+                             std::vector<std::string> if_none_match) {
+            auto asked = a_put("x", std::move(body));
+            asked.if_match = std::move(if_match);
+            asked.if_none_match = std::move(if_none_match);
+            send_change<notes::put_call>(worker, store.ref, std::move(asked), answered[at]);
+        };
+        const auto remove = [&](std::size_t at, std::string if_match) {
+            auto asked = a_remove("x");
+            asked.if_match = {std::move(if_match)};
+            send_change<notes::remove_call>(worker, store.ref, std::move(asked), answered[at]);
+        };
+        put(0, "none", {"*"}, {});
+        put(1, "one", {}, {"*"});
+        put(2, "other", {}, {"*"});
+        put(3, "two", {"\"no\"", one}, {});
+        put(4, "other", {one}, {});
+        put(5, "other", {}, {two});
+        remove(6, one);
+        remove(7, two);
+        remove(8, two);
+    });
+    using enum change_outcome;
+    CHECK(outcomes(answered) == std::vector<change_outcome>{unmet, created, unmet, replaced, unmet,
+                                                            unmet, unmet, removed, absent});
+    CHECK(notes_on_disk(folder.path()).empty());
 }
 
 TEST_CASE("notes store: removing what is not there writes nothing", "[notes][store]") {
