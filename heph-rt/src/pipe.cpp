@@ -184,6 +184,19 @@ io_future<buffer> byte_reader::read(buffer into) const {
     return start_read(descriptor_, std::move(into), 0, has_room, &take_read);
 }
 
+static detail::pool_receiving read_into_pool(int descriptor, const buffer_pool& pool, bool many) {
+    if (descriptor < 0) { return detail::pool_receiving(make_error_code(errc::closed)); }
+    return detail::pool_receiving(pool, descriptor, detail::pool_source::pipe, many);
+}
+
+net::pool_recv_future<buffer> byte_reader::read(const buffer_pool& pool) const {
+    return net::pool_recv_future<buffer>(read_into_pool(descriptor_, pool, false));
+}
+
+net::pool_receiver<buffer> byte_reader::read_many(const buffer_pool& pool) const {
+    return net::pool_receiver<buffer>(read_into_pool(descriptor_, pool, true));
+}
+
 io_future<buffer> byte_reader::read_n(buffer into, std::size_t count) const {
     const bool fits = count != 0 && count <= into.spare();
     return start_read(descriptor_, std::move(into), count, fits, &take_exact);

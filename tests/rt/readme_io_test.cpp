@@ -15,6 +15,7 @@
 #include <heph/core/join.hpp>
 #include <heph/core/new_actor.hpp>
 #include <heph/core/testing/probe.hpp>
+#include <heph/rt/buffer_pool.hpp>
 #include <heph/rt/command.hpp>
 #include <heph/rt/fs/directory.hpp>
 #include <heph/rt/fs/paths.hpp>
@@ -24,6 +25,8 @@
 #include <heph/rt/net/udp.hpp>
 #include <heph/rt/net/unix_messages.hpp>
 #include <heph/rt/pipe.hpp>
+#include <heph/rt/splice.hpp>
+#include <heph/rt/static_storage.hpp>
 #include <heph/rt/testing/test_runtime.hpp>
 #include <heph/rt/timer.hpp>
 
@@ -96,6 +99,62 @@ heph::task<outcome> serves_file(net::unix_stream* stream, fs::path path) {
     // [/send-file]
     REQUIRE(sent);
     CHECK(*sent == known->size());
+    co_return outcome();
+}
+
+heph::task<outcome> echoes(net::unix_stream* stream) {
+    // [pool]
+    auto pool = heph::rt::buffer_pool::make({.count = 256, .bytes = 2048});
+    if (!pool) { co_return std::unexpected(pool.error()); }
+    auto receiver = stream->recv_many(*pool);  // what waits has no memory
+    for (;;) {
+        auto received = co_await receiver.next();
+        if (!received) { co_return std::unexpected(received.error()); }
+        if (received->empty()) { break; }                             // the peer sends no more
+        auto sent = co_await stream->send_all(std::move(*received));  // and back to the pool
+        if (!sent) { co_return std::unexpected(sent.error()); }
+    }
+    // [/pool]
+    co_return outcome();
+}
+
+heph::task<outcome> asks(net::unix_stream* stream) {
+    // [limited]
+    constinit static heph::rt::static_storage<64> line;
+    auto bytes = line.take();  // nothing while another has it
+    if (!bytes) { co_return std::unexpected(make_error_code(std::errc::device_or_resource_busy)); }
+    bytes->append("ping");
+    auto sent = co_await stream->send_all(std::move(*bytes));
+    auto answer = co_await stream->recv(heph::rt::limit(std::string(), 512));
+    // [/limited]
+    CHECK(sent);
+    CHECK((answer && *answer == "ping"));
+    co_return outcome();
+}
+
+heph::task<outcome> sends_what_fits(net::unix_stream* stream, buffer bytes) {
+    // [send-some]
+    auto sent = co_await stream->send_some(std::move(bytes));
+    if (!sent) { co_return std::unexpected(sent.error()); }
+    buffer rest = std::move(sent->bytes());
+    rest.consume(sent->count());  // for later: the peer may be slow
+    // [/send-some]
+    CHECK(!rest.empty());
+    co_return outcome();
+}
+
+heph::task<outcome> relays(net::unix_stream* from, net::unix_stream* to) {
+    // [splice]
+    auto pipe = heph::rt::make_pipe();
+    if (!pipe) { co_return std::unexpected(pipe.error()); }
+    for (;;) {
+        auto moved = co_await heph::rt::splice(*from, pipe->second, 64 * 1024);
+        if (!moved) { co_return std::unexpected(moved.error()); }
+        if (*moved == 0) { break; }  // the peer sends no more
+        auto sent = co_await heph::rt::splice_all(pipe->first, *to, *moved);
+        if (!sent) { co_return std::unexpected(sent.error()); }
+    }
+    // [/splice]
     co_return outcome();
 }
 
@@ -173,7 +232,7 @@ TEST_CASE("readme: each piece of code about I/O is in the README as it is here",
     std::ifstream readme(root / "heph-rt/README.md");
     const std::string text(std::istreambuf_iterator<char>(readme), {});
     const auto snippets = snippets_of(root / "tests/rt/readme_io_test.cpp");
-    CHECK(snippets.size() == 7);
+    CHECK(snippets.size() == 11);
     for (const std::string& each : snippets) {
         INFO(each);
         CHECK(text.find("```cpp\n" + each + "```\n") != std::string::npos);
@@ -216,6 +275,39 @@ TEST_CASE("readme: a datagram is answered, and a file and descriptors are sent",
             const auto served = co_await serves_file(&pair->first, page);
             CHECK(served);
         }(path);
+    });
+}
+
+TEST_CASE("readme: bytes go through a pool, a pipe and static memory", "[rt][readme]") {
+    run_task([]() -> heph::task<> {
+        auto pair = net::unix_stream::pair();
+        auto relayed = net::unix_stream::pair();
+        REQUIRE((pair && relayed));
+        net::unix_stream client = std::move(pair->first);
+        auto both = heph::join(
+            [](net::unix_stream asking) -> heph::task<> {
+                const auto asked = co_await asks(&asking);
+                CHECK(asked);
+            }(std::move(client)),
+            echoes(&pair->second));
+        const auto done = co_await both;
+        CHECK(std::get<1>(done));
+
+        auto flood = net::unix_stream::pair();
+        REQUIRE(flood);
+        const auto some =
+            co_await sends_what_fits(&flood->first, buffer::copy_of(std::string(8U << 20U, '.')));
+        CHECK(some);
+
+        auto source = net::unix_stream::pair();
+        REQUIRE(source);
+        const auto sent = co_await source->first.send_all(buffer::copy_of("on its way"));
+        CHECK(sent);
+        CHECK_FALSE(source->first.shutdown(net::shutdown_how::send));
+        const auto moved = co_await relays(&source->second, &relayed->first);
+        CHECK(moved);
+        const auto arrived = co_await relayed->second.recv(heph::rt::limit(std::string(), 100));
+        CHECK((arrived && *arrived == "on its way"));
     });
 }
 

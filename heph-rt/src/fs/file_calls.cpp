@@ -235,6 +235,13 @@ int to_advice(access_pattern pattern) noexcept {
 
 }  // namespace
 
+net::pool_recv_future<buffer> file::read_at(const buffer_pool& pool, std::uint64_t offset) const {
+    using result = net::pool_recv_future<buffer>;
+    if (!is_open()) { return result(detail::pool_receiving(make_error_code(errc::closed))); }
+    return result(
+        detail::pool_receiving(pool, descriptor_, detail::pool_source::file, false, offset));
+}
+
 std::error_code file::may_read(std::size_t room) const noexcept {
     if (!is_open()) { return errc::closed; }
     if (room == 0) { return std::make_error_code(std::errc::invalid_argument); }

@@ -242,13 +242,13 @@ io_future<std::vector<buffer>> byte_stream::recv_n_vectored(std::vector<buffer> 
 pool_recv_future<buffer> byte_stream::recv(const buffer_pool& pool) {
     using result = pool_recv_future<buffer>;
     if (const auto refused = may_receive(1)) { return result(detail::pool_receiving(refused)); }
-    return result(detail::pool_receiving(pool, descriptor(), false, false));
+    return result(detail::pool_receiving(pool, descriptor(), detail::pool_source::stream, false));
 }
 
 pool_receiver<buffer> byte_stream::recv_many(const buffer_pool& pool) {
     using result = pool_receiver<buffer>;
     if (const auto refused = may_receive(1)) { return result(detail::pool_receiving(refused)); }
-    return result(detail::pool_receiving(pool, descriptor(), false, true));
+    return result(detail::pool_receiving(pool, descriptor(), detail::pool_source::stream, true));
 }
 
 io_future<partly_sent> byte_stream::send_some(buffer bytes) {

@@ -157,7 +157,7 @@ io_future<message<std::vector<buffer>>> udp_socket::recv_vectored(std::vector<bu
 static detail::pool_receiving receive_into_pool(int descriptor, const buffer_pool& pool,
                                                 bool many) {
     if (descriptor < 0) { return detail::pool_receiving(make_error_code(errc::closed)); }
-    return detail::pool_receiving(pool, descriptor, true, many);
+    return detail::pool_receiving(pool, descriptor, detail::pool_source::datagrams, many);
 }
 
 pool_recv_future<datagram<endpoint>> udp_socket::recv_from(const buffer_pool& pool) const {

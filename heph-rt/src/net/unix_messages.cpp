@@ -15,6 +15,19 @@
 #include "sockets.hpp"
 #include "unix_names.hpp"
 
+namespace heph::rt::detail {
+
+net::datagram<net::unix_address> arrival_to(
+    std::type_identity<net::datagram<net::unix_address>> /*kind*/, pool_arrival arrived) {
+    sockaddr_un from{};
+    const std::size_t bytes = std::min(arrived.unix_from.size(), sizeof(from));
+    std::memcpy(&from, arrived.unix_from.data(), bytes);
+    return {net::message<>(std::move(arrived.bytes), arrived.size, arrived.truncated),
+            from_sockaddr(from, bytes)};
+}
+
+}  // namespace heph::rt::detail
+
 namespace heph::rt::net {
 
 namespace {
@@ -66,6 +79,22 @@ io_future<message<std::vector<buffer>>> unix_messages::recv_vectored(
     std::vector<buffer> into) const {
     return receive_message<message<std::vector<buffer>>>(
         descriptor(), std::move(into), false, &detail::take_message<std::vector<buffer>>);
+}
+
+static detail::pool_receiving receive_into_pool(int descriptor, const buffer_pool& pool,
+                                                detail::pool_source source, bool many) {
+    if (descriptor < 0) { return detail::pool_receiving(make_error_code(errc::closed)); }
+    return detail::pool_receiving(pool, descriptor, source, many);
+}
+
+pool_recv_future<message<>> unix_messages::recv(const buffer_pool& pool) const {
+    return pool_recv_future<message<>>(
+        receive_into_pool(descriptor(), pool, detail::pool_source::messages, false));
+}
+
+pool_receiver<message<>> unix_messages::recv_many(const buffer_pool& pool) const {
+    return pool_receiver<message<>>(
+        receive_into_pool(descriptor(), pool, detail::pool_source::messages, true));
 }
 
 io_future<buffer> unix_messages::send_with_descriptors(
@@ -136,6 +165,16 @@ io_future<buffer> unix_datagram::send_to(buffer bytes, const unix_address& to) c
 io_future<datagram<unix_address>> unix_datagram::recv_from(buffer into) const {
     return receive_message<datagram<unix_address>>(descriptor(), std::move(into), true,
                                                    &take_datagram);
+}
+
+pool_recv_future<datagram<unix_address>> unix_datagram::recv_from(const buffer_pool& pool) const {
+    return pool_recv_future<datagram<unix_address>>(
+        receive_into_pool(descriptor(), pool, detail::pool_source::unix_datagrams, false));
+}
+
+pool_receiver<datagram<unix_address>> unix_datagram::recv_many_from(const buffer_pool& pool) const {
+    return pool_receiver<datagram<unix_address>>(
+        receive_into_pool(descriptor(), pool, detail::pool_source::unix_datagrams, true));
 }
 
 // Records.

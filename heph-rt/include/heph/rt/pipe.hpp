@@ -13,6 +13,7 @@
 #include <heph/rt/descriptor.hpp>
 #include <heph/rt/io_future.hpp>
 #include <heph/rt/limited.hpp>
+#include <heph/rt/net/pool_receiver.hpp>
 
 namespace heph::rt {
 
@@ -58,6 +59,11 @@ public:
         }
         return {detail::read_into(descriptor_, std::move(room)), &detail::take_room<Bytes>};
     }
+    /// Reads once into a buffer of a pool, which is taken when there are bytes; with epoll before
+    /// that, where the descriptor blocks. An empty buffer is the end.
+    net::pool_recv_future<buffer> read(const buffer_pool& pool) const;
+    /// Reads again and again into the buffers of a pool. Excludes other reads meanwhile.
+    net::pool_receiver<buffer> read_many(const buffer_pool& pool) const;
     /// Reads exactly `count` bytes, at least one, into the buffer's spare room.
     /// *Errors*: `errc::unexpected_end` when there are no more before that.
     io_future<buffer> read_n(buffer into, std::size_t count) const;

@@ -17,6 +17,7 @@
 #include <heph/rt/fs/metadata.hpp>
 #include <heph/rt/io_future.hpp>
 #include <heph/rt/limited.hpp>
+#include <heph/rt/net/pool_receiver.hpp>
 
 namespace heph::rt::fs {
 
@@ -189,6 +190,9 @@ public:
         return {detail::read_into_at(descriptor_, std::move(room), offset),
                 &detail::take_room<Bytes>};
     }
+    /// Reads once, from `offset` bytes on (`current_position` too), into a buffer of a pool, which
+    /// with io_uring is taken when there is something to put into it. At the end it is empty.
+    net::pool_recv_future<buffer> read_at(const buffer_pool& pool, std::uint64_t offset) const;
     /// Writes all of the buffer from `offset` bytes on.
     write_future write_at(buffer bytes, std::uint64_t offset) const noexcept {
         return {*this, std::move(bytes), offset};

@@ -15,7 +15,22 @@
 
 namespace heph::rt::detail {
 
-/// Gives what a poll gave as the `T` that was asked for: a buffer, or a datagram.
+// What came as what was asked for; Unix sockets have one more.
+[[nodiscard]] inline buffer arrival_to(std::type_identity<buffer> /*kind*/,
+                                       pool_arrival arrived) noexcept {
+    return std::move(arrived.bytes);
+}
+[[nodiscard]] inline net::message<> arrival_to(std::type_identity<net::message<>> /*kind*/,
+                                               pool_arrival arrived) noexcept {
+    return {std::move(arrived.bytes), arrived.size, arrived.truncated};
+}
+[[nodiscard]] inline net::datagram<net::endpoint> arrival_to(
+    std::type_identity<net::datagram<net::endpoint>> /*kind*/, pool_arrival arrived) noexcept {
+    return {net::message<>(std::move(arrived.bytes), arrived.size, arrived.truncated),
+            arrived.from};
+}
+
+/// Gives what a poll gave as the `T` that was asked for: a buffer, a message, or a datagram.
 template <typename T>
 [[nodiscard]] polled<std::expected<T, std::error_code>> arrival_as(
     polled<pool_receiving::outcome> received) {
@@ -23,14 +38,7 @@ template <typename T>
     if (!received.is_ready()) { return pending; }
     auto arrived = std::move(received).value();
     if (!arrived) { return value_type(std::unexpect, arrived.error()); }
-    if constexpr (std::is_same_v<T, buffer>) {
-        return value_type(std::in_place, std::move(arrived->bytes));
-    } else {
-        return value_type(
-            std::in_place,
-            net::message<>(std::move(arrived->bytes), arrived->size, arrived->truncated),
-            arrived->from);
-    }
+    return value_type(std::in_place, arrival_to(std::type_identity<T>(), std::move(*arrived)));
 }
 
 }  // namespace heph::rt::detail
@@ -38,9 +46,9 @@ template <typename T>
 namespace heph::rt::net {
 
 /// Receives once, into a buffer of a pool: `T` is a `buffer`, which is empty at the end of a
-/// stream, or a `datagram<endpoint>`. *Errors*: those of receiving; `no_buffer_space` of a pool
-/// that fails when it is exhausted. *Cancellation*: what just came may be lost; a `pool_receiver`
-/// loses nothing.
+/// stream, a `message<>`, or a `datagram` with its sender's address. *Errors*: those of receiving;
+/// `no_buffer_space` of a pool that fails when it is exhausted. *Cancellation*: what just came may
+/// be lost; a `pool_receiver` loses nothing.
 template <typename T>
 class [[nodiscard]] pool_recv_future {
 public:
@@ -57,7 +65,7 @@ private:
 };
 
 /// Receives again and again into the buffers of a pool, by one multishot operation: what comes is
-/// taken before it is asked for, up to 16 buffers, or half of the pool.
+/// taken before it is asked for, up to 16 buffers, or half of the pool. Of a pipe one is.
 ///
 /// *Errors*: as `pool_recv_future`; it goes on with the next one.
 /// *Thread safety*: unsafe; belongs to the worker that it is first used on.

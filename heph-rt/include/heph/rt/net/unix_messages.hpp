@@ -6,6 +6,7 @@
 #include <expected>
 #include <memory>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -14,7 +15,16 @@
 #include <heph/rt/descriptor.hpp>
 #include <heph/rt/io_future.hpp>
 #include <heph/rt/net/datagram.hpp>
+#include <heph/rt/net/pool_receiver.hpp>
 #include <heph/rt/net/unix.hpp>
+
+namespace heph::rt::detail {
+
+/// Gives what came with its sender.
+[[nodiscard]] net::datagram<net::unix_address> arrival_to(
+    std::type_identity<net::datagram<net::unix_address>> kind, pool_arrival arrived);
+
+}  // namespace heph::rt::detail
 
 namespace heph::rt::net {
 
@@ -35,6 +45,12 @@ public:
     io_future<message<>> recv(buffer into) const;
     /// Receives a message into the spare room of several buffers, one after the other.
     io_future<message<std::vector<buffer>>> recv_vectored(std::vector<buffer> into) const;
+    /// Receives a message into a buffer of a pool, of which 16 bytes are for what is known of it.
+    /// Descriptors that come with it are closed. *Errors*: `invalid_argument` for a pool of smaller
+    /// ones, besides those of the future.
+    pool_recv_future<message<>> recv(const buffer_pool& pool) const;
+    /// Receives messages again and again, into the buffers of a pool; as `recv` otherwise.
+    pool_receiver<message<>> recv_many(const buffer_pool& pool) const;
 
     /// Sends a message and copies of descriptors; see `unix_stream::send_with_descriptors`.
     io_future<buffer> send_with_descriptors(buffer bytes,
@@ -84,6 +100,10 @@ public:
     io_future<buffer> send_to(buffer bytes, const unix_address& to) const;
     /// Receives a datagram, and tells who sent it.
     io_future<datagram<unix_address>> recv_from(buffer into) const;
+    /// Receives a datagram into a buffer of a pool, of which 126 bytes are for what is known of it.
+    pool_recv_future<datagram<unix_address>> recv_from(const buffer_pool& pool) const;
+    /// Receives datagrams again and again, into the buffers of a pool.
+    pool_receiver<datagram<unix_address>> recv_many_from(const buffer_pool& pool) const;
 };
 
 class unix_seqpacket;
