@@ -1,4 +1,5 @@
 #include <heph/rt/snapshot.hpp>
+#include <heph/rt/worker.hpp>
 
 #include <algorithm>
 #include <array>

@@ -136,6 +136,13 @@ TEST_CASE("unix socket: what a dead server left is replaced, and one that lives 
     server_options options;
     options.address = where.address();
     { REQUIRE(server::open(router(), options)); }
+    // What ends in order leaves nothing.
+    REQUIRE(::access(where.path().c_str(), F_OK) != 0);
+    {
+        const auto path = heph::rt::net::unix_address::path(where.path());
+        REQUIRE(path);
+        REQUIRE(heph::rt::net::unix_listener::bind(*path));
+    }
     // The file is there, and nobody listens.
     REQUIRE(::access(where.path().c_str(), F_OK) == 0);
     const test_server alive(make_test_routes(), where.setup());
