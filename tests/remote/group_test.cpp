@@ -372,7 +372,9 @@ TEST_CASE("group: members of a node that is cut off are away, and are chosen las
     CHECK(two.run.block_on(workers.send_to_one(add(1), heph::by_key(of_b))));
     CHECK(two.until([&] { return two.got("b/work") == 1; }));
 
-    // Cut off for longer than the grace: each side has its own, until they meet again.
+    // Cut off for longer than the grace: each side has its own, until they meet again. What nobody
+    // asked for in time would not be told.
+    CHECK(two.until([&] { return told.size() == 4; }));
     two.cut_all(true);
     auto other_side = group::named(two.nodes.at("b"), "work");
     CHECK(two.until(
@@ -401,7 +403,8 @@ TEST_CASE("group: who is not the audience, or takes nothing of the messages, is 
     auto counters = group::below(two.nodes.at("a"), "work/");
     auto readers = remote_group<text>::below(two.nodes.at("a"), "work/");
     auto adders = remote_group<add>::below(two.nodes.at("a"), "work/");
-    CHECK(two.until([&] { return adders.size() == 1 && readers.size() == 1; }));
+    CHECK(two.until(
+        [&] { return counters.size() == 1 && adders.size() == 1 && readers.size() == 1; }));
     CHECK(names_of(counters) == "b/work/seen");
     CHECK(readers.members().at(0).actor.actor_name() == "work/text");
     // At its own node, an actor is seen.
