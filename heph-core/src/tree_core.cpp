@@ -55,9 +55,9 @@ void tree_shared::wake(std::unique_lock<std::mutex> lock) noexcept {
 
 // ---- From outside ----
 
-tree_core::tree_core(tree_options options, std::unique_ptr<tree_clock> clock)
+tree_core::tree_core(tree_options options, std::unique_ptr<tree_runtime> runtime)
     : options_(std::move(options)),
-      clock_(std::move(clock)),
+      runtime_(std::move(runtime)),
       shared_(std::make_shared<tree_shared>()),
       history_(options_.limit) {}
 
@@ -123,6 +123,7 @@ void tree_core::close() noexcept {
 polled<tree_core::result_type> tree_core::poll(const waker& who) noexcept {
     HEPH_ASSERT(phase_ != phase::done);
     child_slot* woken = take_events(who);
+    if (!runtime_stops_) { hear_runtime(who); }
     if (phase_ == phase::idle) { start_all(); }
     poll_woken(woken);
     return advance(who);
@@ -153,6 +154,20 @@ child_slot* tree_core::take_events(const waker& who) noexcept {
     for (const std::string& name : to_stop) { stop_by_name(name); }
     if (stop_requested) { request_stop(); }
     return woken;
+}
+
+void tree_core::hear_runtime(const waker& who) noexcept {
+    bool stops = false;
+    try {
+        if (!std::exchange(listens_, true)) { runtime_stopping_ = runtime_->stopping(); }
+        stops = runtime_stopping_ && runtime_stopping_->poll(who).is_ready();
+    } catch (...) {
+        runtime_stopping_.reset();  // It is polled outside of its runtime, which cannot tell it.
+    }
+    if (!stops) { return; }
+    runtime_stopping_.reset();
+    runtime_stops_ = true;
+    if (!is_nested_) { request_stop(); }
 }
 
 void tree_core::poll_woken(child_slot* woken) noexcept {
@@ -201,6 +216,7 @@ polled<tree_core::result_type> tree_core::advance(const waker& who) noexcept {
 polled<tree_core::result_type> tree_core::finish() noexcept {
     phase_ = phase::done;
     is_stopping_ = false;
+    runtime_stopping_.reset();
     if (failure_) {
         return polled<result_type>(std::in_place, std::unexpect, std::move(*failure_));
     }
@@ -228,8 +244,8 @@ void tree_core::ended(tree_child& child, actor_end end) noexcept {
         return;
     }
     const bool is_abnormal = child.last_end.is_abnormal();
-    if (child.rules.restart == restart_type::permanent ||
-        (child.rules.restart == restart_type::transient && is_abnormal)) {
+    if (!runtime_stops_ && (child.rules.restart == restart_type::permanent ||
+                            (child.rules.restart == restart_type::transient && is_abnormal))) {
         restart(child, is_abnormal ? " failed" : " finished", child.last_end.text());
         return;
     }
@@ -242,7 +258,7 @@ void tree_core::ended(tree_child& child, actor_end end) noexcept {
 void tree_core::restart(tree_child& child, std::string_view what, std::string_view why) noexcept {
     bool is_allowed = false;
     try {
-        is_allowed = history_.allow(clock_->now());
+        is_allowed = history_.allow(runtime_->now());
     } catch (...) {
         // No memory to remember the restart with: do as if there were too many.
     }
@@ -381,12 +397,16 @@ void tree_core::begin_stopping(std::uint64_t from) noexcept {
 void tree_core::stop(tree_child& child) noexcept {
     using enum tree_child::state_type;
     if (child.state != running) { return; }
+    if (runtime_stops_ && child.rules.ends_with_runtime) {
+        child.state = asked;  // By the runtime, whose patience bounds its time.
+        return;
+    }
     if (child.body->ask()) {
         child.state = asked;
         if (child.rules.stop_within) {
             try {
                 child.stop_timer =
-                    clock_->timer_at(later(clock_->now(), to_clock(*child.rules.stop_within)));
+                    runtime_->timer_at(later(runtime_->now(), to_clock(*child.rules.stop_within)));
             } catch (...) { child.stop_timer.reset(); }
             if (!child.stop_timer) {  // There is no other way to bound its time.
                 child.body->drop();

@@ -24,6 +24,7 @@
 
 #include "core/manual_time.hpp"
 #include "core/probes.hpp"
+#include "core/tree_probes.hpp"
 #include "support/poll_loop.hpp"
 
 using heph::backoff;
@@ -57,6 +58,18 @@ heph::actor_options called(const char* name) {
 
 auto an_hour_later(int* started) {
     return [started](const heph::failure&) { return heph::restart(started).after(1h); };
+}
+
+// Goes on for a second after it heard of the stop.
+task<> finishes_what_it_began(step_context<int> ctx, heph::test::journal* into, std::string name) {
+    const heph::test::noted life(*into, std::move(name));
+    co_await ctx.runtime().stopping();
+    co_await ctx.runtime().timer_at(ctx.runtime().now() + 1s);
+}
+// Ends at once then.
+task<> ends_for_the_stop(step_context<int> ctx, heph::test::journal* into, std::string name) {
+    const heph::test::noted life(*into, std::move(name));
+    co_await ctx.runtime().stopping();
 }
 
 task<> waits_for(stop_signal signal, int* stopped) {
@@ -242,6 +255,87 @@ TEST_CASE("backoff: a control stops a tree at once whose child waits for a resta
     run.run_until_idle();
     CHECK(run.unfinished() == 0);
     CHECK(run.clock().waiting() == 0);
+}
+
+TEST_CASE("tree: ends when its runtime is asked to stop, from the last child to the first",
+          "[core][tree][stopping]") {
+    using heph::test::order;
+    step_executor run;
+    heph::test::journal seen;
+    heph::supervision_tree tree(heph::tree_options(), run.runtime());
+    const auto keeps_it_going = tree.control();
+    std::vector<heph::actor_ref<order>> refs;
+    for (const std::string name : {"a", "b"}) {
+        refs.push_back(tree.add(heph::child_spec(name).stop_with(order::stop),
+                                heph::actor_fn(&heph::test::worker<step_runtime>), &seen, name));
+    }
+    refs.push_back(tree.add(heph::child_spec("c"),
+                            heph::actor_fn(&heph::test::worker<step_runtime>), &seen,
+                            std::string("c")));
+    SECTION("while it runs") {
+        run.spawn_future(std::move(tree));
+        run.run_until_idle();
+        REQUIRE(seen == heph::test::journal{"+a", "+b", "+c"});
+        seen.clear();
+        run.request_stop();
+        run.run_until_idle();
+        CHECK(seen == heph::test::journal{"-c", "stop b", "-b", "stop a", "-a"});
+    }
+    SECTION("before it is polled") {
+        run.request_stop();
+        run.spawn_future(std::move(tree));
+        run.run_until_idle();
+        CHECK(seen.empty());
+    }
+    CHECK(run.unfinished() == 0);
+    for (const auto& ref : refs) { CHECK_FALSE(ref.is_connected()); }
+}
+
+TEST_CASE("tree: waits for a child that ends with the runtime by itself, and drops others",
+          "[core][tree][stopping]") {
+    step_executor run;
+    heph::test::journal seen;
+    heph::supervision_tree tree(heph::tree_options(), run.runtime());
+    std::vector<heph::actor_ref<heph::test::order>> refs;
+    for (const std::string name : {"a", "b"}) {
+        refs.push_back(tree.add(heph::child_spec(name),
+                                heph::actor_fn(&heph::test::worker<step_runtime>), &seen, name));
+    }
+    (void)tree.add(heph::child_spec("c").ends_with_runtime(),
+                   heph::actor_fn(finishes_what_it_began), &seen, std::string("c"));
+    run.spawn_future(std::move(tree));
+    run.run_until_idle();
+    seen.clear();
+    run.request_stop();
+    run.run_until_idle();
+    CHECK(seen.empty());
+    run.advance(1s);
+    CHECK(seen == heph::test::journal{"-c", "-b", "-a"});
+    CHECK(run.unfinished() == 0);
+}
+
+TEST_CASE("tree: nothing is started again after the stop, in a nested tree either",
+          "[core][tree][stopping]") {
+    const captured_log log;
+    step_executor run;
+    heph::test::journal seen;
+    heph::supervision_tree inner(heph::tree_options(), run.runtime());
+    (void)inner.add(heph::child_spec("a"), heph::actor_fn(ends_for_the_stop), &seen,
+                    std::string("a"));
+    heph::supervision_tree outer(heph::tree_options(), run.runtime());
+    outer.add(heph::child_spec("inner"), std::move(inner));
+    (void)outer.add(heph::child_spec("b").ends_with_runtime(),
+                    heph::actor_fn(finishes_what_it_began), &seen, std::string("b"));
+    run.spawn_future(std::move(outer));
+    run.run_until_idle();
+    seen.clear();
+    run.request_stop();
+    run.run_until_idle();
+    CHECK(seen == heph::test::journal{"-a"});
+    run.advance(1s);
+    CHECK(seen == heph::test::journal{"-a", "-b"});
+    CHECK(run.unfinished() == 0);
+    CHECK(log.lines().empty());
 }
 
 TEST_CASE("step_executor: an actor hears of the stop by its runtime", "[core][stopping][testing]") {

@@ -32,8 +32,11 @@
 //   restarted starts without it. Where children are restarted together, one that has finished stays
 //   as in OTP, and is started with them again.
 // - A child that fails while it is being stopped has stopped: its own supervisor is not asked.
-// - A child that waits for a restart by its own supervisor has ended when the runtime is asked to
-//   stop, and is not started again by that end. The tree itself goes on: see `tree_control::stop`.
+// - When the runtime is asked to stop (its access is a `stoppable_runtime`), a tree ends as by
+//   `tree_control::stop`, and one in another tree when it is its turn. From then on no child is
+//   started again. A child that hears of it by itself, and ends when it has done what it has to,
+//   says so: `child_spec::ends_with_runtime`. One that waits for a restart by its own supervisor
+//   has ended.
 // - When no child is left, and no control that could add one, the tree has finished.
 
 #include <chrono>
@@ -52,6 +55,7 @@
 #include <heph/core/detail/tree_child.hpp>
 #include <heph/core/detail/tree_core.hpp>
 #include <heph/core/sendable.hpp>
+#include <heph/core/stopping.hpp>
 
 namespace heph {
 
@@ -74,6 +78,13 @@ public:
     /// Lets the tree end when it ended for good: see `auto_shutdown`.
     child_spec significant() && noexcept {
         rules_.is_significant = true;
+        return std::move(*this);
+    }
+
+    /// Says that it ends by itself when the runtime is asked to stop, as it awaits `stopping()`:
+    /// the tree waits for that, and neither drops it nor asks it. How long is the runtime's affair.
+    child_spec ends_with_runtime() && noexcept {
+        rules_.ends_with_runtime = true;
         return std::move(*this);
     }
 
@@ -237,7 +248,8 @@ private:
 /// Runs actors and other trees, and restarts them by the rules above. It is a future: done when all
 /// children ended for good, when it was told to stop and they have stopped, or when more restarts
 /// were needed than its limit allows. Any executor can run it: `poll` never throws. The children
-/// are polled by the tree, each only when it was woken.
+/// are polled by the tree, each only when it was woken. It ends when its runtime is asked to stop,
+/// too: on heph-rt, one on the shared runtime stays with the worker that polled it first, for that.
 ///
 /// It may be moved before its first poll. *Cancellation*: stops the children at once, from the last
 /// one to the first.
@@ -252,7 +264,7 @@ public:
 
     explicit supervision_tree(tree_options options = {}, RT runtime = {})
         : core_(std::make_unique<detail::tree_core>(
-              std::move(options), std::make_unique<detail::runtime_clock<RT>>(runtime))),
+              std::move(options), std::make_unique<detail::runtime_of_tree<RT>>(runtime))),
           runtime_(std::move(runtime)) {}
 
     /// Adds an actor behind the others, with a supervisor of its own. Gives its reference. The
@@ -284,6 +296,7 @@ public:
         static_assert(!IsTimed || timed_runtime<RT>,
                       "child_spec::within needs a tree whose runtime access is a "
                       "heph::timed_runtime");
+        if constexpr (stoppable_runtime<RT>) { nested.core_->be_nested(); }
         core_->add(std::make_unique<detail::tree_child>(
             std::move(spec.rules_),
             std::make_unique<detail::nested_tree>(std::move(nested.core_))));

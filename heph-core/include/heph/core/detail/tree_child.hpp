@@ -17,6 +17,7 @@
 #include <heph/core/detail/tree_core.hpp>
 #include <heph/core/failure.hpp>
 #include <heph/core/new_actor.hpp>
+#include <heph/core/stopping.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/inbox/channel.hpp>
 
@@ -151,16 +152,24 @@ private:
     std::unique_ptr<tree_core> core_;
 };
 
-/// The time of a runtime, or of the system when that has none.
+/// A runtime's time, or the system's when that has none, and its stop.
 template <typename RT>
-class runtime_clock final : public tree_clock {
+class runtime_of_tree final : public tree_runtime {
 public:
-    explicit runtime_clock(RT runtime) : runtime_(std::move(runtime)) {}
+    explicit runtime_of_tree(RT runtime) : runtime_(std::move(runtime)) {}
 
     steady_time now() override { return time_of(runtime_); }
     std::optional<any_future<void>> timer_at(steady_time when) override {
         if constexpr (timed_runtime<RT>) {
             return any_future<void>(runtime_.timer_at(when));
+        } else {
+            return std::nullopt;
+        }
+    }
+
+    std::optional<any_future<void>> stopping() override {
+        if constexpr (stoppable_runtime<RT>) {
+            return any_future<void>(runtime_.stopping());
         } else {
             return std::nullopt;
         }

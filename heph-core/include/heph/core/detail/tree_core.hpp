@@ -16,6 +16,8 @@
 //                                                         stopping (others: a range of children)
 //     stopping --range stopped, last to first-->          running  (the range is started again)
 //     running, stopping  --too many restarts, stop()-->   ending
+//     idle, running, stopping  --its runtime stops-->     ending  (one in another tree: when that
+//                                                         one tells it to)
 //     ending   --all stopped, last to first-->            done
 //     running  --no child is left, and no control-->      done
 //     any      --drop-->                                  idle, all children stopped
@@ -31,7 +33,10 @@
 //     5. A child's waker refers to a slot, which is counted and outlives the child. A wake puts the
 //        slot into the list of the woken ones, under the lock, and wakes the tree. `queued` is
 //        cleared before the child is polled, so that no wake is lost.
-//     6. Inboxes are kept until the tree is done with a child for good, or is destroyed.
+//     6. Once the runtime was asked to stop, nothing that ends is started again, in a nested tree
+//        before it is its turn to end, too. A tree hears that from its runtime by a future that it
+//        polls with itself: see `hear_runtime`.
+//     7. Inboxes are kept until the tree is done with a child for good, or is destroyed.
 
 #include <atomic>
 #include <chrono>
@@ -98,15 +103,17 @@ namespace detail {
 class tree_core;
 struct tree_shared;
 
-/// Time, for a tree.
-struct tree_clock {
-    tree_clock() = default;
-    tree_clock(const tree_clock&) = delete;
-    tree_clock& operator=(const tree_clock&) = delete;
-    virtual ~tree_clock() = default;
+/// What a tree has of its runtime: the time, and being told to stop.
+struct tree_runtime {
+    tree_runtime() = default;
+    tree_runtime(const tree_runtime&) = delete;
+    tree_runtime& operator=(const tree_runtime&) = delete;
+    virtual ~tree_runtime() = default;
     [[nodiscard]] virtual steady_time now() = 0;
     /// Nothing when there are no timers.
     [[nodiscard]] virtual std::optional<any_future<void>> timer_at(steady_time when) = 0;
+    /// Is ready when the runtime is asked to stop. Nothing when it never says.
+    [[nodiscard]] virtual std::optional<any_future<void>> stopping() = 0;
 };
 
 /// What a child is made of.
@@ -131,6 +138,7 @@ struct child_rules {
     std::string name;
     restart_type restart = restart_type::permanent;
     bool is_significant = false;
+    bool ends_with_runtime = false;  // By itself, when that is asked to stop.
     /// How long it may take to stop when it is asked to; nothing: as long as it takes.
     std::optional<std::chrono::nanoseconds> stop_within;
 };
@@ -194,7 +202,7 @@ class tree_core {
 public:
     using result_type = std::expected<void, tree_failure>;
 
-    tree_core(tree_options options, std::unique_ptr<tree_clock> clock);
+    tree_core(tree_options options, std::unique_ptr<tree_runtime> runtime);
     tree_core(const tree_core&) = delete;
     tree_core& operator=(const tree_core&) = delete;
     ~tree_core();
@@ -210,15 +218,18 @@ public:
     void drop() noexcept;
     /// Lets go of the children's inboxes.
     void close() noexcept;
+    /// Leaves it to the tree above to tell when it is to end as the runtime stops.
+    void be_nested() noexcept { is_nested_ = true; }
 
     [[nodiscard]] const std::shared_ptr<tree_shared>& shared() const noexcept { return shared_; }
-    [[nodiscard]] tree_clock& clock() noexcept { return *clock_; }
 
 private:
     enum class phase : std::uint8_t { idle, running, ending, done };
 
     /// Takes what happened since the last poll. Gives the woken children.
     [[nodiscard]] child_slot* take_events(const waker& who) noexcept;
+    /// Ends the tree when its runtime was asked to stop (invariant 6).
+    void hear_runtime(const waker& who) noexcept;
     void poll_woken(child_slot* woken) noexcept;
     polled<result_type> advance(const waker& who) noexcept;
     polled<result_type> finish() noexcept;
@@ -251,7 +262,8 @@ private:
                    std::string_view then, bool critical) const noexcept;
 
     tree_options options_;
-    std::unique_ptr<tree_clock> clock_;
+    std::unique_ptr<tree_runtime> runtime_;
+    std::optional<any_future<void>> runtime_stopping_;
     std::shared_ptr<tree_shared> shared_;
     restart_history history_;
     tree_child* first_ = nullptr;
@@ -266,6 +278,9 @@ private:
     std::optional<tree_failure> failure_;
     phase phase_ = phase::idle;
     bool is_stopping_ = false;
+    bool is_nested_ = false;
+    bool listens_ = false;  // Or did: it has asked for what `runtime_stopping_` holds.
+    bool runtime_stops_ = false;
 };
 
 }  // namespace detail
