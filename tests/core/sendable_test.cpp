@@ -26,6 +26,7 @@
 
 #include <catch2/catch.hpp>
 #include <heph/core/actor_future.hpp>
+#include <heph/core/actor_group.hpp>
 #include <heph/core/either.hpp>
 #include <heph/core/from_callback.hpp>
 #include <heph/core/from_foreign.hpp>
@@ -155,6 +156,27 @@ TEST_CASE("sendable: looks into what holds others", "[core][sendable]") {
     STATIC_REQUIRE_FALSE(heph::sendable<std::array<window, 2>>);
     STATIC_REQUIRE_FALSE(heph::sendable<std::expected<void, window>>);
     STATIC_REQUIRE(heph::sendable<std::expected<void, plain>>);
+}
+
+TEST_CASE("sendable: who brings messages is what they are", "[core][sendable]") {
+    namespace inbox = heph::inbox;
+    STATIC_REQUIRE(heph::sendable<heph::actor_ref<std::string>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::actor_ref<int*>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::actor_group<int*>>);
+    STATIC_REQUIRE(heph::sendable<heph::rpc<void, int>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::rpc<window, int>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::actor_ref<heph::rpc<void, int*>>>);
+    STATIC_REQUIRE(heph::sendable<heph::stream_rpc<void, int>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::stream_rpc<void, window>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<heph::reply_stream<int*>>);
+    STATIC_REQUIRE(heph::sendable<inbox::sender<int>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<inbox::sender<int*>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<inbox::receiver<window>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<inbox::manager<int*>>);
+    STATIC_REQUIRE(heph::sendable<inbox::oneshot_sender<std::unique_ptr<int>>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<inbox::oneshot_sender<int*>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<inbox::oneshot_receiver<int*>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::unique_lock<std::mutex>>);
 }
 
 TEST_CASE("sendable: containers of pointers were taken for values", "[core][sendable]") {

@@ -33,6 +33,7 @@
 #include <heph/core/group_report.hpp>
 #include <heph/core/group_route.hpp>
 #include <heph/core/send_error.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/future.hpp>
 
 namespace heph {
@@ -86,6 +87,7 @@ template <typename M>
 class actor_group {
 public:
     using message_type = M;
+    static constexpr bool is_sendable = sendable<M>;
     using const_iterator = typename std::vector<actor_ref<M>>::const_iterator;
 
     actor_group() = default;

@@ -17,6 +17,7 @@
 #include <heph/core/detail/ref_target.hpp>
 #include <heph/core/rpc.hpp>
 #include <heph/core/send_error.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/core/stream_rpc.hpp>
 #include <heph/inbox/assert.hpp>
 #include <heph/inbox/channel.hpp>
@@ -158,6 +159,7 @@ template <typename M>
 class actor_ref {
 public:
     using message_type = M;
+    static constexpr bool is_sendable = sendable<M>;
 
     /// Makes a reference to whoever receives from the channel.
     explicit actor_ref(inbox::sender<M> sender) noexcept : sender_(std::move(sender)) {}
@@ -369,6 +371,9 @@ private:
     template <typename Alternative, typename... Args>
     static M make_message(Args&&... args) {
         if constexpr (std::same_as<Alternative, M>) {
+            // Or else the line below, with one argument, would be a cast.
+            static_assert(std::constructible_from<M, Args...>,
+                          "this message cannot be made from these arguments");
             return M(std::forward<Args>(args)...);
         } else {
             return M(std::in_place_type<Alternative>, std::forward<Args>(args)...);

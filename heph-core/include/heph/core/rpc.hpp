@@ -11,6 +11,7 @@
 #include <variant>
 
 #include <heph/core/send_error.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/core/timing.hpp>
 #include <heph/inbox/assert.hpp>
 #include <heph/inbox/oneshot.hpp>
@@ -89,6 +90,7 @@ class [[nodiscard]] rpc : public detail::rpc_request<Req> {
 public:
     using response_type = Res;
     using reply_sender = inbox::oneshot_sender<detail::reply_t<Res>>;
+    static constexpr bool is_sendable = sendable<Req> && sendable<Res>;
 
     explicit rpc(reply_sender reply) noexcept
         requires std::is_void_v<Req>

@@ -14,9 +14,10 @@
 //
 // C++ cannot look into a class, so that a class is taken to own what it has, and to be fit to move
 // to another thread, unless it says that it is not. What the compiler can see it looks into:
-// pointers, references, smart pointers, standard containers, and the types of C++'s own
-// vocabulary. A pointer is fit when what it leads to may be used by several threads at once:
-// constants, atomics, mutexes, and classes that say so.
+// pointers, references, smart pointers, standard containers, the types of C++'s own vocabulary,
+// and, by their messages, references to actors, groups, calls and the ends of channels. A pointer
+// is fit when what it leads to may be used by several threads at once: constants, atomics, mutexes,
+// and classes that say so.
 
 #include <array>
 #include <atomic>
@@ -44,6 +45,8 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include <heph/inbox/fwd.hpp>
 
 namespace heph {
 
@@ -155,6 +158,29 @@ template <typename T, typename H, typename E, typename A>
 struct holds<std::unordered_multiset<T, H, E, A>> : holds_all<T> {};
 template <typename K, typename T, typename H, typename E, typename A>
 struct holds<std::unordered_multimap<K, T, H, E, A>> : holds_all<K, T> {};
+
+// Who may take a lock from another thread may not give it back from there.
+template <typename M>
+struct holds<std::lock_guard<M>> : std::false_type {};
+template <typename M>
+struct holds<std::unique_lock<M>> : std::false_type {};
+template <typename M>
+struct holds<std::shared_lock<M>> : std::false_type {};
+template <typename... Ms>
+struct holds<std::scoped_lock<Ms...>> : std::false_type {};
+// Both ends of a channel are where its messages are.
+template <typename T, typename L>
+struct holds<inbox::sender<T, L>> : holds_all<T> {};
+template <typename T, typename L>
+struct holds<inbox::receiver<T, L>> : holds_all<T> {};
+template <typename T, typename L>
+struct holds<inbox::manager<T, L>> : holds_all<T> {};
+template <typename T, typename E>
+struct holds<inbox::oneshot_sender<T, E>> : holds_all<T> {};
+template <typename T, typename E>
+struct holds<inbox::oneshot_receiver<T, E>> : holds_all<T> {};
+template <typename T, typename L>
+struct holds<inbox::send_future<T, L>> : holds_all<T> {};
 
 /// Tells whether a runtime access says that what runs with it may move from thread to thread, and
 /// therefore has to be sendable, by a member `static constexpr bool runs_on_any_thread = true`.

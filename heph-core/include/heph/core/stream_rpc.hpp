@@ -36,6 +36,7 @@
 #include <heph/core/detail/ref_target.hpp>
 #include <heph/core/rpc.hpp>
 #include <heph/core/send_error.hpp>
+#include <heph/core/sendable.hpp>
 #include <heph/inbox/assert.hpp>
 #include <heph/inbox/channel.hpp>
 #include <heph/inbox/oneshot.hpp>
@@ -124,6 +125,7 @@ public:
     using item_type = Item;
     using error_type = E;
     using reply_sender = detail::stream_sender<Item, E>;
+    static constexpr bool is_sendable = sendable<Req> && sendable<Item> && sendable<E>;
 
     explicit stream_rpc(reply_sender reply) noexcept
         requires std::is_void_v<Req>
@@ -228,6 +230,7 @@ class [[nodiscard]] reply_stream {
 
 public:
     using value_type = Item;
+    static constexpr bool is_sendable = sendable<Item> && sendable<E>;
     /// Nothing when all items were received and the actor said so; else why not.
     using result_type = std::expected<void, stream_error_t<E>>;
 

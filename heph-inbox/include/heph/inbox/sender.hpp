@@ -3,6 +3,7 @@
 // The side of a channel that messages go into.
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <expected>
 #include <ranges>
@@ -73,6 +74,7 @@ public:
 
     /// Builds a message from `args`, and sends it like `try_send`.
     template <typename... Args>
+        requires std::constructible_from<T, Args...>  // One argument would be cast, otherwise.
     [[nodiscard]] std::expected<void, send_error<T>> try_emplace(Args&&... args) const {
         return try_send_from(T(std::forward<Args>(args)...));
     }
@@ -110,6 +112,7 @@ public:
     /// Builds a message from `args`, and sends it like `send`. Within a `co_await`, g++ 12 destroys
     /// some temporaries twice; a message built here is none.
     template <typename... Args>
+        requires std::constructible_from<T, Args...>
     [[nodiscard]] send_future<T, Layout> emplace(Args&&... args) const {
         return send(T(std::forward<Args>(args)...));
     }
