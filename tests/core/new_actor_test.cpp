@@ -1,6 +1,7 @@
 #include <heph/core/new_actor.hpp>
 
 #include <expected>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -40,6 +41,12 @@ task<> is_noexcept(context<int>) noexcept { co_return; }
 template <typename RT>
 task<> generic(context<std::string, RT> ctx, std::string* last) {
     while (auto message = co_await ctx.receive()) { *last = *message; }
+}
+
+task<> refers(context<int>, int& changed, const std::string& told, std::string* heard) {
+    ++changed;
+    *heard = told;
+    co_return;
 }
 
 struct owner {
@@ -109,6 +116,16 @@ TEST_CASE("actor_fn: takes a lambda without captures", "[core][new_actor]") {
     REQUIRE(ref.try_send(4));
     CHECK(running.poll(waker()).is_ready());
     CHECK(sum == 4);
+}
+
+TEST_CASE("actor_fn: takes references to what outlives the actor", "[core][new_actor]") {
+    int changed = 0;
+    const std::string told = "something";
+    std::string heard;
+    auto [running, ref] = start(actor_fn(refers), std::ref(changed), std::cref(told), &heard);
+    CHECK(running.poll(waker()).is_ready());
+    CHECK(changed == 1);
+    CHECK(heard == told);
 }
 
 TEST_CASE("actor_fn: takes a static member function", "[core][new_actor]") {

@@ -166,3 +166,12 @@ TEST_CASE("testing: a probe without an executor blocks its thread, for real time
                       "real expected a message within 1 ms: none came");
     CHECK_THROWS_WITH(watched.expect_finished(ref, 1ms), Contains("that the actor finishes"));
 }
+
+TEST_CASE("probe: a time that is expected is not taken for the patience", "[core][testing]") {
+    step_executor run;
+    probe<std::chrono::nanoseconds> times(run, "times");
+    REQUIRE(times.ref().try_send(7ns));
+    REQUIRE(times.ref().try_send(8ns));
+    times.expect_message(7ns);
+    CHECK_THROWS_AS(times.expect_message(5ns), expectation_failed);
+}

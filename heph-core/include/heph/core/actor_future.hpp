@@ -168,6 +168,13 @@ private:
 
 namespace detail {
 
+/// Tells whether an actor can be made again with the arguments of a restart.
+template <typename NewActor, typename RT, typename Args>
+struct remakes;
+template <typename NewActor, typename RT, typename... Args>
+struct remakes<NewActor, RT, std::tuple<Args...>>
+    : std::bool_constant<heph::new_actor<NewActor, RT, Args...>> {};
+
 /// Refuses what `make_actor` cannot run, in words.
 template <typename Supervisor, typename NewActor, typename RT, typename... Args>
 consteval bool check_actor() {
@@ -177,6 +184,16 @@ consteval bool check_actor() {
     static_assert(heph::new_actor<NewActor, RT, Args...>,
                   "the actor function takes a context for this runtime, then these arguments, and "
                   "returns task<> or task<std::expected<void, E>>");
+    if constexpr (heph::supervisor<Supervisor>) {
+        if constexpr (may_restart<Supervisor>) {
+            static_assert(
+                remakes<NewActor, RT, typename restart_args<answer_of_t<Supervisor>>::type>::value,
+                "the arguments that this supervisor restarts the actor with are not what "
+                "the actor function takes after its context: name them, as for the start, "
+                "in restart_supervisor(limit, …), backoff_supervisor(limit, backoff, …), "
+                "restart(…) or decision<…>");
+        }
+    }
     return true;
 }
 

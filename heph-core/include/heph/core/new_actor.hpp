@@ -15,6 +15,9 @@
 
 namespace heph {
 
+template <typename T>
+class task;
+
 namespace detail {
 
 template <typename T>
@@ -47,6 +50,50 @@ template <typename R, typename C, typename First, typename... Rest>
 struct first_parameter<R (C::*)(First, Rest...) noexcept> : std::type_identity<First> {};
 template <typename R, typename C, typename First, typename... Rest>
 struct first_parameter<R (C::*)(First, Rest...) const noexcept> : std::type_identity<First> {};
+
+template <typename... Ts>
+struct types {};
+
+/// Finds the parameters of such a one behind the first; `void` when it is generic.
+template <typename F>
+struct other_parameters : std::type_identity<void> {};
+template <typename F>
+    requires requires { &F::operator(); }
+struct other_parameters<F> : other_parameters<decltype(&F::operator())> {};
+template <typename R, typename First, typename... Rest>
+struct other_parameters<R (*)(First, Rest...)> : std::type_identity<types<Rest...>> {};
+template <typename R, typename First, typename... Rest>
+struct other_parameters<R (*)(First, Rest...) noexcept> : std::type_identity<types<Rest...>> {};
+template <typename R, typename C, typename First, typename... Rest>
+struct other_parameters<R (C::*)(First, Rest...)> : std::type_identity<types<Rest...>> {};
+template <typename R, typename C, typename First, typename... Rest>
+struct other_parameters<R (C::*)(First, Rest...) const> : std::type_identity<types<Rest...>> {};
+template <typename R, typename C, typename First, typename... Rest>
+struct other_parameters<R (C::*)(First, Rest...) noexcept> : std::type_identity<types<Rest...>> {};
+template <typename R, typename C, typename First, typename... Rest>
+struct other_parameters<R (C::*)(First, Rest...) const noexcept>
+    : std::type_identity<types<Rest...>> {};
+
+template <typename T>
+inline constexpr bool is_reference_wrapper = false;
+template <typename T>
+inline constexpr bool is_reference_wrapper<std::reference_wrapper<T>> = true;
+
+/// Tells whether a coroutine with these parameters would refer to these arguments when they are
+/// gone. One that is not const can only be bound to what an argument leads to.
+template <typename Parameters, typename... Args>
+inline constexpr bool dangles = false;
+template <typename... Ps, typename... Args>
+    requires(sizeof...(Ps) == sizeof...(Args))
+inline constexpr bool dangles<types<Ps...>, Args...> =
+    ((std::is_reference_v<Ps> && !is_reference_wrapper<std::remove_cvref_t<Args>> &&
+      (std::is_rvalue_reference_v<Ps> || std::is_const_v<std::remove_reference_t<Ps>>)) ||
+     ...);
+
+template <typename T>
+inline constexpr bool is_task = false;
+template <typename T>
+inline constexpr bool is_task<task<T>> = true;
 
 /// Finds the message type of a context.
 template <typename Context>
@@ -93,6 +140,11 @@ public:
     template <typename RT, typename... Args>
         requires std::invocable<F&, context<M, RT>, Args...>
     auto make(context<M, RT> ctx, Args&&... args) {
+        using result = std::invoke_result_t<F&, context<M, RT>, Args...>;
+        using parameters = typename detail::other_parameters<F>::type;
+        static_assert(!detail::is_task<result> || !detail::dangles<parameters, Args...>,
+                      "an actor function takes its arguments by value: they are gone when its task "
+                      "runs. To lead it to what outlives it, take a pointer, or give std::ref");
         return std::invoke(function_, std::move(ctx), std::forward<Args>(args)...);
     }
 
@@ -106,7 +158,8 @@ private:
 /// generic.
 ///
 /// A lambda with captures is refused: its coroutine would use them after they are gone. Pass them
-/// as arguments.
+/// as arguments. So is one that takes arguments by reference, unless they are given by `std::ref`,
+/// or `std::cref`, to what outlives the actor.
 template <typename M = void, typename F>
 [[nodiscard]] auto actor_fn(F function) noexcept {
     static_assert(std::is_pointer_v<F> || std::is_empty_v<F>,

@@ -272,6 +272,10 @@ public:
 ///     heph::restart_supervisor supervisor(heph::restart_limit{3, 10s}, std::string("Hello"));
 template <typename... Args>
 class restart_supervisor {
+    static_assert((std::copy_constructible<Args> && ...),
+                  "each restart takes copies of these arguments: give what can be copied, and have "
+                  "the rest made of it by map_args");
+
 public:
     static constexpr bool is_sendable = (sendable<Args> && ...);
 
@@ -344,6 +348,10 @@ private:
 /// *Requires*: the actor's runtime access is a `timed_runtime`; `without_delay` does without.
 template <typename... Args>
 class backoff_supervisor {
+    static_assert((std::copy_constructible<Args> && ...),
+                  "each restart takes copies of these arguments: give what can be copied, and have "
+                  "the rest made of it by map_args");
+
 public:
     static constexpr bool is_sendable = (sendable<Args> && ...);
 

@@ -85,7 +85,14 @@ public:
     }
 
     /// Expects a message within some time, and gives it.
-    M expect_message(duration within = patience) { return *expect_some("a message", within); }
+    M expect_message() { return *expect_some("a message", patience); }
+    /// Does so within a time of one's own. A time alone says how long, unless the messages are
+    /// times themselves: then it is the one that is expected.
+    M expect_message(duration within)
+        requires(!std::equality_comparable_with<const M&, const duration&>)
+    {
+        return *expect_some("a message", within);
+    }
 
     /// Expects that the next message equals `value`.
     template <typename T>
