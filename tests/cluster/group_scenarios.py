@@ -64,8 +64,6 @@ def test_a_group_follows_nodes_that_are_killed_cut_off_and_started_again(world):
 
     world.nodes["c"].stop()
     wait_group(world, "a", without_c)
-    of_c = [each for each in changes(world, "a") if each.endswith("c/work/c")]
-    assert of_c[:7] == [f"{word} c/work/c" for word in (
-        "joined", "left", "joined", "away", "left", "joined", "left")] or \
-        of_c[:8] == [f"{word} c/work/c" for word in (
-            "joined", "away", "left", "joined", "away", "left", "joined", "left")], of_c
+    # It came and went three times; how often it was away meanwhile is a matter of time.
+    of_c = [each.split()[0] for each in changes(world, "a") if each.endswith("c/work/c")]
+    assert [each for each in of_c if each in ("joined", "left")] == 3 * ["joined", "left"], of_c

@@ -52,7 +52,7 @@ struct group_member {
 template <remote_message M>
 struct group_change {
     enum class kind : std::uint8_t {
-        joined,  ///< It was published, or its node was linked.
+        joined,  ///< It was published, or its node was linked, or named again while it is away.
         left,    ///< It is taken back, or finished, or its node is lost, stops, or was restarted.
         away,    ///< The link to its node is down.
         back,    ///< … is up again; nothing was lost.
