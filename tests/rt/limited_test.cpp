@@ -1,6 +1,8 @@
 #include <heph/rt/limited.hpp>
 
 #include <fstream>
+#include <limits>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -77,6 +79,30 @@ TEST_CASE("limited: a receive adds at most as much to what holds bytes, and leav
         const auto end = co_await server.recv(std::move(beyond));
         REQUIRE(end);
         CHECK(*end == "kept");
+    });
+}
+
+TEST_CASE("limited: a limit beyond what memory can hold throws, and does not wrap around",
+          "[rt][limited][regression]") {
+    run_task([]() -> task<> {
+        constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
+        auto [client, server] = new_streams();
+        auto ends = heph::rt::make_pipe();
+        REQUIRE(ends);
+        // With the ten bytes that are there already, each is more than a size can say.
+        for (const std::size_t most : {no_limit, no_limit - 1, no_limit - 9}) {
+            auto ten = buffer::copy_of("ten  bytes");
+            CHECK_THROWS_AS(server.recv(limit(std::move(ten), most)), std::bad_alloc);
+            CHECK_THROWS(server.recv(limit(std::string(10, 'x'), most)));
+            CHECK_THROWS(server.recv(limit(std::vector<std::byte>(10), most)));
+            CHECK_THROWS(ends->first.read(limit(std::vector<char>(10), most)));
+        }
+        // A span has what room it has.
+        co_await send_text(&client, "in a span");
+        auto all = limit(std::span<std::byte>(static_bytes), no_limit);
+        const auto received = co_await server.recv(std::move(all));
+        REQUIRE(received);
+        CHECK(text_of(*received) == "in a span");
     });
 }
 

@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <limits>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <system_error>
@@ -41,7 +43,8 @@ private:
 };
 
 /// Allows at most `most` more bytes to be received into `into`, for which it makes room; into a
-/// span, at most as many as it has.
+/// span, at most as many as it has. *Errors*: what takes it throws what `into` does for want of
+/// memory, also where `most` is more than there can be.
 ///
 ///     auto head = co_await stream.recv(heph::rt::limit(std::string(), 512));
 ///
@@ -78,13 +81,13 @@ public:
         : bytes_(std::move(into.bytes())), most_(into.most()) {
         if constexpr (std::same_as<Bytes, buffer>) {
             before_ = bytes_.size();
-            bytes_.reserve(before_ + most_);
+            bytes_.reserve(wanted());
         } else if constexpr (std::same_as<Bytes, std::span<std::byte>>) {
             if (most_ < bytes_.size()) { bytes_ = bytes_.first(most_); }
             most_ = bytes_.size();
         } else {
             before_ = bytes_.size();
-            bytes_.resize(before_ + most_);
+            bytes_.resize(wanted());
         }
     }
 
@@ -106,6 +109,12 @@ public:
     }
 
 private:
+    // The sum must not begin anew at zero: the kernel would be told of room that is not there.
+    [[nodiscard]] std::size_t wanted() const {
+        if (most_ > std::numeric_limits<std::size_t>::max() - before_) { throw std::bad_alloc(); }
+        return before_ + most_;
+    }
+
     Bytes bytes_;
     std::size_t most_;
     std::size_t before_ = 0;
