@@ -52,11 +52,8 @@ bool is_itself_or_above(const char* name) noexcept {
 
 class remove_all_call final : public detail::io_call {
 public:
-    explicit remove_all_call(path at)
-        : io_call(-1, waits::on_thread, false), path_(std::move(at).string()) {
-        // The last part is what is removed, and not what a link of that name leads to.
-        while (path_.size() > 1 && path_.back() == '/') { path_.pop_back(); }
-    }
+    explicit remove_all_call(std::string at)
+        : io_call(-1, waits::on_thread, false), path_(std::move(at)) {}
 
     [[nodiscard]] std::int32_t perform() noexcept override {
         try {
@@ -71,9 +68,15 @@ public:
 private:
     // A directory that is being emptied.
     struct level {
-        open_directory opened;
-        std::string name;  // In the one above.
+        open_directory opened;  // Null while it is closed, for the sake of those below it.
+        std::string name;       // In the one above.
+        dev_t device;
+        ino_t file;
     };
+
+    // So many of the lowest levels are open at a time: a tree may be deeper than a process may have
+    // descriptors.
+    static constexpr std::size_t open_levels_max = 32;
 
     // Removes what is no directory, or an empty one. Gives a positive errno, or 0.
     [[nodiscard]] int remove_plainly(int above, const char* name, int flags) noexcept {
@@ -82,8 +85,8 @@ private:
         return 0;
     }
 
-    // Removes an entry, and all below it. It keeps a descriptor open for each level that it is
-    // deep, and takes no stack for them. Gives a positive errno, or 0.
+    // Removes an entry, and all below it, without stack for the levels. Gives a positive errno, or
+    // 0.
     [[nodiscard]] int remove_entry(int above, const std::string& name) {
         std::vector<level> levels;
         int failed = begin(above, name, levels);
@@ -112,19 +115,50 @@ private:
         int not_opened = 0;
         open_directory opened = open_entry(above, name.c_str(), not_opened);
         if (opened == nullptr) {
+            // One that must not be read may be empty.
+            if (not_opened == EACCES && remove_plainly(above, name.c_str(), AT_REMOVEDIR) == 0) {
+                return 0;
+            }
             // No directory after all: the first error tells more.
             return not_opened == ENOTDIR || not_opened == ELOOP ? failed : not_opened;
         }
-        levels.push_back({std::move(opened), name});
+        struct stat found{};
+        if (::fstat(::dirfd(opened.get()), &found) != 0) { return errno; }
+        levels.push_back({std::move(opened), name, found.st_dev, found.st_ino});
+        if (levels.size() > open_levels_max) {
+            levels[levels.size() - 1 - open_levels_max].opened.reset();
+        }
+        return 0;
+    }
+
+    // Opens a level that was closed, from the one below it. Gives a positive errno, or 0.
+    [[nodiscard]] static int open_again(level& closed, int below) noexcept {
+        int failed = 0;
+        open_directory opened = open_entry(below, "..", failed);
+        // Somebody else has removed the one below: there is no way up from it.
+        if (failed == ENOENT) { failed = EBUSY; }
+        if (opened == nullptr) { return failed; }
+        struct stat found{};
+        if (::fstat(::dirfd(opened.get()), &found) != 0) { return errno; }
+        // Who has moved the one below out of it cannot have anything removed elsewhere.
+        if (found.st_dev != closed.device || found.st_ino != closed.file) { return EBUSY; }
+        closed.opened = std::move(opened);
         return 0;
     }
 
     // Removes the last level, which is empty.
     [[nodiscard]] int end(int above, std::vector<level>& levels) {
+        int parent = above;
+        if (levels.size() > 1) {
+            level& higher = levels[levels.size() - 2];
+            if (higher.opened == nullptr) {
+                const int failed = open_again(higher, ::dirfd(levels.back().opened.get()));
+                if (failed != 0) { return failed; }
+            }
+            parent = ::dirfd(higher.opened.get());
+        }
         const std::string name = std::move(levels.back().name);
         // It may have got new entries, which stay in the way only if they come again and again.
-        const int parent =
-            levels.size() == 1 ? above : ::dirfd(levels[levels.size() - 2].opened.get());
         const int failed = remove_plainly(parent, name.c_str(), AT_REMOVEDIR);
         if (failed == ENOTEMPTY && rounds_-- > 0) {
             ::rewinddir(levels.back().opened.get());
@@ -143,10 +177,17 @@ private:
 }  // namespace
 
 io_future<std::uint64_t> remove_all(path at) {
-    if (at.native().find('\0') != std::string::npos || at.empty()) {
+    std::string name = std::move(at).string();
+    // The last part is what is removed, and not what a link of that name leads to.
+    while (!name.empty() && name.back() == '/') { name.pop_back(); }
+    // What the root, "." and ".." name has no entry here that could go: all in it would be lost
+    // before that is found out.
+    const std::size_t last = name.rfind('/') + 1;  // Also where there is none.
+    if (name.empty() || name.find('\0') != std::string::npos ||
+        is_itself_or_above(name.c_str() + last)) {
         return io_future<std::uint64_t>(std::make_error_code(std::errc::invalid_argument));
     }
-    return {std::make_unique<remove_all_call>(std::move(at)),
+    return {std::make_unique<remove_all_call>(std::move(name)),
             [](detail::io_call& call,
                std::int32_t /*result*/) -> std::expected<std::uint64_t, std::error_code> {
                 return static_cast<remove_all_call&>(call).removed();
