@@ -85,6 +85,29 @@ TEST_CASE("timer: the longest duration there is does not overflow", "[rt][timer]
     });
 }
 
+TEST_CASE("timer: a duration that the clock cannot hold does not complete at once",
+          "[rt][timer][regression]") {
+    const auto poll_long_ones = []() -> task<> {
+        const heph::waker nobody;
+        const auto completes = [&nobody](auto&& future) { return future.poll(nobody).is_ready(); };
+        CHECK_FALSE(completes(heph::rt::timer(std::chrono::milliseconds::max())));
+        CHECK_FALSE(completes(heph::rt::timer(std::chrono::seconds::max())));
+        CHECK_FALSE(completes(heph::rt::timer(std::chrono::hours::max())));
+        CHECK(completes(heph::rt::timer(std::chrono::milliseconds::min())));
+        heph::rt::timer again(1h);
+        again.reset(std::chrono::milliseconds::max());
+        CHECK_FALSE(completes(again));
+        again.reset(std::chrono::hours::min());
+        CHECK(completes(again));
+        CHECK_FALSE(completes(heph::rt::deadline(std::chrono::milliseconds::max(), never())));
+        CHECK_FALSE(completes(heph::rt::deadline(std::chrono::hours::max(), never())));
+        heph::rt::interval every(std::chrono::milliseconds::max());
+        CHECK_FALSE(completes(every.next()));
+        co_return;
+    };
+    run_task(poll_long_ones);
+}
+
 TEST_CASE("timer: polled outside of a worker it throws errc::no_worker", "[rt][timer]") {
     heph::rt::timer timer(1ms);
     const heph::waker nobody;

@@ -24,8 +24,11 @@ class [[nodiscard]] timer {
 public:
     using value_type = void;
 
-    /// Makes a timer for `after` from the first poll; a negative duration completes at once.
-    explicit timer(clock::duration after) noexcept : after_(after) {}
+    /// Makes a timer for `after` from the first poll; a negative duration completes at once. One
+    /// that the clock cannot hold, such as `hours::max()`, is as long as it can.
+    template <typename Rep, typename Period>
+    explicit timer(std::chrono::duration<Rep, Period> after) noexcept
+        : after_(heph::detail::to_clock(after)) {}
     /// Makes a timer for a point in time; one that is past completes at once.
     explicit timer(clock::time_point at) noexcept : at_(at), absolute_(true) {}
 
@@ -35,10 +38,11 @@ public:
     polled<void> poll(const waker& waker);
 
     /// Starts anew: completes `after` from the next poll.
-    void reset(clock::duration after) noexcept {
+    template <typename Rep, typename Period>
+    void reset(std::chrono::duration<Rep, Period> after) noexcept {
         node_.disarm();
         node_.fired = false;
-        after_ = after;
+        after_ = heph::detail::to_clock(after);
         absolute_ = false;
     }
 
@@ -62,7 +66,8 @@ using deadline_passed = timed_out;
 template <future F>
 class [[nodiscard]] deadline : public deadline_future<F, timer> {
 public:
-    deadline(clock::duration after, F inner)
+    template <typename Rep, typename Period>
+    deadline(std::chrono::duration<Rep, Period> after, F inner)
         : deadline_future<F, timer>(std::move(inner), timer(after)) {}
     deadline(clock::time_point at, F inner)
         : deadline_future<F, timer>(std::move(inner), timer(at)) {}
@@ -86,8 +91,10 @@ class interval {
 public:
     /// Makes an interval whose first period begins at the first poll of the first `next()`.
     /// *Requires*: `period` is at least 1 ms.
-    explicit interval(clock::duration period, missed_ticks missed = missed_ticks::skip) noexcept
-        : period_(period), missed_(missed) {}
+    template <typename Rep, typename Period>
+    explicit interval(std::chrono::duration<Rep, Period> period,
+                      missed_ticks missed = missed_ticks::skip) noexcept
+        : period_(heph::detail::to_clock(period)), missed_(missed) {}
 
     /// Waits for the next point in time. Refers to the interval.
     class [[nodiscard]] next_future {
