@@ -7,8 +7,9 @@
 
 namespace heph::rt::detail {
 
-/// Keeps SIGPIPE from a thread for as long as it lives: sendfile and splice have no flag against
-/// it, and a program may do without the runtime's handling of signals.
+/// Keeps SIGPIPE from a thread for as long as it lives, and takes back what is raised meanwhile:
+/// sendfile and splice have no flag against it. Workers have it blocked, but what were left behind
+/// there would be the program's if it ever took the block away.
 class without_pipe_signal {
 public:
     without_pipe_signal() noexcept {
@@ -20,7 +21,6 @@ public:
         ::pthread_sigmask(SIG_BLOCK, &only_, &before_);
     }
     ~without_pipe_signal() {
-        if (::sigismember(&before_, SIGPIPE) == 1) { return; }
         if (may_be_pending_ && !was_pending_) {
             const timespec at_once{0, 0};
             while (::sigtimedwait(&only_, nullptr, &at_once) < 0 && errno == EINTR) {}

@@ -214,7 +214,8 @@ void run_worker(std::shared_ptr<detail::runtime_core> core, const runtime_settin
                 start_state& start) {
     name_this_thread(settings.name, index);
     if (settings.cpu_affinity) { pin_this_thread(index); }
-    if (settings.handle_signals) { detail::block_write_signals(); }
+    // Also where signals are the program's: a write to a pipe has no flag against them.
+    detail::block_write_signals();
     std::optional<detail::worker_core> made_worker;
     try {
         made_worker.emplace(core, core->link(index), index);

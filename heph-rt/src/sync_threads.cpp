@@ -47,7 +47,7 @@ std::expected<void, std::error_code> sync_threads::start(std::string name, std::
 }
 
 void sync_threads::enter() const noexcept {
-    if (handles_signals_) { block_write_signals(); }  // As on workers.
+    if (handles_signals_) { block_write_signals(); }  // As on workers, which do in any case.
     cpus_.apply();
 }
 

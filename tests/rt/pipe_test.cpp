@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -125,7 +127,6 @@ TEST_CASE("pipe: a read that waits ends at its deadline, and a full pipe's write
 }
 
 TEST_CASE("pipe: nobody who reads, no room and closed ends are errors", "[rt][pipe]") {
-    // With the runtime's handling of signals: SIGPIPE is blocked.
     run_task(heph::rt::setup{}.name("test"), []() -> task<> {
         auto [from, to] = pipe_ends();
         const auto no_room = co_await from.read(buffer());
@@ -143,6 +144,23 @@ TEST_CASE("pipe: nobody who reads, no room and closed ends are errors", "[rt][pi
         const auto unwritten = co_await none.write_all(buffer());
         CHECK(unwritten.error() == errc::closed);
     });
+}
+
+TEST_CASE("pipe: where signals are left to the program nobody who reads is an error, and no signal",
+          "[rt][pipe][regression]") {
+    static std::atomic<int> raised{0};
+    const auto before = std::signal(SIGPIPE, [](int) { ++raised; });
+    run_task([]() -> task<> {
+        auto [from, to] = pipe_ends();
+        from = byte_reader();
+        co_await heph::rt::timer(5ms);  // A dropped descriptor is closed later than at once.
+        auto bytes = buffer::copy_of("x");
+        const auto broken = co_await to.write_all(std::move(bytes));
+        REQUIRE_FALSE(broken);
+        CHECK(broken.error() == std::errc::broken_pipe);
+    });
+    (void)std::signal(SIGPIPE, before);
+    CHECK(raised == 0);
 }
 
 TEST_CASE("pipe: out of descriptors none can be made", "[rt][pipe]") {

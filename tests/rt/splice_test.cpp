@@ -285,7 +285,7 @@ TEST_CASE("splice: two ends without a pipe, closed ends and a stream read ahead 
 }
 
 TEST_CASE("splice: who reads no more is an error, and no signal", "[rt][splice]") {
-    // Signals are left to the program, and SIGPIPE ends it.
+    // Signals are left to the program, where SIGPIPE ends it.
     run_task([]() -> task<> {
         auto [from, to] = new_pipe();
         co_await write_text(&to, "some");

@@ -45,7 +45,8 @@ struct runtime_settings {
     idle_time when_idle = idle_time::stands;         ///< For such a clock.
     std::string trace_path = {};                     ///< A file that is made; empty for no trace.
     std::shared_ptr<detail::trace_log> trace = {};   ///< That file, once it is made.
-    /// SIGINT, SIGTERM and SIGQUIT ask for a stop; workers block SIGPIPE and SIGXFSZ.
+    /// SIGINT, SIGTERM and SIGQUIT ask for a stop; sync actors' threads block SIGPIPE and SIGXFSZ,
+    /// as workers do in any case.
     bool handle_signals = true;
 };
 
@@ -132,7 +133,8 @@ public:
         settings_.stop_grace = grace;
         return *this;
     }
-    /// Leaves signals to the program: none is blocked, relayed or acted upon.
+    /// Leaves signals to the program: none is relayed or acted upon, and none blocked but SIGPIPE
+    /// and SIGXFSZ on the workers' own threads, where writing in vain is an error in any case.
     setup& ignore_signals() {
         settings_.handle_signals = false;
         return *this;
