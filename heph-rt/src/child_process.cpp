@@ -39,6 +39,29 @@ std::expected<std::optional<exit_status>, std::error_code> child_process::collec
     return status_;
 }
 
+void keep_ended_children() noexcept {
+    struct sigaction action{};
+    if (::sigaction(SIGCHLD, nullptr, &action) != 0) { return; }
+    const bool is_ignored = (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_IGN;
+    if (!is_ignored && (action.sa_flags & SA_NOCLDWAIT) == 0) { return; }
+    if (is_ignored) { action.sa_handler = SIG_DFL; }
+    action.sa_flags &= ~SA_NOCLDWAIT;
+    (void)::sigaction(SIGCHLD, &action, nullptr);
+}
+
+descriptor_handle hold_child(int id, int& failed) noexcept {
+    descriptor_handle process(static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
+    if (process.is_open()) { return process; }
+    failed = errno;
+    // Until a child is waited for, nobody else gets its id. One that is not there any more was, by
+    // the program, or by a kernel that was told to keep none: the id may be anybody's.
+    if (failed != ESRCH) {
+        ::kill(id, SIGKILL);
+        (void)retry([&] { return ::waitpid(id, nullptr, 0); });
+    }
+    return process;
+}
+
 child_process::~child_process() {
     auto ended = collect();
     if (!ended || *ended) { return; }

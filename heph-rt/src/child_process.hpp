@@ -42,6 +42,17 @@ private:
     std::optional<exit_status> status_;
 };
 
+/// Has the kernel keep children that end until they are waited for, as it does unless SIGCHLD is
+/// ignored, or SA_NOCLDWAIT set for it: what ignores it may be whoever started this program. To be
+/// called before a child is started. A handler stays.
+///
+/// *Thread safety*: safe, but for threads that set the action of SIGCHLD meanwhile.
+void keep_ended_children() noexcept;
+
+/// Opens the descriptor of a child that was just started. One for which there is none is killed.
+/// Gives a positive errno in `failed`.
+[[nodiscard]] descriptor_handle hold_child(int id, int& failed) noexcept;
+
 /// Waits in the background for the end of a process that nobody waits for any more, and closes its
 /// descriptor. One thread does that for all of them, for as long as there are any.
 ///

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <spawn.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -84,7 +82,9 @@ public:
     // Each gives a positive errno, or 0.
 
     [[nodiscard]] int set_attributes(short flags) noexcept {
-        const int all = flags | detail::reset_signals(attributes_);
+        int all = flags | detail::reset_signals(attributes_);
+        // The leader of a session leads a process group, and may not be given one.
+        if ((all & POSIX_SPAWN_SETSID) != 0) { all &= ~POSIX_SPAWN_SETPGROUP; }
         return ::posix_spawnattr_setflags(&attributes_, static_cast<short>(all));
     }
 
@@ -180,16 +180,13 @@ private:
         if (failed == EBADF) { failed = EMFILE; }
         if (failed == 0) { failed = request.set_directory(plan_->directory); }
         int id = -1;
-        if (failed == 0) { failed = request.start(*plan_, id); }
-        if (failed != 0) { return failed; }
-        // Until it is waited for, nobody else gets its id.
-        descriptor_handle process(static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
-        if (!process.is_open()) {
-            failed = errno;
-            ::kill(id, SIGKILL);
-            (void)detail::retry([&] { return ::waitpid(id, nullptr, 0); });
-            return failed;
+        if (failed == 0) {
+            detail::keep_ended_children();
+            failed = request.start(*plan_, id);
         }
+        if (failed != 0) { return failed; }
+        descriptor_handle process = detail::hold_child(id, failed);
+        if (!process.is_open()) { return failed; }
         process_ = std::make_shared<child_process>(id, std::move(process), plan_->kill_on_drop);
         plan_.reset();  // The child has its descriptors.
         return 0;

@@ -394,6 +394,42 @@ TEST_CASE("command: a session and a process group of its own", "[rt][command]") 
     });
 }
 
+TEST_CASE("command: a session leader that is to lead a process group, too, is no error",
+          "[rt][command][regression]") {
+    run_task([]() -> task<> {
+        command what("sleep");
+        what.argument("1000").new_session().new_process_group();
+        const auto process = co_await start(&what);
+        CHECK(::getsid(process.id()) == process.id());
+        CHECK(::getpgid(process.id()) == process.id());
+    });
+}
+
+TEST_CASE("command: how a child ended is not lost where SIGCHLD is ignored, as by who started us",
+          "[rt][command][regression]") {
+    struct sigaction before{};
+    REQUIRE(::sigaction(SIGCHLD, nullptr, &before) == 0);
+    struct sigaction ignored{};
+    ignored.sa_handler = SIG_IGN;
+    struct sigaction without_zombies{};
+    without_zombies.sa_handler = [](int) {};
+    without_zombies.sa_flags = SA_NOCLDWAIT | SA_RESTART;
+    for (const auto& action : {ignored, without_zombies}) {
+        REQUIRE(::sigaction(SIGCHLD, &action, nullptr) == 0);
+        run_task([]() -> task<> {
+            auto exits = shell("exit 7");
+            const auto status = co_await status_of(std::move(exits));
+            CHECK(status.to_string() == "exited with code 7");
+        });
+        struct sigaction after{};
+        CHECK(::sigaction(SIGCHLD, nullptr, &after) == 0);
+        CHECK((after.sa_flags & SA_NOCLDWAIT) == 0);
+        // A handler is the program's.
+        CHECK(after.sa_handler == (action.sa_handler == SIG_IGN ? SIG_DFL : action.sa_handler));
+    }
+    (void)::sigaction(SIGCHLD, &before, nullptr);
+}
+
 TEST_CASE("command: out of descriptors a start fails, and works again later", "[rt][command]") {
     rlimit before{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);

@@ -3,21 +3,17 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 
 #include "../child_process.hpp"
 #include "../child_signals.hpp"
-#include "../system_call.hpp"
 
 extern char** environ;  // NOLINT: the environment has no other name.
 
@@ -151,18 +147,13 @@ std::expected<successor, std::error_code> successor::start(
     int number = request.reset_signals();
     if (number == 0) { number = request.place(theirs.all()); }
     if (number == 0) {
+        detail::keep_ended_children();
         number = request.start(command.front().c_str(), argument_pointers.data(),
                                environment_pointers.data(), id);
     }
     if (number != 0) { return std::unexpected(system_code(number)); }
-    // Until it is waited for, nobody else gets its id.
-    descriptor_handle process(static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
-    if (!process.is_open()) {
-        number = errno;
-        ::kill(id, SIGKILL);
-        (void)detail::retry([&] { return ::waitpid(id, nullptr, 0); });
-        return std::unexpected(system_code(number));
-    }
+    descriptor_handle process = detail::hold_child(id, number);
+    if (!process.is_open()) { return std::unexpected(system_code(number)); }
     return successor(id, std::move(process), std::move(ours));
 }
 

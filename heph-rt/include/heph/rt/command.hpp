@@ -94,7 +94,8 @@ public:
     [[nodiscard]] int id() const noexcept;
 
     /// Waits for the end. May be asked again, also after it was dropped, and gives the same.
-    /// *Errors*: `no_child_process` when something else in the program took the child's status.
+    /// *Errors*: `no_child_process` when something else in the program took the child's status, or
+    /// has had SIGCHLD ignored since the start.
     /// *Lifetime*: the future may outlive the child object; the child is killed when both are gone.
     [[nodiscard]] io_future<exit_status> wait() const;
 
@@ -127,6 +128,9 @@ private:
 ///
 /// The child gets the three standard streams, what `pass` names, and no other descriptor, whether
 /// that one is marked to be closed or not. No signal is blocked in it, and SIGPIPE ends it again.
+///
+/// Where the process ignores SIGCHLD, or has SA_NOCLDWAIT set for it, which a program may inherit,
+/// the kernel forgets how children ended: starting one takes either back, and leaves a handler.
 class [[nodiscard]] command {
 public:
     /// Names a program: by its path, or to be looked for in `PATH` of this process's environment.
@@ -155,7 +159,7 @@ public:
     command& kill_on_drop(bool on);
     /// Makes it the leader of a process group of its own, which terminal signals do not reach.
     command& new_process_group();
-    /// Makes it the leader of a session of its own, without a terminal.
+    /// Makes it the leader of a session of its own, without a terminal; of a process group, too.
     command& new_session();
 
     /// Starts the child, on a thread of the worker's. The command is empty afterwards.
