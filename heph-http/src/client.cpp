@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <vector>
 
 #include <heph/http/client.hpp>
 #include <heph/http/cookie_jar.hpp>
+#include <heph/rt/timer.hpp>
 
 #include "client_pool.hpp"
 #include "client_route.hpp"
@@ -17,6 +19,8 @@ using detail::client_pool;
 
 // What is left of an answer that nobody reads is read up to here, to keep the connection.
 constexpr std::size_t skipped_bytes_max = 64 * 1024;
+// … and for this long: a new connection is worth no longer wait.
+constexpr std::chrono::nanoseconds skipping_time_max = std::chrono::seconds(1);
 
 /// Tells whether sending it twice comes to the same as once (RFC 9110, 9.2.2).
 bool is_idempotent(method method) noexcept {
@@ -187,8 +191,10 @@ task<client::answer> client::follow(std::shared_ptr<client_pool> pool,
         if (!is_worth_reading(got->head())) {
             (void)got->fail(make_error_code(error::connection_lost));
         }
-        const auto skipped = co_await got->read_body(skipped_bytes_max);
-        (void)skipped;
+        const std::chrono::nanoseconds patience =
+            std::min<std::chrono::nanoseconds>(skipping_time_max, pool->options().response_timeout);
+        const auto skipped = co_await rt::deadline(patience, got->read_body(skipped_bytes_max));
+        if (!skipped) { (void)got->fail(make_error_code(std::errc::timed_out)); }
         request->redirect(got->status(), next->origin() == to->origin());
         *to = *next;
     }

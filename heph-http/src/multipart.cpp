@@ -5,6 +5,8 @@
 #include <vector>
 
 #include <heph/http/multipart.hpp>
+#include <heph/http/uri.hpp>
+#include <heph/http/ws/utf8_validator.hpp>
 
 #include "chars.hpp"
 
@@ -92,6 +94,22 @@ bool for_each_parameter(std::string_view text, Take take) {
     return all && std::ranges::all_of(*all, [&take](auto& each) {
                return take(each.first, std::move(each.second));
            });
+}
+
+/// Reads `utf-8'en'%C3%A4.txt` (RFC 8187, 3.2.1). Nothing when it is malformed, or of another
+/// charset.
+std::optional<std::string> extended_value(std::string_view text) {
+    const std::size_t charset_end = text.find('\'');
+    if (charset_end == std::string_view::npos ||
+        !equal_ignoring_case(text.substr(0, charset_end), "utf-8")) {
+        return std::nullopt;
+    }
+    const std::size_t language_end = text.find('\'', charset_end + 1);
+    if (language_end == std::string_view::npos) { return std::nullopt; }
+    auto decoded = percent_decode(text.substr(language_end + 1));
+    ws::utf8_validator valid;
+    if (!decoded || !valid.feed(*decoded) || !valid.is_complete()) { return std::nullopt; }
+    return std::move(*decoded);
 }
 
 /// Takes a line off the front of a head, of which each begins with a line end; with those that
@@ -244,6 +262,7 @@ bool multipart_parser::read_head(std::string_view head) {
     part_ = form_part();
     part_.content_type = "text/plain";
     bool named = false;
+    std::optional<std::string> extended;  // Of `filename*`.
     while (!head.empty()) {
         const std::string unfolded = take_field_line(head);
         const std::string_view line = unfolded;
@@ -270,11 +289,16 @@ bool multipart_parser::read_head(std::string_view head) {
                 } else if (equal_ignoring_case(parameter, "filename")) {
                     if (part_.filename) { return false; }
                     part_.filename = std::move(text);
+                } else if (equal_ignoring_case(parameter, "filename*") && !extended) {
+                    extended = extended_value(text);
                 }
                 return true;
             });
         if (!good) { return false; }
     }
+    // RFC 7578, 4.2, wants none sent; who does may send one that is encoded otherwise beside it, or
+    // none at all, which then is no field.
+    if (extended) { part_.filename = std::move(extended); }
     return named;
 }
 

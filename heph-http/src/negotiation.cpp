@@ -37,18 +37,31 @@ std::string_view cut(std::string_view& text, char separator) noexcept {
     return detail::trim(before);
 }
 
-// qvalue of RFC 9110, 12.4.2. One that is malformed counts as zero: it is not wanted for sure.
+// qvalue of RFC 9110, 12.4.2; and two forms beyond it that clients in wide use send: without the
+// digit before the point (`.2`, Java's own), and with more than three digits behind it, of which
+// those that are too many count for nothing. What is no number counts as zero: it is not wanted for
+// sure.
 int parse_weight(std::string_view text) noexcept {
-    if (text.empty() || text.size() > 5 || (text[0] != '0' && text[0] != '1')) { return 0; }
-    int weight = (text[0] - '0') * 1000;
-    if (text.size() > 1 && text[1] != '.') { return 0; }
+    std::string_view digits = text;
+    int weight = 0;
+    if (digits.starts_with('0') || digits.starts_with('1')) {
+        weight = (digits.front() - '0') * 1000;
+        digits.remove_prefix(1);
+        if (digits.empty()) { return weight; }
+    } else if (digits.size() < 2) {
+        return 0;
+    }
+    if (!digits.starts_with('.')) { return 0; }
+    digits.remove_prefix(1);
     int unit = 100;
-    for (const char c : text.substr(std::min<std::size_t>(text.size(), 2))) {
+    bool beyond = false;
+    for (const char c : digits) {
         if (!detail::is_digit(c)) { return 0; }
         weight += (c - '0') * unit;
+        beyond = beyond || c != '0';
         unit /= 10;
     }
-    return weight > 1000 ? 0 : weight;
+    return text.starts_with('1') && beyond ? 0 : weight;  // More than one is no weight.
 }
 
 preference parse_preference(std::string_view element) noexcept {

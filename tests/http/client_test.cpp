@@ -458,6 +458,24 @@ TEST_CASE("client: a redirect whose body ends with the connection is not waited 
     CHECK(fetch_all({server.url("/a")}, options) == std::vector<std::string>{"200 ok"});
 }
 
+TEST_CASE("client: a redirect whose body does not come is followed all the same",
+          "[http][client]") {
+    // Each byte of it had the whole `pause_timeout`.
+    scripted_server server({{scripted_step{"HTTP/1.1 302 Found\r\nLocation: /b\r\n"
+                                           "Content-Length: 10\r\n\r\nmoved",
+                                           false, false, true}},
+                            {scripted_step{"HTTP/1.1 302 Found\r\nLocation: /c\r\n"
+                                           "Transfer-Encoding: chunked\r\n\r\n5\r\nmoved\r\n",
+                                           false, false, true}},
+                            {scripted_step{ok_reply}}});
+    http::client_options options;
+    options.redirects_max = 3;
+    options.connections_per_origin_max = 1;
+    options.response_timeout = 100ms;
+    options.pause_timeout = 10min;
+    CHECK(fetch_all({server.url("/a")}, options) == std::vector<std::string>{"200 ok"});
+}
+
 TEST_CASE("client: a body beyond the limit is refused", "[http][client]") {
     scripted_server server({{scripted_step{ok_reply}}, {scripted_step{ok_reply}}});
     http::client_options options;

@@ -135,6 +135,25 @@ TEST_CASE("multipart: a file name that ends with a backslash fails no form", "[h
     CHECK(named(R"(form-data; name="f\"; name="g")") == "error 400");
 }
 
+TEST_CASE("multipart: an extended file name is one, and goes before another", "[http][multipart]") {
+    // It was taken for a plain field, whose value is kept in memory.
+    const auto named = [](std::string_view disposition) {
+        return told_of(part(disposition, "") + "--XX--");
+    };
+    CHECK(named("form-data; name=f; filename*=utf-8''n%C3%A4me%20of.txt") ==
+          "[f|n\xc3\xa4me of.txt|text/plain]/.");
+    CHECK(named("form-data; name=f; filename*=\"UTF-8'de'x\"") == "[f|x|text/plain]/.");
+    CHECK(named("form-data; filename*=utf-8''x; name=f; filename=y") == "[f|x|text/plain]/.");
+    CHECK(named("form-data; name=f; filename=\"=?utf-8?B?w6Q=?=\"; filename*=utf-8''%C3%A4") ==
+          "[f|\xc3\xa4|text/plain]/.");
+    CHECK(named("form-data; name=f; filename=y; filename*=utf-8''%ff") == "[f|y|text/plain]/.");
+    // What cannot be read tells nothing.
+    for (const std::string_view bad : {"x", "utf-8'x", "latin-1''x", "utf-8''%", "utf-8''%ff"}) {
+        CAPTURE(bad);
+        CHECK(named("form-data; name=f; filename*=" + std::string(bad)) == "[f|-|text/plain]/.");
+    }
+}
+
 TEST_CASE("multipart: what is malformed is refused", "[http][multipart]") {
     const auto first_line = [](std::string_view disposition) {
         return told_of(part(disposition, "x") + "--XX--");

@@ -83,7 +83,8 @@ TEST_CASE("negotiation: the most specific range counts, with its parameters",
 }
 
 TEST_CASE("negotiation: malformed weights count as not wanted", "[http][negotiation]") {
-    for (const char* weight : {"2", "1.1", "-1", "0.1234", ".5", "a", "1.", "0.5a", ""}) {
+    for (const char* weight :
+         {"2", "1.1", "1.0001", "-1", ".", "a", "1.", "0.5a", ".5a", "5", ""}) {
         CAPTURE(weight);
         const bool wanted = std::string_view(weight) == "1.";  // Legal: "1" and no digits.
         CHECK((media({"a/b"}, {std::string("a/b;q=") + weight}) == "a/b") == wanted);
@@ -91,6 +92,18 @@ TEST_CASE("negotiation: malformed weights count as not wanted", "[http][negotiat
     CHECK(media({"a/b"}, {"a/b;q=0.001"}) == "a/b");
     CHECK(media({"a/b"}, {"a/b;Q=1.000"}) == "a/b");
     CHECK(media({"a/b"}, {",;,a/b;;,"}) == "a/b");
+}
+
+TEST_CASE("negotiation: weights as clients in wide use write them are weights",
+          "[http][negotiation]") {
+    // What Java sends by itself; all was refused.
+    const auto java = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2";
+    CHECK(media({"application/json"}, {java}) == "application/json");
+    CHECK(media({"application/json", "text/html"}, {java}) == "text/html");
+    CHECK(media({"a/b", "c/d"}, {"a/b;q=.25, c/d;q=.3"}) == "c/d");
+    CHECK(media({"a/b", "c/d"}, {"a/b;q=0.3333, c/d;q=0.66667"}) == "c/d");
+    CHECK(media({"a/b"}, {"a/b;q=1.00000"}) == "a/b");
+    CHECK(media({"a/b"}, {"a/b;q=0.0000"}) == "none");
 }
 
 TEST_CASE("negotiation: identity is the last resort, unless it is excluded",

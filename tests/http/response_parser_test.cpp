@@ -225,6 +225,33 @@ TEST_CASE("response parser: ambiguous framing is refused", "[http][response_pars
     CHECK(refused("A: b\rC: d") == failure(error::bad_line_ending));
 }
 
+TEST_CASE("response parser: the coding of a body that is not sent is of no account",
+          "[http][response_parser]") {
+    const std::string fields = "Transfer-Encoding: gzip, chunked\r\n\r\n";
+    CHECK(whole("HTTP/1.1 200 OK\r\n" + fields, http::method::head) ==
+          "200 OK none keep-alive\nend\n");
+    CHECK(whole("HTTP/1.1 304 Not Modified\r\n" + fields) ==
+          "304 Not Modified none keep-alive\nend\n");
+    CHECK(whole("HTTP/1.1 304 Not Modified\r\nContent-Length: x\r\n\r\n") ==
+          failure(error::bad_content_length));
+}
+
+TEST_CASE("response parser: lines of chunk sizes that are padded are read",
+          "[http][response_parser]") {
+    for (const std::string padding : {" ", " \t ", ";", " ; ", ";a ", ";a=b ;"}) {
+        CAPTURE(padding);
+        CHECK(whole("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5" + padding +
+                    "\r\nhello\r\n0" + padding + "\r\n\r\n") ==
+              "200 OK chunked keep-alive\nbody hello\nend\n");
+    }
+    for (const std::string bad : {" 5", " a", ";=", ";;", ";a=", ";a=\"", "\v"}) {
+        CAPTURE(bad);
+        CHECK(whole("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5" + bad +
+                    "\r\nhello\r\n0\r\n\r\n")
+                  .ends_with(failure(error::bad_chunk)));
+    }
+}
+
 // RFC 9112, 5.2: a server that still folds is old, and yet to be understood.
 TEST_CASE("response parser: a folded field is given as one line", "[http][response_parser]") {
     const auto values = [](std::string_view fields) {

@@ -58,7 +58,7 @@ bool chunked_decoder::take_size(char c, const limits& limits, error& failure) no
 }
 
 // RFC 9112, 7.1.1: any number of `;name`, `;name=token` and `;name="quoted text"`, with white space
-// around the semicolon and the equals sign, and nowhere else.
+// around the semicolon and the equals sign, and nowhere else; where it is lenient, at the end, too.
 bool chunked_decoder::take_extension(char c, const limits& limits, error& failure) noexcept {
     const bool blank = c == ' ' || c == '\t';
     const bool token = detail::is_char(c, detail::token_char);
@@ -103,7 +103,9 @@ bool chunked_decoder::take_extension(char c, const limits& limits, error& failur
 
 bool chunked_decoder::may_end_extension() const noexcept {
     return state_ == state::ext_name || state_ == state::ext_token ||
-           state_ == state::ext_quoted_end;
+           state_ == state::ext_quoted_end ||
+           (lenient_ && (state_ == state::ext_before || state_ == state::ext_semicolon ||
+                         state_ == state::ext_name_end));
 }
 
 // All of a size's line is there.

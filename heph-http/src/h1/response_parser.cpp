@@ -181,7 +181,13 @@ std::expected<void, error> response_parser::frame(response_head& head) const {
         head.framing_ = response_framing::tunnel;
         return {};
     }
+    const bool bodiless = is_bodiless(head.status_) || method_ == method::head;
     const auto found = find_framing(fields);
+    // A coding of a body that is not sent is none that has to be undone.
+    if (!found && bodiless && found.error() == error::unknown_transfer_encoding) {
+        head.framing_ = response_framing::none;
+        return {};
+    }
     if (!found) { return std::unexpected(found.error()); }
     if (found->length && found->transfer_encoding) {
         return std::unexpected(error::length_and_transfer_encoding);
@@ -189,7 +195,7 @@ std::expected<void, error> response_parser::frame(response_head& head) const {
     if (found->transfer_encoding && !is_1_1) {
         return std::unexpected(error::transfer_encoding_in_http_1_0);
     }
-    if (is_bodiless(head.status_) || method_ == method::head) {
+    if (bodiless) {
         head.framing_ = response_framing::none;
     } else if (found->chunked) {
         head.framing_ = response_framing::chunked;
@@ -215,7 +221,7 @@ event response_parser::begin_body(response_head& head) noexcept {
     remaining_ = head.content_length_;
     switch (head.framing_) {
         case response_framing::chunked:
-            chunks_.start();
+            chunks_.start(true);
             state_ = state::chunked_body;
             break;
         case response_framing::length:

@@ -36,8 +36,8 @@ struct multipart_limits {
 /// What is said about a part of a form.
 struct form_part {
     std::string name;
-    /// What the browser calls the file; nothing for a plain field. It is the client's to choose:
-    /// never a path to write to.
+    /// What the browser calls the file; nothing for a plain field. `filename*` (RFC 8187, in UTF-8)
+    /// goes before `filename`. It is the client's to choose: never a path to write to.
     std::optional<std::string> filename;
     std::string content_type;  ///< `text/plain` where nothing is said.
     http::headers headers;

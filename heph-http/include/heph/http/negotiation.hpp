@@ -16,8 +16,9 @@ namespace heph::http {
 ///
 /// The most specific range that an offer matches counts for it; parameters of a range have to be in
 /// the offer. Of offers that are liked equally, the first is chosen. Without `Accept`
-/// that is the very first; a malformed weight counts as 0. Gives nothing when none is acceptable:
-/// 406, or the first all the same.
+/// that is the very first; a malformed weight counts as 0, save `.5` and digits beyond the third,
+/// as clients in wide use send them. Gives nothing when none is acceptable: 406, or the first all
+/// the same.
 [[nodiscard]] std::optional<std::size_t> choose_media_type(
     const headers& request, std::span<const std::string_view> offers);
 

@@ -13,13 +13,17 @@ namespace heph::http::h1 {
 /// Takes a chunked body apart (RFC 9112, 7.1), bytes in, pieces out.
 ///
 /// It takes exactly the grammar: at most 16 digits of size, CR LF after sizes, data and trailers,
-/// nothing but extensions behind a size. Extensions are checked and left out. All extensions of a
-/// body together may take 64 times `limits::chunk_extension_bytes_max`, and a byte more for each
-/// byte of the body.
+/// nothing but extensions behind a size; there, where it is lenient, also white space and a
+/// semicolon alone, with which some servers pad their lines. Extensions are checked and left out.
+/// All extensions of a body together may take 64 times `limits::chunk_extension_bytes_max`, and a
+/// byte more for each byte of the body.
 class chunked_decoder {
 public:
-    /// Begins a new body.
-    void start() noexcept { *this = chunked_decoder(); }
+    /// Begins a new body. A server is not lenient: what stands before it may read a line otherwise.
+    void start(bool lenient = false) noexcept {
+        *this = chunked_decoder();
+        lenient_ = lenient;
+    }
 
     /// Uses up the front of `input` until there is something to tell: a piece of the body, its end,
     /// or what is wrong with it.
@@ -74,6 +78,7 @@ private:
     std::uint32_t name_at_ = 0;   // Where the current trailer begins in the text of the trailers.
     std::uint32_t value_at_ = 0;  // And its value.
     state state_ = state::size_begin;
+    bool lenient_ = false;
 };
 
 }  // namespace heph::http::h1
