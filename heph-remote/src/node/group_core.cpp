@@ -1,8 +1,7 @@
 // A group that follows nodes: asks the directory of each, and keeps what they say.
 //
 // Tasks, on the node's environment
-//     follow_peers   one: has each node followed that the own one knows, and tells the state of its
-//                    link
+//     follow_peers   one: has each node followed that the own one knows, and tells how its link is
 //     follow_node    one for each of those: asks its directory as long as a session with it lasts,
 //                    then forgets what it said
 // They end with the last handle of the group, with the node's drain, or with the node.

@@ -10,8 +10,7 @@
 // and, apart from that, by what the node's link says
 //     up        its members get messages
 //     away      the link is down, and its session waits for it: they stay, marked, and get what
-//     goes
-//               to all, or by their keys; the others come before them
+//               goes to all, or by their keys; the others come before them
 //     away, and not wanted (a node that the cluster took out): they are no members until it is up
 //
 // Invariants

@@ -2,14 +2,17 @@
 
 // Actors of many nodes that take the same messages: whoever publishes under a name, wherever.
 //
-//     node.publish("workers/1", worker);                  // at any node, as often as there are
-//     some
+//     // At any node, as often as there are some:
+//     node.publish("workers/1", worker);
 //
-//     auto workers = remote_group<job>::below(node, "workers/");           // at a node that uses
-//     it co_await workers.at_least(1, 10s); auto sent = co_await workers.send_to_one(next); // to
-//     each in turn auto kept = co_await workers.send_to_one(next, heph::by_key(user));  // always
-//     to the same one if (auto one = workers.pick(heph::at_random)) { auto answer = co_await
-//     one->rpc(1s, …); }
+//     // At a node that uses them:
+//     auto workers = remote_group<job>::below(node, "workers/");
+//     co_await workers.at_least(1, 10s);
+//     auto sent = co_await workers.send_to_one(next);  // To each in turn.
+//     auto kept = co_await workers.send_to_one(next, heph::by_key(user));  // Always to one.
+//     if (auto one = workers.pick(heph::at_random)) {
+//         auto answer = co_await one->rpc(1s, ...);
+//     }
 
 #include <algorithm>
 #include <chrono>
