@@ -16,6 +16,9 @@ constexpr std::size_t copied_body_bytes_max = 32 * 1024;
 // So much of a larger body leaves with its head.
 constexpr std::size_t first_body_bytes = 16 * 1024;
 
+// So much is sent without a wait for its end.
+constexpr std::size_t quiet_bytes_max = 16 * 1024;
+
 // Memory for sending beyond this is given back when all is sent.
 constexpr std::size_t kept_bytes_max = 4 * 1024;
 
@@ -52,6 +55,7 @@ connection::~connection() {
     const bool unfinished = work_ && (work_->writer.ends_with_connection() || has_output());
     if (ends_body_by_closing_ && unfinished) { abort(); }
     if (makes_room_) { --share_->making_room; }
+    end_quiet();
 }
 
 void connection::take_work_space() {
@@ -79,14 +83,19 @@ void connection::make_room() noexcept {
     (void)io_.socket().shutdown(rt::net::shutdown_how::receive);
 }
 
-void connection::give_work_space_back() {
-    if (!work_) { return; }
+// Leaves nothing of a request in it.
+void connection::clear_work_space() {
     work_->out.clear();
     work_->out_sent = 0;
     work_->request.clear_values();
     work_->told = exchange_state();
     work_->watcher = waker();
     work_->began = {};
+}
+
+void connection::give_work_space_back() {
+    if (!work_) { return; }
+    clear_work_space();
     io_.send_by(nullptr);
     share_->work_spaces.give_back(std::move(work_));
 }
@@ -107,7 +116,7 @@ task<void> connection::run() {
         step next_step = step::go_on;
         if (kind == h1::event_kind::need_input) {
             // Awaited here: while a connection is idle, it has no frame besides this one.
-            if (work_ && has_output()) {
+            if (work_ && has_output() && !send_quietly()) {
                 const bool flushed = co_await flush();
                 if (!flushed) { co_return; }
             }
@@ -120,8 +129,10 @@ task<void> connection::run() {
             std::optional<task<step>> rest = begin_answer();
             if (rest) { next_step = co_await std::move(*rest); }
         }
-        if (next_step == step::close) { co_return; }
+        if (next_step == step::close) { break; }
     }
+    // What was sent last may be on its way still, or have failed.
+    if (sends_quietly_) { (void)co_await flush(); }
 }
 
 // The parser knows no methods but those of HTTP; routes may be for others.
@@ -131,6 +142,7 @@ void connection::take_extension(h1::event& refused) {
 }
 
 void connection::take_received(rt::net::chunk bytes) {
+    if (sends_quietly_ && !io_.sending()) { end_quiet(); }
     take_work_space();
     if (parser_.is_idle() && share_->observed) { work_->began = std::chrono::steady_clock::now(); }
     work_->received = std::move(bytes);
@@ -142,7 +154,11 @@ void connection::take_received(rt::net::chunk bytes) {
 void connection::begin_to_receive() {
     if (work_) { work_->received = rt::net::chunk(); }
     if (parser_.is_idle()) {
-        give_work_space_back();
+        if (sends_quietly_) {
+            clear_work_space();
+        } else {
+            give_work_space_back();
+        }
         head_deadline_ = false;
         io_.set_receive_deadline(bounds().idle_timeout);
     } else if (!head_deadline_) {
@@ -384,22 +400,57 @@ task<connection::step> connection::end_request() {
     co_return step::close;
 }
 
+// Sends a whole answer without a wait for its end, where the next thing to do is to wait for a
+// request: one poll does for a request then. Gives whether it does so. The work space has what is
+// being sent, and is kept until that is known to be gone: hence not for any number of connections.
+bool connection::send_quietly() {
+    if (io_.sending() || io_.stream().is_secured() || !parser_.is_idle() ||
+        share_->quiet >= worker_share::quiet_max) {
+        return false;
+    }
+    const std::string_view left = std::string_view(work_->out).substr(work_->out_sent);
+    if (left.size() > quiet_bytes_max) { return false; }
+    rt::buffer bytes = io_.take_spare();
+    bytes.append(left);
+    work_->out_sent = work_->out.size();
+    const bool gone = io_.send_quietly(std::move(bytes), slowest());
+    if (io_.send_failed()) { return false; }
+    note_flushed();
+    sends_quietly_ = !gone;
+    if (!gone) { ++share_->quiet; }
+    return true;
+}
+
+void connection::end_quiet() noexcept {
+    if (std::exchange(sends_quietly_, false)) { --share_->quiet; }
+}
+
+void connection::note_sent() {
+    if (!sends_quietly_) { return; }
+    end_quiet();
+    if (parser_.is_idle()) { give_work_space_back(); }
+}
+
+// *Requires*: all that may leave is on its way.
+void connection::note_flushed() {
+    if (work_->out_sent == work_->out.size()) {
+        work_->out.clear();
+        work_->out_sent = 0;
+        if (work_->out.capacity() > kept_bytes_max) { std::string().swap(work_->out); }
+    }
+    io_.trim_spare(kept_bytes_max);
+}
+
 task<bool> connection::flush() {
     while (!io_.send_failed()) {
         if (io_.sending()) {
             (void)co_await io_.sent();
             continue;
         }
-        if (work_->out_sent == work_->out.size()) {
-            work_->out.clear();
-            work_->out_sent = 0;
-        }
         const std::size_t end = out_end();
         if (work_->out_sent == end) {
-            if (work_->out.capacity() > kept_bytes_max && work_->out.empty()) {
-                std::string().swap(work_->out);
-            }
-            io_.trim_spare(kept_bytes_max);
+            end_quiet();
+            note_flushed();
             co_return true;
         }
         const std::size_t size = std::min(end - work_->out_sent, io_.block_bytes_max());

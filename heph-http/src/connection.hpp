@@ -40,7 +40,10 @@ namespace heph::http::detail {
 ///        it in `work_->input`.
 ///     4. The head of a streamed response is held back until its producer writes something, so that
 ///        a failure before that can still be answered.
-///     5. A wait may be dropped anywhere: what is being sent belongs to `io_`.
+///     5. A wait may be dropped anywhere: what is being sent belongs to `io_`. A whole answer is
+///     sent
+///        quietly where that is allowed: the connection waits for its next request at once, and
+///        keeps its work space until it finds that the answer is gone. It does not end before.
 ///     6. A body whose end is that of the connection is ended by a reset unless all of it was sent;
 ///        over a Unix socket, which knows no resets, nobody can tell.
 /// *Lifetime*: `share` outlives it. It does not move.
@@ -81,7 +84,7 @@ public:
     task<void> refuse(error failure, method asked_by = method::get, bool in_head = false);
 
 private:
-    friend class connection_io;  // Calls `take_received`.
+    friend class connection_io;  // Calls `take_received` and `note_sent`.
     enum class step : std::uint8_t { go_on, close };
 
     // The request's body and the streamed response, in connection_body.cpp.
@@ -116,6 +119,11 @@ private:
     task<step> answer(const handler* found);
     task<step> finish(response reply);
     task<step> end_request();
+    bool send_quietly();
+    void end_quiet() noexcept;
+    void note_sent();
+    void note_flushed();
+    void clear_work_space();
     task<bool> flush();
     task<bool> send_rest(std::shared_ptr<const std::string> body, std::size_t size);
     task<void> linger(bool all_read);
@@ -171,7 +179,7 @@ private:
     connection_io io_;
     std::optional<rt::net::endpoint> peer_;
     h1::request_parser parser_;
-    std::unique_ptr<work_space> work_;  // Null while it waits for a request.
+    std::unique_ptr<work_space> work_;  // Null while it waits for a request, or nearly so.
     // Of the current request's body.
     std::optional<error> body_failure_;
     bool body_done_ = true;
@@ -182,10 +190,11 @@ private:
     bool head_deadline_ = false;  // The time for a head is running.
     bool asked_before_ = false;   // There was a request.
     bool ends_body_by_closing_ = false;
-    bool client_gone_ = false;  // It ended its side while a body was produced, or broke.
-    bool aborted_ = false;      // The peer did not get all: no end is to be announced.
-    bool complained_ = false;   // A line was logged about this client.
-    bool makes_room_ = false;   // It ends for another one.
+    bool client_gone_ = false;    // It ended its side while a body was produced, or broke.
+    bool aborted_ = false;        // The peer did not get all: no end is to be announced.
+    bool complained_ = false;     // A line was logged about this client.
+    bool makes_room_ = false;     // It ends for another one.
+    bool sends_quietly_ = false;  // An answer is on its way, see `send_quietly`.
 };
 
 }  // namespace heph::http::detail

@@ -34,6 +34,7 @@ void connection_io::send(rt::buffer bytes, send_bounds limit) {
     handed_ += bytes.size();
     send_->sending.emplace(stream_.send_all(std::move(bytes)));
     send_->patience.begin(limit);
+    send_->begun = false;
 }
 
 std::uint64_t connection_io::taken() noexcept {
@@ -44,27 +45,51 @@ std::uint64_t connection_io::taken() noexcept {
     return std::clamp(found, taken_, handed_);
 }
 
-polled<bool> connection_io::sent_future::poll(const waker& waker) {
-    if (!io_->sending()) { return !io_->send_failed_; }
-    send_side& side = *io_->send_;
+polled<bool> connection_io::take_sent(const waker& waker) {
+    if (!sending()) { return !send_failed_; }
+    send_side& side = *send_;
     auto sent = side.sending->poll(waker);
-    if (sent.is_ready()) {
-        auto& outcome = sent.value();
-        io_->send_failed_ = !outcome;
-        if (outcome) {
-            io_->taken_ += outcome->size();
-            side.spare = std::move(*outcome);
-            side.spare.clear();
-        }
-    } else if (side.patience.passed(io_->socket().descriptor(), io_->alarm_, waker)) {
-        io_->send_failed_ = true;
-    } else {
+    if (!sent.is_ready()) { return pending; }
+    auto& outcome = sent.value();
+    if (!outcome) {
+        fail_sending();
+        return false;
+    }
+    taken_ += outcome->size();
+    side.spare = std::move(*outcome);
+    side.spare.clear();
+    side.sending.reset();
+    return true;
+}
+
+// The kernel does not tell how much it has taken of what TLS has taken.
+void connection_io::fail_sending() noexcept {
+    send_failed_ = true;
+    taken_ += send_->sending->taken();
+    send_->sending.reset();
+}
+
+polled<bool> connection_io::poll_sent(const waker& waker) {
+    auto sent = take_sent(waker);
+    if (sent.is_ready()) { return sent; }
+    if (!send_->patience.passed(socket().descriptor(), alarm_, waker)) { return pending; }
+    fail_sending();
+    return false;
+}
+
+bool connection_io::send_quietly(rt::buffer bytes, send_bounds limit) {
+    send(std::move(bytes), limit);
+    send_->begun = true;
+    return take_sent(waker()).is_ready();
+}
+
+polled<bool> connection_io::poll_quiet(const waker& waker) {
+    // It is not even handed to the kernel by then.
+    if (std::exchange(send_->begun, false)) {
+        (void)send_->patience.passed(socket().descriptor(), alarm_, waker);
         return pending;
     }
-    // The kernel does not tell how much it has taken of what TLS has taken.
-    if (io_->send_failed_) { io_->taken_ += side.sending->taken(); }
-    side.sending.reset();
-    return !io_->send_failed_;
+    return poll_sent(waker);
 }
 
 }  // namespace heph::http::detail

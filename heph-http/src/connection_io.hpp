@@ -35,6 +35,7 @@ struct send_side {
     std::optional<peer_stream::send_future> sending;  // Refers to the stream.
     rt::buffer spare;                                 // The memory of what was sent, empty.
     send_patience patience;
+    bool begun = false;  // Quietly, and not looked at since.
 };
 
 /// A connection's socket, with a deadline for each direction.
@@ -83,8 +84,9 @@ public:
     receive_future receive(bool heeds_stop) noexcept { return {*this, heeds_stop}; }
 
     /// Does as `receive`, and hands bytes to `owner.take_received`. Its future and its result are
-    /// small, as there is one of them for as long as a connection is idle.
-    /// *Lifetime*: the owner outlives the future.
+    /// small, as there is one of them for as long as a connection is idle. What is sent quietly
+    /// meanwhile is watched: it tells `owner.note_sent` when that is gone, and is `lost` if it
+    /// fails. *Lifetime*: the owner outlives the future.
     template <typename Owner>
     class [[nodiscard]] receive_for_future {
     public:
@@ -92,9 +94,16 @@ public:
         receive_for_future(connection_io& io, Owner& owner, bool heeds_stop) noexcept
             : io_(&io), owner_(&owner), heeds_stop_(heeds_stop) {}
         polled<arrival> poll(const waker& waker) {
+            if (io_->sending()) {
+                const auto sent = io_->poll_quiet(waker);
+                if (sent.is_ready() && !sent.value()) { return arrival::lost; }
+            }
             // It keeps nothing between two polls: what is received is kept by the stream.
             auto received = receive_future(*io_, heeds_stop_).poll(waker);
-            if (!received.is_ready()) { return pending; }
+            if (!received.is_ready()) {
+                if (!io_->sending()) { owner_->note_sent(); }
+                return pending;
+            }
             auto& outcome = received.value();
             if (!outcome) { return arrival_of(outcome.error()); }
             if (outcome->empty()) { return arrival::end; }
@@ -157,6 +166,13 @@ public:
     /// Begins to send bytes to a peer that may take them as slowly as `limit` says.
     /// *Requires*: `send_by` gave a side; not `sending()`.
     void send(rt::buffer bytes, send_bounds limit);
+    /// Begins to send as `send` does, for who waits for nothing but the next bytes from then on:
+    /// nobody is woken when they are gone. `receive_for` finds out when something else wakes it,
+    /// and watches a peer that does not take them. Gives whether they are gone already.
+    [[nodiscard]] bool send_quietly(rt::buffer bytes, send_bounds limit);
+    /// Takes the outcome of what is being sent, if there is one; has nobody woken for it. Gives
+    /// whether nothing is being sent any more.
+    [[nodiscard]] bool collect_sent() { return take_sent(waker()).is_ready(); }
     [[nodiscard]] bool sending() const noexcept {
         return send_ != nullptr && send_->sending.has_value();
     }
@@ -184,7 +200,7 @@ public:
     public:
         using value_type = bool;
         explicit sent_future(connection_io& io) noexcept : io_(&io) {}
-        polled<bool> poll(const waker& waker);
+        polled<bool> poll(const waker& waker) { return io_->poll_sent(waker); }
 
     private:
         connection_io* io_;
@@ -193,6 +209,10 @@ public:
 
 private:
     static arrival arrival_of(io_failure failure) noexcept;
+    polled<bool> take_sent(const waker& waker);
+    polled<bool> poll_sent(const waker& waker);
+    polled<bool> poll_quiet(const waker& waker);
+    void fail_sending() noexcept;
 
     peer_stream stream_;
     send_side* send_ = nullptr;

@@ -54,6 +54,9 @@ public:
     idle_list silent;  // Those that wait for their first one.
     std::size_t connections = 0;
     std::size_t making_room = 0;  // Those of the connections that end for others.
+    /// So many connections may keep a work space for what is on its way.
+    static constexpr std::size_t quiet_max = 128;
+    std::size_t quiet = 0;
     std::size_t refusals = 0;
     std::size_t answering = 0;  // Requests whose handlers wait.
     address_counts addresses;   // Of the connections, not of the refusals.
