@@ -1,9 +1,12 @@
 // What tests/bench/http/compare and tests/bench/http/reach load.
 //
 // Usage: heph_http_bench [--http ADDRESS:PORT] [--threads N] [--files FOLDER] [--tls FOLDER]
+//                        [--observers N]
 //
 // FOLDER of --tls has chain.pem and key.pem; then it speaks https.
 
+#include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
@@ -11,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include <heph/http/exchange.hpp>
 #include <heph/http/router.hpp>
 #include <heph/http/server.hpp>
 #include <heph/http/static_files.hpp>
@@ -39,6 +43,7 @@ int main(int count, char** arguments) {
     // All who load it have one address.
     options.limits.connections_per_address_max = options.limits.connections_max;
     std::string files;
+    std::size_t observers = 0;
     for (int i = 1; i + 1 < count; i += 2) {
         const std::string_view name = arguments[i];
         const std::string value = arguments[i + 1];
@@ -51,9 +56,11 @@ int main(int count, char** arguments) {
         } else if (name == "--tls") {
             options.tls = secured(value);
             if (!options.tls) { return 1; }
+        } else if (name == "--observers") {
+            observers = std::strtoul(value.c_str(), nullptr, 10);
         } else {
             std::cerr << "usage: heph_http_bench [--http ADDRESS:PORT] [--threads N] [--files "
-                         "FOLDER] [--tls FOLDER]\n";
+                         "FOLDER] [--tls FOLDER] [--observers N]\n";
             return 2;
         }
     }
@@ -72,6 +79,12 @@ int main(int count, char** arguments) {
             answer.set_body(kept);
             return answer;
         });
+    for (; observers != 0; --observers) {
+        routes.observe(
+            [sent = std::make_shared<std::atomic<std::uint64_t>>(0)](const http::exchange& what) {
+                sent->fetch_add(what.body_bytes_sent, std::memory_order_relaxed);
+            });
+    }
     if (!files.empty()) { routes.get("/files/{path...}", http::static_files(files)); }
     return http::serve(std::move(routes), options);
 }
