@@ -307,6 +307,22 @@ TEST_CASE("tls certified: a session is resumed once, and only for its host", "[r
     CHECK_FALSE(third.client.is_resumed());
 }
 
+TEST_CASE("tls certified: the session of a connection that is dropped without an end is resumed",
+          "[rt][tls]") {
+    const authority ca;
+    const auto server = serve(ca, named("a"));
+    const auto client = make_client_context(trust_in(ca));
+    {
+        attempt first(client, server, "a");
+        REQUIRE(first.done());
+        CHECK(first.talk());
+    }
+    attempt second(client, server, "a");
+    REQUIRE(second.done());
+    CHECK(second.client.is_resumed());
+    CHECK(second.talk());
+}
+
 TEST_CASE("tls certified: a reload changes what later connections see, and no earlier one",
           "[rt][tls]") {
     const authority ca;

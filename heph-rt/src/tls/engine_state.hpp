@@ -49,6 +49,17 @@ struct engine::state {
     [[nodiscard]] static std::expected<engine, std::error_code> make(
         ssl_ptr ssl, std::shared_ptr<const void> owner, const engine_traits& traits);
 
+    state() = default;
+    state(const state&) = delete;
+    state& operator=(const state&) = delete;
+    /// Who drops a connection without its announced end may resume its session all the same
+    /// (RFC 5246, 7.2.1); OpenSSL would spoil it. After a failure it does.
+    ~state() {
+        if (done && !failure) {
+            SSL_set_shutdown(ssl.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        }
+    }
+
     std::shared_ptr<const void> owner;
     wire lines;  // Outlives `ssl`, whose BIO refers to it.
     ssl_ptr ssl;
