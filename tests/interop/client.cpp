@@ -10,6 +10,8 @@
 //   --proxy URL       goes through a proxy
 //   --unix-socket P   asks at this path
 //   --decompress yes  asks for compressed bodies, and decompresses them
+//   --tls FILE        asks at https URLs, and believes the authorities of a PEM file
+//   --certificate P   shows the certificate P.pem, whose key is P.key
 //
 // Asks for the URLs one after the other over one client, and prints of each answer a line "STATUS
 // SIZE CHECKSUM" (FNV-1a, 32 bits), or "error MESSAGE".
@@ -18,6 +20,7 @@
 #include <cstdlib>
 #include <expected>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +32,7 @@
 #include <heph/http/client.hpp>
 #include <heph/http/method.hpp>
 #include <heph/http/proxy.hpp>
+#include <heph/http/tls.hpp>
 #include <heph/rt/error.hpp>
 #include <heph/rt/runtime.hpp>
 
@@ -37,6 +41,7 @@
 namespace {
 
 namespace http = heph::http;
+namespace tls = heph::rt::tls;
 using heph::interop::letters;
 using outcome = std::expected<void, http::error>;
 
@@ -48,6 +53,9 @@ struct orders {
     bool decompress = false;
     std::optional<http::proxy> proxy;
     heph::rt::net::unix_address unix_socket;
+    std::string authorities;
+    std::string certificate;
+    std::shared_ptr<const http::client_security> tls;
     std::vector<std::pair<std::string, std::string>> headers;
     std::vector<std::string> urls;
 };
@@ -92,6 +100,7 @@ heph::task<> ask_all(heph::rt::worker worker, const orders& given, bool& failed)
     options.redirects_max = given.redirects;
     options.decompress = given.decompress;
     options.unix_socket = given.unix_socket;
+    options.tls = given.tls;
     if (given.proxy) { options.proxies = http::proxy_rules(*given.proxy); }
     http::client client(worker, options);
     for (const std::string& url : given.urls) {
@@ -129,6 +138,10 @@ std::optional<orders> read(int count, char** arguments) {
             const auto path = heph::rt::net::unix_address::path(value);
             if (!path) { return {}; }
             given.unix_socket = *path;
+        } else if (option == "--tls") {
+            given.authorities = value;
+        } else if (option == "--certificate") {
+            given.certificate = value;
         } else if (option == "--decompress") {
             given.decompress = value == "yes";
         } else if (option == "--header" && value.find(':') != std::string::npos) {
@@ -142,16 +155,38 @@ std::optional<orders> read(int count, char** arguments) {
     return given;
 }
 
+// Loads what TLS takes. Gives what is wrong with it, if anything.
+std::expected<void, heph::rt::error> secure(orders& given) {
+    tls::client_config config;
+    auto authorities = tls::trust_store::load(given.authorities);
+    if (!authorities) { return std::unexpected(authorities.error()); }
+    config.authorities = std::move(*authorities);
+    if (!given.certificate.empty()) {
+        auto own = tls::certificate::load(given.certificate + ".pem", given.certificate + ".key");
+        if (!own) { return std::unexpected(own.error()); }
+        config.own = std::move(*own);
+    }
+    auto context = http::make_client_tls(std::move(config));
+    if (!context) { return std::unexpected(context.error()); }
+    given.tls = http::secured_by(std::move(*context));
+    return {};
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
-    const auto given = read(count, arguments);
+    auto given = read(count, arguments);
     if (!given) {
         std::cerr << "usage: heph_interop_client [--method NAME] [--body N | --stream N] "
                      "[--redirects N] [--header A:B] [--proxy URL] [--unix-socket PATH] "
-                     "[--decompress yes] "
+                     "[--decompress yes] [--tls FILE] [--certificate PREFIX] "
                      "URL...\n";
         return 2;
+    }
+    if (!given->authorities.empty()) {
+        if (const auto secured = secure(*given); !secured) {
+            return heph::rt::report(secured.error());
+        }
     }
     auto runtime = heph::rt::setup{}.name("interop").threads(1).build();
     if (!runtime) { return heph::rt::report(runtime.error()); }

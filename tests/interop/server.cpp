@@ -1,6 +1,10 @@
 // What other programs are set against: a server that shows what it got and gives what it is asked.
 //
-// Usage: heph_interop_server [ADDRESS:PORT | unix:PATH]. Prints where it listens once it does.
+// Usage: heph_interop_server [ADDRESS:PORT | unix:PATH] [FOLDER]. Prints where it listens once it
+// does.
+//
+// With a folder it speaks https, by its chain.pem and key.pem, and asks clients for certificates by
+// its ca.pem.
 
 #include <algorithm>
 #include <charconv>
@@ -8,6 +12,7 @@
 #include <cstdint>
 #include <expected>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +23,7 @@
 #include <heph/http/form.hpp>
 #include <heph/http/router.hpp>
 #include <heph/http/server.hpp>
+#include <heph/http/tls.hpp>
 #include <heph/http/ws/server.hpp>
 #include <heph/rt/error.hpp>
 #include <heph/rt/runtime.hpp>
@@ -28,6 +34,7 @@
 namespace {
 
 namespace http = heph::http;
+namespace tls = heph::rt::tls;
 using heph::interop::letters;
 using outcome = std::expected<void, http::error>;
 
@@ -179,6 +186,16 @@ http::response show(http::request& request) {
     return http::response::text(std::move(text));
 }
 
+// What the handshake has settled.
+http::response session(http::request& request) {
+    const auto settled = request.secure_session();
+    if (!settled) { return http::response::text("plain"); }
+    const auto shown = [](const std::string& text) { return text.empty() ? "-" : text; };
+    return http::response::text(settled->version + " " + settled->cipher + " " +
+                                shown(settled->protocol) + " " + shown(settled->server_name) + " " +
+                                (settled->peer ? settled->peer->subject : "-"));
+}
+
 http::response set_cookie(http::request& /*request*/) {
     http::set_cookie cookie;
     cookie.name = "jar";
@@ -241,6 +258,7 @@ http::router routes() {
         .get("/late", late)
         .get("/ws/echo", web_socket)
         .get("/show", show)
+        .get("/session", session)
         .get("/cookie/set", set_cookie)
         .get("/cookie/get", get_cookie)
         .get("/redirect/{left}", redirect)
@@ -254,11 +272,30 @@ http::router routes() {
     return router;
 }
 
+std::expected<std::shared_ptr<const http::server_security>, heph::rt::error> security_of(
+    const std::string& folder) {
+    auto own = tls::certificate::load(folder + "/chain.pem", folder + "/key.pem");
+    if (!own) { return std::unexpected(own.error()); }
+    auto authorities = tls::trust_store::load(folder + "/ca.pem");
+    if (!authorities) { return std::unexpected(authorities.error()); }
+    tls::server_config config(std::move(*own));
+    config.clients = tls::client_certificates::optional;
+    config.client_authorities = std::move(*authorities);
+    auto context = http::make_server_tls(std::move(config));
+    if (!context) { return std::unexpected(context.error()); }
+    return http::secured_by(std::move(*context));
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
     http::server_options options;
     options.address = count > 1 ? arguments[1] : "127.0.0.1:0";
+    if (count > 2) {
+        auto secured = security_of(arguments[2]);
+        if (!secured) { return heph::rt::report(secured.error()); }
+        options.tls = std::move(*secured);
+    }
     auto runtime = heph::rt::setup{}.name("interop").threads(1).build();
     if (!runtime) { return heph::rt::report(runtime.error()); }
     const auto server = http::server::open(routes(), options);
