@@ -153,7 +153,8 @@ void client_pool::give_back(const std::string& origin,
 
 void client_pool::keep(origin_state& state, std::unique_ptr<client_connection> used) {
     const auto now = rt::clock::now();
-    const auto until = now + used->terms().usable_for(options_.idle_timeout);
+    const auto until =
+        now + std::min(used->terms().usable_for(options_.idle_timeout), longest_wait);
     if (!sweeper_) {
         auto made = std::make_shared<sweeper>();
         made->next = until;

@@ -139,3 +139,19 @@ TEST_CASE(
         options);
     CHECK(kept == std::vector<std::size_t>{2, 1});
 }
+
+TEST_CASE("client: time-outs that the clock cannot hold end no request, and keep its connection",
+          "[http][client][keep_alive][regression]") {
+    constexpr auto for_ever = std::chrono::milliseconds::max();
+    http::client_options options;
+    options.idle_timeout = for_ever;
+    options.connect_timeout = for_ever;
+    options.handshake_timeout = for_ever;
+    options.response_timeout = for_ever;
+    options.pause_timeout = for_ever;
+    scripted_server server(
+        {{answering("max=5"), answering("max=5", "2.")}, {answering("max=5", "no")}});
+    CHECK(fetch_all(std::vector<std::string>(2, server.url()), options) ==
+          std::vector<std::string>{"200 ok", "200 2."});
+    CHECK(server.connections() == 1);
+}

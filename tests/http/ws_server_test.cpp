@@ -258,6 +258,19 @@ TEST_CASE("ws server: a silent peer is sent a ping, and given up without an answ
     CHECK(seen->code == 1006U);
 }
 
+TEST_CASE("ws server: an interval that the clock cannot hold sends no pings at once",
+          "[http][server][ws][regression]") {
+    const auto seen = std::make_shared<report>();
+    ws::accept_options options;
+    options.socket.ping_interval = std::chrono::milliseconds::max();
+    options.socket.pong_timeout = std::chrono::milliseconds::max();
+    test_server server(routes_of(reported(seen), options));
+    ws_peer peer(server.port(), "/");
+    CHECK(peer.handshake().status == 101);
+    peer.close();
+    CHECK(peer.next().starts_with("close:1000"));
+}
+
 TEST_CASE("ws server: a peer that does not answer a close is waited for until the time-out",
           "[http][server][ws]") {
     ws::accept_options options;

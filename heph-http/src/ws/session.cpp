@@ -1,5 +1,6 @@
 #include "session.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <heph/http/error.hpp>
@@ -11,8 +12,9 @@ namespace {
 // Memory for sending beyond this is given back when all is sent.
 constexpr std::size_t kept_bytes_max = 4 * 1024;
 
-// Without pings, the timer looks after nothing; it still has to be set to something.
-constexpr std::chrono::hours no_ping_interval{24 * 365};
+// Without pings, the timer looks after nothing; it still has to be set to something. It is also
+// the longest interval: one that the clock cannot hold is compared with its times.
+constexpr std::chrono::milliseconds no_ping_interval = std::chrono::hours(24 * 365);
 
 // So often the worker looks for what has arrived already, before a peer counts as too slow: when
 // the worker itself was held up, its timers may fire before what came meanwhile has been read.
@@ -24,7 +26,9 @@ constexpr std::chrono::milliseconds look_time{1};
 session::session(upgraded_stream& stream, role side, const socket_options& options,
                  std::optional<deflate_parameters> deflate)
     : stream_(&stream),
-      ping_interval_(options.ping_interval.count() > 0 ? options.ping_interval : no_ping_interval),
+      ping_interval_(options.ping_interval.count() > 0
+                         ? std::min(options.ping_interval, no_ping_interval)
+                         : no_ping_interval),
       pong_timeout_(options.pong_timeout),
       close_timeout_(options.close_timeout),
       decoder_(side, options.limits, deflate),
