@@ -38,6 +38,11 @@ blocking_pool::blocking_pool(std::string name, std::size_t threads_max, bool wor
 blocking_pool::~blocking_pool() { stop(); }
 
 bool blocking_pool::poll(const std::shared_ptr<blocking_job>& job, const waker& waker) {
+    if (threads_max_ == 0) [[unlikely]] {
+        job->run();
+        job->now = blocking_job::state::done;
+        return true;
+    }
     const std::lock_guard lock(mutex_);
     if (job->now == blocking_job::state::done) { return true; }
     job->waker = waker;

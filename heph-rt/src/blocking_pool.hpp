@@ -21,7 +21,8 @@ namespace heph::rt::detail {
 class blocking_pool {
 public:
     /// Makes a pool without threads. `name` is for the threads: `NAME-b`. They may use the CPUs
-    /// that the calling thread may, also when pinned workers start them.
+    /// that the calling thread may, also when pinned workers start them. A pool that may have none
+    /// runs each function where it is first polled.
     blocking_pool(std::string name, std::size_t threads_max, bool workers_are_pinned);
     ~blocking_pool();
     blocking_pool(const blocking_pool&) = delete;

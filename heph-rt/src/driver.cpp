@@ -1,7 +1,5 @@
 #include "driver.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <new>
@@ -9,6 +7,7 @@
 
 #include <heph/inbox/assert.hpp>
 
+#include "net/socket_calls.hpp"
 #include "worker_link.hpp"
 
 namespace heph::rt::detail {
@@ -126,7 +125,7 @@ void driver::note_accepted(slot& operation, std::int32_t result) noexcept {
         try {
             operation.accepted.push_back(result);
         } catch (const std::bad_alloc&) {
-            ::close(result);
+            calls::close(result);
             operation.result = -ENOMEM;
         }
     } else if (result != -ECANCELED) {
@@ -175,7 +174,7 @@ void driver::discard_result(slot& operation) noexcept {
         case slot_kind::takes: break;  // The call has it, and goes with the slot.
         case slot_kind::opens:
             if (!operation.armed && operation.result >= 0) {
-                ::close(std::exchange(operation.result, -ECANCELED));
+                calls::close(std::exchange(operation.result, -ECANCELED));
             }
             break;
         case slot_kind::receives:
@@ -183,7 +182,7 @@ void driver::discard_result(slot& operation) noexcept {
             break;
         case slot_kind::accepts:
             for (std::size_t i = operation.accepted_taken; i < operation.accepted.size(); ++i) {
-                ::close(operation.accepted[i]);
+                calls::close(operation.accepted[i]);
             }
             operation.accepted.clear();
             operation.accepted_taken = 0;

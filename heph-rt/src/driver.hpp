@@ -17,11 +17,28 @@
 
 namespace heph::rt::detail {
 
+class driver;
+struct driver_settings;
+
+/// What a driver says of itself that reaches no kernel: none of the kinds that can be asked for.
+inline constexpr driver_kind no_kernel{0xff};
+
+/// Makes drivers that reach something else than the kernel: a simulation's.
+class driver_source {
+public:
+    [[nodiscard]] virtual std::unique_ptr<driver> make_driver(worker_link& link,
+                                                              const driver_settings& settings) = 0;
+
+protected:
+    ~driver_source() = default;
+};
+
 struct driver_settings {
     driver_kind kind;
     std::size_t ring_entries;
     std::size_t receive_buffers;
     std::size_t receive_buffer_bytes;
+    driver_source* source = nullptr;  // In the place of the kernel's drivers, if there is one.
 };
 
 /// Carries out a worker's operations: turns requests into slot states and wakes. No user code runs
@@ -38,7 +55,7 @@ public:
     driver(const driver&) = delete;
     driver& operator=(const driver&) = delete;
 
-    /// Tells which one it is: never `automatic`.
+    /// Tells which one it is: never `automatic`; `no_kernel` for a simulated one.
     [[nodiscard]] virtual driver_kind kind() const noexcept = 0;
 
     [[nodiscard]] slot_pool& slots() noexcept { return *slots_; }

@@ -88,6 +88,7 @@ std::expected<driver_kind, error> choose_driver(driver_kind asked, std::size_t r
 std::expected<std::unique_ptr<driver>, error> make_driver(worker_link& link,
                                                           const driver_settings& settings) {
     try {
+        if (settings.source != nullptr) { return settings.source->make_driver(link, settings); }
         if (settings.kind != driver_kind::epoll) {
             auto made = uring_driver::make(link, settings);
             if (made) { return std::move(*made); }

@@ -7,11 +7,15 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "net/socket_calls.hpp"
 #include "system_call.hpp"
 
 namespace heph::rt::detail {
 
 std::int32_t is_ready(int descriptor, bool to_read) noexcept {
+    if (this_thread_sockets != nullptr) [[unlikely]] {
+        return this_thread_sockets->is_ready(descriptor, to_read) ? 0 : -EAGAIN;
+    }
     pollfd asked{descriptor, static_cast<short>(to_read ? POLLIN : POLLOUT), 0};
     const std::int32_t count = retry([&] { return ::poll(&asked, 1, 0); });
     return count == 0 ? -EAGAIN : std::min(count, 0);

@@ -1,5 +1,6 @@
 #include "sync_threads.hpp"
 
+#include <system_error>
 #include <utility>
 
 #include "coordinator.hpp"
@@ -27,6 +28,7 @@ void sync_threads::configure(const std::string& runtime_name, bool handles_signa
 
 std::expected<void, std::error_code> sync_threads::start(std::string name, std::size_t stack_size,
                                                          std::unique_ptr<sync_main> main) {
+    if (refused_) { return std::unexpected(make_error_code(std::errc::operation_not_supported)); }
     std::string thread_name = name.empty() ? default_name_ : name;
     // Signals are the coordinator's: a thread begins with the mask of who starts it.
     std::optional<blocked_signals> blocked;

@@ -48,6 +48,8 @@ public:
     void configure(const std::string& runtime_name, bool handles_signals, bool pins_workers,
                    std::shared_ptr<trace_log> trace);
 
+    /// Has `start` fail with `operation_not_supported`. *Requires*: as `configure`.
+    void refuse() noexcept { refused_ = true; }
     /// Starts a thread. *Errors*: the system's.
     [[nodiscard]] std::expected<void, std::error_code> start(std::string name,
                                                              std::size_t stack_size,
@@ -84,6 +86,7 @@ private:
     stop_signal stop_;
     std::string default_name_;
     bool handles_signals_ = false;
+    bool refused_ = false;
     thread_cpus cpus_;
     std::shared_ptr<trace_log> trace_;
     std::atomic<std::uint32_t> streams_{0};

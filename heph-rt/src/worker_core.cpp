@@ -188,26 +188,65 @@ void worker_core::add_process(process_header& process) noexcept {
     push_ready(process);
 }
 
+[[gnu::always_inline]] inline void worker_core::make_turn() {
+    take_remote_work();
+    expire_timers();
+    publish();
+    run_ready();
+    take_and_run_shared();
+    if (trace_ != nullptr && trace_->is_large()) [[unlikely]] { write_trace(); }
+}
+
 void worker_core::run() {
     meter_.begin(std::chrono::steady_clock::now());
     while (driver_ != nullptr && !runtime_->finished() && !runtime_->dropping()) {
-        take_remote_work();
-        expire_timers();
-        publish();
-        run_ready();
-        take_and_run_shared();
-        if (trace_ != nullptr && trace_->is_large()) [[unlikely]] { write_trace(); }
+        make_turn();
         if (any_ready() || link_.has_shared()) {
             driver_->turn();
         } else {
             wait_for_work();
         }
     }
+    drop_processes();
+}
+
+void worker_core::drop_processes() {
     // All wait for each other, so that no thread-safe process is dropped while another worker polls
     // it. After an end in peace there is nothing to drop.
     runtime_->arrive_and_wait_to_drop();
     drop_everything();
     log_left_out_connections();
+}
+
+void worker_core::enter() noexcept {
+    this_thread_worker = this;
+    this_thread_link = &link_;
+}
+
+void worker_core::leave() noexcept {
+    this_thread_worker = nullptr;
+    this_thread_link = nullptr;
+}
+
+void worker_core::step() {
+    // Among the others: their own queue's order depends on how long each of them ran.
+    while (process_header* each = link_.take_shared({})) { push_bound(*each); }
+    make_turn();
+    driver_->turn();
+}
+
+bool worker_core::has_work() const noexcept {
+    return any_ready() || link_.has_remote() || link_.has_shared() ||
+           driver_->slots().any_dropped() || driver_->anything_completed() ||
+           (!stop_announced_ && runtime_->stop_requested());
+}
+
+std::optional<clock::time_point> worker_core::next_timer() const noexcept {
+    const auto expiry = timers_.next_expiry();
+    if (!expiry) { return std::nullopt; }
+    return heph::detail::later(
+        started_,
+        heph::detail::to_clock(std::chrono::milliseconds(static_cast<std::int64_t>(*expiry))));
 }
 
 void worker_core::log_left_out_connections() noexcept {

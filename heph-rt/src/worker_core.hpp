@@ -65,6 +65,22 @@ public:
     /// Runs until the runtime has nothing left to run, or drops what is left when it is told to.
     void run();
 
+    // In the place of `run`, for who runs several workers by one thread: a simulation.
+
+    /// Makes the calling thread the worker's. *Requires*: it was set up.
+    void enter() noexcept;
+    /// Makes it nobody's.
+    static void leave() noexcept;
+    /// Makes one turn, which does not wait. The scheduler has thread-safe processes as well then.
+    /// *Requires*: entered, and there is a scheduler.
+    void step();
+    /// Tells whether a turn would find anything to do, but for timers.
+    [[nodiscard]] bool has_work() const noexcept;
+    /// Gives when the next turn is due for the sake of a timer, or nothing without one.
+    [[nodiscard]] std::optional<clock::time_point> next_timer() const noexcept;
+    /// Drops every process. *Requires*: entered, and the runtime was told to drop what is left.
+    void drop_processes();
+
     /// Ends the worker: gives the driver up. Waits for the kernel to be done with every buffer.
     void shut_down() noexcept;
 
@@ -148,6 +164,7 @@ public:
 private:
     using time_point = std::chrono::steady_clock::time_point;
 
+    void make_turn();
     void publish() noexcept;
     void take_remote_work() noexcept;
     void take_remote_processes() noexcept;

@@ -2,6 +2,7 @@
 // between
 // `// [name]` and `// [/name]` is in the README, word for word; the first test compares.
 
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -22,11 +23,13 @@
 #include <heph/rt/fs/watcher.hpp>
 #include <heph/rt/net/send_file.hpp>
 #include <heph/rt/net/socket_options.hpp>
+#include <heph/rt/net/tcp.hpp>
 #include <heph/rt/net/udp.hpp>
 #include <heph/rt/net/unix_messages.hpp>
 #include <heph/rt/pipe.hpp>
 #include <heph/rt/splice.hpp>
 #include <heph/rt/static_storage.hpp>
+#include <heph/rt/testing/simulation.hpp>
 #include <heph/rt/testing/test_runtime.hpp>
 #include <heph/rt/timer.hpp>
 
@@ -220,6 +223,30 @@ heph::task<> count(heph::rt::local_context<int> ctx, heph::actor_ref<int> totals
     }
 }
 
+heph::task<outcome> greet(heph::rt::local_context<>, std::uint16_t port) {
+    auto listener = net::tcp_listener::bind(net::endpoint::v4({0, 0, 0, 0}, port));
+    if (!listener) { co_return std::unexpected(listener.error()); }
+    for (;;) {
+        auto accepted = co_await listener->accept();
+        if (!accepted) { co_return std::unexpected(accepted.error()); }
+        auto text = buffer::copy_of("hello");
+        (void)co_await accepted->send_all(std::move(text));
+    }
+}
+
+heph::task<std::string> greeting_of(net::endpoint server) {
+    auto stream = co_await net::tcp_stream::connect(server);
+    if (!stream) {
+        co_return stream.error() == std::errc::timed_out ? "timed out" : stream.error().message();
+    }
+    std::string all;
+    for (;;) {
+        auto chunk = co_await stream->next();
+        if (!chunk || chunk->empty()) { co_return all; }
+        all += chunk->view();
+    }
+}
+
 heph::task<int> two_and_two() {
     co_await heph::rt::timer(1ms);
     co_return 4;
@@ -232,7 +259,7 @@ TEST_CASE("readme: each piece of code about I/O is in the README as it is here",
     std::ifstream readme(root / "heph-rt/README.md");
     const std::string text(std::istreambuf_iterator<char>(readme), {});
     const auto snippets = snippets_of(root / "tests/rt/readme_io_test.cpp");
-    CHECK(snippets.size() == 11);
+    CHECK(snippets.size() == 12);
     for (const std::string& each : snippets) {
         INFO(each);
         CHECK(text.find("```cpp\n" + each + "```\n") != std::string::npos);
@@ -249,6 +276,28 @@ TEST_CASE("readme: an actor and a task are tested", "[rt][readme]") {
     CHECK(run.block_on([](heph::rt::worker&) { return two_and_two(); }) == 4);
     run.stop();  // throws what made an actor fail
     // [/testing]
+}
+
+TEST_CASE("readme: a server is reached over a simulated network", "[rt][readme]") {
+    // [simulation]
+    using heph::rt::testing::simulation;
+    heph::rt::testing::simulation_options options;
+    options.link.loss = 0.05;  // each piece is sent again then, later and later
+    options.faults.short_receives = 0.5;
+    heph::rt::testing::run_seeds(20, options, [](simulation& world) {
+        auto server = world.add_host("server", "10.0.0.1", [](heph::rt::worker& here) {
+            here.spawn(heph::stop_supervisor(), heph::actor_fn(greet), 80);
+        });
+        auto client = world.add_host("client", "10.0.0.2");
+        const auto ask = [&](heph::rt::worker&) { return greeting_of(server.at(80)); };
+
+        CHECK(client.block_on(ask) == "hello");
+        world.partition(client, server);
+        CHECK(client.block_on(ask) == "timed out");  // after two minutes, which take no time
+        world.heal(client, server);
+        CHECK(client.block_on(ask) == "hello");
+    });
+    // [/simulation]
 }
 
 TEST_CASE("readme: a datagram is answered, and a file and descriptors are sent", "[rt][readme]") {

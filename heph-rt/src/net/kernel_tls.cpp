@@ -17,6 +17,7 @@
 #include <heph/rt/error.hpp>
 
 #include "../system_call.hpp"
+#include "socket_calls.hpp"
 
 namespace heph::rt::detail {
 
@@ -127,6 +128,7 @@ std::expected<buffer, std::error_code> take_records(io_call& call, std::int32_t 
 }  // namespace
 
 kernel_tls kernel_tls_support() noexcept {
+    if (this_thread_sockets != nullptr) [[unlikely]] { return kernel_tls::none; }
     static const kernel_tls known = find_out();
     return known;
 }

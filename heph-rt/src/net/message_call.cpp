@@ -10,6 +10,7 @@
 #include <heph/rt/error.hpp>
 
 #include "../system_call.hpp"
+#include "socket_calls.hpp"
 
 namespace heph::rt::detail {
 
@@ -66,7 +67,8 @@ void send_message_call::prepare() noexcept {
 
 std::int32_t send_message_call::perform() noexcept {
     prepare();
-    return retry([this] { return ::sendmsg(descriptor(), &header_, MSG_DONTWAIT | MSG_NOSIGNAL); });
+    return retry(
+        [this] { return calls::sendmsg(descriptor(), &header_, MSG_DONTWAIT | MSG_NOSIGNAL); });
 }
 
 void send_message_call::submit(io_uring_sqe& entry) noexcept {
@@ -114,7 +116,7 @@ void receive_message_call::prepare() noexcept {
 
 std::int32_t receive_message_call::perform() noexcept {
     prepare();
-    return retry([this] { return ::recvmsg(descriptor(), &header_, flags_ | MSG_DONTWAIT); });
+    return retry([this] { return calls::recvmsg(descriptor(), &header_, flags_ | MSG_DONTWAIT); });
 }
 
 void receive_message_call::submit(io_uring_sqe& entry) noexcept {

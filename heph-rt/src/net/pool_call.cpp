@@ -15,6 +15,7 @@
 #include "../system_call.hpp"
 #include "../worker_core.hpp"
 #include "address.hpp"
+#include "socket_calls.hpp"
 
 namespace heph::rt::detail {
 
@@ -92,11 +93,12 @@ std::int32_t pool_call::receive(std::byte* buffer) noexcept {
         });
     }
     if (!is_message()) {
-        return retry([&] { return ::recv(descriptor(), buffer, pool_->bytes(), MSG_DONTWAIT); });
+        return retry(
+            [&] { return calls::recv(descriptor(), buffer, pool_->bytes(), MSG_DONTWAIT); });
     }
     prepare(buffer);
     const std::int32_t result =
-        retry([&] { return ::recvmsg(descriptor(), &header_, MSG_DONTWAIT | MSG_TRUNC); });
+        retry([&] { return calls::recvmsg(descriptor(), &header_, MSG_DONTWAIT | MSG_TRUNC); });
     if (result < 0) { return result; }
     io_uring_recvmsg_out said{};
     said.namelen = header_.msg_namelen;

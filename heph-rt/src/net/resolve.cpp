@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "address.hpp"
+#include "socket_calls.hpp"
 
 namespace heph::rt::net {
 
@@ -108,6 +109,13 @@ lookup::lookup(std::string host, std::uint16_t port)
 
 resolved lookup::operator()() const {
     if (!permit_) { return resolved(std::unexpect, resolve_errc::too_many_lookups); }
+    if (this_thread_sockets != nullptr) [[unlikely]] {
+        const auto found = this_thread_sockets->look_up(host_);
+        if (!found) { return resolved(std::unexpect, resolve_errc::unknown_host); }
+        net::endpoint at = *found;
+        at.set_port(port_);
+        return resolved(std::in_place, std::size_t{1}, at);
+    }
     addrinfo hints{};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;

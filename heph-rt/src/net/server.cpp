@@ -1,7 +1,5 @@
 #include <heph/rt/net/server.hpp>
 
-#include <poll.h>
-
 #include <cerrno>
 #include <cstddef>
 #include <new>
@@ -9,6 +7,7 @@
 
 #include <heph/core/log.hpp>
 
+#include "../readiness_call.hpp"
 #include "../worker_core.hpp"
 #include "in_use.hpp"
 #include "socket_file.hpp"
@@ -70,8 +69,7 @@ polled<take_waiting::value_type> take_waiting::poll(const waker& waker) {
         if (result >= 0) { return polled<value_type>(std::in_place, net::socket_handle(result)); }
         if (result == -ECONNABORTED || result == -EINTR) { continue; }
         // The attempt may have been told of a connection as it was ended: nobody else was then.
-        pollfd readable{descriptor_, POLLIN, 0};
-        if (result != -ECANCELED || ::poll(&readable, 1, 0) != 1) {
+        if (result != -ECANCELED || is_ready(descriptor_, true) != 0) {
             return polled<value_type>(std::in_place);
         }
     }

@@ -9,6 +9,7 @@
 
 #include "address.hpp"
 #include "in_use.hpp"
+#include "socket_calls.hpp"
 #include "sockets.hpp"
 
 namespace heph::rt::net {
@@ -37,14 +38,14 @@ std::error_code prepare_to_listen(int descriptor, const endpoint& local,
 std::expected<int, std::error_code> bind_socket(const endpoint& local,
                                                 const listen_options& options) {
     const int family = local.is_v6() ? AF_INET6 : AF_INET;
-    const int made = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int made = detail::calls::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (made < 0) { return std::unexpected(last_error()); }
     std::error_code failed = prepare_to_listen(made, local, options);
     detail::socket_address address{};
     const unsigned bytes = detail::to_socket_address(local, address);
-    if (!failed && ::bind(made, &address.any, bytes) != 0) { failed = last_error(); }
+    if (!failed && detail::calls::bind(made, &address.any, bytes) != 0) { failed = last_error(); }
     if (!failed) { return made; }
-    ::close(made);
+    detail::calls::close(made);
     return std::unexpected(failed);
 }
 
@@ -54,7 +55,8 @@ std::expected<int, std::error_code> bind_when_free(const endpoint& local,
     detail::bounded_pauses patience(options.in_use_wait.value_or(std::chrono::milliseconds(0)));
     for (;;) {
         auto bound = bind_socket(local, options);
-        if (bound || bound.error() != std::errc::address_in_use || local.port() == 0) {
+        if (bound || bound.error() != std::errc::address_in_use || local.port() == 0 ||
+            detail::this_thread_sockets != nullptr) {  // Of a simulation: none is killed.
             return bound;
         }
         detail::socket_address address{};
@@ -78,22 +80,23 @@ std::error_code tcp_stream::set_keep_alive(bool enabled) noexcept {
 
 std::error_code tcp_stream::set_reset_on_close(bool enabled) noexcept {
     const linger option{enabled ? 1 : 0, 0};
-    if (::setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &option, sizeof(option)) != 0) {
+    if (detail::calls::setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &option, sizeof(option)) !=
+        0) {
         return last_error();
     }
     return {};
 }
 
 std::expected<endpoint, std::error_code> tcp_stream::local_endpoint() const {
-    return ask_endpoint(descriptor(), ::getsockname);
+    return ask_endpoint(descriptor(), detail::calls::getsockname);
 }
 
 std::expected<endpoint, std::error_code> tcp_stream::peer_endpoint() const {
-    return ask_endpoint(descriptor(), ::getpeername);
+    return ask_endpoint(descriptor(), detail::calls::getpeername);
 }
 
 std::expected<endpoint, std::error_code> tcp_listener::local_endpoint() const {
-    return ask_endpoint(descriptor(), ::getsockname);
+    return ask_endpoint(descriptor(), detail::calls::getsockname);
 }
 
 std::expected<tcp_listener, std::error_code> tcp_listener::bind(const endpoint& local,
@@ -104,12 +107,14 @@ std::expected<tcp_listener, std::error_code> tcp_listener::bind(const endpoint& 
         const auto free_port = bind_when_free(local, alone);
         if (!free_port) { return std::unexpected(free_port.error()); }
         // Not as a socket_handle: a worker closes that later, and the port has to be free now.
-        ::close(*free_port);
+        detail::calls::close(*free_port);
     }
     const auto bound = bind_when_free(local, options);
     if (!bound) { return std::unexpected(bound.error()); }
     socket_handle socket(*bound);
-    if (::listen(socket.get(), options.backlog) != 0) { return std::unexpected(last_error()); }
+    if (detail::calls::listen(socket.get(), options.backlog) != 0) {
+        return std::unexpected(last_error());
+    }
     return tcp_listener(std::move(socket));
 }
 

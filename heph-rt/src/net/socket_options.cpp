@@ -9,6 +9,7 @@
 #include <climits>
 #include <type_traits>
 
+#include "socket_calls.hpp"
 #include "sockets.hpp"
 
 namespace heph::rt::net {
@@ -52,7 +53,7 @@ name name_for(int descriptor, std::uint8_t id) noexcept {
     if (found.level_v6 < 0) { return found; }
     int family = AF_UNSPEC;
     socklen_t bytes = sizeof(family);
-    if (::getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &family, &bytes) == 0 &&
+    if (detail::calls::getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &family, &bytes) == 0 &&
         family == AF_INET6) {
         found.level = found.level_v6;
         found.option = found.option_v6;
@@ -63,7 +64,8 @@ name name_for(int descriptor, std::uint8_t id) noexcept {
 template <typename Value>
 std::error_code set(int descriptor, std::uint8_t id, const Value& value) noexcept {
     const name asked = name_for(descriptor, id);
-    return ::setsockopt(descriptor, asked.level, asked.option, &value, sizeof(value)) == 0
+    return detail::calls::setsockopt(descriptor, asked.level, asked.option, &value,
+                                     sizeof(value)) == 0
                ? std::error_code()
                : last_error();
 }
@@ -75,7 +77,7 @@ auto get(int descriptor, std::uint8_t id, Convert convert) noexcept
     const name asked = name_for(descriptor, id);
     Value value{};
     socklen_t bytes = sizeof(value);
-    if (::getsockopt(descriptor, asked.level, asked.option, &value, &bytes) != 0) {
+    if (detail::calls::getsockopt(descriptor, asked.level, asked.option, &value, &bytes) != 0) {
         return std::unexpected(last_error());
     }
     return convert(value);

@@ -8,12 +8,13 @@
 #include <heph/rt/error.hpp>
 
 #include "address.hpp"
+#include "socket_calls.hpp"
 
 namespace heph::rt::detail {
 
 std::error_code set_flag(int descriptor, int level, int option, bool enabled) noexcept {
     const int value = enabled ? 1 : 0;
-    if (::setsockopt(descriptor, level, option, &value, sizeof(value)) != 0) {
+    if (calls::setsockopt(descriptor, level, option, &value, sizeof(value)) != 0) {
         return last_error();
     }
     return {};
@@ -23,7 +24,7 @@ bool is_listening(int descriptor, int family) noexcept {
     const auto ask = [descriptor](int option) {
         int value = -1;
         socklen_t size = sizeof(value);
-        return ::getsockopt(descriptor, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+        return calls::getsockopt(descriptor, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
     };
     const int domain = ask(SO_DOMAIN);
     const bool fits = domain == family || (family == AF_INET && domain == AF_INET6);
@@ -34,7 +35,7 @@ std::error_code shut_down(int descriptor, net::shutdown_how how) noexcept {
     const int direction = how == net::shutdown_how::receive ? SHUT_RD
                           : how == net::shutdown_how::send  ? SHUT_WR
                                                             : SHUT_RDWR;
-    return ::shutdown(descriptor, direction) == 0 ? std::error_code() : last_error();
+    return calls::shutdown(descriptor, direction) == 0 ? std::error_code() : last_error();
 }
 
 std::expected<net::endpoint, std::error_code> ask_endpoint(int descriptor,
@@ -55,7 +56,7 @@ polled<new_socket> poll_connect(connecting& state, int type, const sockaddr& to,
         worker_core* worker = current_worker();
         if (worker == nullptr) { return new_socket(std::unexpect, errc::no_worker); }
         state.socket = net::socket_handle(
-            ::socket(to.sa_family, type | SOCK_CLOEXEC | worker->driver().socket_flags(), 0));
+            calls::socket(to.sa_family, type | SOCK_CLOEXEC | worker->driver().socket_flags(), 0));
         if (!state.socket.is_open()) { return new_socket(std::unexpect, last_error()); }
         auto address = std::make_unique<sockaddr_storage>();
         std::memcpy(address.get(), &to, bytes);

@@ -8,6 +8,7 @@
 #include <heph/rt/error.hpp>
 
 #include "../worker_core.hpp"
+#include "socket_calls.hpp"
 #include "sockets.hpp"
 
 namespace heph::rt::net {
@@ -40,7 +41,8 @@ buffer receive_bulk(slot& operation, int descriptor) {
         operation.flooded = false;
         return received;
     }
-    const auto count = ::recv(descriptor, received.data(), received.capacity(), MSG_DONTWAIT);
+    const auto count =
+        detail::calls::recv(descriptor, received.data(), received.capacity(), MSG_DONTWAIT);
     if (count > 0) { received.commit(static_cast<std::size_t>(count)); }
     operation.flooded = received.spare() == 0;
     return received;

@@ -17,6 +17,7 @@
 #include "../buffer_parts.hpp"
 #include "../system_call.hpp"
 #include "message_call.hpp"
+#include "socket_calls.hpp"
 
 namespace heph::rt::net {
 
@@ -35,7 +36,8 @@ public:
 
     [[nodiscard]] std::int32_t perform() noexcept override {
         return detail::retry([this] {
-            return ::recv(descriptor(), into_.spare_bytes().data(), next_bytes(), MSG_DONTWAIT);
+            return detail::calls::recv(descriptor(), into_.spare_bytes().data(), next_bytes(),
+                                       MSG_DONTWAIT);
         });
     }
     void submit(io_uring_sqe& entry) noexcept override {
@@ -75,7 +77,8 @@ public:
 
     [[nodiscard]] std::int32_t perform() noexcept override {
         return detail::retry([this] {
-            return ::send(descriptor(), from(), next_bytes(), MSG_DONTWAIT | MSG_NOSIGNAL);
+            return detail::calls::send(descriptor(), from(), next_bytes(),
+                                       MSG_DONTWAIT | MSG_NOSIGNAL);
         });
     }
     void submit(io_uring_sqe& entry) noexcept override {
@@ -126,7 +129,8 @@ public:
 
     [[nodiscard]] std::int32_t perform() noexcept override {
         return detail::retry([this] {
-            return ::send(descriptor(), bytes_.data(), count(), MSG_DONTWAIT | MSG_NOSIGNAL);
+            return detail::calls::send(descriptor(), bytes_.data(), count(),
+                                       MSG_DONTWAIT | MSG_NOSIGNAL);
         });
     }
     void submit(io_uring_sqe& entry) noexcept override {
@@ -156,7 +160,8 @@ public:
 
     [[nodiscard]] std::int32_t perform() noexcept override {
         prepare();
-        return detail::retry([this] { return ::recvmsg(descriptor(), &header_, MSG_DONTWAIT); });
+        return detail::retry(
+            [this] { return detail::calls::recvmsg(descriptor(), &header_, MSG_DONTWAIT); });
     }
     void submit(io_uring_sqe& entry) noexcept override {
         prepare();

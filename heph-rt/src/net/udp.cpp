@@ -12,6 +12,7 @@
 
 #include "address.hpp"
 #include "message_call.hpp"
+#include "socket_calls.hpp"
 #include "sockets.hpp"
 
 namespace heph::rt::net {
@@ -51,16 +52,18 @@ std::expected<datagram<endpoint, Bytes>, std::error_code> take_datagram(io_call&
 
 template <typename Value>
 std::error_code set_option(int descriptor, int level, int name, const Value& value) noexcept {
-    return ::setsockopt(descriptor, level, name, &value, sizeof(value)) == 0 ? std::error_code()
-                                                                             : last_error();
+    return detail::calls::setsockopt(descriptor, level, name, &value, sizeof(value)) == 0
+               ? std::error_code()
+               : last_error();
 }
 
 // Gives the family that a socket was made for.
 int family_of(int descriptor) noexcept {
     int family = AF_UNSPEC;
     socklen_t bytes = sizeof(family);
-    return ::getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &family, &bytes) == 0 ? family
-                                                                                 : AF_UNSPEC;
+    return detail::calls::getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &family, &bytes) == 0
+               ? family
+               : AF_UNSPEC;
 }
 
 std::error_code change_membership(int descriptor, const endpoint& group, unsigned interface,
@@ -90,7 +93,7 @@ std::expected<unsigned, std::error_code> interface_index(const std::string& name
 std::expected<udp_socket, std::error_code> udp_socket::bind(const endpoint& local,
                                                             const udp_options& options) {
     const int family = local.is_v6() ? AF_INET6 : AF_INET;
-    udp_socket made(descriptor_handle(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)));
+    udp_socket made(descriptor_handle(detail::calls::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)));
     if (!made.is_open()) { return std::unexpected(last_error()); }
     const int descriptor = made.descriptor();
     std::error_code failed;
@@ -103,7 +106,9 @@ std::expected<udp_socket, std::error_code> udp_socket::bind(const endpoint& loca
     }
     socket_address address{};
     const unsigned bytes = detail::to_socket_address(local, address);
-    if (!failed && ::bind(descriptor, &address.any, bytes) != 0) { failed = last_error(); }
+    if (!failed && detail::calls::bind(descriptor, &address.any, bytes) != 0) {
+        failed = last_error();
+    }
     if (failed) { return std::unexpected(failed); }
     return made;
 }
@@ -111,7 +116,8 @@ std::expected<udp_socket, std::error_code> udp_socket::bind(const endpoint& loca
 std::error_code udp_socket::connect(const endpoint& peer) noexcept {
     socket_address address{};
     const unsigned bytes = detail::to_socket_address(peer, address);
-    return ::connect(descriptor(), &address.any, bytes) == 0 ? std::error_code() : last_error();
+    return detail::calls::connect(descriptor(), &address.any, bytes) == 0 ? std::error_code()
+                                                                          : last_error();
 }
 
 io_future<buffer> udp_socket::send_to(buffer bytes, const endpoint& to) const {
@@ -200,11 +206,11 @@ std::error_code udp_socket::set_multicast_loop(bool enabled) noexcept {
 }
 
 std::expected<endpoint, std::error_code> udp_socket::local_endpoint() const {
-    return detail::ask_endpoint(descriptor(), ::getsockname);
+    return detail::ask_endpoint(descriptor(), detail::calls::getsockname);
 }
 
 std::expected<endpoint, std::error_code> udp_socket::peer_endpoint() const {
-    return detail::ask_endpoint(descriptor(), ::getpeername);
+    return detail::ask_endpoint(descriptor(), detail::calls::getpeername);
 }
 
 }  // namespace heph::rt::net

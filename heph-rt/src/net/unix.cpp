@@ -8,6 +8,7 @@
 #include <heph/rt/error.hpp>
 
 #include "message_call.hpp"
+#include "socket_calls.hpp"
 #include "sockets.hpp"
 #include "unix_names.hpp"
 
@@ -50,7 +51,7 @@ polled<unix_connect_future::value_type> unix_connect_future::poll(const waker& w
 
 std::expected<std::pair<unix_stream, unix_stream>, std::error_code> unix_stream::pair() {
     std::array<int, 2> made{};
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, made.data()) != 0) {
+    if (detail::calls::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, made.data()) != 0) {
         return std::unexpected(last_error());
     }
     return std::pair(unix_stream(socket_handle(made[0])), unix_stream(socket_handle(made[1])));
@@ -78,11 +79,11 @@ std::expected<peer_credentials, std::error_code> unix_stream::credentials() cons
 }
 
 std::expected<unix_address, std::error_code> unix_stream::local_address() const {
-    return detail::ask_unix_address(descriptor(), ::getsockname);
+    return detail::ask_unix_address(descriptor(), detail::calls::getsockname);
 }
 
 std::expected<unix_address, std::error_code> unix_stream::peer_address() const {
-    return detail::ask_unix_address(descriptor(), ::getpeername);
+    return detail::ask_unix_address(descriptor(), detail::calls::getpeername);
 }
 
 polled<unix_accept_future::value_type> unix_accept_future::poll(const waker& waker) {
@@ -122,7 +123,7 @@ std::expected<unix_listener, std::error_code> unix_listener::adopt(socket_handle
 }
 
 std::expected<unix_address, std::error_code> unix_listener::local_address() const {
-    return detail::ask_unix_address(descriptor(), ::getsockname);
+    return detail::ask_unix_address(descriptor(), detail::calls::getsockname);
 }
 
 }  // namespace heph::rt::net

@@ -12,6 +12,7 @@
 
 #include "in_use.hpp"
 #include "message_call.hpp"
+#include "socket_calls.hpp"
 #include "sockets.hpp"
 #include "unix_names.hpp"
 
@@ -41,7 +42,7 @@ using detail::send_message_call;
 template <typename Socket>
 std::expected<std::pair<Socket, Socket>, std::error_code> make_pair_of(int type) {
     std::array<int, 2> made{};
-    if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, made.data()) != 0) {
+    if (detail::calls::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, made.data()) != 0) {
         return std::unexpected(last_error());
     }
     return std::pair(Socket(descriptor_handle(made[0])), Socket(descriptor_handle(made[1])));
@@ -109,11 +110,11 @@ io_future<message_with_descriptors> unix_messages::recv_with_descriptors(buffer 
 }
 
 std::expected<unix_address, std::error_code> unix_messages::local_address() const {
-    return detail::ask_unix_address(descriptor(), ::getsockname);
+    return detail::ask_unix_address(descriptor(), detail::calls::getsockname);
 }
 
 std::expected<unix_address, std::error_code> unix_messages::peer_address() const {
-    return detail::ask_unix_address(descriptor(), ::getpeername);
+    return detail::ask_unix_address(descriptor(), detail::calls::getpeername);
 }
 
 // Datagrams.
@@ -132,7 +133,8 @@ std::expected<unix_datagram, std::error_code> unix_datagram::bind(const unix_add
 }
 
 std::expected<unix_datagram, std::error_code> unix_datagram::unbound() {
-    unix_datagram made(descriptor_handle(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)));
+    unix_datagram made(
+        descriptor_handle(detail::calls::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)));
     if (!made.is_open()) { return std::unexpected(last_error()); }
     return made;
 }
@@ -144,7 +146,8 @@ std::expected<std::pair<unix_datagram, unix_datagram>, std::error_code> unix_dat
 std::error_code unix_datagram::connect(const unix_address& peer) noexcept {
     sockaddr_un address{};
     const unsigned bytes = detail::to_sockaddr(peer, address);
-    return ::connect(descriptor(), reinterpret_cast<const sockaddr*>(&address), bytes) == 0
+    return detail::calls::connect(descriptor(), reinterpret_cast<const sockaddr*>(&address),
+                                  bytes) == 0
                ? std::error_code()
                : last_error();
 }
@@ -241,7 +244,7 @@ void unix_seqpacket_listener::keep_file() const noexcept {
 }
 
 std::expected<unix_address, std::error_code> unix_seqpacket_listener::local_address() const {
-    return detail::ask_unix_address(descriptor(), ::getsockname);
+    return detail::ask_unix_address(descriptor(), detail::calls::getsockname);
 }
 
 }  // namespace heph::rt::net

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "in_use.hpp"
+#include "socket_calls.hpp"
 #include "sockets.hpp"
 
 namespace heph::rt::detail {
@@ -51,7 +52,7 @@ std::expected<net::unix_address, std::error_code> ask_unix_address(int descripto
 std::expected<net::peer_credentials, std::error_code> ask_credentials(int descriptor) {
     ucred known{};
     socklen_t bytes = sizeof(known);
-    if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &known, &bytes) != 0) {
+    if (calls::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &known, &bytes) != 0) {
         return std::unexpected(last_error());
     }
     return net::peer_credentials(known.pid, known.uid, known.gid);
@@ -95,7 +96,7 @@ public:
         : descriptor_(descriptor), type_(type), path_(&path), address_(&address), bytes_(bytes) {}
 
     [[nodiscard]] std::error_code bind() const noexcept {
-        return ::bind(descriptor_, &general(), bytes_) == 0 ? std::error_code() : last_error();
+        return calls::bind(descriptor_, &general(), bytes_) == 0 ? std::error_code() : last_error();
     }
     // Binds; gives `address_in_use` also while somebody else may be replacing it. At the last
     // attempt it does without the lock: the directory may be locked for something else, for long.
@@ -141,7 +142,10 @@ std::error_code bind_to(int descriptor, int type, const net::unix_address& local
     sockaddr_un address{};
     const unsigned bytes = to_sockaddr(local, address);
     const replacing_bind binding(descriptor, type, local.name(), address, bytes);
-    if (!replace_stale || local.is_abstract()) { return binding.bind(); }
+    // A simulated socket has no file that could be stale.
+    if (!replace_stale || local.is_abstract() || this_thread_sockets != nullptr) {
+        return binding.bind();
+    }
     bounded_pauses patience(in_use_wait);
     for (;;) {
         const bool is_last = !patience.is_left();
@@ -171,10 +175,11 @@ std::expected<listening_socket, std::error_code> listen_at(
         return std::unexpected(std::make_error_code(std::errc::invalid_argument));
     }
     listening_socket made;
-    made.socket = net::socket_handle(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+    made.socket = net::socket_handle(calls::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
     if (!made.socket.is_open()) { return std::unexpected(last_error()); }
+    const bool has_file = !local.is_abstract() && this_thread_sockets == nullptr;
     const unsigned mode = options.mode.value_or(0) & 07777U;
-    if (options.mode && ::fchmod(made.socket.get(), mode) != 0) {
+    if (has_file && options.mode && ::fchmod(made.socket.get(), mode) != 0) {
         return std::unexpected(last_error());
     }
     if (const auto failed =
@@ -182,14 +187,16 @@ std::expected<listening_socket, std::error_code> listen_at(
         return std::unexpected(failed);
     }
     // From here on an error removes it.
-    if (!local.is_abstract()) { made.file = std::make_shared<socket_file>(local.name()); }
+    if (has_file) { made.file = std::make_shared<socket_file>(local.name()); }
     // Nobody can connect before it listens.
-    if (options.mode) {
+    if (has_file && options.mode) {
         if (const auto failed = complete_mode(local.name().c_str(), mode)) {
             return std::unexpected(failed);
         }
     }
-    if (::listen(made.socket.get(), options.backlog) != 0) { return std::unexpected(last_error()); }
+    if (calls::listen(made.socket.get(), options.backlog) != 0) {
+        return std::unexpected(last_error());
+    }
     if (made.file && !options.remove_file) {
         made.file->keep();
         made.file.reset();
