@@ -1,17 +1,15 @@
 // Connections becoming links, and ending.
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <exception>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include <heph/core/log.hpp>
 #include <heph/inbox/assert.hpp>
+#include <heph/rt/detail/entropy.hpp>
 
 #include "hub.hpp"
 #include "wording.hpp"
@@ -62,10 +60,7 @@ private:
 }  // namespace
 
 protocol::id128 random_id() {
-    std::array<std::uint64_t, 2> bits{};
-    if (::getrandom(bits.data(), sizeof(bits), 0) != sizeof(bits)) {
-        throw std::system_error(errno, std::system_category(), "no random bits from the system");
-    }
+    const auto bits = rt::detail::random_number<std::array<std::uint64_t, 2>>();
     return {bits[0] | 1, bits[1]};  // Never zero, which stands for nothing.
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <type_traits>
 
+#include <heph/rt/detail/entropy.hpp>
 #include <heph/rt/stopping.hpp>
 #include <heph/rt/timer.hpp>
 
@@ -110,7 +111,7 @@ public:
 
 private:
     rt::worker worker_;
-    std::minstd_rand random_{std::random_device{}()};
+    std::minstd_rand random_{rt::detail::random_number<std::uint32_t>()};
 };
 
 template <typename T>

@@ -4,16 +4,19 @@
 #include <chrono>
 #include <optional>
 
+#include <heph/rt/time_source.hpp>
+
 namespace heph::remote {
 
 /// Says until when something may take: a duration from now, or a point in time.
 ///
 ///     co_await ref.rpc(1s, request);
 ///
-/// It counts from where it is made, not from where it is awaited.
+/// It counts from where it is made, not from where it is awaited; on a worker by the clock of its
+/// runtime.
 class deadline {
 public:
-    using clock = std::chrono::steady_clock;
+    using clock = rt::clock;
 
     /// Ends after a duration, at most a year.
     template <typename Rep, typename Period>
