@@ -776,7 +776,7 @@ TEST_CASE("simulation: it leaves no descriptors, and what outlives it is harmles
         auto host = world.add_host("alone", "10.0.0.1");
         ref = host.spawn(heph::no_supervisor(),
                          heph::actor_fn([](heph::rt::local_context<int> ctx) -> task<> {
-                             while (co_await ctx.receive()) {}
+                             while (auto more = co_await ctx.receive()) { (void)more; }
                          }));
         CHECK(ref->try_send(1));
         world.run_to_rest();
