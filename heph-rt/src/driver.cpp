@@ -168,6 +168,13 @@ void driver::complete(slot& operation, std::int32_t result) noexcept {
     settle(operation, true);
 }
 
+bool driver::end_multishot(slot& operation) noexcept {
+    if (operation.list != nullptr) { operation.list->remove(operation); }
+    retire(operation);
+    settle(operation, true);
+    return true;
+}
+
 void driver::discard_result(slot& operation) noexcept {
     switch (operation.kind) {
         case slot_kind::plain:

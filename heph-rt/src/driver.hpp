@@ -13,6 +13,7 @@
 #include "blocking_jobs.hpp"
 #include "buffer_pool.hpp"
 #include "pool_state.hpp"
+#include "slot_list.hpp"
 #include "slot_pool.hpp"
 
 namespace heph::rt::detail {
@@ -190,6 +191,13 @@ protected:
     void settle(slot& operation, bool last) noexcept;
     /// All of it, for an operation with one completion.
     void complete(slot& operation, std::int32_t result) noexcept;
+    /// … and for one that may be in a list of those that wait.
+    void finish(slot& operation, std::int32_t result) noexcept {
+        if (operation.list != nullptr) { operation.list->remove(operation); }
+        complete(operation, result);
+    }
+    /// The last completion of a multishot operation, which can be armed again. Gives true.
+    bool end_multishot(slot& operation) noexcept;
 
     /// Gives up the slots and buffers that are left, which the kernel may not write to any more
     /// when no operation is in flight. For the destructors of drivers.

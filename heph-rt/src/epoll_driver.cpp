@@ -438,20 +438,6 @@ bool epoll_driver::attempt_accept_many(slot& operation, watched& entry) noexcept
     }
 }
 
-// The completion of an operation that waits, or not yet.
-void epoll_driver::finish(slot& operation, std::int32_t result) noexcept {
-    if (operation.list != nullptr) { operation.list->remove(operation); }
-    complete(operation, result);
-}
-
-// The last completion of a multishot operation, which can be armed again. Gives true.
-bool epoll_driver::end_multishot(slot& operation) noexcept {
-    if (operation.list != nullptr) { operation.list->remove(operation); }
-    retire(operation);
-    settle(operation, true);
-    return true;
-}
-
 // Events.
 
 void epoll_driver::serve(slot_list& waiting, watched& entry) noexcept {

@@ -91,8 +91,6 @@ private:
     bool attempt_on_thread(slot& operation) noexcept;
     bool attempt_receive_many(slot& operation, watched& entry) noexcept;
     bool attempt_accept_many(slot& operation, watched& entry) noexcept;
-    void finish(slot& operation, std::int32_t result) noexcept;
-    bool end_multishot(slot& operation) noexcept;
 
     void serve(slot_list& waiting, watched& entry) noexcept;
     void serve_ready() noexcept;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <heph/rt/error.hpp>
+#include <heph/rt/fs/file.hpp>
 
 #include "../system_call.hpp"
 #include "../worker_core.hpp"
@@ -18,9 +19,6 @@
 #include "socket_calls.hpp"
 
 namespace heph::rt::detail {
-
-// Of a file that is read in order.
-static constexpr std::uint64_t current_position = ~std::uint64_t{0};
 
 std::size_t pool_call::header_bytes(pool_source source) noexcept {
     constexpr std::size_t said = sizeof(io_uring_recvmsg_out);
@@ -85,7 +83,7 @@ void pool_call::prepare(std::byte* buffer) noexcept {
 std::int32_t pool_call::receive(std::byte* buffer) noexcept {
     if (reads_bytes()) {
         iovec into{buffer, std::min(pool_->bytes(), transfer_bytes_max)};
-        if (source_ == pool_source::pipe || offset_ == current_position) {
+        if (source_ == pool_source::pipe || offset_ == fs::file::current_position) {
             return retry([&] { return ::read(descriptor(), into.iov_base, into.iov_len); });
         }
         return retry([&] {
@@ -137,7 +135,7 @@ void pool_call::submit(io_uring_sqe& entry) noexcept {
     if (reads_bytes()) {
         io_uring_prep_read(&entry, descriptor(), nullptr,
                            static_cast<unsigned>(std::min(pool_->bytes(), transfer_bytes_max)),
-                           source_ == pool_source::pipe ? current_position : offset_);
+                           source_ == pool_source::pipe ? fs::file::current_position : offset_);
     } else if (!is_message()) {
         if (many_) {
             io_uring_prep_recv_multishot(&entry, descriptor(), nullptr, 0, 0);

@@ -193,20 +193,6 @@ bool sim_driver::attempt_accept_many(slot& operation) noexcept {
     }
 }
 
-// The completion of an operation that waits, or not yet.
-void sim_driver::finish(slot& operation, std::int32_t result) noexcept {
-    if (operation.list != nullptr) { operation.list->remove(operation); }
-    complete(operation, result);
-}
-
-// The last completion of a multishot operation, which can be armed again. Gives true.
-bool sim_driver::end_multishot(slot& operation) noexcept {
-    if (operation.list != nullptr) { operation.list->remove(operation); }
-    retire(operation);
-    settle(operation, true);
-    return true;
-}
-
 // Turns.
 
 void sim_driver::serve(slot_list& those) noexcept {

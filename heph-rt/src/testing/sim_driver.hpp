@@ -61,8 +61,6 @@ private:
     [[nodiscard]] bool attempt_receive_many(slot& operation) noexcept;
     [[nodiscard]] bool attempt_accept_many(slot& operation) noexcept;
     void serve(slot_list& those) noexcept;
-    void finish(slot& operation, std::int32_t result) noexcept;
-    bool end_multishot(slot& operation) noexcept;
 
     sim_host* host_;
     std::map<int, waiting> waiting_;  // By descriptor.
