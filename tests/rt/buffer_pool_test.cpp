@@ -16,6 +16,7 @@
 #include <heph/rt/timer.hpp>
 
 #include "on_runtime.hpp"
+#include "pool_reads.hpp"
 #include "stream_pair.hpp"
 
 using namespace std::chrono_literals;
@@ -30,24 +31,16 @@ using heph::rt::when_exhausted;
 using heph::rt::net::endpoint;
 using heph::rt::net::udp_socket;
 using heph::rt::net::unix_stream;
+using heph::test::all_come_back;
+using heph::test::long_text;
+using heph::test::new_pool;
 using heph::test::new_streams;
 using heph::test::quiet_setup;
+using heph::test::read_to_end;
 using heph::test::run_task;
 using heph::test::send_text;
 
 namespace {
-
-buffer_pool new_pool(const buffer_pool_options& options) {
-    auto made = buffer_pool::make(options);
-    REQUIRE(made);
-    return std::move(*made);
-}
-
-// What the worker was not asked for takes a turn or two.
-task<> all_come_back(const buffer_pool* pool) {
-    for (int i = 0; i < 5000 && pool->buffers_in_use() != 0; ++i) { co_await heph::rt::timer(1ms); }
-    CHECK(pool->buffers_in_use() == 0);
-}
 
 task<udp_socket> udp_on(endpoint at) {
     auto bound = udp_socket::bind(at);
@@ -122,27 +115,12 @@ TEST_CASE("buffer_pool: a receiver gives everything in order, then the end, each
             return [](std::size_t buffers) -> task<> {
                 const auto pool = new_pool({.count = buffers, .bytes = 1000});
                 auto [client, server] = new_streams();
-                std::string text(200'000, '\0');
-                for (std::size_t i = 0; i < text.size(); ++i) {
-                    text[i] = static_cast<char>('a' + i * 7 % 23);
-                }
+                const std::string text = long_text(200'000);
                 auto both = heph::join(
                     [](unix_stream to, std::string bytes) -> task<> {
                         co_await send_text(&to, std::move(bytes));
                     }(std::move(client), text),
-                    [](unix_stream* from, const buffer_pool* into) -> task<std::string> {
-                        auto receiver = from->recv_many(*into);
-                        std::string all;
-                        for (;;) {
-                            auto next = co_await receiver.next();
-                            if (!next) { FAIL(next.error().message()); }
-                            if (next->empty()) { break; }
-                            all += next->view();
-                        }
-                        const auto again = co_await receiver.next();
-                        CHECK((again && again->empty()));
-                        co_return all;
-                    }(&server, &pool));
+                    read_to_end(server.recv_many(pool)));
                 auto outcome = co_await both;
                 CHECK(std::get<1>(outcome) == text);
                 co_await all_come_back(&pool);

@@ -19,13 +19,14 @@
 #include <heph/rt/timer.hpp>
 
 #include "on_runtime.hpp"
+#include "pool_reads.hpp"
+#include "stream_pair.hpp"
 #include "temporary_folder.hpp"
 
 using namespace std::chrono_literals;
 using heph::task;
 using heph::rt::buffer;
 using heph::rt::buffer_pool;
-using heph::rt::buffer_pool_options;
 using heph::rt::byte_reader;
 using heph::rt::byte_writer;
 using heph::rt::deadline;
@@ -36,16 +37,14 @@ using heph::rt::fs::file;
 using heph::rt::net::unix_address;
 using heph::rt::net::unix_datagram;
 using heph::rt::net::unix_seqpacket;
+using heph::test::all_come_back;
+using heph::test::long_text;
+using heph::test::new_pool;
+using heph::test::read_to_end;
 using heph::test::run_task;
 using heph::test::temporary_folder;
 
 namespace {
-
-buffer_pool pool_of(const buffer_pool_options& options) {
-    auto made = buffer_pool::make(options);
-    REQUIRE(made);
-    return std::move(*made);
-}
 
 using pipe_ends = std::pair<byte_reader, byte_writer>;
 
@@ -69,13 +68,8 @@ task<> write_text(const byte_writer* to, std::string text) {
 
 task<> write_and_close(byte_writer to, std::string text) { co_await write_text(&to, text); }
 
-task<> none_is_left(const buffer_pool* pool) {
-    for (int i = 0; i < 5000 && pool->buffers_in_use() != 0; ++i) { co_await heph::rt::timer(1ms); }
-    CHECK(pool->buffers_in_use() == 0);
-}
-
 task<> read_in_order(bool blocks) {
-    const auto pool = pool_of({.count = 4, .bytes = 100});
+    const auto pool = new_pool({.count = 4, .bytes = 100});
     auto [reader, writer] = new_pipe(blocks);
     {
         co_await write_text(&writer, "hello");
@@ -85,29 +79,16 @@ task<> read_in_order(bool blocks) {
         CHECK(pool.buffers_in_use() == 1);
     }
     CHECK(pool.buffers_in_use() == 0);
-    std::string text(100'000, '\0');
-    for (std::size_t i = 0; i < text.size(); ++i) { text[i] = static_cast<char>('a' + i * 7 % 23); }
-    auto both = heph::join(write_and_close(std::move(writer), text),
-                           [](byte_reader* from, const buffer_pool* into) -> task<std::string> {
-                               auto receiver = from->read_many(*into);
-                               std::string all;
-                               for (;;) {
-                                   auto next = co_await receiver.next();
-                                   if (!next) { FAIL(next.error().message()); }
-                                   if (next->empty()) { break; }
-                                   all += next->view();
-                               }
-                               const auto after = co_await receiver.next();
-                               CHECK((after && after->empty()));
-                               co_return all;
-                           }(&reader, &pool));
+    const std::string text = long_text(100'000);
+    auto both =
+        heph::join(write_and_close(std::move(writer), text), read_to_end(reader.read_many(pool)));
     const auto done = co_await both;
     CHECK(std::get<1>(done) == text);
-    co_await none_is_left(&pool);
+    co_await all_come_back(&pool);
 }
 
 task<> give_up_reading(bool blocks) {
-    const auto pool = pool_of({.count = 1, .bytes = 10});
+    const auto pool = new_pool({.count = 1, .bytes = 10});
     auto [reader, writer] = new_pipe(blocks);
     {
         const auto late = co_await deadline(2ms, reader.read(pool));
@@ -125,7 +106,7 @@ task<> give_up_reading(bool blocks) {
 }
 
 task<> exhaust(bool blocks) {
-    const auto pool = pool_of({.count = 1, .bytes = 4, .exhausted = when_exhausted::fail});
+    const auto pool = new_pool({.count = 1, .bytes = 4, .exhausted = when_exhausted::fail});
     auto [reader, writer] = new_pipe(blocks);
     co_await write_text(&writer, "12345678");
     {
@@ -142,7 +123,7 @@ task<> exhaust(bool blocks) {
 
 // Gives what waits for a buffer the one that somebody has.
 task<> wait_for_buffer(bool blocks) {
-    const auto pool = pool_of({.count = 1, .bytes = 4});
+    const auto pool = new_pool({.count = 1, .bytes = 4});
     auto [reader, writer] = new_pipe(blocks);
     co_await write_text(&writer, "12345678");
     auto first = co_await reader.read(pool);
@@ -189,7 +170,7 @@ TEST_CASE("buffer_pool: a read of a pipe fails, or waits, when there is no buffe
 
 TEST_CASE("buffer_pool: a closed pipe and a closed file are errors", "[rt][pool][pipe]") {
     run_task([]() -> task<> {
-        const auto pool = pool_of({.count = 1, .bytes = 4});
+        const auto pool = new_pool({.count = 1, .bytes = 4});
         const byte_reader reader;
         const auto read = co_await reader.read(pool);
         CHECK((!read && read.error() == errc::closed));
@@ -205,7 +186,7 @@ TEST_CASE("buffer_pool: a file is read into it, from an offset on or in order",
     std::ofstream(folder / "text") << "0123456789";
     run_task([path = folder / "text"] {
         return [](std::filesystem::path name) -> task<> {
-            const auto pool = pool_of({.count = 2, .bytes = 4, .exhausted = when_exhausted::fail});
+            const auto pool = new_pool({.count = 2, .bytes = 4, .exhausted = when_exhausted::fail});
             const auto opened = co_await file::open(name);
             REQUIRE(opened);
             {
@@ -229,7 +210,7 @@ TEST_CASE("buffer_pool: a file is read into it, from an offset on or in order",
             }
             CHECK(all == "0123456789");
             (void)co_await deadline(0ms, opened->read_at(pool, 0));
-            co_await none_is_left(&pool);
+            co_await all_come_back(&pool);
         }(path);
     });
 }
@@ -237,7 +218,7 @@ TEST_CASE("buffer_pool: a file is read into it, from an offset on or in order",
 TEST_CASE("buffer_pool: messages over Unix sockets come whole, one or many at a time",
           "[rt][pool][unix]") {
     run_task([]() -> task<> {
-        const auto pool = pool_of({.count = 8, .bytes = 16 + 20});
+        const auto pool = new_pool({.count = 8, .bytes = 16 + 20});
         auto made = unix_datagram::pair();
         REQUIRE(made);
         const auto& [near, far] = *made;
@@ -259,8 +240,8 @@ TEST_CASE("buffer_pool: messages over Unix sockets come whole, one or many at a 
                 CHECK(came->is_truncated() == (each.size() > 20));
             }
         }
-        co_await none_is_left(&pool);
-        const auto small = pool_of({.count = 1, .bytes = 16});
+        co_await all_come_back(&pool);
+        const auto small = new_pool({.count = 1, .bytes = 16});
         const auto refused = co_await far.recv(small);
         CHECK((!refused && refused.error() == std::errc::invalid_argument));
     });
@@ -273,7 +254,7 @@ TEST_CASE("buffer_pool: datagrams over Unix sockets have their senders", "[rt][p
     sender.resize(sizeof(sockaddr_un::sun_path), 's');
     run_task([server = (folder / "server").string(), sender] {
         return [](std::string server_name, std::string sender_name) -> task<> {
-            const auto pool = pool_of({.count = 4, .bytes = 200});
+            const auto pool = new_pool({.count = 4, .bytes = 200});
             const auto at = unix_address::path(server_name);
             const auto from = unix_address::path(sender_name);
             REQUIRE((at && from));
@@ -305,7 +286,7 @@ TEST_CASE("buffer_pool: datagrams over Unix sockets have their senders", "[rt][p
 
 TEST_CASE("buffer_pool: records end with an empty one, given each time", "[rt][pool][unix]") {
     run_task([]() -> task<> {
-        const auto pool = pool_of({.count = 4, .bytes = 100});
+        const auto pool = new_pool({.count = 4, .bytes = 100});
         auto made = unix_seqpacket::pair();
         REQUIRE(made);
         {
@@ -325,6 +306,6 @@ TEST_CASE("buffer_pool: records end with an empty one, given each time", "[rt][p
             const auto once = co_await made->second.recv(pool);
             CHECK((once && once->bytes().empty()));
         }
-        co_await none_is_left(&pool);
+        co_await all_come_back(&pool);
     });
 }

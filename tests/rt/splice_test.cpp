@@ -30,6 +30,7 @@ using heph::rt::splice_all;
 using heph::rt::splice_source;
 using heph::rt::splice_target;
 using heph::rt::net::unix_stream;
+using heph::test::long_text;
 using heph::test::new_streams;
 using heph::test::run_task;
 using heph::test::temporary_folder;
@@ -41,12 +42,6 @@ std::pair<byte_reader, byte_writer> new_pipe() {
     auto made = make_pipe();
     REQUIRE(made);
     return std::move(*made);
-}
-
-std::string pattern(std::size_t bytes) {
-    std::string made(bytes, '\0');
-    for (std::size_t i = 0; i < bytes; ++i) { made[i] = static_cast<char>('a' + i * 7 % 23); }
-    return made;
 }
 
 std::string contents(const std::filesystem::path& of) {
@@ -106,7 +101,7 @@ task<std::string> read_exactly(const byte_reader* from, std::size_t count) {
 TEST_CASE("splice: what one stream sends arrives at another through a pipe, whole",
           "[rt][splice]") {
     run_task([]() -> task<> {
-        const std::string text = pattern(3'000'000);
+        const std::string text = long_text(3'000'000);
         auto [client, front] = new_streams();
         auto [back, server] = new_streams();
         auto all =
@@ -122,7 +117,7 @@ TEST_CASE("splice: a file goes into a pipe from an offset on, and a pipe into a 
     const temporary_folder folder;
     run_task([&folder]() -> task<> {
         return [](std::filesystem::path at) -> task<> {
-            const std::string text = pattern(200'000);
+            const std::string text = long_text(200'000);
             std::ofstream(at / "source") << text;
             const auto source = co_await open_file(at / "source", {});
             const auto copy =
@@ -169,7 +164,7 @@ TEST_CASE("splice: it waits for bytes, and for room in a pipe that is full", "[r
     run_task([]() -> task<> {
         auto [from, to] = new_pipe();
         auto [out, in] = new_pipe();
-        const std::string text = pattern(1'000'000);
+        const std::string text = long_text(1'000'000);
         auto all = heph::join(
             [](byte_writer end, std::string bytes) -> task<> {
                 co_await heph::rt::timer(1ms);
@@ -195,7 +190,7 @@ TEST_CASE("splice: a peer that does not read keeps nobody from writing to the pi
         // All of them come to an end: the last one by its deadline, when stream and pipe are full.
         const auto write_until_full = [](const byte_writer* end) -> task<int> {
             for (int written = 0;; ++written) {
-                auto bytes = buffer::copy_of(pattern(40'000));
+                auto bytes = buffer::copy_of(long_text(40'000));
                 auto wrote = co_await deadline(100ms, end->write_all(std::move(bytes)));
                 if (!wrote) { co_return written; }
                 CHECK(*wrote);
