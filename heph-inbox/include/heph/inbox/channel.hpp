@@ -57,6 +57,7 @@
 //        after a yes the count decides.
 //    12. Only the receiver writes its waker, and only while it is at the position of `head`, so
 //        that nobody has claimed that position, and while neither `parked` nor `taking` is set.
+//        (Who only looks on, see detail/message_watch.hpp, is behind all that it saw.)
 //        Whoever clears `parked` has the reference that is in the waker, and reads it once:
 //          - a sender that claims the position, before it publishes its message. Until then the
 //            receiver is at that position, which `head` has passed, so that it stays away from the

@@ -39,30 +39,58 @@ protected:
     // Asks for a message, and leaves the waker when there is none yet.
     [[nodiscard]] readiness poll_ready(const waker& who) noexcept {
         receiver<T, Layout>& its = from();
-        if (its.state_->has_message(its.place_)) {
-            set_waits(its, false);  // Who claimed its position has taken the waker.
+        if (its.state_->has_message(its.place_)) [[likely]] {
+            note(its, readiness::message);  // Who claimed its position has taken the waker.
             return readiness::message;
         }
-        const auto now = its.wait_ready(who, this);
-        set_waits(its, now == readiness::nothing_yet);
-        return now;
+        return wait(who);
     }
 
     [[nodiscard]] receiver<T, Layout>& from() const noexcept {
-        return *reinterpret_cast<receiver<T, Layout>*>(word_ & ~waits_bit);
+        return *reinterpret_cast<receiver<T, Layout>*>(word_ & ~readiness_bits);
+    }
+    /// Tells whether the last poll said `disconnected`.
+    [[nodiscard]] bool is_over() const noexcept {
+        return (word_ & std::to_underlying(readiness::disconnected)) != 0;
     }
 
 private:
-    static constexpr std::uintptr_t waits_bit = 1;
+    static constexpr std::uintptr_t readiness_bits = 3;
 
-    [[nodiscard]] bool waits() const noexcept { return (word_ & waits_bit) != 0; }
-    void set_waits(receiver<T, Layout>& its, bool waiting) noexcept {
-        word_ = reinterpret_cast<std::uintptr_t>(&its) | (waiting ? waits_bit : 0);
+    // In three parts, each of which ends with a call at most, and so has few registers to save: to
+    // wait is what most receives do.
+    [[gnu::noinline]] readiness wait(const waker& who) noexcept {
+        kept_waker::add_reference(who);
+        receiver<T, Layout>& its = from();
+        if (!its.try_wait(who, this)) [[unlikely]] { return wait_otherwise(who); }
+        if (!its.state_->has_senders()) [[unlikely]] { return has_waited(); }
+        note(its, readiness::nothing_yet);
+        return readiness::nothing_yet;
+    }
+    [[gnu::noinline]] readiness wait_otherwise(const waker& who) noexcept {
+        kept_waker::drop_reference(who);
+        receiver<T, Layout>& its = from();
+        const readiness now = its.wait_ready(who, this);
+        note(its, now);
+        return now;
+    }
+    [[gnu::noinline]] readiness has_waited() noexcept {
+        receiver<T, Layout>& its = from();
+        const readiness now = its.has_waited();
+        note(its, now);
+        return now;
     }
 
-    // The receiver's address and, in the lowest bit, whether the channel may have our waker: each
-    // await of a message keeps one word less in its frame.
-    static_assert(alignof(void*) > waits_bit);  // A receiver has pointers in it.
+    [[nodiscard]] bool waits() const noexcept {
+        return (word_ & std::to_underlying(readiness::nothing_yet)) != 0;
+    }
+    void note(receiver<T, Layout>& its, readiness now) noexcept {
+        word_ = reinterpret_cast<std::uintptr_t>(&its) | std::to_underlying(now);
+    }
+
+    // The receiver's address and, in the lowest bits, what the last poll came to: so whether the
+    // channel may have our waker. Each await of a message keeps one word less in its frame.
+    static_assert(alignof(void*) > readiness_bits);  // A receiver has pointers in it.
     std::uintptr_t word_;
 };
 
@@ -98,10 +126,11 @@ public:
     /// Gives the value. *Requires*: `ready_to_take` said so, and it was not given yet.
     [[nodiscard, gnu::always_inline]] value_type take() noexcept {
         receiver<T, Layout>& its = this->from();
+        if (this->is_over()) [[unlikely]] { return std::nullopt; }
         detail::channel_state<T, Layout>& state = *its.state_;
         const detail::cursor place = its.place_;
-        if (!state.has_message(place)) [[unlikely]] { return std::nullopt; }
-        if constexpr (std::is_trivially_copyable_v<T> && sizeof(T) <= sizeof(void*)) {
+        HEPH_ASSERT(state.has_message(place));
+        if constexpr (receiver<T, Layout>::fits_register) {
             // Not as an optional, which comes in two registers: g++ would write it to memory in
             // parts and read it as a whole, for which the processor has to wait.
             return value_type(std::in_place, its.take_small(state, place));

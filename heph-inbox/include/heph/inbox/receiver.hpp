@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -25,10 +26,13 @@ namespace heph::inbox {
 namespace detail {
 
 /// What waiting for a message comes to.
-enum class readiness : std::uint8_t { message, nothing_yet, disconnected };
+/// Kept as two bits, one for each of the latter.
+enum class readiness : std::uint8_t { message = 0, nothing_yet = 1, disconnected = 2 };
 
 template <typename T, typename Layout>
 class receive_future_base;
+template <typename T, typename Layout>
+class message_watch;
 
 }  // namespace detail
 
@@ -62,13 +66,12 @@ public:
         // Copies, since the compiler has to assume that the originals are written meanwhile.
         detail::channel_state<T, Layout>& state = *state_;
         const detail::cursor place = place_;
-        if (!state.has_message(place)) [[unlikely]] {
-            place_.end_run();
-            if (!is_over()) { return std::unexpected(recv_error::empty); }
-            // The last sender may have sent just before it went.
-            if (!state.has_message(place)) { return std::unexpected(recv_error::disconnected); }
+        if (!state.has_message(place)) [[unlikely]] { return try_recv_late(); }
+        if constexpr (fits_register) {
+            return std::expected<T, recv_error>(std::in_place, take_small(state, place));
+        } else {
+            return take<std::expected<T, recv_error>>(state, place, std::in_place);
         }
-        return take<std::expected<T, recv_error>>(state, place, std::in_place);
     }
 
     /// Takes what is there, at most as many as `out` has room for, and assigns it to the elements
@@ -178,6 +181,7 @@ private:
     friend class manager<T, Layout>;
     friend struct detail::access;
     friend class detail::receive_future_base<T, Layout>;
+    friend class detail::message_watch<T, Layout>;
     friend class recv_future<T, Layout>;
     friend class recv_many_future<T, Layout>;
     friend class recv_span_future<T, Layout>;
@@ -193,6 +197,19 @@ private:
         return state_->senders_may_be_gone(place_) && !state_->has_senders();
     }
 
+    static constexpr bool fits_register =
+        std::is_trivially_copyable_v<T> && sizeof(T) <= sizeof(void*);
+
+    // Says why there is no message, unless one has come meanwhile. Apart from the fast path, which
+    // is part of its caller.
+    [[nodiscard, gnu::noinline]] std::expected<T, recv_error> try_recv_late() noexcept {
+        place_.end_run();
+        if (!is_over()) { return std::unexpected(recv_error::empty); }
+        // The last sender may have sent just before it went.
+        if (!state_->has_message(place_)) { return std::unexpected(recv_error::disconnected); }
+        return take<std::expected<T, recv_error>>(*state_, place_, std::in_place);
+    }
+
     // Gives the next message in a `Result`. A function by itself, so that g++ builds the result in
     // its place: copying it there costs as much as all the rest. `state` and `place` are copies of
     // the members, since the compiler has to assume that the message is written over those.
@@ -201,11 +218,7 @@ private:
                               InPlace... in_place) noexcept {
         state.fetch_ahead(place);
         Result taken(in_place..., std::move(state.next(place)));
-        state.release(place);
-        place_.position_and_run = place.position_and_run;
-        if (state.must_look_for_senders(place)) [[unlikely]] {
-            state.look_for_waiting_senders(place_);
-        }
+        release(state, place);
         return taken;
     }
 
@@ -214,27 +227,54 @@ private:
                                                    detail::cursor place) noexcept {
         state.fetch_ahead(place);
         T taken(std::move(state.next(place)));
-        state.release(place);
-        place_.position_and_run = place.position_and_run;
-        if (state.must_look_for_senders(place)) [[unlikely]] {
-            state.look_for_waiting_senders(place_);
-        }
+        release(state, place);
         return taken;
     }
 
-    // Leaves the waker for `owner`, when there still is no message. Apart from the fast path, which
-    // has no calls to keep registers for.
-    [[nodiscard, gnu::noinline]] detail::readiness wait_ready(const waker& who,
-                                                              const void* owner) noexcept {
-        detail::channel_state<T, Layout>& state = *state_;
+    [[gnu::always_inline]] void release(detail::channel_state<T, Layout>& state,
+                                        detail::cursor place) noexcept {
+        const bool must_look = state.release_and_watch(place);
+        place_.position_and_run = place.position_and_run;
+        if (must_look) [[unlikely]] { state.look_for_waiting_senders(place_); }
+    }
+
+    // Leaves the waker, of which a reference was added, for `owner`, if no more than a few steps
+    // are needed. Tells whether it did; only then it took over that reference.
+    [[nodiscard, gnu::always_inline]] bool try_wait(const waker& who, const void* owner) noexcept {
         place_.end_run();
-        if (state.park_receiver(place_.position(), who, owner)) [[unlikely]] {
+        return state_->try_park(place_.position(), who, owner);
+    }
+
+    // Leaves the waker for `owner`, when there still is no message.
+    [[nodiscard]] detail::readiness wait_ready(const waker& who, const void* owner) noexcept {
+        place_.end_run();
+        if (state_->park_receiver(place_.position(), who, owner)) {
             return wait_for_half_sent(who);
         }
-        if (state.has_senders()) [[likely]] { return detail::readiness::nothing_yet; }
+        return has_waited();
+    }
+
+    // Tells what there is to wait for, once the waker was left.
+    [[nodiscard]] detail::readiness has_waited() const noexcept {
+        if (state_->has_senders()) { return detail::readiness::nothing_yet; }
         // The last sender may have sent just before it went.
         return state_->has_message(place_) ? detail::readiness::message
                                            : detail::readiness::disconnected;
+    }
+
+    // Shows the message that comes `ahead` messages after the next one. Leaves the waker when it is
+    // not there yet, on nobody's behalf. *Requires*: those before it are there.
+    [[nodiscard]] T* peek_or_wait(std::size_t ahead, const waker& who) noexcept {
+        if (ahead >= capacity()) { return nullptr; }  // None comes before one was received.
+        if (T* there = state_->peek(place_, ahead)) { return there; }
+        const std::uint64_t position = place_.position() + ahead * detail::channel_core::step;
+        if (!state_->park_receiver(position, who, nullptr)) { return nullptr; }
+        // Invariant 5, or the last sender is about to say that it has gone.
+        for (detail::backoff<environment> waiting; !waiting.exhausted(); waiting.wait()) {
+            if (T* there = state_->peek(place_, ahead)) { return there; }
+        }
+        who.wake();
+        return nullptr;
     }
 
     // Invariant 5: a sender is half-way through sending this very message.

@@ -133,14 +133,15 @@ private:
         return taken;
     }
 
+    // The node last: a send that finds room does not touch it.
     detail::channel_state<T, Layout>* state_;
+    stage stage_ = stage::unsent;
     union {
         T message_;
     };
     union {
         detail::wait_node node_;
     };
-    stage stage_ = stage::unsent;
 };
 
 /// Sends a span of messages, in order, as there is room for them. Made by `sender::send_many`.

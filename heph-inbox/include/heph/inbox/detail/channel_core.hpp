@@ -75,26 +75,10 @@ public:
     /// Keeps the waker of the receiver and marks it as waiting for the message at `position`
     /// (invariant 12), on behalf of `owner` (invariant 13). Tells whether no wake is sure to come,
     /// because a sender has claimed that position already, or is just about to wake the receiver.
-    [[nodiscard, gnu::always_inline]] bool park_receiver(std::uint64_t position, const waker& who,
-                                                         const void* owner) noexcept {
+    [[nodiscard]] bool park_receiver(std::uint64_t position, const waker& who,
+                                     const void* owner) noexcept {
         // Acquire, pairs with the release in `change_head`.
         std::uint64_t head = head_.load(std::memory_order_acquire);
-        if (head != position) [[unlikely]] { return park_receiver_at(head, position, who, owner); }
-        // As there, for what is so nearly always: nobody has claimed the position, and no bit is
-        // set.
-        own_wait(owner);
-        Environment::writes(&receiver_);
-        receiver_.keep(who);
-        if (head_.compare_exchange_weak(head, head | parked_bit, std::memory_order_seq_cst,
-                                        std::memory_order_acquire)) [[likely]] {
-            return false;
-        }
-        return !say_that_it_waits(head, position);
-    }
-
-private:
-    [[gnu::noinline]] bool park_receiver_at(std::uint64_t head, std::uint64_t position,
-                                            const waker& who, const void* owner) noexcept {
         for (;;) {
             if (position_in(head) != position || (head & taking_bit) != 0) { return true; }
             if ((head & parked_bit) == 0) { break; }
@@ -115,6 +99,23 @@ private:
         return !say_that_it_waits(head, position);
     }
 
+    /// Does so, for what is so nearly always: nobody has claimed the position, and no bit is set.
+    /// Tells whether it did; only then it took over the waker's reference, which was added already.
+    /// So there is no call in it, for which registers would have to be saved.
+    [[nodiscard, gnu::always_inline]] bool try_park(std::uint64_t position, const waker& who,
+                                                    const void* owner) noexcept {
+        // Acquire, pairs with the release in `change_head`.
+        std::uint64_t head = head_.load(std::memory_order_acquire);
+        if (head != position) [[unlikely]] { return false; }
+        own_wait(owner);
+        Environment::writes(&receiver_);
+        receiver_.hold(who);
+        // Sequentially consistent, for `wake_receiver`.
+        return head_.compare_exchange_weak(head, head | parked_bit, std::memory_order_seq_cst,
+                                           std::memory_order_relaxed);
+    }
+
+private:
     // Sets `parked` for the waker that is there, unless no wake is sure to come, and drops it then.
     [[gnu::noinline]] bool say_that_it_waits(std::uint64_t head, std::uint64_t position) noexcept {
         while (position_in(head) == position && (head & taking_bit) == 0) {
@@ -357,7 +358,7 @@ protected:
     /// Gives what `head_` is after a claim of so many positions.
     [[nodiscard]] static constexpr std::uint64_t advanced(std::uint64_t head,
                                                           std::uint64_t count) noexcept {
-        return (head & ~parked_bit) + count * step;
+        return (head + count * step) & ~parked_bit;
     }
     [[nodiscard]] static constexpr std::uint64_t position_in(std::uint64_t head) noexcept {
         return head & ~(step - 1);

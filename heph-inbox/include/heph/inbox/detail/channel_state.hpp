@@ -33,6 +33,10 @@ struct claim {
     void* cell = nullptr;  // Of the first one.
 };
 
+/// A ring of at most so many cells is small: each of them has what the receiver looks at; see
+/// `channel_state`.
+inline constexpr std::uint32_t small_ring_cells = 8;
+
 /// Where a receiver is, with what it needs to know of the channel without looking at what senders
 /// write all the time.
 struct cursor {
@@ -46,6 +50,10 @@ struct cursor {
     static constexpr std::uint64_t run_bits = channel_core::step - 1;
 
     [[nodiscard]] std::uint64_t position() const noexcept { return position_and_run & ~run_bits; }
+    /// Tells whether all cells are close by, so that nothing is gained by fetching them early.
+    [[nodiscard]] bool is_small() const noexcept {
+        return mask < small_ring_cells * channel_core::step;
+    }
     /// Gives what `position() & mask` does, for less.
     [[nodiscard]] std::uint64_t slot() const noexcept { return position_and_run & mask; }
     /// Tells whether the receiver has found a message so many times in a row that the senders are
@@ -63,9 +71,9 @@ struct channel_counts {
 
 /// The core, and a ring of cells behind it.
 ///
-/// The receiver reads two words besides its messages, `watch` and `senders_gone`. In a ring of at
-/// most 8 cells, each has them, so that the receiver finds them in the cache line that it works at
-/// anyway. A larger ring has them in one more cell behind it, with a cache line for itself, which
+/// The receiver reads two words besides its messages, `watch` and `senders_gone`. In a small ring
+/// each cell has them, so that the receiver finds them in the cache line that it works at anyway. A
+/// larger ring has them in one more cell behind it, with a cache line for itself, which
 /// is hardly ever written.
 template <typename T, typename Layout>
 class channel_state : public basic_channel_core<typename Layout::environment> {
@@ -93,7 +101,7 @@ public:
             left->drop(*left);
         }
         if constexpr (!std::is_trivially_destructible_v<cell>) {
-            const std::size_t cells = this->slots() + (this->slots() > watched_cells ? 1U : 0U);
+            const std::size_t cells = this->slots() + (this->slots() > small_ring_cells ? 1U : 0U);
             for (std::size_t i = 0; i < cells; ++i) { std::destroy_at(&cell_at(i * core::step)); }
         }
         const std::size_t size = bytes(this->slots());
@@ -103,7 +111,7 @@ public:
 
     /// Tells how much memory a channel with so many slots takes.
     static constexpr std::size_t bytes(std::size_t slots) noexcept {
-        const std::size_t notices = slots <= watched_cells       ? 0
+        const std::size_t notices = slots <= small_ring_cells    ? 0
                                     : sizeof(cell) <= cache_line ? cache_line
                                                                  : sizeof(cell);
         return cells_offset + slots * sizeof(cell) + notices;
@@ -292,9 +300,7 @@ public:
     /// without telling them, and goes on to the one behind it.
     [[gnu::always_inline]] void release(cursor& place) noexcept {
         destroy(place.position_and_run, place.mask);
-        // Release, pairs with the acquire in `until_free`: the slot's last message is gone.
-        const std::uint64_t freed = place.position() + place.capacity;
-        cell_at(freed & place.mask).sequence.store(free_state(freed), std::memory_order_release);
+        make_free(place);
         place.go_on();
     }
 
@@ -303,8 +309,23 @@ public:
     /// have to take the line back.
     [[gnu::always_inline]] void fetch_ahead(const cursor& place) noexcept {
         constexpr std::uint64_t ahead = 12;
-        if (!place.is_behind()) { return; }
+        if (place.is_small() || !place.is_behind()) { return; }
         __builtin_prefetch(&cell_at((place.position_and_run + ahead * core::step) & place.mask));
+    }
+
+    /// Releases the next message likewise. Tells whether to `look_for_waiting_senders`.
+    [[nodiscard, gnu::always_inline]] bool release_and_watch(cursor& place) noexcept {
+        if (!place.is_small()) {
+            release(place);
+            return must_look_for_senders(place);
+        }
+        // No run is counted, and the words are in the cell at hand.
+        const cell& its = cell_at(place.slot());
+        destroy(place.position_and_run, place.mask);
+        make_free(place);
+        place.position_and_run += core::step;
+        environment::light_fence();  // As in `must_look_for_senders`.
+        return (its.watch.load(std::memory_order_relaxed) & watch_closely) != 0;
     }
 
     /// Tells the first waiting sender, if there is one, that there is room (invariant 6).
@@ -396,8 +417,6 @@ private:
     static constexpr std::size_t cells_offset =
         (sizeof(core) + alignof(cell) - 1) / alignof(cell) * alignof(cell);
 
-    static constexpr std::size_t watched_cells = 8;  // See above.
-
     static constexpr std::uint8_t watch_closely = 1;  // Invariant 6.
     static constexpr std::uint8_t one_quiet = 2;      // See `look_for_waiting_senders`.
     static_assert(environment::quiet_max * one_quiet + watch_closely <= 0xff);
@@ -429,7 +448,9 @@ private:
             // round before, which never was, had not been released yet.
             ::new (static_cast<void*>(&cell_at(place))) cell(full_state(place - slots));
         }
-        if (this->slots() > watched_cells) { ::new (static_cast<void*>(&cell_at(slots))) cell(0); }
+        if (this->slots() > small_ring_cells) {
+            ::new (static_cast<void*>(&cell_at(slots))) cell(0);
+        }
         if (!environment::has_heavy_fence()) { set_watch(watch_closely); }
     }
 
@@ -448,20 +469,19 @@ private:
     // The cell with the words for a receiver that is there: in a small ring the one that it is at,
     // else the one behind the last.
     [[nodiscard, gnu::always_inline]] const cell& notice_at(const cursor& place) const noexcept {
-        const std::uint64_t behind = place.mask + std::uint32_t{core::step};
-        return cell_at(behind > watched_cells * core::step ? behind : place.slot());
+        return cell_at(place.is_small() ? place.slot() : place.mask + std::uint32_t{core::step});
     }
     [[nodiscard]] cell& notice_at(const cursor& place) noexcept {
         return const_cast<cell&>(std::as_const(*this).notice_at(place));
     }
     // The first of these cells, which are side by side.
     [[nodiscard]] cell& first_notice() noexcept {
-        return cell_at(this->slots() <= watched_cells ? 0 : this->slots() * core::step);
+        return cell_at(this->slots() <= small_ring_cells ? 0 : this->slots() * core::step);
     }
     // Calls `visit` with each of them.
     template <typename Visit>
     void each_notice(Visit visit) noexcept {
-        const std::size_t count = this->slots() <= watched_cells ? this->slots() : 1;
+        const std::size_t count = this->slots() <= small_ring_cells ? this->slots() : 1;
         cell* const first = &first_notice();
         for (std::size_t i = 0; i < count; ++i) { visit(first[i]); }
     }
@@ -516,6 +536,13 @@ private:
         // Acquire, pairs with the release in `publish`: the message is there.
         return cell_at(position & mask).sequence.load(std::memory_order_acquire) ==
                full_state(position);
+    }
+
+    // Gives the room of the next message, which is gone, to the senders.
+    [[gnu::always_inline]] void make_free(const cursor& place) noexcept {
+        // Release, pairs with the acquire in `until_free`: the slot's last message is gone.
+        const std::uint64_t freed = place.position() + place.capacity;
+        cell_at(freed & place.mask).sequence.store(free_state(freed), std::memory_order_release);
     }
 
     // Ends the life of a message, which was moved from or is not wanted.

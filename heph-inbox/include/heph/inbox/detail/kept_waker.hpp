@@ -12,11 +12,22 @@ namespace heph::inbox::detail {
 /// It does not know whether it holds one: its owner does.
 class kept_waker {
 public:
-    /// Holds a copy. *Requires*: it holds none, or that one was taken.
-    void keep(const waker& who) noexcept {
+    /// Adds the reference that a copy needs, and gives it back.
+    static void add_reference(const waker& who) noexcept {
         if (who.vtable_ != nullptr) { who.vtable_->clone(who.data_); }
+    }
+    static void drop_reference(const waker& who) noexcept {
+        if (who.vtable_ != nullptr) { who.vtable_->drop(who.data_); }
+    }
+    /// Holds a copy, whose reference was added. *Requires*: it holds none, or that one was taken.
+    void hold(const waker& who) noexcept {
         data_ = who.data_;
         vtable_ = who.vtable_;
+    }
+    /// Holds a copy likewise, and adds the reference.
+    void keep(const waker& who) noexcept {
+        add_reference(who);
+        hold(who);
     }
     /// Gives the waker. *Requires*: it holds one; whoever holds it now does not take it again.
     [[nodiscard]] waker take() const noexcept { return {data_, vtable_}; }
