@@ -5,14 +5,19 @@
 #include <array>
 #include <atomic>
 #include <coroutine>
+#include <deque>
 #include <expected>
 #include <forward_list>
 #include <functional>
+#include <iterator>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <queue>
+#include <ranges>
+#include <set>
 #include <span>
 #include <stack>
 #include <string>
@@ -46,6 +51,9 @@ struct plain {
 };
 struct window {};
 struct metrics {};
+struct vetted {
+    [[maybe_unused]] static constexpr bool is_sendable = false;  // As its author thought.
+};
 struct says_no {
     static constexpr bool is_sendable = false;
 };
@@ -111,6 +119,10 @@ heph::task<> counts(heph::context<int> ctx, std::atomic<int>* count) {
 template <>
 inline constexpr bool heph::enable_sendable<window> = false;
 template <>
+inline constexpr bool heph::enable_sendable<vetted> = true;
+template <>
+inline constexpr bool heph::enable_sendable<std::list<int>::iterator> = true;
+template <>
 inline constexpr bool heph::enable_shareable<metrics> = true;
 
 TEST_CASE("sendable: values are, unless they say no", "[core][sendable]") {
@@ -144,6 +156,31 @@ TEST_CASE("sendable: a pointer is when several threads may use what it leads to"
     STATIC_REQUIRE(heph::sendable<std::span<const int>>);
     STATIC_REQUIRE_FALSE(heph::sendable<const window*>);
     STATIC_REQUIRE_FALSE(heph::sendable<std::shared_ptr<const window>>);
+}
+
+TEST_CASE("sendable: an iterator is what a pointer to the same is", "[core][sendable]") {
+    STATIC_REQUIRE_FALSE(heph::sendable<std::vector<int>::iterator>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::string::iterator>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::vector<bool>::iterator>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::vector<bool>::reference>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::deque<int>::iterator>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::map<int, int>::iterator>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::vector<int>::reverse_iterator>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::move_iterator<std::vector<int>::iterator>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::back_insert_iterator<std::vector<int>>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::ranges::subrange<std::vector<int>::iterator>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::ranges::ref_view<std::vector<int>>>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::pair<int, std::vector<int>::iterator>>);
+    STATIC_REQUIRE(heph::sendable<std::vector<int>::const_iterator>);
+    STATIC_REQUIRE(heph::sendable<std::set<std::string>::iterator>);
+    STATIC_REQUIRE_FALSE(heph::sendable<std::set<window>::iterator>);
+    STATIC_REQUIRE(heph::sendable<std::ranges::iterator_t<std::ranges::iota_view<int, int>>>);
+}
+
+TEST_CASE("sendable: what is refused may be allowed by a specialisation", "[core][sendable]") {
+    STATIC_REQUIRE(heph::sendable<vetted>);
+    STATIC_REQUIRE(heph::sendable<std::vector<vetted>>);
+    STATIC_REQUIRE(heph::sendable<std::list<int>::iterator>);
 }
 
 TEST_CASE("sendable: looks into what holds others", "[core][sendable]") {

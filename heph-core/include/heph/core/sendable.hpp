@@ -14,10 +14,11 @@
 //
 // C++ cannot look into a class, so that a class is taken to own what it has, and to be fit to move
 // to another thread, unless it says that it is not. What the compiler can see it looks into:
-// pointers, references, smart pointers, standard containers, the types of C++'s own vocabulary,
-// and, by their messages, references to actors, groups, calls and the ends of channels. A pointer
-// is fit when what it leads to may be used by several threads at once: constants, atomics, mutexes,
-// and classes that say so.
+// pointers, references, iterators, smart pointers, standard containers, the types of C++'s own
+// vocabulary, and, by their messages, references to actors, groups, calls and the ends of channels.
+// A pointer is fit when what it leads to may be used by several threads at once: constants,
+// atomics, mutexes, and classes that say so. So is an iterator, by what it gives when it is
+// dereferenced; one that gives a value, and no reference, is a class like others.
 
 #include <array>
 #include <atomic>
@@ -27,12 +28,14 @@
 #include <forward_list>
 #include <functional>
 #include <initializer_list>
+#include <iterator>
 #include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <queue>
+#include <ranges>
 #include <semaphore>
 #include <set>
 #include <shared_mutex>
@@ -50,11 +53,22 @@
 
 namespace heph {
 
-/// Says whether an object of a type may move to another thread and be used there. Specialise it
-/// for a type that must not, or for one that is refused although it may. A class may as well have a
-/// member `static constexpr bool is_sendable`.
+namespace detail {
+
+/// Is what `enable_sendable` is for a type of which nobody said anything.
+struct nothing_said {
+    constexpr operator bool() const noexcept {
+        return true;
+    }  // NOLINT(google-explicit-constructor)
+};
+
+}  // namespace detail
+
+/// Says whether an object of a type may move to another thread and be used there. Specialise it, as
+/// a `bool`, for a type that must not, or for one that is refused although it may. A class may as
+/// well have a member `static constexpr bool is_sendable`.
 template <typename T>
-inline constexpr bool enable_sendable = true;
+inline constexpr detail::nothing_said enable_sendable{};
 
 /// Says whether several threads may use one object of a type at once. Specialise it for a type that
 /// locks or is atomic, or have a member `static constexpr bool is_shareable` in it. A constant of
@@ -88,9 +102,25 @@ inline constexpr bool enable_shareable_std<std::condition_variable> = true;
 template <std::ptrdiff_t Least>
 inline constexpr bool enable_shareable_std<std::counting_semaphore<Least>> = true;
 
+/// Describes classes that lead to objects of others, as pointers do.
+template <typename T>
+concept leads_elsewhere = std::is_class_v<T> && std::input_or_output_iterator<T> &&
+                          std::is_reference_v<std::iter_reference_t<T>>;
+
 /// Looks into what holds other types: `value` says whether they all are sendable.
 template <typename T>
 struct holds : std::true_type {};
+template <leads_elsewhere T>
+struct holds<T> : std::bool_constant<shares<std::remove_reference_t<std::iter_reference_t<T>>>()> {
+};
+template <>
+struct holds<std::vector<bool>::iterator> : std::false_type {};
+template <>
+struct holds<std::vector<bool>::reference> : std::false_type {};
+template <typename R>
+struct holds<std::ranges::ref_view<R>> : std::bool_constant<shares<R>()> {};
+template <typename I, typename S, std::ranges::subrange_kind Kind>
+struct holds<std::ranges::subrange<I, S, Kind>> : std::bool_constant<sends<I>() && sends<S>()> {};
 template <typename... Ts>
 struct holds_all : std::bool_constant<(sends<Ts>() && ...)> {};
 
@@ -190,12 +220,14 @@ inline constexpr bool runs_on_any_thread = requires { requires RT::runs_on_any_t
 template <typename T>
 consteval bool sends() {
     using type = std::remove_cv_t<T>;
-    if constexpr (requires {
-                      { type::is_sendable } -> std::convertible_to<bool>;
-                  }) {
-        return type::is_sendable && enable_sendable<type>;
+    if constexpr (!std::is_same_v<decltype(enable_sendable<type>), const nothing_said>) {
+        return enable_sendable<type>;
+    } else if constexpr (requires {
+                             { type::is_sendable } -> std::convertible_to<bool>;
+                         }) {
+        return type::is_sendable;
     } else {
-        return enable_sendable<type> && holds<type>::value;
+        return holds<type>::value;
     }
 }
 
