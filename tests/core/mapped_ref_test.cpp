@@ -391,3 +391,18 @@ TEST_CASE("map: a variant's alternative stays the one it is when another one can
     REQUIRE(mapped.try_send(narrow(5)));
     CHECK(std::get<int>(*rx.recv_blocking()) == 5);
 }
+
+TEST_CASE("map: takes no number for the size of a container, and no pointer for a smart one",
+          "[map][regression]") {
+    const auto maps = []<typename From, typename To>() {
+        return requires(const actor_ref<To>& ref) { ref.template map<From>(); };
+    };
+    CHECK_FALSE(maps.operator()<int, std::vector<int>>());
+    CHECK_FALSE(maps.operator()<std::size_t, std::vector<std::string>>());
+    CHECK_FALSE(maps.operator()<int*, std::unique_ptr<int>>());
+    CHECK_FALSE(maps.operator()<int*, std::shared_ptr<int>>());
+    CHECK(maps.operator()<const char*, std::string>());
+    CHECK(maps.operator()<std::unique_ptr<int>, std::shared_ptr<int>>());
+    CHECK(maps.operator()<int, wrapped>());
+    CHECK(maps.operator()<std::vector<int>, std::vector<int>>());
+}

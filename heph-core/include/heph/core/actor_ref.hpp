@@ -282,7 +282,8 @@ public:
     }
 
     /// Makes a reference for messages that convert to `M`: what a constructor of `M` takes, or a
-    /// variant of some of the alternatives of `M`.
+    /// variant of some of the alternatives of `M`. A number is no container of that size, and a
+    /// pointer no smart one: for these, say so by `map_fn`.
     template <typename From>
         requires detail::maps_to<From, M>
     [[nodiscard]] actor_ref<From> map() const {

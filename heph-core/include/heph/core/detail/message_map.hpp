@@ -34,10 +34,18 @@ template <typename... Ts, typename To>
 inline constexpr bool overlaps<std::variant<Ts...>, To> =
     is_variant<To> && (holds_once<To, Ts> || ...);
 
+/// Tells of constructors of the standard library that do not convert: of containers, which take a
+/// number for their size, and of smart pointers, which take over what a pointer leads to.
+template <typename From, typename To>
+concept only_makes = !std::convertible_to<From&&, To> &&
+                     ((std::integral<From> && requires { typename To::allocator_type; }) ||
+                      (std::is_pointer_v<From> && requires { typename To::element_type; }));
+
 /// Describes what a message can always become: by a constructor, or as an alternative that both
 /// variants have.
 template <typename From, typename To>
-concept maps_to = std::constructible_from<To, From&&> || is_subset<From, To>;
+concept maps_to =
+    (std::constructible_from<To, From&&> && !only_makes<From, To>) || is_subset<From, To>;
 
 /// Describes variants of which some messages can become a `To`.
 template <typename From, typename To>

@@ -29,6 +29,7 @@ class task;
 
 namespace detail {
 
+struct task_access;
 struct task_promise_base;
 class stack_awaiter;
 
@@ -358,8 +359,11 @@ struct task_promise final : task_promise_base {
 
     task<T> get_return_object() noexcept;
     template <typename U = T>
-        requires std::is_constructible_v<T, U&&>
     void return_value(U&& result) {
+        static_assert(
+            std::is_convertible_v<U&&, T>,
+            "co_return takes what converts to the task's value by itself, as return "
+            "does: where an explicit constructor is meant, name the type, co_return T(…)");
         value.emplace(std::forward<U>(result));
     }
     T take() {
