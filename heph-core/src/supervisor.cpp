@@ -31,17 +31,16 @@ void log_failure(const failure& why, std::string_view what_now, bool critical) n
     } catch (...) { log(level, "an actor failed, and there is no memory to say why", actor); }
 }
 
-void log_no_restart(std::string_view name, std::uint64_t id) noexcept {
+void log_no_restart(std::string_view why, std::string_view name, std::uint64_t id) noexcept {
     if (!log_enabled(log_level::info)) { return; }
     const log_actor actor(name, id);
     try {
         std::string line = "actor ";
         line += name.empty() ? std::string_view("without a name") : name;
-        line += " is not restarted, as its runtime stops";
+        line += " is not restarted, as ";
+        line += why;
         log(log_record(log_level::info, line, actor).naming_actor());
-    } catch (...) {
-        log(log_level::info, "an actor is not restarted, as its runtime stops", actor);
-    }
+    } catch (...) { log(log_level::info, "an actor that waits is not restarted", actor); }
 }
 
 bool restart_history::allow(steady_time now) {

@@ -7,10 +7,12 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <catch2/catch.hpp>
 #include <heph/core/actor_future.hpp>
+#include <heph/core/messages.hpp>
 #include <heph/core/monitor.hpp>
 #include <heph/core/supervisor.hpp>
 #include <heph/core/task.hpp>
@@ -56,6 +58,21 @@ backoff even(std::chrono::nanoseconds initial, std::chrono::nanoseconds longest)
     settings.longest = longest;
     settings.jitter = 0.0;
     return settings;
+}
+
+using asked = heph::rpc<void, int>;
+using orders = std::variant<int, asked, heph::messages::terminate>;
+
+// Fails at any number.
+task<outcome> breaks(context<orders, manual_runtime> ctx, int* started) {
+    ++*started;
+    while (auto order = co_await ctx.receive()) {
+        if (std::holds_alternative<heph::messages::terminate>(*order)) { break; }
+        if (std::holds_alternative<int>(*order)) {
+            co_return std::unexpected(std::string("broken"));
+        }
+    }
+    co_return outcome();
 }
 
 // A new_actor that fails a number of times, from its second call on.
@@ -205,6 +222,82 @@ TEST_CASE("backoff: the old actor is gone while a restart is waited for, and dro
     auto end = watching.poll(heph::waker());
     REQUIRE(end.is_ready());
     CHECK(end.value().reason() == heph::end_reason::dropped);
+}
+
+TEST_CASE("backoff: a terminate in the inbox ends an actor that waits for its restart",
+          "[core][backoff][regression]") {
+    const captured_log log;
+    manual_time time;
+    poll_loop loop;
+    int started = 0;
+    auto [running, ref] =
+        heph::make_actor([&](const failure&) { return heph::restart(&started).after(1h); },
+                         heph::actor_fn(breaks), manual_runtime(time), named("breaks"), &started);
+    auto watching = heph::monitor(ref);
+    auto asking = ref.rpc<asked>();
+    SECTION("that was behind the message that it failed with") {
+        REQUIRE(ref.try_send(1));
+        REQUIRE(ref.try_send(heph::messages::terminate()));
+        loop.spawn(std::move(running));
+    }
+    SECTION("that comes while it waits") {
+        loop.spawn(std::move(running));
+        REQUIRE(ref.try_send(1));
+        loop.run();
+        REQUIRE(time.waiting() == 1);
+        REQUIRE(ref.is_connected());
+        REQUIRE(ref.try_send(heph::messages::terminate()));
+    }
+    SECTION("that comes behind others") {
+        loop.spawn(std::move(running));
+        REQUIRE(ref.try_send(1));
+        loop.run();
+        CHECK_FALSE(asking.poll(heph::waker()).is_ready());
+        REQUIRE(ref.try_send(2));
+        loop.run();
+        REQUIRE(ref.is_connected());
+        REQUIRE(ref.try_send(heph::messages::terminate()));
+        loop.run();
+        auto answer = asking.poll(heph::waker());
+        REQUIRE(answer.is_ready());
+        CHECK(answer.value().error() == heph::rpc_error::no_reply);
+    }
+    loop.run();
+    CHECK(loop.unfinished() == 0);
+    CHECK(started == 1);
+    CHECK(time.waiting() == 0);
+    CHECK_FALSE(ref.is_connected());
+    auto end = watching.poll(heph::waker());
+    REQUIRE(end.is_ready());
+    CHECK(end.value().reason() == heph::end_reason::finished);
+    CHECK(captured_log::lines().back().second ==
+          "actor breaks is not restarted, as it was asked to terminate");
+}
+
+TEST_CASE("backoff: messages that are looked at meanwhile are there after the restart",
+          "[core][backoff]") {
+    const captured_log log;
+    manual_time time;
+    poll_loop loop;
+    int started = 0;
+    auto [running, ref] =
+        heph::make_actor([&](const failure&) { return heph::restart(&started).after(1s); },
+                         heph::actor_fn(breaks), manual_runtime(time), named("breaks"), &started);
+    loop.spawn(std::move(running));
+    REQUIRE(ref.try_send(1));
+    loop.run();
+    REQUIRE(ref.try_send(2));
+    loop.run();
+    time.advance(1s);
+    loop.run();
+    CHECK(started == 2);  // And failed with the 2.
+    time.advance(1s);
+    loop.run();
+    CHECK(started == 3);
+    REQUIRE(ref.try_send(heph::messages::terminate()));
+    loop.run();
+    CHECK(loop.unfinished() == 0);
+    CHECK(started == 3);
 }
 
 TEST_CASE("backoff: an actor that cannot be made again is tried as often as the limit allows",

@@ -90,7 +90,11 @@ public:
     }
 
     polled<void> poll(const waker& waker) noexcept {
-        return poll_and_tell(waker, false, [](const actor_end&) noexcept {});
+        HEPH_ASSERT(!is_done_);
+        if constexpr (!is_linkable) {
+            if (cell_.goes_on(waker)) [[likely]] { return pending; }
+        }
+        return poll_in_full(waker);
     }
 
     /// Names the actor. Empty if it was not given a name.
@@ -112,6 +116,11 @@ public:
 
 private:
     friend struct detail::link_access;
+
+    // Apart, so that the usual poll has few registers to save.
+    [[gnu::noinline]] polled<void> poll_in_full(const waker& waker) noexcept {
+        return poll_and_tell(waker, false, [](const actor_end&) noexcept {});
+    }
 
     // Polls, and calls `on_end(actor_end)` when the actor ended.
     template <typename OnEnd>

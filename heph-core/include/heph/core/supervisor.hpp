@@ -225,8 +225,8 @@ inline constexpr bool may_delay = requires(answer_of_t<S>& answer) { answer.dela
 
 /// Writes "actor NAME failed: TEXT; WHAT_NOW" to the log.
 void log_failure(const failure& why, std::string_view what_now, bool critical) noexcept;
-/// Writes "actor NAME is not restarted, as its runtime stops" to the log.
-void log_no_restart(std::string_view name, std::uint64_t id) noexcept;
+/// Writes "actor NAME is not restarted, as WHY" to the log.
+void log_no_restart(std::string_view why, std::string_view name, std::uint64_t id) noexcept;
 
 }  // namespace detail
 
@@ -340,7 +340,9 @@ private:
 
 /// Restarts like `restart_supervisor`, and waits before each restart, longer and longer. Messages
 /// queue meanwhile, and nothing blocks. An actor that waits so ends at once when its runtime is
-/// asked to stop, see `stoppable_runtime`: its end is `end_reason::dropped`.
+/// asked to stop, see `stoppable_runtime`: its end is `end_reason::dropped`. So it does when a
+/// `messages::terminate` is in its inbox, if it takes that; then it has finished, and what was
+/// queued is dropped, as there is nobody to finish it.
 ///
 ///     heph::backoff_supervisor supervisor(heph::restart_limit{20, 1h}, heph::backoff{50ms, 10s},
 ///                                         std::string("Hello"));

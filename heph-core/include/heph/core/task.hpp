@@ -98,7 +98,7 @@ public:
     polled<std::expected<T, std::exception_ptr>> try_poll(const waker& waker) noexcept(
         std::is_void_v<T> || std::is_nothrow_move_constructible_v<T>) {
         using result = polled<std::expected<T, std::exception_ptr>>;
-        if (!run(waker)) { return pending; }
+        if (!handle_.done() && !run(waker)) { return pending; }
         const task finished(std::move(*this));
         auto& promise = finished.handle_.promise();
         if (promise.has_failed()) [[unlikely]] {
@@ -125,13 +125,14 @@ public:
 
 private:
     friend promise_type;
+    friend struct detail::task_access;
     template <typename, bool>
     friend class detail::child_awaiter;
 
     explicit task(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) {}
 
     // True when the coroutine is at its end, with a value or an exception.
-    bool run(const waker& waker) noexcept {
+    [[gnu::always_inline]] bool run(const waker& waker) noexcept {
         using base = detail::task_promise_base;
         HEPH_ASSERT(handle_ && !handle_.done());
         base& promise = handle_.promise();
@@ -160,6 +161,15 @@ private:
 };
 
 namespace detail {
+
+/// Lets the libraries poll a task in two steps.
+struct task_access {
+    /// Polls a task, and tells whether it is at its end: then `try_poll` gives what came of it.
+    template <typename T>
+    [[gnu::always_inline]] static bool run(task<T>& polled, const waker& waker) noexcept {
+        return polled.run(waker);
+    }
+};
 
 template <typename T>
 task<T> task_promise<T>::get_return_object() noexcept {

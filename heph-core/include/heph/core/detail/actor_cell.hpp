@@ -11,6 +11,7 @@
 //     waiting  --time passed, made again-->        running
 //     waiting  --time passed, not made-->          asked again, as after a failure
 //     waiting  --its runtime is asked to stop-->   empty    (gives `dropped`)
+//     waiting  --`terminate` in its inbox-->       empty    (gives `finished`)
 //     running, waiting  --drop-->                  empty
 //
 // Invariants
@@ -36,17 +37,22 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include <heph/core/actor_end.hpp>
 #include <heph/core/context.hpp>
 #include <heph/core/detail/frame_pool.hpp>
+#include <heph/core/detail/message_map.hpp>
 #include <heph/core/failure.hpp>
+#include <heph/core/messages.hpp>
 #include <heph/core/new_actor.hpp>
 #include <heph/core/stopping.hpp>
 #include <heph/core/supervisor.hpp>
+#include <heph/core/task.hpp>
 #include <heph/core/timing.hpp>
 #include <heph/inbox/assert.hpp>
 #include <heph/inbox/channel.hpp>
+#include <heph/inbox/detail/message_watch.hpp>
 
 namespace heph::detail {
 
@@ -67,11 +73,54 @@ private:
 /// How the actor in a cell ended. `dropped`: it waited for a restart as its runtime stopped.
 enum class cell_end : std::uint8_t { finished, failed, escalated, dropped };
 
+/// Whether one of the messages of an actor asks it to end.
+template <typename M>
+inline constexpr bool takes_terminate =
+    std::same_as<M, messages::terminate> || holds_once<M, messages::terminate>;
+
+/// Looks for that message in the inbox of an actor that is not there.
+template <typename M>
+class terminate_watch {
+public:
+    explicit terminate_watch(inbox::manager<M>& inbox) noexcept {
+        // There is none while the failed actor's context is still in use.
+        if (auto receiver = inbox.new_receiver()) { messages_.emplace(std::move(*receiver)); }
+    }
+    /// Tells whether it is there.
+    [[nodiscard]] bool poll(const waker& waker) noexcept {
+        if (!messages_) { return false; }
+        while (const M* shown = messages_->next(waker)) {
+            if constexpr (std::same_as<M, messages::terminate>) {
+                return true;
+            } else {
+                if (std::holds_alternative<messages::terminate>(*shown)) { return true; }
+            }
+        }
+        return false;
+    }
+    /// Gives the inbox back.
+    void stop() noexcept { messages_.reset(); }
+
+private:
+    std::optional<inbox::detail::message_watch<M>> messages_;
+};
+template <typename M>
+    requires(!takes_terminate<M>)
+class terminate_watch<M> {
+public:
+    explicit terminate_watch(const inbox::manager<M>& /*inbox*/) noexcept {}
+    [[nodiscard]] static bool poll(const waker& /*waker*/) noexcept { return false; }
+    static void stop() noexcept {}
+};
+
 /// The arguments of a restart, the timer until then, and what ends the waiting before.
-template <typename Args, typename Timer, typename Stopping>
+template <typename M, typename Args, typename Timer, typename Stopping>
 struct waiting_restart {
-    waiting_restart(Args&& arguments, Timer&& until, Stopping&& unless)
-        : args(std::move(arguments)), timer(std::move(until)), stopping(std::move(unless)) {}
+    waiting_restart(inbox::manager<M>& inbox, Args&& arguments, Timer&& until, Stopping&& unless)
+        : args(std::move(arguments)),
+          timer(std::move(until)),
+          stopping(std::move(unless)),
+          terminate(inbox) {}
 
     static void* operator new(std::size_t size) { return allocate_frame(size); }
     static void operator delete(void* memory, std::size_t size) noexcept {
@@ -81,19 +130,20 @@ struct waiting_restart {
     Args args;
     Timer timer;
     [[no_unique_address]] Stopping stopping;
+    [[no_unique_address]] terminate_watch<M> terminate;
 };
 
 struct nothing_waits {
     void reset() const noexcept {}
 };
 
-template <typename Supervisor, typename RT>
+template <typename M, typename Supervisor, typename RT>
 struct waiting_of : std::type_identity<nothing_waits> {};
-template <typename Supervisor, typename RT>
+template <typename M, typename Supervisor, typename RT>
     requires(may_delay<Supervisor> && timed_runtime<RT>)
-struct waiting_of<Supervisor, RT>
+struct waiting_of<M, Supervisor, RT>
     : std::type_identity<std::unique_ptr<
-          waiting_restart<typename restart_args<answer_of_t<Supervisor>>::type, timer_of_t<RT>,
+          waiting_restart<M, typename restart_args<answer_of_t<Supervisor>>::type, timer_of_t<RT>,
                           decltype(stopping_of(std::declval<RT&>()))>>> {};
 
 /// Holds what only a restart needs, or nothing where there is none: an idle actor is small.
@@ -226,6 +276,21 @@ public:
         });
     }
 
+    /// Polls the actor, and tells whether that is all: it goes on. Otherwise `poll` does the rest,
+    /// and it may be that nothing was done yet. So the usual poll stays short.
+    /// *Requires*: it is not empty.
+    [[nodiscard, gnu::always_inline]] bool goes_on(const waker& waker) noexcept {
+        HEPH_ASSERT(state_ != state::empty);
+        if constexpr (runs_in_steps) {
+            if constexpr (waits) {
+                if (state_ != state::running) [[unlikely]] { return false; }
+            }
+            return !task_access::run(actor_, waker);
+        } else {
+            return false;
+        }
+    }
+
     /// Polls an actor that is being stopped: it ends when it fails, and its supervisor, which might
     /// restart it, is not asked. *Requires*: there is an actor.
     template <typename OnFailure>
@@ -289,10 +354,16 @@ private:
     using actor_value = future_value_t<Actor>;
     using outcome = polled<std::expected<actor_value, std::exception_ptr>>;
 
+    static constexpr bool gives_exceptions =
+        requires(Actor& actor, const waker& waker) { requires noexcept(actor.try_poll(waker)); };
+    static constexpr bool runs_in_steps =
+        gives_exceptions &&
+        requires(Actor& actor, const waker& waker) { task_access::run(actor, waker); };
+
     // An exception is given, not thrown: a task can do so without throwing it a second time. Its
     // handler is left before the actor goes.
     outcome poll_actor(const waker& waker) noexcept {
-        if constexpr (requires { requires noexcept(actor_.try_poll(waker)); }) {
+        if constexpr (gives_exceptions) {
             return actor_.try_poll(waker);
         } else {
             try {
@@ -378,7 +449,7 @@ private:
     polled<cell_end> wait(Answer& answer, const waker& waker) {
         using waiting_type = typename decltype(waiting_)::element_type;
         waiting_.reset(new waiting_type(
-            std::move(answer.args()),
+            inbox_, std::move(answer.args()),
             runtime_.value.timer_at(later(runtime_.value.now(), to_clock(answer.delay()))),
             stopping_of(runtime_.value)));
         state_ = state::waiting;
@@ -389,18 +460,21 @@ private:
     template <typename OnFailure>
     polled<cell_end> poll_waiting(const waker& waker, OnFailure& on_failure) noexcept {
         std::exception_ptr exception;
+        const bool is_asked = waiting_->terminate.poll(waker);
         bool stops = false;
         try {
             if constexpr (stoppable_runtime<RT>) {
                 stops = waiting_->stopping.poll(waker).is_ready();
             }
-            if (!stops && !waiting_->timer.poll(waker).is_ready()) { return pending; }
+            if (!is_asked && !stops && !waiting_->timer.poll(waker).is_ready()) { return pending; }
         } catch (...) { exception = std::current_exception(); }
         const auto due = std::move(waiting_);
+        due->terminate.stop();
         state_ = state::empty;
-        if (stops) {
-            log_no_restart(name_.view(), inbox_.id().hash());
-            return cell_end::dropped;
+        if (is_asked || stops) {
+            log_no_restart(is_asked ? "it was asked to terminate" : "its runtime stops",
+                           name_.view(), inbox_.id().hash());
+            return is_asked ? cell_end::finished : cell_end::dropped;
         }
         if (exception) {
             return second_failure<false>(describe(std::move(exception), failure_stage::restarting),
@@ -418,7 +492,7 @@ private:
     short_name name_;
     // Before the actor, so that it goes after the actor's receiver.
     inbox::manager<message_type> inbox_;
-    [[no_unique_address]] typename waiting_of<Supervisor, RT>::type waiting_;
+    [[no_unique_address]] typename waiting_of<message_type, Supervisor, RT>::type waiting_;
     union {
         Actor actor_;
     };
