@@ -166,6 +166,7 @@ detail::worker_settings to_worker_settings(const runtime_settings& settings) {
         .spin_max = may_spin ? settings.spin_max : std::chrono::nanoseconds::zero(),
         .looks_yield = settings.threads > cpus,
         .make_scheduler = settings.make_scheduler,
+        .make_timers = settings.make_timers,
         .trace = settings.trace,
     };
 }

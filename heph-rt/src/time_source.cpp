@@ -1,8 +1,11 @@
 #include <heph/rt/time_source.hpp>
+#include <heph/rt/timer_queue.hpp>
 
 #include "worker_core.hpp"
 
 namespace heph::rt {
+
+timer_queue::~timer_queue() = default;
 
 clock::time_point clock::now() noexcept {
     const detail::worker_core* worker = detail::current_worker();

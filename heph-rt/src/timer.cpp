@@ -26,6 +26,13 @@ std::uint64_t ceil_ms(clock::duration duration) noexcept {
         std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(duration).count()));
 }
 
+// Makes a node idle that is no more among its worker's timers.
+void forget(timer_node& node) noexcept {
+    node.owner = nullptr;
+    node.waker = waker();
+    node.holder = pin();
+}
+
 }  // namespace
 
 void timer_node::arm(std::uint64_t when_ms, const heph::waker& to_wake) {
@@ -36,15 +43,18 @@ void timer_node::arm(std::uint64_t when_ms, const heph::waker& to_wake) {
     holder = pin(worker.polled_process());
     owner = &worker;
     fired = false;
-    worker.timers().add(*this);
+    try {
+        worker.timers().add(*this);
+    } catch (...) {  // Of a queue of the program's.
+        forget(*this);
+        throw;
+    }
 }
 
 void timer_node::disarm() noexcept {
     if (owner == nullptr) { return; }
     owner->timers().remove(*this);
-    owner = nullptr;
-    waker = heph::waker();
-    holder = pin();
+    forget(*this);
 }
 
 std::uint64_t worker_now_ms() { return worker_or_throw().now_ms(); }

@@ -33,9 +33,8 @@ void timing_wheel::insert(timer_node& node) noexcept {
     const unsigned level = std::min(highest, levels - 1);
     const auto index = static_cast<unsigned>((at >> (level * bits)) % places);
     const unsigned lane = level == 0 ? 0 : ++next_lane_ % lanes;
-    node.level = static_cast<std::uint8_t>(level);
-    node.index = static_cast<std::uint16_t>(index * lanes + lane);
-    timer_node*& list = lists_[list_of(level, index) + lane];
+    node.place = static_cast<std::uint32_t>(list_of(level, index) + lane);
+    timer_node*& list = lists_[node.place];
     node.previous = nullptr;
     node.next = list;
     if (list != nullptr) {
@@ -47,24 +46,34 @@ void timing_wheel::insert(timer_node& node) noexcept {
 }
 
 void timing_wheel::remove(timer_node& node) noexcept {
-    const unsigned index = node.index / lanes;
-    const std::size_t place = list_of(node.level, index);
     if (node.previous != nullptr) {
         node.previous->next = node.next;
     } else {
-        lists_[place + node.index % lanes] = node.next;
+        lists_[node.place] = after(node);
     }
     if (node.next != nullptr) {
         node.next->previous = node.previous;
     } else if (node.previous == nullptr) {
-        const bool empty =
-            node.level == 0 || std::all_of(&lists_[place], &lists_[place] + lanes,
-                                           [](const timer_node* list) { return list == nullptr; });
-        if (empty) { unmark(node.level, index); }
+        note_emptied(node.place);
     }
     node.next = nullptr;
     node.previous = nullptr;
     --count_;
+}
+
+// Marks the place of a list that has become empty as such, if its other lanes are.
+void timing_wheel::note_emptied(std::uint32_t list) noexcept {
+    if (list < places) {
+        unmark(0, list);
+        return;
+    }
+    static_assert(places % lanes == 0);
+    const timer_node* const* first = &lists_[list - list % lanes];
+    if (!std::all_of(first, first + lanes, [](const auto* each) { return each == nullptr; })) {
+        return;
+    }
+    const unsigned above = (list - places) / lanes;  // Places before it, on the upper levels.
+    unmark(1 + above / places, above % places);
 }
 
 timer_node* timing_wheel::take_list(unsigned index) noexcept {
@@ -82,7 +91,7 @@ void timing_wheel::move_down(const place_time& due) noexcept {
         any = false;
         for (timer_node*& head : heads) {
             if (head == nullptr) { continue; }
-            timer_node* node = std::exchange(head, head->next);
+            timer_node* node = std::exchange(head, after(*head));
             // Asked for now, while the other lanes have their turns.
             __builtin_prefetch(head, 1);
             insert(*node);

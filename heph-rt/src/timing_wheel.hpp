@@ -62,7 +62,7 @@ public:
             }
             timer_node* node = take_list(due->index);
             while (node != nullptr) {
-                timer_node* following = node->next;
+                timer_node* following = after(*node);
                 node->next = nullptr;
                 node->previous = nullptr;
                 --count_;
@@ -104,8 +104,12 @@ private:
     [[nodiscard]] static std::size_t list_of(unsigned level, unsigned index) noexcept {
         return level == 0 ? index : places + ((level - 1) * places + index) * lanes;
     }
+    [[nodiscard]] static timer_node* after(const timer_node& node) noexcept {
+        return static_cast<timer_node*>(node.next);  // It has no others.
+    }
     void insert(timer_node& node) noexcept;
     void move_down(const place_time& due) noexcept;
+    void note_emptied(std::uint32_t list) noexcept;
     [[nodiscard]] timer_node* take_list(unsigned index) noexcept;
     void mark(unsigned level, unsigned index) noexcept {
         occupied_[level][index / word_bits] |= std::uint64_t{1} << index % word_bits;
@@ -122,7 +126,8 @@ private:
     unsigned next_lane_ = 0;
     std::array<std::uint64_t, levels> words_{};
     std::array<std::array<std::uint64_t, words>, levels> occupied_{};
-    std::unique_ptr<timer_node*[], free_lists> lists_;  // See `list_of`.
+    std::unique_ptr<timer_node*[], free_lists>
+        lists_;  // See `list_of`; a node's `place` is its list.
 };
 
 }  // namespace heph::rt::detail

@@ -17,6 +17,7 @@
 #include <heph/rt/worker.hpp>
 
 #include "driver_choice.hpp"
+#include "make_own.hpp"
 #include "runtime_core.hpp"
 #include "snapshot_request.hpp"
 
@@ -131,17 +132,20 @@ std::expected<void, error> worker_core::set_up(const worker_settings& settings) 
             std::make_unique<trace_stream>(settings.trace, static_cast<std::uint32_t>(index_) + 1);
     }
     if (settings.make_scheduler) {
-        try {
-            scheduler_ = settings.make_scheduler();
-            if (scheduler_ != nullptr) { link_.set_ready_time(0); }
-        } catch (const std::exception& thrown) {
-            return std::unexpected(
-                error(std::make_error_code(std::errc::operation_canceled),
-                      std::string("a worker's scheduler could not be made: ") + thrown.what()));
-        } catch (...) {
-            return std::unexpected(error(std::make_error_code(std::errc::operation_canceled),
-                                         "a worker's scheduler could not be made"));
+        auto own = make_own(settings.make_scheduler, "a worker's scheduler could not be made");
+        if (!own) { return std::unexpected(std::move(own.error())); }
+        scheduler_ = std::move(*own);
+        if (scheduler_ != nullptr) { link_.set_ready_time(0); }
+    }
+    if (settings.make_timers) {
+        auto own = make_own(settings.make_timers, "a worker's timers could not be made");
+        if (!own) { return std::unexpected(std::move(own.error())); }
+        if (*own == nullptr) {
+            return std::unexpected(error(std::make_error_code(std::errc::invalid_argument),
+                                         "a worker's timers could not be made: the function that "
+                                         "setup::timers was given gave none"));
         }
+        timers_.replace(std::move(*own));
     }
     auto made = make_driver(link_, settings.driver);
     if (!made) { return std::unexpected(std::move(made.error())); }
@@ -341,13 +345,13 @@ void worker_core::announce_stop() noexcept {
 
 void worker_core::expire_timers() noexcept {
     if (link_.alarm_rang()) { link_.silence_alarm(); }
-    if (timers_.size() == 0) { return; }
+    if (timers_.empty()) { return; }
     const auto start = trace_ != nullptr ? std::chrono::steady_clock::now() : time_point();
     std::size_t expired = 0;
-    timers_.advance(now_ms(), [&expired](timer_node& node) {
+    timers_.advance(now_ms(), [&expired](timer_node& node, bool due) {
         ++expired;
         node.owner = nullptr;
-        node.fired = true;
+        node.fired = due;
         const waker waiting = std::move(node.waker);
         // From here on another worker may run the process and destroy the node.
         node.holder = pin();

@@ -15,14 +15,15 @@
 #include <heph/rt/scheduler.hpp>
 #include <heph/rt/stopping.hpp>
 #include <heph/rt/time_source.hpp>
+#include <heph/rt/timer_queue.hpp>
 
 #include "driver.hpp"
 #include "fair_queue.hpp"
 #include "idle_spin.hpp"
 #include "poll_meter.hpp"
-#include "timing_wheel.hpp"
 #include "trace_log.hpp"
 #include "worker_link.hpp"
+#include "worker_timers.hpp"
 
 namespace heph::rt::detail {
 
@@ -35,6 +36,7 @@ struct worker_settings {
     std::chrono::nanoseconds spin_max;   // Zero for never.
     bool looks_yield;                    // While looking: more workers than CPUs.
     scheduler_factory make_scheduler;    // Empty for the usual one.
+    timer_queue_factory make_timers;     // Empty for the timing wheel.
     std::shared_ptr<trace_log> trace;    // Null for none.
 };
 
@@ -58,8 +60,8 @@ public:
     worker_core(const worker_core&) = delete;
     worker_core& operator=(const worker_core&) = delete;
 
-    /// Makes the driver and this thread the worker's. *Errors*: see `make_driver`; the scheduler
-    /// could not be made. The thread is nobody's then.
+    /// Makes the driver and this thread the worker's. *Errors*: see `make_driver`; the scheduler or
+    /// the timers could not be made. The thread is nobody's then.
     [[nodiscard]] std::expected<void, error> set_up(const worker_settings& settings);
 
     /// Runs until the runtime has nothing left to run, or drops what is left when it is told to.
@@ -130,7 +132,7 @@ public:
     [[nodiscard]] bool runs_on(const detail::driver& asked) const noexcept {
         return driver_.get() == &asked;
     }
-    [[nodiscard]] timing_wheel& timers() noexcept { return timers_; }
+    [[nodiscard]] worker_timers& timers() noexcept { return timers_; }
     [[nodiscard]] runtime_core& runtime() noexcept { return *runtime_; }
     [[nodiscard]] const std::shared_ptr<runtime_core>& shared_core() const noexcept {
         return runtime_;
@@ -203,7 +205,7 @@ private:
     std::size_t index_;
     clock::time_point started_;  // On the runtime's clock.
     std::unique_ptr<detail::driver> driver_;
-    timing_wheel timers_;
+    worker_timers timers_;
     std::unique_ptr<time_source::alarm> alarm_;  // For `alarm_for_`, by a clock of the program's.
     std::uint64_t alarm_for_ = 0;
     std::unique_ptr<trace_stream> trace_;

@@ -2,11 +2,15 @@
 // between
 // `// [name]` and `// [/name]` is in the README, word for word; the first test compares.
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,6 +36,7 @@
 #include <heph/rt/testing/simulation.hpp>
 #include <heph/rt/testing/test_runtime.hpp>
 #include <heph/rt/timer.hpp>
+#include <heph/rt/timer_queue.hpp>
 
 #include "on_runtime.hpp"
 #include "temporary_folder.hpp"
@@ -67,6 +72,31 @@ std::vector<std::string> snippets_of(const std::filesystem::path& source) {
     }
     return found;
 }
+
+// [timers]
+class sorted_timers final : public heph::rt::timer_queue {
+    using ms = std::chrono::milliseconds;
+
+public:
+    void add(heph::rt::armed_timer& timer) override { waiting_.emplace(timer.due(), &timer); }
+    void remove(heph::rt::armed_timer& timer) noexcept override {
+        auto at = waiting_.lower_bound(timer.due());
+        while (at->second != &timer) { ++at; }
+        waiting_.erase(at);
+    }
+    heph::rt::armed_timer* expire(ms now) noexcept override {
+        if (waiting_.empty() || waiting_.begin()->first > now) { return nullptr; }
+        return waiting_.extract(waiting_.begin()).mapped();
+    }
+    [[nodiscard]] std::optional<ms> next() const noexcept override {
+        if (waiting_.empty()) { return std::nullopt; }
+        return waiting_.begin()->first;
+    }
+
+private:
+    std::multimap<ms, heph::rt::armed_timer*> waiting_;
+};
+// [/timers]
 
 heph::task<outcome> tells_time(net::udp_socket* server) {
     // [udp]
@@ -259,7 +289,7 @@ TEST_CASE("readme: each piece of code about I/O is in the README as it is here",
     std::ifstream readme(root / "heph-rt/README.md");
     const std::string text(std::istreambuf_iterator<char>(readme), {});
     const auto snippets = snippets_of(root / "tests/rt/readme_io_test.cpp");
-    CHECK(snippets.size() == 12);
+    CHECK(snippets.size() == 14);
     for (const std::string& each : snippets) {
         INFO(each);
         CHECK(text.find("```cpp\n" + each + "```\n") != std::string::npos);
@@ -276,6 +306,26 @@ TEST_CASE("readme: an actor and a task are tested", "[rt][readme]") {
     CHECK(run.block_on([](heph::rt::worker&) { return two_and_two(); }) == 4);
     run.stop();  // throws what made an actor fail
     // [/testing]
+}
+
+TEST_CASE("readme: timers in a map fire in order, and can be dropped", "[rt][readme]") {
+    // [use-timers]
+    auto settings = heph::rt::setup{}.timers([] { return std::make_unique<sorted_timers>(); });
+    // [/use-timers]
+    settings.ignore_signals();
+    run_task(settings, []() -> heph::task<> {
+        const auto start = heph::rt::clock::now();
+        heph::rt::timer first(start + 1h);
+        heph::rt::timer second(start + 1h);
+        CHECK_FALSE(first.poll(heph::waker()).is_ready());
+        CHECK_FALSE(second.poll(heph::waker()).is_ready());
+        second.reset(4ms);
+        auto bounded = heph::rt::deadline(2ms, heph::rt::timer(start + 1h));
+        const auto result = co_await bounded;
+        CHECK_FALSE(result);
+        co_await second;
+        CHECK(heph::rt::clock::now() - start >= 6ms);
+    });
 }
 
 TEST_CASE("readme: a server is reached over a simulated network", "[rt][readme]") {

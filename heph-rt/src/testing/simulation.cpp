@@ -86,7 +86,7 @@ struct simulation_state {
 
 namespace {
 
-rt::detail::worker_settings settings_for(sim_host& kernel) {
+rt::detail::worker_settings settings_for(sim_host& kernel, const simulation_options& options) {
     constexpr std::size_t polls_per_turn = 16;
     constexpr std::size_t buffers = 64;
     constexpr std::size_t buffer_bytes = 4096;
@@ -95,24 +95,8 @@ rt::detail::worker_settings settings_for(sim_host& kernel) {
     made.polls_per_turn = polls_per_turn;
     made.run_time_max = std::chrono::nanoseconds::max();
     made.make_scheduler = [&kernel] { return std::make_unique<sim_scheduler>(kernel); };
+    made.make_timers = options.make_timers;
     return made;
-}
-
-void boot(host_state& host) {
-    running_host made;
-    made.core = runtime_core::make(
-        1, std::make_shared<rt::detail::blocking_pool>(host.kernel.name(), 0, false),
-        host.simulation.time, idle_time::stands);
-    made.core->sync().refuse();
-    made.worker = std::make_unique<worker_core>(made.core, made.core->link(0), 0);
-    host.kernel.set_up(true);
-    host.simulation.network.note(&host.kernel, "starts");
-    auto* const worker_before = this_thread_worker;
-    auto ready = made.worker->set_up(settings_for(host.kernel));
-    worker_core::leave();
-    if (worker_before != nullptr) { worker_before->enter(); }
-    if (!ready) { throw std::system_error(ready.error().code(), ready.error().message()); }
-    host.running = std::move(made);
 }
 
 // Drops all that a host runs. It has sockets no more by then, if it is not to tell anybody.
@@ -132,6 +116,28 @@ void end(host_state& host) {
     ended.core->drop_reason();
     ended.core->blocking()->stop();
     ended.core->drop_header();
+}
+
+void boot(host_state& host) {
+    running_host made;
+    made.core = runtime_core::make(
+        1, std::make_shared<rt::detail::blocking_pool>(host.kernel.name(), 0, false),
+        host.simulation.time, idle_time::stands);
+    made.core->sync().refuse();
+    made.worker = std::make_unique<worker_core>(made.core, made.core->link(0), 0);
+    worker_core& self = *made.worker;
+    host.running = std::move(made);
+    host.kernel.set_up(true);
+    host.simulation.network.note(&host.kernel, "starts");
+    auto* const worker_before = this_thread_worker;
+    auto ready = self.set_up(settings_for(host.kernel, host.simulation.network.options()));
+    worker_core::leave();
+    if (worker_before != nullptr) { worker_before->enter(); }
+    if (!ready) {
+        host.kernel.set_up(false);
+        end(host);
+        throw std::system_error(ready.error().code(), ready.error().message());
+    }
 }
 
 bool has_work(host_state& host) {

@@ -17,6 +17,7 @@
 #include <heph/rt/scheduler.hpp>
 #include <heph/rt/signal.hpp>
 #include <heph/rt/time_source.hpp>
+#include <heph/rt/timer_queue.hpp>
 #include <heph/rt/worker.hpp>
 
 namespace heph::rt {
@@ -41,6 +42,7 @@ struct runtime_settings {
     std::chrono::nanoseconds long_poll = std::chrono::milliseconds(100);  ///< To warn of; 0: never.
     std::chrono::nanoseconds spin_max = std::chrono::microseconds(50);  ///< Before sleep, to 10 ms.
     scheduler_factory make_scheduler = {};           ///< Makes each worker's scheduler, if given.
+    timer_queue_factory make_timers = {};            ///< Makes each worker's timers, if given.
     std::shared_ptr<detail::time_source> time = {};  ///< In the place of the system's clock.
     idle_time when_idle = idle_time::stands;         ///< For such a clock.
     std::string trace_path = {};                     ///< A file that is made; empty for no trace.
@@ -191,6 +193,13 @@ public:
     /// each worker's thread. An empty one is for the usual, fair order.
     setup& scheduler(scheduler_factory make) {
         settings_.make_scheduler = std::move(make);
+        return *this;
+    }
+    /// Replaces what keeps the timers of each worker, which is a timing wheel; see `timer_queue`.
+    /// The function is called on each worker's thread, and `start` fails when it throws or gives
+    /// none. An empty one is for the wheel.
+    setup& timers(timer_queue_factory make) {
+        settings_.make_timers = std::move(make);
         return *this;
     }
 

@@ -22,6 +22,7 @@
 #include <heph/rt/testing/network_conditions.hpp>
 #include <heph/rt/testing/test_runtime.hpp>
 #include <heph/rt/time_source.hpp>
+#include <heph/rt/timer_queue.hpp>
 #include <heph/rt/worker.hpp>
 
 namespace heph::rt::testing {
@@ -39,6 +40,7 @@ struct simulation_options {
     /// Turns of the hosts while the time stands still. More of them are a mistake: some actor is
     /// always ready.
     std::size_t turns_max = 1'000'000;
+    timer_queue_factory make_timers{};  ///< Makes each host's timers, as `setup::timers` does.
 };
 
 namespace detail {
