@@ -20,7 +20,11 @@ sim_network::sim_network(const testing::simulation_options& options)
     : options_(options),
       random_(options.seed),
       start_(std::chrono::duration_cast<duration>(start_time)),
-      now_(start_) {}
+      now_(start_) {
+    // One that the clock cannot hold is as long as it can.
+    options_.stream_patience = std::chrono::duration_cast<std::chrono::milliseconds>(
+        heph::detail::to_clock(options.stream_patience));
+}
 
 sim_network::~sim_network() = default;
 

@@ -311,15 +311,16 @@ clock::duration simulation::elapsed() const noexcept {
     return state_->network.now() - state_->network.start();
 }
 
-void simulation::run_for(clock::duration time) {
-    const auto until = heph::detail::later(now(), time);
-    (void)detail::run(*state_, [] { return false; }, time);
+void simulation::run_for(time_limit time) {
+    const auto until = heph::detail::later(now(), time.longest());
+    (void)detail::run(*state_, [] { return false; }, time.longest());
     state_->network.advance_to(until);
 }
 
-void simulation::run_to_rest(std::chrono::nanoseconds within) {
-    if (detail::run(*state_, [] { return false; }, within) != detail::outcome::at_rest) {
-        detail::fail_late(*state_, "the simulation did not come to rest", within);
+void simulation::run_to_rest(time_limit within) {
+    const auto longest = within.longest();
+    if (detail::run(*state_, [] { return false; }, longest) != detail::outcome::at_rest) {
+        detail::fail_late(*state_, "the simulation did not come to rest", longest);
     }
 }
 

@@ -17,10 +17,9 @@
 
 #include <heph/core/testing/rethrow_supervisor.hpp>
 #include <heph/inbox/future.hpp>
-#include <heph/inbox/oneshot.hpp>
 #include <heph/rt/net/endpoint.hpp>
+#include <heph/rt/testing/asked.hpp>
 #include <heph/rt/testing/network_conditions.hpp>
-#include <heph/rt/testing/test_runtime.hpp>
 #include <heph/rt/time_source.hpp>
 #include <heph/rt/timer_queue.hpp>
 #include <heph/rt/worker.hpp>
@@ -116,11 +115,12 @@ public:
     /// the simulation's clock, or the host was crashed meanwhile.
     template <std::invocable<worker&> Make>
         requires future<std::invoke_result_t<Make&, worker&>>
-    auto block_on(Make make, std::chrono::nanoseconds within = patience)
+    auto block_on(Make make, time_limit within = patience)
         -> future_value_t<std::invoke_result_t<Make&, worker&>> {
         auto value = try_block_on(std::move(make), within);
         if (!value) {
-            detail::fail_late(detail::simulation_of(*state_), "a future was not ready", within);
+            detail::fail_late(detail::simulation_of(*state_), "a future was not ready",
+                              within.longest());
         }
         if constexpr (!std::is_void_v<future_value_t<std::invoke_result_t<Make&, worker&>>>) {
             return *std::move(value);
@@ -130,23 +130,15 @@ public:
     /// Runs a future like `block_on`, and gives nothing when it is not ready within that time.
     template <std::invocable<worker&> Make>
         requires future<std::invoke_result_t<Make&, worker&>>
-    auto try_block_on(Make make, std::chrono::nanoseconds within)
+    auto try_block_on(Make make, time_limit within)
         -> std::optional<detail::held<future_value_t<std::invoke_result_t<Make&, worker&>>>> {
-        using value_type = future_value_t<std::invoke_result_t<Make&, worker&>>;
-        using held_type = detail::held<value_type>;
-        const auto asked = std::make_shared<detail::answer<held_type>>();
-        auto [wanted, end] = inbox::oneshot<bool>();
-        on_worker([&](worker& here) {
-            here.spawn_future(detail::run_for<Make, value_type>(
-                std::move(make), here, detail::answering<held_type>(asked), std::move(end)));
-        });
-        const auto over = [&asked] { return asked->wait_for(std::chrono::nanoseconds::zero()); };
-        if (detail::run_until(detail::simulation_of(*state_), over, within)) {
-            return asked->take();
-        }
-        { const auto dropped = std::move(wanted); }
-        (void)detail::run_until(detail::simulation_of(*state_), over,
-                                std::chrono::nanoseconds::zero());
+        detail::asked<Make> asked;
+        on_worker(asked.job(std::move(make)));
+        auto& world = detail::simulation_of(*state_);
+        const auto over = [&asked] { return asked.outcome().is_over(); };
+        if (detail::run_until(world, over, within.longest())) { return asked.outcome().take(); }
+        asked.give_up();
+        (void)detail::run_until(world, over, std::chrono::nanoseconds::zero());
         return std::nullopt;
     }
 
@@ -232,18 +224,17 @@ public:
     /// Gives the time since the start.
     [[nodiscard]] clock::duration elapsed() const noexcept;
     /// Runs for so long. *Errors*: throws what made an actor fail.
-    void run_for(clock::duration time);
+    void run_for(time_limit time);
     /// Runs until a condition holds. Tells whether it does, within that time; false also when
     /// nothing is left that could happen.
     template <std::predicate Condition>
-    bool run_until(Condition condition,
-                   std::chrono::nanoseconds within = simulated_host::patience) {
-        return detail::run_until(*state_, std::ref(condition), within);
+    bool run_until(Condition condition, time_limit within = simulated_host::patience) {
+        return detail::run_until(*state_, std::ref(condition), within.longest());
     }
     /// Runs until nothing is left that could happen: no actor is ready, no timer runs, and nothing
     /// is on its way. *Errors*: throws what made an actor fail, and `expectation_failed` when it is
     /// not so within that time, as with an interval that goes on.
-    void run_to_rest(std::chrono::nanoseconds within = simulated_host::patience);
+    void run_to_rest(time_limit within = simulated_host::patience);
 
     // The network.
 

@@ -4,22 +4,17 @@
 
 #include <chrono>
 #include <concepts>
-#include <condition_variable>
 #include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
-#include <heph/core/either.hpp>
-#include <heph/core/task.hpp>
 #include <heph/core/testing/rethrow_supervisor.hpp>
 #include <heph/inbox/future.hpp>
-#include <heph/inbox/oneshot.hpp>
 #include <heph/rt/runtime.hpp>
+#include <heph/rt/testing/asked.hpp>
 #include <heph/rt/worker.hpp>
 
 namespace heph::rt::testing {
@@ -28,82 +23,6 @@ namespace detail {
 
 /// What a test's thread gives to the first worker to do.
 using job = std::move_only_function<void(worker&)>;
-
-/// What a future gives, as a value.
-template <typename T>
-using held = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
-
-/// What comes back from a worker: a value, what was thrown, or nothing. All of it changes hands
-/// under the lock, and has one owner at a time.
-template <typename T>
-class answer {
-public:
-    /// Waits until the other end is through. Tells whether it is within that time.
-    [[nodiscard]] bool wait_for(std::chrono::nanoseconds within) {
-        std::unique_lock lock(mutex_);
-        return changed_.wait_for(lock, within, [this] { return is_over_; });
-    }
-    void wait() {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] { return is_over_; });
-    }
-    /// Gives the value, if there is one. *Errors*: throws what was thrown.
-    std::optional<T> take() {
-        std::unique_lock lock(mutex_);
-        if (auto thrown = std::exchange(thrown_, nullptr)) {
-            lock.unlock();
-            std::rethrow_exception(std::move(thrown));
-        }
-        return std::exchange(value_, std::nullopt);
-    }
-    void end(std::optional<T> value, std::exception_ptr thrown) {
-        const std::lock_guard lock(mutex_);
-        value_ = std::move(value);
-        thrown_ = std::move(thrown);
-        is_over_ = true;
-        changed_.notify_all();
-    }
-
-private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::optional<T> value_;
-    std::exception_ptr thrown_;
-    bool is_over_ = false;
-};
-
-/// The worker's end of an answer: destroyed, it gives what it was told, or nothing.
-template <typename T>
-class answering {
-public:
-    explicit answering(std::shared_ptr<answer<T>> to) noexcept : to_(std::move(to)) {}
-    answering(answering&&) noexcept = default;
-    answering& operator=(answering&&) = delete;
-    ~answering() {
-        if (to_) { to_->end(std::move(value), std::move(thrown)); }
-    }
-
-    std::optional<T> value;
-    std::exception_ptr thrown;
-
-private:
-    std::shared_ptr<answer<T>> to_;
-};
-
-/// Runs what `make` makes until it is done or the other end of `given_up` is gone. All that it made
-/// is destroyed before `to` hears of it, or hears nothing, so that the test may go on and drop what
-/// it lent.
-template <typename Make, typename T>
-task<> run_for(Make made, worker here, answering<held<T>> to,
-               inbox::oneshot_receiver<bool> given_up) {
-    try {
-        Make make = std::move(made);
-        auto running = make(here);
-        auto stopped = std::move(given_up).recv_once();
-        auto first = co_await either(running, stopped);
-        if (first.index() == 0) { to.value.emplace(std::get<0>(std::move(first))); }
-    } catch (...) { to.thrown = std::current_exception(); }
-}
 
 }  // namespace detail
 
@@ -189,10 +108,10 @@ public:
     /// has to be free.
     template <std::invocable<worker&> Make>
         requires future<std::invoke_result_t<Make&, worker&>>
-    auto block_on(Make make, std::chrono::nanoseconds within = patience)
+    auto block_on(Make make, time_limit within = patience)
         -> future_value_t<std::invoke_result_t<Make&, worker&>> {
         auto value = try_block_on(std::move(make), within);
-        if (!value) { fail_late("a future was not ready", within); }
+        if (!value) { fail_late("a future was not ready", within.longest()); }
         if constexpr (!std::is_void_v<future_value_t<std::invoke_result_t<Make&, worker&>>>) {
             return *std::move(value);
         }
@@ -202,37 +121,30 @@ public:
     /// value of one that has none is a `std::monostate`.
     template <std::invocable<worker&> Make>
         requires future<std::invoke_result_t<Make&, worker&>>
-    auto try_block_on(Make make, std::chrono::nanoseconds within)
+    auto try_block_on(Make make, time_limit within)
         -> std::optional<detail::held<future_value_t<std::invoke_result_t<Make&, worker&>>>> {
-        using value_type = future_value_t<std::invoke_result_t<Make&, worker&>>;
-        using held_type = detail::held<value_type>;
-        const auto asked = std::make_shared<detail::answer<held_type>>();
-        auto [wanted, end] = inbox::oneshot<bool>();
-        post([make = std::move(make), to = detail::answering<held_type>(asked),
-              given_up = std::move(end)](worker& here) mutable {
-            here.spawn_future(detail::run_for<Make, value_type>(
-                std::move(make), here, std::move(to), std::move(given_up)));
-        });
-        if (asked->wait_for(within)) {
-            auto value = asked->take();
+        detail::asked<Make> asked;
+        post(asked.job(std::move(make)));
+        if (asked.outcome().wait_for(within.longest())) {
+            auto value = asked.outcome().take();
             if (!value) { fail_ended(); }
             return value;
         }
-        { const auto dropped = std::move(wanted); }
-        asked->wait();
+        asked.give_up();
+        asked.outcome().wait();
         return std::nullopt;
     }
 
     /// Waits until an actor has ended for good. *Errors*: throws `expectation_failed` when it has
     /// not within that time.
     template <typename Ref>
-    void join(const Ref& ref, std::chrono::nanoseconds within = patience) {
-        if (!try_join(ref, within)) { fail_late("an actor did not end", within); }
+    void join(const Ref& ref, time_limit within = patience) {
+        if (!try_join(ref, within)) { fail_late("an actor did not end", within.longest()); }
     }
 
     /// Waits until an actor has ended for good. Tells whether it has within that time.
     template <typename Ref>
-    [[nodiscard]] bool try_join(const Ref& ref, std::chrono::nanoseconds within) {
+    [[nodiscard]] bool try_join(const Ref& ref, time_limit within) {
         return try_block_on([&ref](worker&) { return ref.join(); }, within).has_value();
     }
 
