@@ -240,8 +240,10 @@ std::unique_ptr<io_call> read_into(int descriptor, std::unique_ptr<room> into) {
 }
 
 std::unique_ptr<io_call> read_into_at(int file, std::unique_ptr<room> into, std::uint64_t offset) {
-    return std::make_unique<room_call>(room_call::kind::reads_at, file, io_call::waits::on_thread,
-                                       std::move(into), offset);
+    const auto what =
+        offset == current_position ? room_call::kind::reads : room_call::kind::reads_at;
+    return std::make_unique<room_call>(what, file, io_call::waits::on_thread, std::move(into),
+                                       offset);
 }
 
 room& room_of(io_call& call) noexcept { return static_cast<room_call&>(call).room(); }

@@ -301,7 +301,11 @@ driver_kind runtime::driver() const noexcept {
 shared_runtime runtime::shared() const { return shared_runtime(state_->core); }
 
 std::expected<void, error> runtime::start() {
-    state_->started.store(true, std::memory_order_relaxed);
+    if (state_->started.exchange(true, std::memory_order_relaxed)) {
+        return std::unexpected(error(std::make_error_code(std::errc::operation_not_permitted),
+                                     "the runtime was started before, and runs once: build another "
+                                     "one"));
+    }
     std::optional<detail::signal_listener> signals;
     if (state_->settings.handle_signals) {
         signals.emplace(state_->core->coordinator_descriptor());

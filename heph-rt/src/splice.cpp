@@ -231,6 +231,18 @@ private:
     descriptor_handle own_to_;
 };
 
+// Tells whether the kernel moves bytes between the two: one has to be an end of a pipe, and not
+// both of the same one. It says so by itself only when there are bytes, and room for them.
+bool has_way(int from, int to) noexcept {
+    struct stat source{};
+    struct stat target{};
+    // What cannot be looked at is left to the move to tell.
+    if (::fstat(from, &source) != 0 || ::fstat(to, &target) != 0) { return true; }
+    const bool both = S_ISFIFO(source.st_mode) && S_ISFIFO(target.st_mode);
+    if (both) { return source.st_dev != target.st_dev || source.st_ino != target.st_ino; }
+    return S_ISFIFO(source.st_mode) || S_ISFIFO(target.st_mode);
+}
+
 std::expected<std::uint64_t, std::error_code> take_moved(io_call& call, std::int32_t /*result*/) {
     return static_cast<splice_call&>(call).moved();
 }
@@ -247,6 +259,9 @@ io_future<std::uint64_t> begin(splice_source from, splice_target to, std::uint64
     }
     detail::worker_core* worker = detail::current_worker();
     if (worker == nullptr) { return result(make_error_code(errc::no_worker)); }
+    if (!has_way(from.descriptor(), to.descriptor())) {
+        return result(std::make_error_code(std::errc::invalid_argument));
+    }
     auto call = std::make_unique<splice_call>(from, to, count, all);
     const bool on_ring = worker->driver().kind() == driver_kind::io_uring;
     if (const auto failed = on_ring ? call->begin_on_ring() : call->begin_by_readiness()) {

@@ -17,6 +17,7 @@
 #include <heph/rt/stopping.hpp>
 #include <heph/rt/timer.hpp>
 
+#include "net/predecessor.hpp"
 #include "system_call.hpp"
 
 namespace heph::rt::systemd {
@@ -43,8 +44,18 @@ std::optional<Number> number(std::string_view text) noexcept {
     return value;
 }
 
-bool is_for_us(std::string_view process) noexcept {
-    return process.empty() || number<pid_t>(process) == ::getpid();
+bool is_us(std::string_view process) noexcept { return number<pid_t>(process) == ::getpid(); }
+
+// Without a process they are those of somebody above, who passed his environment on, or come from a
+// predecessor, which cannot know the number.
+bool sockets_are_for_us() noexcept {
+    const std::string_view process = variable("LISTEN_PID");
+    return process.empty() ? !variable(net::predecessor_variable).empty() : is_us(process);
+}
+
+bool watchdog_is_for_us() noexcept {
+    const std::string_view process = variable("WATCHDOG_PID");
+    return process.empty() || is_us(process);
 }
 
 std::vector<std::string> split_names(std::string_view text) {
@@ -78,6 +89,9 @@ std::expected<notifier, std::error_code> notifier::from_environment() {
     if (!path.empty()) {
         auto shared = std::make_shared<state>();
         sockaddr_un& address = shared->address;
+        if (path.starts_with("vsock")) {
+            return std::unexpected(std::make_error_code(std::errc::address_family_not_supported));
+        }
         const bool is_name = path.front() == '/' || path.front() == '@';
         if (!is_name || path.size() < 2 || path.size() >= sizeof(address.sun_path)) {
             return std::unexpected(invalid());
@@ -93,7 +107,7 @@ std::expected<notifier, std::error_code> notifier::from_environment() {
         made.state_ = std::move(shared);
     }
     const auto interval = number<std::int64_t>(variable("WATCHDOG_USEC"));
-    if (interval && *interval > 0 && is_for_us(variable("WATCHDOG_PID")) && made.state_) {
+    if (interval && *interval > 0 && watchdog_is_for_us() && made.state_) {
         made.watchdog_ = std::chrono::microseconds(*interval);
     }
     return made;
@@ -147,9 +161,10 @@ std::expected<std::vector<inherited_socket>, std::error_code> inherited_sockets(
     std::vector<inherited_socket> found;
     const std::string count_text(variable("LISTEN_FDS"));
     const std::string names_text(variable("LISTEN_FDNAMES"));
-    const bool ours = is_for_us(variable("LISTEN_PID"));
-    if (count_text.empty() || !ours) { return found; }
-    for (const char* name : {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"}) { ::unsetenv(name); }
+    if (count_text.empty() || !sockets_are_for_us()) { return found; }
+    for (const char* name : {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"}) {
+        ::unsetenv(name);
+    }
     const auto count = number<int>(count_text);
     if (!count || *count < 0 || *count > descriptors_max) { return std::unexpected(invalid()); }
     const std::vector<std::string> names = split_names(names_text);

@@ -162,3 +162,32 @@ TEST_CASE("file: one without a name gets one", "[rt][files]") {
     const temporary_folder folder;
     run_task([&folder] { return check_name(folder.path()); });
 }
+
+TEST_CASE("file: what has a limit is read from the file's own position on, which moves along",
+          "[rt][file][regression]") {
+    const temporary_folder folder;
+    run_task([&folder]() -> task<> {
+        return [](std::filesystem::path at) -> task<> {
+            std::ofstream(at / "file") << "one two three";
+            const auto file = co_await open_file(at / "file", {});
+            auto four = heph::rt::limit(std::string("> "), 4);
+            const auto first = co_await file.read(std::move(four));
+            if (!first) { FAIL(first.error().message()); }
+            CHECK(*first == "> one ");
+            auto three = heph::rt::limit(buffer::with_capacity(100), 3);
+            const auto second = co_await file.read_at(std::move(three), fs::file::current_position);
+            if (!second) { FAIL(second.error().message()); }
+            CHECK(second->view() == "two");
+            auto elsewhere = heph::rt::limit(std::string(), 3);
+            const auto third = co_await file.read_at(std::move(elsewhere), 0);
+            REQUIRE(third);
+            CHECK(*third == "one");
+            const std::string rest = co_await read_some(&file, 100);
+            CHECK(rest == " three");
+            auto none = heph::rt::limit(std::string(), 5);
+            const auto end = co_await file.read(std::move(none));
+            REQUIRE(end);
+            CHECK(end->empty());
+        }(folder.path());
+    });
+}

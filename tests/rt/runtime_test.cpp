@@ -306,6 +306,21 @@ TEST_CASE("runtime: the longest grace time there is does not overflow", "[rt][ru
     CHECK(finished);
 }
 
+TEST_CASE("runtime: it is not started twice, and says so", "[rt][runtime][regression]") {
+    std::atomic<int> alive{0};
+    event never;
+    auto runtime = quiet_setup().build();
+    REQUIRE(runtime);
+    CHECK(runtime->start());
+    runtime->run_on_workers(
+        [&](worker& worker) { worker.spawn_future(wait_for_ever(counted(alive), &never)); });
+    const auto again = runtime->start();
+    REQUIRE_FALSE(again);
+    CHECK(again.error().code() == std::errc::operation_not_permitted);
+    CHECK_THAT(again.error().message(), Catch::Contains("started before"));
+    CHECK(alive == 0);
+}
+
 TEST_CASE("runtime: what is spawned on a runtime that has ended is dropped", "[rt][runtime]") {
     std::atomic<int> alive{0};
     event never;

@@ -279,6 +279,33 @@ TEST_CASE("splice: two ends without a pipe, closed ends and a stream read ahead 
     });
 }
 
+TEST_CASE("splice: two ends that nothing can be moved between are refused before anything comes",
+          "[rt][splice][regression]") {
+    const temporary_folder folder;
+    run_task([&folder]() -> task<> {
+        return [](std::filesystem::path at) -> task<> {
+            const auto refused = [](splice_source from, splice_target to) -> task<bool> {
+                auto moving = deadline(10s, splice(from, to, 10));
+                const auto moved = co_await moving;
+                co_return moved && !*moved && moved->error() == std::errc::invalid_argument;
+            };
+            auto [one, other] = new_streams();
+            auto [stream, peer] = new_streams();
+            const bool sockets = co_await refused(one, stream);
+            CHECK(sockets);
+            auto [from, to] = new_pipe();
+            const bool same_pipe = co_await refused(from, to);
+            CHECK(same_pipe);
+            const auto options = fs::open_options().read().write().create_new();
+            const auto file = co_await open_file(at / "file", options);
+            const bool from_file = co_await refused(file, one);
+            CHECK(from_file);
+            const bool to_file = co_await refused(one, file);
+            CHECK(to_file);
+        }(folder.path());
+    });
+}
+
 TEST_CASE("splice: who reads no more is an error, and no signal", "[rt][splice]") {
     // Signals are left to the program, where SIGPIPE ends it.
     run_task([]() -> task<> {

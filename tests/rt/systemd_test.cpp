@@ -209,10 +209,57 @@ TEST_CASE("systemd: variables that are another process's, or make no sense, yiel
             if (inherited_sockets()) { return 2; }
         }
         const variable count("LISTEN_FDS", "1");
+        const variable whose("LISTEN_PID", std::to_string(::getpid()));
         const variable names("LISTEN_FDNAMES", "a:b");
         return inherited_sockets() ? 3 : 0;
     });
     CHECK(status == 0);
+}
+
+TEST_CASE("systemd: sockets without the process they are for are taken from a predecessor only",
+          "[rt][systemd][regression]") {
+    const auto bound = heph::rt::net::tcp_listener::bind(heph::rt::net::endpoint::loopback(0));
+    REQUIRE(bound);
+    const int status = in_child(bound->descriptor(), []() -> int {
+        const variable count("LISTEN_FDS", "1");
+        for (const char* nobody : {static_cast<const char*>(nullptr), ""}) {
+            if (nobody != nullptr) { ::setenv("LISTEN_PID", nobody, 1); }
+            const auto none = inherited_sockets();
+            if (!none || !none->empty()) { return 1; }
+        }
+        const variable predecessor("HEPH_PREDECESSOR", "4");
+        const auto sockets = inherited_sockets();
+        return sockets && sockets->size() == 1 ? 0 : 2;
+    });
+    CHECK(status == 0);
+}
+
+TEST_CASE("systemd: no variable that names the sockets is left for children",
+          "[rt][systemd][regression]") {
+    const auto bound = heph::rt::net::tcp_listener::bind(heph::rt::net::endpoint::loopback(0));
+    REQUIRE(bound);
+    const int status = in_child(bound->descriptor(), []() -> int {
+        const variable count("LISTEN_FDS", "1");
+        const variable whose("LISTEN_PID", std::to_string(::getpid()));
+        const variable identity("LISTEN_PIDFDID", "17");
+        const variable names("LISTEN_FDNAMES", "web");
+        if (!inherited_sockets()) { return 1; }
+        for (char** at = environ; *at != nullptr; ++at) {
+            if (std::string_view(*at).starts_with("LISTEN_")) { return 2; }
+        }
+        return 0;
+    });
+    CHECK(status == 0);
+}
+
+TEST_CASE("systemd: a manager outside of the virtual machine is refused by a word of its own",
+          "[rt][systemd]") {
+    for (const char* outside : {"vsock:2:1234", "vsock-stream:2:1234", "vsock-seqpacket:2:1"}) {
+        const variable where("NOTIFY_SOCKET", outside);
+        const auto refused = notifier::from_environment();
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error() == std::errc::address_family_not_supported);
+    }
 }
 
 TEST_CASE("systemd: what does not listen is not adopted", "[rt][systemd]") {

@@ -14,6 +14,7 @@
 
 #include "../child_process.hpp"
 #include "../child_signals.hpp"
+#include "predecessor.hpp"
 
 extern char** environ;  // NOLINT: the environment has no other name.
 
@@ -22,7 +23,6 @@ namespace heph::rt::net {
 namespace {
 
 constexpr int first_descriptor = 3;  // As systemd has it: sd_listen_fds(3).
-constexpr const char* line_variable = "HEPH_PREDECESSOR";
 
 std::error_code system_code(int number) noexcept { return {number, std::system_category()}; }
 
@@ -50,7 +50,7 @@ private:
 // Tells whether a variable, as NAME=value, is one of those that hand sockets over.
 bool hands_over(std::string_view variable) noexcept {
     constexpr std::array<std::string_view, 5> names{"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
-                                                    "LISTEN_PIDFDID", line_variable};
+                                                    "LISTEN_PIDFDID", predecessor_variable};
     const std::string_view name = variable.substr(0, variable.find('='));
     return std::ranges::find(names, name) != names.end();
 }
@@ -64,7 +64,7 @@ std::vector<std::string> make_environment(const std::vector<handed_over>& socket
     for (const handed_over& each : sockets) { names += (names.empty() ? "" : ":") + each.name(); }
     made.push_back("LISTEN_FDS=" + std::to_string(sockets.size()));
     made.push_back("LISTEN_FDNAMES=" + names);
-    made.push_back(std::string(line_variable) + '=' +
+    made.push_back(std::string(predecessor_variable) + '=' +
                    std::to_string(first_descriptor + static_cast<int>(sockets.size())));
     return made;
 }
@@ -175,13 +175,13 @@ task<bool> successor::wait_until_ready() {
 }
 
 void tell_predecessor() noexcept {
-    const char* text = std::getenv(line_variable);
+    const char* text = std::getenv(predecessor_variable);
     if (text == nullptr) { return; }
     int descriptor = -1;
     const char* end = text + std::strlen(text);
     const auto [at, failed] = std::from_chars(text, end, descriptor);
     const bool good = failed == std::errc() && at == end && descriptor >= first_descriptor;
-    ::unsetenv(line_variable);
+    ::unsetenv(predecessor_variable);
     if (!good) { return; }
     constexpr char word = '1';
     (void)::send(descriptor, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -95,8 +95,8 @@ public:
     /// A first SIGINT, SIGTERM or SIGQUIT, or `request_stop()`, completes every `stopping()`
     /// future. What has not finished after the grace time, or at a second signal, is dropped; sync
     /// actors have as long once more, see `shared_runtime::spawn_sync`.
-    /// *Errors*: a worker could not be set up, or a set-up function threw.
-    /// *Requires*: called once.
+    /// *Errors*: a worker could not be set up, or a set-up function threw;
+    /// `operation_not_permitted` when it was called before.
     [[nodiscard]] std::expected<void, error> start();
 
 private:

@@ -3,7 +3,8 @@
 // Being a service of systemd: telling it how one is doing, and taking sockets over from it.
 //
 //     auto notify = heph::rt::systemd::notifier::from_environment();
-//     notify->ready();
+//     if (!notify) { throw std::system_error(notify.error(), "cannot reach the service manager"); }
+//     (void)notify->ready();
 //     worker.spawn_future(heph::rt::systemd::keep_watchdog(*notify));
 //
 // The protocol is that of sd_notify(3) and sd_listen_fds(3); libsystemd is not needed.
@@ -33,8 +34,9 @@ namespace heph::rt::systemd {
 class notifier {
 public:
     /// Finds the manager by `NOTIFY_SOCKET`, and the watchdog by `WATCHDOG_USEC` and
-    /// `WATCHDOG_PID`. *Errors*: `invalid_argument` when `NOTIFY_SOCKET` names no Unix socket; the
-    /// system's.
+    /// `WATCHDOG_PID`. *Errors*: `invalid_argument` when `NOTIFY_SOCKET` names no Unix socket;
+    /// `address_family_not_supported` when it is one to the host of a virtual machine (`vsock:…`),
+    /// which only the machine's first process is given; the system's.
     [[nodiscard]] static std::expected<notifier, std::error_code> from_environment();
 
     /// Tells whether there is a manager to be told.
@@ -88,8 +90,10 @@ private:
 };
 
 /// Takes the sockets over that systemd (`LISTEN_FDS`, `LISTEN_PID`), or a predecessor (see
-/// `net::successor`), has opened for this process; none is the usual case. To be called once,
-/// before there are threads: it removes the variables, so that no child takes them for its own.
+/// `net::successor`), has opened for this process; none is the usual case. Variables without a
+/// `LISTEN_PID` count only from a predecessor. To be called once, before there are threads, and
+/// before `net::tell_predecessor`: it removes the variables, so that no child takes them for its
+/// own.
 /// *Errors*: `invalid_argument` when the variables make no sense.
 [[nodiscard]] std::expected<std::vector<inherited_socket>, std::error_code> inherited_sockets();
 

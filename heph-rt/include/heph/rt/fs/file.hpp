@@ -180,7 +180,8 @@ public:
     read_future read_at(buffer into, std::uint64_t offset) const noexcept {
         return {*this, std::move(into), offset};
     }
-    /// Reads once, from `offset` bytes on, at most as many bytes as the limit says; see `limit`.
+    /// Reads once, from `offset` bytes on (`current_position` too), at most as many bytes as the
+    /// limit says; see `limit`.
     template <byte_container Bytes>
     io_future<Bytes> read_at(limited<Bytes> into, std::uint64_t offset) const {
         auto room = std::make_unique<detail::limited_room<Bytes>>(std::move(into));
@@ -205,6 +206,11 @@ public:
     /// pipes and terminals, too, which have none.
     read_future read(buffer into) const noexcept {
         return {*this, std::move(into), current_position};
+    }
+    /// Does so with at most as many bytes as the limit says; see `limit`.
+    template <byte_container Bytes>
+    io_future<Bytes> read(limited<Bytes> into) const {
+        return read_at(std::move(into), current_position);
     }
     /// Writes all of the buffer at the file's own position, which moves along.
     write_future write_all(buffer bytes) const noexcept {
