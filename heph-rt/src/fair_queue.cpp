@@ -18,6 +18,15 @@ void fair_queue::push_ahead(schedulable& process) noexcept {
     *place = &process;
 }
 
+// Nobody is eligible, but somebody is ahead (invariant 3).
+void fair_queue::skip_to_next() noexcept {
+    // Those ahead may have been charged since they came: it may take another look.
+    while (eligible_.head == nullptr) {
+        time_ = first_ahead_ - quantum;
+        admit();
+    }
+}
+
 void fair_queue::admit() noexcept {
     first_ahead_ = never;
     for (list& level : ahead_) {

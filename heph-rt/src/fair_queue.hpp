@@ -21,7 +21,8 @@ namespace heph::rt::detail {
 ///
 /// Invariants
 ///     1. A process that is no more than a `quantum` ahead of the queue is in `eligible_`; those
-///        that are further ahead are in `ahead_`, each list in the order of their times.
+///        that are further ahead are in `ahead_`, each list in the order of their times. Whenever
+///        the queue's time goes on, who is no longer that far ahead is moved.
 ///     2. Who wakes is at most a quantum behind: who slept has no claim to what it missed.
 ///     3. When nobody is eligible the queue's time jumps to the first one ahead: no time is wasted.
 ///     4. Each queue has a time of its own. Who goes from one to another is as far ahead, or
@@ -37,13 +38,12 @@ class fair_queue {
 public:
     /// Takes a process that was idle, or is new.
     void push(schedulable& process) noexcept {
-        if (process.virtual_time + quantum < time_) { process.virtual_time = time_ - quantum; }
+        if (process.virtual_time < time_ - quantum) { process.virtual_time = time_ - quantum; }
         push_again(process);
     }
     /// Takes a process that has just run and goes on: what others took meanwhile is owed to it.
     void push_again(schedulable& process) noexcept {
-        ++size_;
-        weight_ += weight_of(process);
+        load_ += load_of(process);
         if (process.virtual_time <= time_ + quantum) [[likely]] {
             eligible_.push_back(process);
         } else {
@@ -53,21 +53,17 @@ public:
 
     /// Gives the next one, or null.
     [[nodiscard]] schedulable* pop() noexcept {
-        if (first_ahead_ <= time_ + quantum) [[unlikely]] { admit(); }
-        if (size_ == 0) { return nullptr; }
-        // Those ahead may have been charged since they came: it may take another look.
-        while (eligible_.head == nullptr) {
-            time_ = first_ahead_ - quantum;
-            admit();
+        if (eligible_.head == nullptr) [[unlikely]] {
+            if (empty()) { return nullptr; }
+            skip_to_next();
         }
         schedulable* first = eligible_.pop_front();
-        --size_;
-        weight_ -= weight_of(*first);
+        load_ -= load_of(*first);
         return first;
     }
 
-    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] bool empty() const noexcept { return load_ == 0; }
+    [[nodiscard]] std::size_t size() const noexcept { return load_ >> size_shift; }
 
     /// Notes that a process ran. It may be in the queue: then it is as far ahead from its next
     /// push.
@@ -96,9 +92,10 @@ public:
     /// among them that are not queued again: they shared the time with those that are.
     void advance(std::chrono::nanoseconds ran, std::uint64_t running = 0) noexcept {
         // Of one that is gone nothing is known: it had all of the time.
-        const std::uint64_t all = weight_ + running;
+        const std::uint64_t all = (load_ & weight_mask) + running;
         const std::uint64_t weight = all != 0 ? all : weight_max;
         time_ += static_cast<std::uint64_t>(ran.count()) * weight_max / weight;
+        if (first_ahead_ <= time_ + quantum) [[unlikely]] { admit(); }
     }
 
 private:
@@ -106,6 +103,12 @@ private:
     static constexpr std::uint64_t weight_max = 16;
     static constexpr std::array<std::uint64_t, levels> weights{1, 4, weight_max};
     static constexpr std::array<unsigned, levels> cost_shift{4, 2, 0};  // weight_max / weight.
+    // The weight of all that are queued, and above it how many they are: one sum for both.
+    static constexpr unsigned size_shift = 32;
+    static constexpr std::uint64_t weight_mask = (std::uint64_t{1} << size_shift) - 1;
+    static constexpr std::array<std::uint64_t, levels> loads{weights[0] | (weight_mask + 1),
+                                                             weights[1] | (weight_mask + 1),
+                                                             weights[2] | (weight_mask + 1)};
     // What one may be ahead, in virtual nanoseconds: 1 ms at the highest priority.
     static constexpr std::uint64_t quantum = 1'000'000;
     static_assert(first_time >= 2 * quantum);
@@ -124,12 +127,16 @@ private:
         schedulable* tail = nullptr;
     };
 
+    [[nodiscard]] static std::uint64_t load_of(const schedulable& process) noexcept {
+        return loads[static_cast<std::size_t>(process.priority())];
+    }
+
     void push_ahead(schedulable& process) noexcept;
     void admit() noexcept;
+    void skip_to_next() noexcept;
 
     list eligible_;
-    std::size_t size_ = 0;
-    std::uint64_t weight_ = 0;
+    std::uint64_t load_ = 0;
     std::uint64_t time_ = first_time;  // So that one may be behind.
     std::uint64_t first_ahead_ = never;
     std::array<list, levels> ahead_;

@@ -56,11 +56,14 @@ public:
     template <typename Charge>
     duration close(clock::time_point now, Charge charge) noexcept {
         const auto took = std::chrono::duration_cast<duration>(now - started_);
-        const duration share = took / static_cast<std::int64_t>(used_ != 0 ? used_ : 1);
-        for (std::size_t i = 0; i < used_; ++i) {
-            if (window_[i] == nullptr) { continue; }
-            window_[i]->set_measured(0);
-            charge(*window_[i], share);
+        // Copies, since the compiler has to assume that `charge` changes the originals.
+        const std::size_t used = used_;
+        const duration share = took / static_cast<std::int64_t>(used != 0 ? used : 1);
+        for (std::size_t i = 0; i < used; ++i) {
+            process_header* const ran = window_[i];
+            if (ran == nullptr) { continue; }
+            ran->set_measured(0);
+            charge(*ran, share);
         }
         if (took > quick_ * static_cast<std::int64_t>(polls_ != 0 ? polls_ : 1)) {
             exact_left_ = exact_for;

@@ -73,15 +73,26 @@ void wake_process(void* data) noexcept {
 
 void drop_process(void* data) noexcept { drop_reference(*static_cast<process_header*>(data)); }
 
-void wake_and_drop_process(void* data) noexcept {
-    auto& process = *static_cast<process_header*>(data);
-    if (counts_here(process)) [[likely]] {
+[[gnu::noinline]] void wake_and_drop_otherwise(process_header& process) noexcept {
+    if (counts_here(process)) {
         this_thread_worker->wake_local(process);
         process.references.owner_drop();
         return;
     }
-    wake_process(data);
-    drop_process(data);
+    wake_process(&process);
+    drop_process(&process);
+}
+
+// What is woken is mostly an idle process of this worker: then few instructions do, and no call.
+void wake_and_drop_process(void* data) noexcept {
+    auto& process = *static_cast<process_header*>(data);
+    if (process.shared || process.home != this_thread_link || process.local != 0) [[unlikely]] {
+        wake_and_drop_otherwise(process);
+        return;
+    }
+    process.local = process_header::woken;
+    process.references.owner_drop();
+    this_thread_worker->push_ready(process);
 }
 
 }  // namespace

@@ -72,29 +72,6 @@ void drop_alarm(void* data) noexcept { static_cast<worker_link*>(data)->runtime(
 
 constexpr waker_vtable alarm_waker{&clone_alarm, &ring_alarm, &drop_alarm};
 
-constexpr std::string_view between_names = " or ";
-
-bool has_name(std::string_view names, std::string_view name) noexcept {
-    for (std::size_t at = names.find(name); at != std::string_view::npos;
-         at = names.find(name, at + 1)) {
-        const bool begins = at == 0 || names.substr(0, at).ends_with(between_names);
-        const std::string_view rest = names.substr(at + name.size());
-        if (begins && (rest.empty() || rest.starts_with(between_names))) { return true; }
-    }
-    return false;
-}
-
-// Adds a process to a list of names for people. Many have the same one, or none.
-void add_name(std::string& names, const process_header& process) noexcept {
-    try {
-        std::string_view name = process.name();
-        if (name.empty()) { name = "an actor without a name"; }
-        if (has_name(names, name)) { return; }
-        if (!names.empty()) { names += between_names; }
-        names += name;
-    } catch (const std::bad_alloc&) {}  // Some names have to do.
-}
-
 }  // namespace
 
 worker_core* current_worker() noexcept { return this_thread_worker; }
@@ -391,23 +368,28 @@ void worker_core::expire_timers() noexcept {
     return trace_ == nullptr ? poll_future(process) : poll_traced(process);
 }
 
-[[gnu::always_inline]] inline void worker_core::run_local(process_header& process) {
+// Tells whether a window was closed, so that more time is known to have passed.
+[[gnu::always_inline]] inline bool worker_core::run_local(process_header& process) {
     HEPH_ASSERT(process.local == process_header::woken);
     process.local = process_header::running;
-    if (poll(process)) {
+    if (poll(process)) [[unlikely]] {
+        bool closes = false;
         if (settings_.long_poll > std::chrono::nanoseconds::zero() &&
             meter_.since_begin(coarse_now()) >= settings_.long_poll / 2) {
             (void)meter_.note(process);  // Its name goes with it.
-            close_window();
-        } else if (meter_.note_finished(process)) {
-            close_window();
+            closes = true;
+        } else {
+            closes = meter_.note_finished(process);
         }
+        if (closes) { close_window(); }
         finish_local(process);
-        return;
+        return closes;
     }
     process.local &= static_cast<std::uint8_t>(~process_header::running);
     if (process.local != 0) { push_again(process); }
-    if (meter_.note(process)) { close_window(); }
+    if (!meter_.note(process)) [[likely]] { return false; }
+    close_window();
+    return true;
 }
 
 bool worker_core::poll_traced(process_header& process) {
@@ -425,12 +407,13 @@ void worker_core::run_ready() {
     for (std::size_t left = settings_.polls_per_turn; left != 0; --left) {
         process_header* next = next_ready();
         if (next == nullptr) { return; }
-        if (next->shared) {
+        bool time_passed = true;
+        if (next->shared) [[unlikely]] {
             run_shared(*next, true);
         } else {
-            run_local(*next);
+            time_passed = run_local(*next);
         }
-        if (ran_this_turn_ >= settings_.run_time_max) { return; }
+        if (time_passed && ran_this_turn_ >= settings_.run_time_max) { return; }
         // What others send does not wait for the end of the turn: one look costs next to nothing.
         if (link_.has_remote()) [[unlikely]] { take_remote_processes(); }
     }
@@ -449,49 +432,6 @@ void worker_core::take_and_run_shared() {
         run_shared(*taken, false);
         if (ran_this_turn_ >= settings_.run_time_max) { return; }
     }
-}
-
-void worker_core::close_window() noexcept {
-    const auto now = std::chrono::steady_clock::now();
-    std::string names;
-    const bool may_be_long = settings_.long_poll > std::chrono::nanoseconds::zero() &&
-                             meter_.since_begin(now) >= settings_.long_poll;
-    std::uint64_t not_queued = 0;
-    const auto took =
-        meter_.close(now, [&, this](process_header& process, std::chrono::nanoseconds ran) {
-            process.ran(ran);
-            if ((process.local & process_header::woken) == 0) {
-                not_queued += fair_queue::weight_of(process);
-            }
-            if (scheduler_ == nullptr) {
-                fair_queue::charge(process, ran);
-            } else {
-                scheduler_->charge(process, ran);
-            }
-            if (may_be_long) { add_name(names, process); }
-        });
-    ready_.advance(took, not_queued);
-    if (scheduler_ == nullptr) { link_.set_ready_time(ready_.time()); }
-    ran_this_turn_ += took;
-    link_.counters().run_time.add(took.count());
-    if (may_be_long) { report_long_poll(took, names); }
-}
-
-void worker_core::report_long_poll(std::chrono::nanoseconds took,
-                                   const std::string& names) noexcept {
-    // Once a second is enough to know, and does not make it worse.
-    const auto now = std::chrono::steady_clock::now();
-    if (long_poll_logged_ != time_point() && now - long_poll_logged_ < std::chrono::seconds(1)) {
-        return;
-    }
-    long_poll_logged_ = now;
-    try {
-        const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
-        log(log_level::warning, "worker " + std::to_string(index_) + " was held up for " +
-                                    std::to_string(ms) + " ms by a poll of " +
-                                    (names.empty() ? "a process that is finished" : names) +
-                                    ": let it yield, or move the work to spawn_blocking");
-    } catch (const std::bad_alloc&) {}  // No memory for a warning.
 }
 
 void worker_core::run_shared(process_header& process, bool of_this_worker) {

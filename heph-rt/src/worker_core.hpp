@@ -171,7 +171,7 @@ private:
     void take_remote_work() noexcept;
     void take_remote_processes() noexcept;
     void run_ready();
-    void run_local(process_header& process);
+    [[nodiscard]] bool run_local(process_header& process);
     void run_shared(process_header& process, bool of_this_worker);
     [[nodiscard]] bool poll(process_header& process);
     [[nodiscard]] bool poll_traced(process_header& process);
@@ -182,7 +182,10 @@ private:
     [[nodiscard]] bool any_ready() const noexcept {
         return scheduler_ == nullptr ? !ready_.empty() : !scheduler_->empty();
     }
+    static void add_name(std::string& names, const process_header& process) noexcept;
     void close_window() noexcept;
+    void close_special_window(time_point now, bool may_be_long) noexcept;
+    void note_window(std::chrono::nanoseconds took, std::uint64_t not_queued) noexcept;
     void report_long_poll(std::chrono::nanoseconds took, const std::string& names) noexcept;
     void take_and_run_shared();
     void expire_timers() noexcept;
