@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <random>
 #include <string>
 #include <utility>
 
+#include <heph/core/detail/random_bits.hpp>
 #include <heph/core/log.hpp>
 #include <heph/core/supervisor.hpp>
 
@@ -88,11 +88,6 @@ std::uint64_t next_random(std::uint64_t& state) noexcept {
     return mixed ^ (mixed >> 31U);
 }
 
-std::uint64_t new_seed() {
-    std::random_device device;
-    return (std::uint64_t{device()} << 32U) | device();
-}
-
 // Bounds what a user may have set to nonsense.
 backoff checked(backoff settings) {
     using std::chrono::nanoseconds;
@@ -101,7 +96,7 @@ backoff checked(backoff settings) {
     if (!(settings.factor >= 1.0)) { settings.factor = 1.0; }  // Also when it is no number.
     if (!(settings.jitter >= 0.0)) { settings.jitter = 0.0; }
     settings.jitter = std::min(settings.jitter, 1.0);
-    if (settings.seed == 0) { settings.seed = new_seed(); }
+    if (settings.seed == 0) { settings.seed = random_bits(); }
     return settings;
 }
 

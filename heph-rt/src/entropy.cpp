@@ -7,12 +7,17 @@
 #include <system_error>
 
 #include "net/socket_calls.hpp"
+#include "random_stand_in.hpp"
 
 namespace heph::rt::detail {
 
 void fill_randomly(std::span<std::byte> bytes) {
     if (this_thread_sockets != nullptr) [[unlikely]] {
         this_thread_sockets->fill_randomly(bytes);
+        return;
+    }
+    if (random_stand_in* const instead = random_stand_in::of_this_thread()) [[unlikely]] {
+        instead->fill_randomly(bytes);
         return;
     }
     constexpr std::size_t at_once = 256;  // Up to so many come whole (getrandom(2)).

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include <heph/remote/remote_group.hpp>
 #include <heph/rt/testing/simulation.hpp>
 
 #include "remote/nodes.hpp"
@@ -134,4 +135,37 @@ TEST_CASE("simulated nodes: the same seed gives the same run", "[remote][simulat
         different.insert(first);
     }
     CHECK(different.size() == 3);
+}
+
+TEST_CASE("simulated nodes: whom a group chooses is the seed's", "[remote][simulation]") {
+    using group = remote::remote_group<counter_message>;
+    const auto run = [](std::uint64_t seed) {
+        simulation world(seed);
+        cluster nodes(world);
+        nodes.host_a.on_worker([&](rt::worker& here) {
+            for (const char* each : {"w/1", "w/2", "w/3", "w/4", "w/5"}) {
+                nodes.a->publish(each, spawn_counter(here, nodes.counted));
+            }
+        });
+        // Made by the host, and by the test.
+        std::optional<group> inside;
+        nodes.host_b.on_worker([&](rt::worker&) { inside = group::below(*nodes.b, "w/"); });
+        std::optional<group> outside = group::below(*nodes.b, "w/");
+        std::string chosen;
+        for (std::optional<group>* each : {&inside, &outside}) {
+            const auto found =
+                nodes.host_b.block_on([&](rt::worker&) { return (*each)->at_least(5, plenty); });
+            REQUIRE(found);
+            chosen += ' ' + (*each)->pick()->actor_name();
+            for (int i = 0; i < 8; ++i) {
+                chosen += ' ' + (*each)->pick(heph::at_random)->actor_name();
+            }
+        }
+        nodes.host_b.on_worker([&](rt::worker&) { inside.reset(); });
+        outside.reset();
+        return std::pair(chosen, world.fingerprint());
+    };
+    const auto first = run(1);
+    CHECK(first == run(1));
+    CHECK(first.first != run(2).first);
 }

@@ -9,12 +9,12 @@
 #include <chrono>
 #include <functional>
 #include <mutex>
-#include <random>
 #include <set>
 #include <utility>
 
 #include <heph/core/either.hpp>
 #include <heph/core/yield.hpp>
+#include <heph/rt/detail/entropy.hpp>
 
 #include "directory.hpp"
 #include "group_state.hpp"
@@ -274,9 +274,6 @@ task<std::expected<void, failure>> until_it_holds(group_pointer group,
     return group_core::until_it_holds(std::move(group), std::move(condition), until);
 }
 
-std::uint64_t any_bits() {
-    std::random_device random;
-    return std::uint64_t{random()} << 32U | random();
-}
+std::uint64_t any_bits() { return rt::detail::random_number<std::uint64_t>(); }
 
 }  // namespace heph::remote::detail

@@ -1,10 +1,7 @@
 #include <heph/remote/udp_relay.hpp>
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <new>
 #include <optional>
@@ -17,6 +14,7 @@
 #include <heph/core/supervisor.hpp>
 #include <heph/core/task.hpp>
 #include <heph/rt/buffer.hpp>
+#include <heph/rt/detail/entropy.hpp>
 #include <heph/rt/net/udp.hpp>
 #include <heph/rt/runtime.hpp>
 #include <heph/rt/stopping.hpp>
@@ -175,10 +173,11 @@ task<> run_relay(rt::local_context<outgoing_datagram> ctx, std::shared_ptr<relay
 }
 
 std::expected<std::uint64_t, rt::error> random_number() {
-    std::uint64_t bits = 0;
-    if (::getrandom(&bits, sizeof bits, 0) == sizeof bits) { return bits; }
-    return std::unexpected(rt::error(std::error_code(errno, std::system_category()),
-                                     "no random bits from the system"));
+    try {
+        return rt::detail::random_number<std::uint64_t>();
+    } catch (const std::system_error& thrown) {
+        return std::unexpected(rt::error(thrown.code(), "no random bits from the system"));
+    }
 }
 
 std::unexpected<rt::error> invalid(std::string message) {

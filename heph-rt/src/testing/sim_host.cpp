@@ -23,6 +23,10 @@ using state = sim_socket::state;
 
 constexpr std::size_t datagram_bytes_max = 65'507;
 
+// What is bound to no port in particular gets one of these.
+constexpr std::uint16_t first_any_port = 49'152;
+constexpr std::uint16_t last_any_port = 65'535;
+
 std::string name_in(const sockaddr* address, socklen_t bytes) {
     constexpr std::size_t before = offsetof(sockaddr_un, sun_path);
     if (bytes <= before) { return {}; }
@@ -141,12 +145,18 @@ int sim_host::socketpair(int family, int type, int* made) noexcept {
     return 0;
 }
 
-void sim_host::bind_to_any_port(sim_socket& socket) noexcept {
-    do {
-        last_port_ = last_port_ == 65'535 ? 49'152 : static_cast<std::uint16_t>(last_port_ + 1);
+bool sim_host::bind_to_any_port(sim_socket& socket) noexcept {
+    for (int left = last_any_port - first_any_port + 1; left != 0; --left) {
+        last_port_ = last_port_ == last_any_port ? first_any_port
+                                                 : static_cast<std::uint16_t>(last_port_ + 1);
         socket.local.set_port(last_port_);
-    } while (network_.is_taken(socket));
-    socket.bound = true;
+        if (!network_.is_taken(socket)) {
+            socket.bound = true;
+            return true;
+        }
+    }
+    socket.local.set_port(0);
+    return false;
 }
 
 int sim_host::bind(int descriptor, const sockaddr* address, socklen_t bytes) noexcept {
@@ -164,7 +174,7 @@ int sim_host::bind(int descriptor, const sockaddr* address, socklen_t bytes) noe
     if (!is_any_address(local) && !is_loopback(local) && !is_at(local)) { return -EADDRNOTAVAIL; }
     socket->local = local;
     if (local.port() == 0) {
-        bind_to_any_port(*socket);
+        if (!bind_to_any_port(*socket)) { return -EADDRINUSE; }
     } else if (network_.is_taken(*socket)) {
         return -EADDRINUSE;
     }
@@ -211,7 +221,7 @@ int sim_host::connect(int descriptor, const sockaddr* address, socklen_t bytes) 
         const std::uint16_t port = socket->local.port();
         socket->local = is_loopback(socket->peer) ? socket->peer : address_;
         socket->local.set_port(port);
-        if (!socket->bound) { bind_to_any_port(*socket); }
+        if (!socket->bound && !bind_to_any_port(*socket)) { return -EADDRNOTAVAIL; }
     }
     if (socket->type == SOCK_DGRAM) {
         socket->has_peer = true;
@@ -286,7 +296,7 @@ ssize_t sim_host::send_datagram(sim_socket& from, const msghdr& message) {
     if (bytes.size() > datagram_bytes_max) { return -EMSGSIZE; }
     if (!from.bound) {
         from.local = from.family == AF_INET6 ? net::endpoint::v6({}, 0) : net::endpoint();
-        bind_to_any_port(from);
+        if (!bind_to_any_port(from)) { return -EADDRNOTAVAIL; }
     }
     network_.send_datagram(from, to, bytes);
     return static_cast<ssize_t>(bytes.size());
@@ -429,9 +439,7 @@ int sim_host::getsockopt(int descriptor, int level, int option, void* value,
     return give(&answered, sizeof(answered));
 }
 
-void sim_host::fill_randomly(std::span<std::byte> bytes) noexcept {
-    for (std::byte& each : bytes) { each = static_cast<std::byte>(network_.random().next()); }
-}
+void sim_host::fill_randomly(std::span<std::byte> bytes) noexcept { network_.random().fill(bytes); }
 
 std::optional<net::endpoint> sim_host::look_up(const std::string& host) {
     const sim_host* const found = network_.find_host(std::string_view(host));

@@ -75,7 +75,8 @@ public:
 
 private:
     [[nodiscard]] sim_socket* find(int descriptor) noexcept;
-    void bind_to_any_port(sim_socket& socket) noexcept;
+    /// False when none is free.
+    [[nodiscard]] bool bind_to_any_port(sim_socket& socket) noexcept;
     [[nodiscard]] ssize_t send_datagram(sim_socket& from, const msghdr& message);
     [[nodiscard]] ssize_t receive_datagram(sim_socket& at, msghdr& message, int flags);
     [[nodiscard]] int answer_option(const sim_socket& of, int level, int option) noexcept;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include <heph/core/timing.hpp>
+
 #include "sim_host.hpp"
 
 namespace heph::rt::detail {
@@ -10,6 +12,9 @@ namespace heph::rt::detail {
 namespace {
 
 constexpr std::chrono::microseconds own_latency_max{50};
+
+// Longer ones the clock may not hold; a century is as good as never.
+constexpr std::chrono::microseconds latency_most = std::chrono::years(100);
 
 // The same in every run: not that of the system.
 constexpr std::chrono::hours start_time{24};
@@ -33,7 +38,7 @@ sim_network::~sim_network() = default;
 void sim_network::advance_to(time_point when) noexcept { now_ = std::max(now_, when); }
 
 void sim_network::after(duration delay, std::move_only_function<void()> what) {
-    queue_.push({now_ + delay, ++events_,
+    queue_.push({heph::detail::later(now_, delay), ++events_,
                  std::make_shared<std::move_only_function<void()>>(std::move(what))});
 }
 
@@ -117,8 +122,8 @@ sim_network::duration sim_network::latency(const sim_host& from, const sim_host&
     std::chrono::microseconds least{1};
     std::chrono::microseconds most = own_latency_max;
     if (&from != &to) {
-        least = link(from, to).latency_min;
-        most = std::max(least, link(from, to).latency_max);
+        least = std::clamp(link(from, to).latency_min, std::chrono::microseconds(0), latency_most);
+        most = std::clamp(link(from, to).latency_max, least, latency_most);
     }
     const auto choices = static_cast<std::uint64_t>((most - least).count()) + 1;
     return least + std::chrono::microseconds(random_.below(choices));
@@ -195,8 +200,8 @@ bool sim_network::is_taken(const sim_socket& by) noexcept {
             each->orphaned || each->local.port() != by.local.port()) {
             continue;
         }
-        // What is connected shares the port of its listener.
-        if (each->now == sim_socket::state::connected) { continue; }
+        // What is connected shares the port of its listener, but not with another one to its peer.
+        if (each->now == sim_socket::state::connected && each->peer != by.peer) { continue; }
         if (each->reuse_port && by.reuse_port) { continue; }
         if (is_any_address(each->local) || is_any_address(by.local) ||
             same_address(each->local, by.local)) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace heph::rt::detail {
 
@@ -19,6 +21,9 @@ public:
     }
     /// Gives a number from 0 to one less than `bound`, which is not 0.
     std::uint64_t below(std::uint64_t bound) noexcept { return next() % bound; }
+    void fill(std::span<std::byte> bytes) noexcept {
+        for (std::byte& each : bytes) { each = static_cast<std::byte>(next()); }
+    }
     /// Gives true with a probability. What never happens takes no number.
     bool chance(double probability) noexcept {
         if (probability <= 0) { return false; }

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <utility>
 
+#include <heph/core/timing.hpp>
+
 #include "sim_host.hpp"
 #include "sim_network.hpp"
 
@@ -125,7 +127,7 @@ void sim_network::answer(std::uint32_t id, std::uint32_t accepted) {
     note(from->host, "is connected to " + from->peer.to_string());
     wake(*from);
     const auto arrives = latency(*from->host, *to->host, from->family);
-    from->last_arrival = now_ + arrives;
+    from->last_arrival = heph::detail::later(now_, arrives);
     after(arrives, [this, accepted] { wait_to_be_accepted(accepted); });
 }
 
@@ -194,7 +196,7 @@ std::ptrdiff_t sim_network::send(sim_socket& from, std::span<const std::byte> by
         count = 1 + random_.below(count - 1);
     }
     sim_piece piece;
-    piece.arrives = now_ + latency(*from.host, *from.other_host, from.family);
+    piece.arrives = heph::detail::later(now_, latency(*from.host, *from.other_host, from.family));
     piece.bytes.assign(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
     from.out.push_back(std::move(piece));
     from.out_bytes += count;
@@ -218,7 +220,7 @@ void sim_network::end_sending(sim_socket& from) {
     if (from.send_shut) { return; }
     from.send_shut = true;
     sim_piece end;
-    end.arrives = now_ + latency(*from.host, *from.other_host, from.family);
+    end.arrives = heph::detail::later(now_, latency(*from.host, *from.other_host, from.family));
     end.is_end = true;
     from.out.push_back(std::move(end));
     pump(from);

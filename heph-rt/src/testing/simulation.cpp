@@ -3,16 +3,20 @@
 #include <cstdlib>
 #include <exception>
 #include <limits>
+#include <span>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include <heph/core/detail/random_bits.hpp>
 #include <heph/core/log.hpp>
 #include <heph/core/testing/describe.hpp>
 #include <heph/core/testing/expectation.hpp>
+#include <heph/rt/detail/entropy.hpp>
 
 #include "../blocking_pool.hpp"
+#include "../random_stand_in.hpp"
 #include "../runtime_core.hpp"
 #include "../worker_core.hpp"
 #include "sim_host.hpp"
@@ -53,6 +57,18 @@ private:
 
 }  // namespace
 
+/// What is made outside of hosts, to run on them, is left to the seed, too.
+class seed_outside final : public rt::detail::random_stand_in {
+public:
+    explicit seed_outside(sim_network& network) noexcept : network_(network) {}
+    void fill_randomly(std::span<std::byte> bytes) noexcept override {
+        network_.random().fill(bytes);
+    }
+
+private:
+    sim_network& network_;
+};
+
 /// A host that runs: its runtime, which is counted as busy until the end.
 struct running_host {
     std::shared_ptr<runtime_core> core;
@@ -71,17 +87,20 @@ struct host_state {
     sim_host kernel;
     std::function<void(worker&)> set_up;
     std::optional<running_host> running;
+    std::size_t entered = 0;  // So often somebody is inside, its turn and its end among them.
 };
 
 struct simulation_state {
     explicit simulation_state(const simulation_options& options)
-        : network(options), time(std::make_shared<sim_time>(network)) {}
+        : network(options), outside(network), time(std::make_shared<sim_time>(network)) {}
 
     sim_network network;
+    seed_outside outside;
     std::shared_ptr<sim_time> time;
     std::vector<std::unique_ptr<host_state>> hosts;
     heph::testing::rethrow_supervisor failures;
-    std::size_t turns = 0;  // Since the time went on.
+    std::size_t turns = 0;  // Since the time went on, or who runs it began to.
+    bool is_in_turn = false;
 };
 
 namespace {
@@ -106,10 +125,12 @@ void end(host_state& host) {
     host.running.reset();
     auto* const sockets_before = std::exchange(this_thread_sockets, &host.kernel);
     auto* const worker_before = this_thread_worker;
+    ++host.entered;
     ended.core->drop_now();
     ended.worker->enter();
     ended.worker->drop_processes();
     ended.worker->shut_down();
+    --host.entered;
     this_thread_sockets = sockets_before;
     if (worker_before != nullptr) { worker_before->enter(); }
     ended.worker.reset();
@@ -140,6 +161,13 @@ void boot(host_state& host) {
     }
 }
 
+// What would destroy the actor that asks for it, or the worker under it.
+void refuse_from_inside(const host_state& host, const char* what) {
+    if (host.entered == 0) { return; }
+    throw expectation_failed("host " + host.kernel.name() + " cannot be " + what +
+                             " by what runs on it: let the test do it, or another host");
+}
+
 bool has_work(host_state& host) {
     if (!host.running) { return false; }
     const auto timer = host.running->worker->next_timer();
@@ -159,7 +187,15 @@ bool make_turn(simulation_state& of) {
                                  " turns while the time stood still: some actor is always ready");
     }
     host_state& chosen = *able[able.size() == 1 ? 0 : of.network.random().below(able.size())];
+    struct turn {
+        explicit turn(simulation_state& its) noexcept : of(its) { of.is_in_turn = true; }
+        turn(const turn&) = delete;
+        turn& operator=(const turn&) = delete;
+        ~turn() { of.is_in_turn = false; }
+        simulation_state& of;
+    };
     const inside_host inside(chosen);
+    const turn its(of);
     chosen.running->worker->step();
     return true;
 }
@@ -178,7 +214,11 @@ enum class outcome : std::uint8_t { holds, late, at_rest };
 
 outcome run(simulation_state& of, const std::function<bool()>& condition,
             std::chrono::nanoseconds within) {
+    if (of.is_in_turn) {
+        throw expectation_failed("an actor cannot run the simulation that runs it");
+    }
     const auto until = heph::detail::later(of.network.now(), within);
+    of.turns = 0;
     for (;;) {
         of.network.run_due();
         of.failures.rethrow();
@@ -206,9 +246,11 @@ inside_host::inside_host(host_state& host)
     }
     this_thread_sockets = &host.kernel;
     host.running->worker->enter();
+    ++host.entered;
 }
 
 inside_host::~inside_host() {
+    --host_->entered;
     this_thread_sockets = static_cast<rt::detail::socket_calls*>(sockets_before_);
     if (worker_before_ != nullptr) {
         static_cast<worker_core*>(worker_before_)->enter();
@@ -253,6 +295,7 @@ shared_runtime simulated_host::shared() const {
 void simulated_host::request_stop() { shared().request_stop(); }
 
 void simulated_host::crash() {
+    detail::refuse_from_inside(*state_, "crashed");
     if (!state_->running) { return; }
     auto& network = state_->simulation.network;
     network.note(&state_->kernel, "crashes");
@@ -262,6 +305,7 @@ void simulated_host::crash() {
 }
 
 void simulated_host::restart() {
+    detail::refuse_from_inside(*state_, "restarted");
     crash();
     detail::boot(*state_);
     if (state_->set_up) { on_worker(state_->set_up); }
@@ -270,7 +314,10 @@ void simulated_host::restart() {
 // Simulations.
 
 simulation::simulation(const simulation_options& options)
-    : state_(std::make_unique<detail::simulation_state>(options)) {}
+    : state_(std::make_unique<detail::simulation_state>(options)) {
+    // What heph-core leaves to chance is left to the seed, too.
+    heph::detail::set_random_source(&rt::detail::random_number<std::uint64_t>);
+}
 
 simulation::~simulation() {
     for (const auto& each : state_->hosts) {

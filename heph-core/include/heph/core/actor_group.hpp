@@ -23,12 +23,12 @@
 #include <exception>
 #include <expected>
 #include <optional>
-#include <random>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <heph/core/actor_ref.hpp>
+#include <heph/core/detail/random_bits.hpp>
 #include <heph/core/group_futures.hpp>
 #include <heph/core/group_report.hpp>
 #include <heph/core/group_route.hpp>
@@ -314,7 +314,7 @@ private:
     [[nodiscard]] std::size_t choose(in_turn_t) const noexcept { return connected_from(turn_); }
     [[nodiscard]] std::size_t choose(at_random_t) {
         if (members_.empty()) { return 0; }
-        if (!random_) { random_ = std::uint64_t{std::random_device()()} << 20U; }
+        if (!random_) { random_ = detail::random_bits(); }
         *random_ += 0x9e3779b97f4a7c15U;  // SplitMix64.
         // A member is too many by at most one in 2^32 for a group of 2^32.
         return connected_from(detail::mix_bits(*random_) % members_.size());

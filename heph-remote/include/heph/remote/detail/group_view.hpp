@@ -47,7 +47,8 @@ using group_pointer = std::shared_ptr<group_core>;
                                                                 std::function<bool()> condition,
                                                                 deadline until);
 
-/// Gives bits that differ from program to program, and from call to call.
+/// Gives bits that differ from program to program, and from call to call; in a simulation, the
+/// seed's.
 [[nodiscard]] std::uint64_t any_bits();
 
 }  // namespace heph::remote::detail

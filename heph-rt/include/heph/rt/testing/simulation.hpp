@@ -36,8 +36,8 @@ struct simulation_options {
     /// How long a stream tries to get through, or to connect, before it fails with `timed_out`.
     std::chrono::milliseconds stream_patience{120'000};
     std::size_t trace_lines = 1'000;  ///< The last lines of the trace that are kept.
-    /// Turns of the hosts while the time stands still. More of them are a mistake: some actor is
-    /// always ready.
+    /// Turns of the hosts while the time stands still, in one run. More of them are a mistake: some
+    /// actor is always ready.
     std::size_t turns_max = 1'000'000;
     timer_queue_factory make_timers{};  ///< Makes each host's timers, as `setup::timers` does.
 };
@@ -148,9 +148,11 @@ public:
 
     /// Ends the host as a loss of power does: its actors are dropped, and nobody on the network is
     /// told. What is sent to it is lost until it is restarted, and refused or reset then.
+    /// *Errors*: throws `expectation_failed` when it is called by what runs on the host itself.
     void crash();
     /// Starts it anew, without anything that it had, by the function that it was made with. One
     /// that runs is crashed before.
+    /// *Errors*: as `crash`; what that function throws.
     void restart();
 
     [[nodiscard]] detail::host_state& state() const noexcept { return *state_; }
@@ -201,7 +203,9 @@ private:
 ///     3. What is sent reaches another host by an event of the network, never within the turn.
 ///
 /// What fails says the seed. *Thread safety*: used by one thread. Others may send to its actors,
-/// but then runs differ. *Cancellation*: the destructor drops all actors.
+/// but then runs differ. Actors, too, may use it, for a partition or another host's crash; to run
+/// it they may not: that throws `expectation_failed`. *Cancellation*: the destructor drops all
+/// actors.
 class simulation {
 public:
     explicit simulation(const simulation_options& options = {});
