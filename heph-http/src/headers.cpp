@@ -23,8 +23,10 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
 }
 
 bool is_token(std::string_view text) noexcept {
-    return !text.empty() &&
-           std::ranges::all_of(text, [](char c) { return detail::is_char(c, detail::token_char); });
+    for (const char c : text) {
+        if (!detail::is_char(c, detail::token_char)) { return false; }
+    }
+    return !text.empty();
 }
 
 bool is_field_value(std::string_view text) noexcept {

@@ -25,6 +25,7 @@ std::string_view to_string(method value) noexcept {
 }
 
 std::optional<method> parse_method(std::string_view text) noexcept {
+    if (text == "GET") { return method::get; }
     for (std::size_t i = 0; i < method_names.size(); ++i) {
         if (method_names[i] == text) { return static_cast<method>(i); }
     }

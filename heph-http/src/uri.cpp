@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include <heph/http/headers.hpp>
 #include <heph/http/uri.hpp>
@@ -30,43 +30,39 @@ bool is_dot_segment(std::string_view segment) noexcept {
     return dots == 1 || dots == 2;
 }
 
-std::expected<void, error> check_path(std::string_view path) noexcept {
-    bool suspicious = false;
-    for (std::size_t at = 0; at < path.size(); ++at) {
-        if (path[at] == '%') {
-            // An encoded NUL would cut the name short for whoever takes it as a C string.
-            if (detail::encoded_byte(path, at) <= 0) {
-                return std::unexpected(error::bad_percent_encoding);
-            }
-            suspicious = true;
-        } else if (path[at] == '.') {
-            suspicious = true;
-        } else if (!detail::is_char(path[at], detail::path_char)) {
-            return std::unexpected(error::bad_target);
-        }
-    }
-    if (!suspicious) { return {}; }
+// Tells whether a path has a segment `.` or `..`.
+bool has_dot_segment(std::string_view path) noexcept {
     std::size_t begin = 1;  // Behind the slash.
     for (;;) {
         const std::size_t end = path.find('/', begin);
-        if (is_dot_segment(path.substr(begin, end - begin))) {
-            return std::unexpected(error::bad_target);
-        }
-        if (end == std::string_view::npos) { return {}; }
+        if (is_dot_segment(path.substr(begin, end - begin))) { return true; }
+        if (end == std::string_view::npos) { return false; }
         begin = end + 1;
     }
 }
 
-std::expected<target_parts, error> split_path(target_parts parts, std::string_view text) noexcept {
-    const std::size_t question = text.find('?');
-    parts.path = text.substr(0, question);
-    if (question != std::string_view::npos) { parts.query = text.substr(question + 1); }
-    if (auto checked = check_path(parts.path); !checked) {
-        return std::unexpected(checked.error());
+// Takes a path and a query apart. Gives nothing when they are good.
+std::optional<error> split_path(std::string_view text, target_parts& parts) noexcept {
+    bool suspicious = false;
+    std::size_t at = 0;
+    for (; at < text.size() && detail::is_char(text[at], detail::path_char); ++at) {
+        if (text[at] == '%') {
+            // An encoded NUL would cut the name short for whoever takes it as a C string.
+            if (detail::encoded_byte(text, at) <= 0) { return error::bad_percent_encoding; }
+            suspicious = true;
+        } else if (text[at] == '.') {
+            suspicious = true;
+        }
     }
+    parts.path = text.substr(0, at);
+    if (at != text.size()) {
+        if (text[at] != '?') { return error::bad_target; }
+        parts.query = text.substr(at + 1);
+    }
+    if (suspicious && has_dot_segment(parts.path)) { return error::bad_target; }
     const auto is_legal = [](char c) { return detail::is_char(c, detail::query_char); };
-    if (!std::ranges::all_of(parts.query, is_legal)) { return std::unexpected(error::bad_target); }
-    return parts;
+    if (!std::ranges::all_of(parts.query, is_legal)) { return error::bad_target; }
+    return std::nullopt;
 }
 
 std::expected<target_parts, error> parse_absolute(method method, std::string_view target) noexcept {
@@ -87,15 +83,19 @@ std::expected<target_parts, error> parse_absolute(method method, std::string_vie
         if (method == method::options) { parts.form = target_form::asterisk; }
         return parts;
     }
-    return split_path(parts, rest.substr(path));
+    if (const auto fault = split_path(rest.substr(path), parts)) { return std::unexpected(*fault); }
+    return parts;
 }
 
+// Digits, of which there may be none.
 bool is_port(std::string_view text) noexcept {
-    if (text.empty()) { return true; }
-    std::uint16_t port = 0;
-    const char* end = text.data() + text.size();
-    const auto [at, failure] = std::from_chars(text.data(), end, port);
-    return failure == std::errc() && at == end;
+    std::uint32_t port = 0;
+    for (const char c : text) {
+        if (!detail::is_digit(c)) { return false; }
+        port = port * 10 + static_cast<std::uint32_t>(c - '0');
+        if (port > 0xffff) { return false; }
+    }
+    return true;
 }
 
 bool is_ipv6_address(std::string_view text) noexcept {
@@ -130,14 +130,12 @@ bool is_host(std::string_view text) noexcept {
         return (is_ipv6_address(address) || is_future_address(address)) &&
                (rest.empty() || (rest.front() == ':' && is_port(rest.substr(1))));
     }
-    const std::size_t colon = text.find(':');
-    const std::string_view name = text.substr(0, colon);
-    if (name.empty()) { return false; }
-    for (std::size_t at = 0; at < name.size(); ++at) {
-        if (detail::is_char(name[at], detail::host_char)) { continue; }
-        if (name[at] != '%' || detail::encoded_byte(name, at) <= 0) { return false; }
+    std::size_t at = 0;
+    for (; at < text.size() && text[at] != ':'; ++at) {
+        if (detail::is_char(text[at], detail::host_char)) { continue; }
+        if (text[at] != '%' || detail::encoded_byte(text, at) <= 0) { return false; }
     }
-    return colon == std::string_view::npos || is_port(text.substr(colon + 1));
+    return at != 0 && (at == text.size() || is_port(text.substr(at + 1)));
 }
 
 std::expected<target_parts, error> parse_target(method method, std::string_view target) noexcept {
@@ -156,7 +154,10 @@ std::expected<target_parts, error> parse_target(method method, std::string_view 
         parts.authority = target;
         return parts;
     }
-    if (target.front() == '/') { return split_path(parts, target); }
+    if (target.front() == '/') {
+        if (const auto fault = split_path(target, parts)) { return std::unexpected(*fault); }
+        return parts;
+    }
     if (target == "*") {
         if (method != method::options) { return std::unexpected(error::bad_target); }
         parts.form = target_form::asterisk;

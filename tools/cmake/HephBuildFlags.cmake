@@ -9,7 +9,7 @@ set(CMAKE_CXX_STANDARD 23)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 
-# The C sources of llhttp are not ours to warn about.
+# The C sources of llhttp, for tests, are not ours to warn about.
 add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion;-Wshadow>")
 if(HEPH_QUICK_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # It takes a source that is one of many for a header, of whose types it warns.

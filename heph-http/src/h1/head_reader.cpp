@@ -4,41 +4,28 @@
 #include <cstddef>
 
 #include "../chars.hpp"
-#include "field_reader.hpp"
 
 namespace heph::http::h1 {
 
-std::expected<request_line, error> split_request_line(std::string_view line) noexcept {
-    const std::size_t first = line.find(' ');
-    const std::size_t last = line.rfind(' ');
-    if (first == std::string_view::npos || first == last) {
-        return std::unexpected(error::bad_request_line);
-    }
-    request_line parts;
-    parts.method = line.substr(0, first);
-    parts.target = line.substr(first + 1, last - first - 1);
-    parts.version = line.substr(last + 1);
-    const std::string_view number = parts.version.substr(parts.version.size() < 5 ? 0 : 5);
-    if (!is_token(parts.method) || parts.target.find(' ') != std::string_view::npos ||
-        parts.target.empty() || !parts.version.starts_with("HTTP/") || number.size() != 3 ||
-        !detail::is_digit(number[0]) || number[1] != '.' || !detail::is_digit(number[2])) {
-        return std::unexpected(error::bad_request_line);
-    }
-    if (number[0] != '1') { return std::unexpected(error::unsupported_version); }
-    return parts;
-}
+// METHOD SP target SP HTTP/1.1
+constexpr std::size_t version_bytes = 8;
 
-std::expected<void, error> check_header_line(std::string_view line) noexcept {
-    std::size_t at = 0;
-    while (at < line.size() && detail::is_char(line[at], detail::token_char)) { ++at; }
-    if (at < line.size() && line[at] == ':' && at > 0) { return {}; }
-    const bool blank = at < line.size() && (line[at] == ' ' || line[at] == '\t');
-    if (blank && at == 0) { return std::unexpected(error::folded_header); }
-    if (blank && line.find_first_not_of(" \t", at) == line.find(':', at) &&
-        line.find(':', at) != std::string_view::npos) {
-        return std::unexpected(error::space_before_colon);
+std::expected<void, error> check_request_line(std::string_view line) noexcept {
+    std::size_t method = 0;
+    while (method < line.size() && detail::is_char(line[method], detail::token_char)) { ++method; }
+    // A blank, a byte of target, and another blank.
+    if (method == 0 || line.size() < method + 3 + version_bytes || line[method] != ' ') {
+        return std::unexpected(error::bad_request_line);
     }
-    return std::unexpected(error::bad_header_name);
+    const std::size_t target_end = line.size() - version_bytes - 1;
+    const std::string_view version = line.substr(target_end + 1);
+    if (line[target_end] != ' ' || line.find(' ', method + 1) != target_end ||
+        !version.starts_with("HTTP/") || !detail::is_digit(version[5]) || version[6] != '.' ||
+        !detail::is_digit(version[7])) {
+        return std::unexpected(error::bad_request_line);
+    }
+    if (version[5] != '1') { return std::unexpected(error::unsupported_version); }
+    return {};
 }
 
 request_head::slice head_reader::slice_of(std::string_view part) const noexcept {
@@ -49,36 +36,32 @@ request_head::slice head_reader::slice_of(std::string_view part) const noexcept 
     return made;
 }
 
-std::expected<void, error> head_reader::read(const extension_methods* extensions) {
-    auto done = read_request_line(extensions);
-    if (done) {
-        const auto kind = head_->method_ == method::extension ? field_reader::message::extension
-                                                              : field_reader::message::request;
-        done = field_reader::read(head_->headers_, kind, limits_->headers_max);
-    }
-    if (done) { done = check_fields(); }
-    return done;
+std::expected<void, error> head_reader::read(std::string_view request_line,
+                                             const extension_methods* extensions) {
+    const auto done = read_request_line(request_line, extensions);
+    return done ? check_fields() : done;
 }
 
-std::expected<void, error> head_reader::read_request_line(const extension_methods* extensions) {
-    const auto& text = head_->headers_.text_;
-    const std::string_view from(text.data(), text.size());
-    const auto line = split_request_line(from.substr(0, from.find('\r')));
-    if (!line) { return std::unexpected(line.error()); }
-    auto method = parse_method(line->method);
+std::expected<void, error> head_reader::read_request_line(std::string_view line,
+                                                          const extension_methods* extensions) {
+    const std::size_t method_end = line.find(' ');
+    const std::string_view name = line.substr(0, method_end);
+    const std::string_view target =
+        line.substr(method_end + 1, line.size() - version_bytes - 2 - method_end);
+    auto method = parse_method(name);
     if (!method) [[unlikely]] {
-        if (extensions == nullptr || !extensions->contains(line->method)) {
+        if (extensions == nullptr || !extensions->contains(name)) {
             return std::unexpected(error::unknown_method);
         }
         method = method::extension;
     }
-    const auto parts = parse_target(*method, line->target);
+    const auto parts = parse_target(*method, target);
     if (!parts) { return std::unexpected(parts.error()); }
 
     head_->method_ = *method;
-    head_->version_ = line->version.back() == '0' ? version::http_1_0 : version::http_1_1;
+    head_->version_ = line.back() == '0' ? version::http_1_0 : version::http_1_1;
     head_->form_ = parts->form;
-    head_->target_ = slice_of(line->target);
+    head_->target_ = slice_of(target);
     head_->authority_ = slice_of(parts->authority);
     head_->path_ = slice_of(parts->path);
     head_->query_ = slice_of(parts->query);

@@ -9,32 +9,24 @@
 
 namespace heph::http::h1 {
 
-/// The parts of a request line.
-struct request_line {
-    std::string_view method;
-    std::string_view target;
-    std::string_view version;
-};
+/// Checks a request line: exactly one blank between its three parts.
+[[nodiscard]] std::expected<void, error> check_request_line(std::string_view line) noexcept;
 
-/// Takes a request line apart: exactly one blank between its three parts.
-[[nodiscard]] std::expected<request_line, error> split_request_line(std::string_view line) noexcept;
-
-/// Checks a line of the header section, or of the trailer section.
-[[nodiscard]] std::expected<void, error> check_header_line(std::string_view line) noexcept;
-
-/// Fills a `request_head` whose text, from the request line to the empty line, is complete and has
-/// passed the checks of its lines.
+/// Fills a `request_head` whose text and fields, up to the empty line, are complete and have passed
+/// the checks of their lines.
 class head_reader {
 public:
     head_reader(request_head& head, const limits& limits) noexcept
         : head_(&head), limits_(&limits) {}
 
-    /// Reads the text. Of methods without a value of their own it takes those among `extensions`;
-    /// null for none.
-    std::expected<void, error> read(const extension_methods* extensions);
+    /// Reads it. `request_line` is the first line of its text. Of methods without a value of their
+    /// own it takes those among `extensions`; null for none.
+    std::expected<void, error> read(std::string_view request_line,
+                                    const extension_methods* extensions);
 
 private:
-    std::expected<void, error> read_request_line(const extension_methods* extensions);
+    std::expected<void, error> read_request_line(std::string_view line,
+                                                 const extension_methods* extensions);
     std::expected<void, error> check_fields();
     std::expected<void, error> check_field(const header& field);
     std::expected<void, error> check_transfer_encoding(std::string_view value);

@@ -14,12 +14,6 @@ constexpr std::uint32_t empty_lines_max = 2;
 // The first byte of a TLS record that carries a handshake.
 constexpr char tls_handshake = 0x16;
 
-std::expected<void, error> check_request_line(std::string_view line) noexcept {
-    const auto parts = split_request_line(line);
-    if (!parts) { return std::unexpected(parts.error()); }
-    return {};
-}
-
 }  // namespace
 
 event request_parser::next(std::string_view& input, request_head& head) {
@@ -91,7 +85,9 @@ event request_parser::next_head(std::string_view& input, request_head& head) {
         case head_lines::progress::complete: break;
     }
     head_reader reader(head, *limits_);
-    if (auto done = reader.read(nullptr); !done) { return give_up(done.error(), head); }
+    if (auto done = reader.read(lines_.start_line(head.headers_), nullptr); !done) {
+        return give_up(done.error(), head);
+    }
     return begin_body(head);
 }
 
@@ -99,7 +95,9 @@ event request_parser::next_head(std::string_view& input, request_head& head) {
 event request_parser::take_extension(request_head& head, const extension_methods& known) {
     if (state_ != state::failed || failure_ != error::unknown_method) { return event(failure_); }
     head_reader reader(head, *limits_);
-    if (auto done = reader.read(&known); !done) { return give_up(done.error(), head); }
+    if (auto done = reader.read(lines_.start_line(head.headers_), &known); !done) {
+        return give_up(done.error(), head);
+    }
     return begin_body(head);
 }
 

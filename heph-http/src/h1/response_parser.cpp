@@ -6,7 +6,6 @@
 #include <heph/http/h1/response_parser.hpp>
 
 #include "../chars.hpp"
-#include "field_reader.hpp"
 #include "known_length.hpp"
 
 namespace heph::http::h1 {
@@ -146,26 +145,20 @@ event response_parser::next_head(std::string_view& input, response_head& head) {
 }
 
 std::expected<void, error> response_parser::read(response_head& head) {
-    auto done = read_status_line(head);
-    if (done) {
-        done = field_reader::read(head.headers_, field_reader::message::response,
-                                  limits_->headers_max);
-    }
-    if (done) { done = frame(head); }
-    return done;
+    const auto done = read_status_line(head);
+    return done ? frame(head) : done;
 }
 
 std::expected<void, error> response_parser::read_status_line(response_head& head) {
-    const auto& text = head.headers_.text_;
-    const std::string_view from(text.data(), text.size());
-    const auto line = split_status_line(from.substr(0, from.find('\r')));
+    const auto line = split_status_line(lines_.start_line(head.headers_));
     if (!line) { return std::unexpected(line.error()); }
     const std::string_view digits = line->code;
     const int number = (digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0');
     head.status_ = static_cast<status>(number);
     head.version_ = line->version.back() == '0' ? version::http_1_0 : version::http_1_1;
     if (!line->reason.empty()) {
-        head.reason_at_ = static_cast<std::uint32_t>(line->reason.data() - text.data());
+        head.reason_at_ =
+            static_cast<std::uint32_t>(line->reason.data() - head.headers_.text_.data());
         head.reason_size_ = static_cast<std::uint32_t>(line->reason.size());
     }
     return {};

@@ -19,7 +19,6 @@ namespace h1 {
 class chunked_decoder;
 class head_lines;
 class head_reader;
-class field_reader;
 class request_parser;
 class response_parser;
 }  // namespace h1
@@ -122,7 +121,6 @@ private:
     friend class h1::chunked_decoder;
     friend class h1::head_lines;
     friend class h1::head_reader;
-    friend class h1::field_reader;
     friend class h1::request_parser;
     friend class h1::response_parser;
     friend class request_head;

@@ -37,28 +37,35 @@ public:
         folded_ = false;
     }
 
-    /// Uses up the front of `input`, and puts the head's text, without fields, into `into`.
+    /// Uses up the front of `input`, and puts the head's text and its fields into `into`; of what
+    /// is refused there are no fields.
     ///
     /// *Requires*: `into` is empty at the first call for a head, and the same, unchanged, from then
-    /// on.
+    /// on. *Errors*: throws `std::bad_alloc`.
     progress take(std::string_view& input, headers& into, const limits& limits,
                   start_line_check check_start);
+
+    /// Gives the start-line of a head that is complete.
+    [[nodiscard]] std::string_view start_line(const headers& of) const noexcept {
+        return of.text(0, start_size_);
+    }
 
     [[nodiscard]] error failure() const noexcept { return failure_; }
 
 private:
-    bool scan(std::string_view text, const limits& limits, start_line_check check_start,
-              std::size_t& head_end) noexcept;
-    bool check_line(std::string_view line, start_line_check check_start) noexcept;
-    progress refuse(error what) noexcept {
-        failure_ = what;
-        return progress::refused;
-    }
+    bool scan(std::string_view text, headers& into, const limits& limits,
+              start_line_check check_start, std::size_t& head_end);
+    bool take_line(std::string_view line, headers& into, const limits& limits,
+                   start_line_check check_start);
+    bool take_field(std::string_view line, headers& into, const limits& limits);
+    static void unfold_values(headers& fields) noexcept;
+    progress refuse(error what, headers& into) noexcept;
 
     // Positions in the head's text, which is in the input or, once it came in pieces, gathered.
     std::uint32_t line_at_ = 0;  // Where the current line begins.
     std::uint32_t scan_at_ = 0;  // Up to where it was looked at.
     std::uint32_t lines_ = 0;    // Lines that are complete.
+    std::uint32_t start_size_ = 0;
     bool unfolds_ = false;
     bool folded_ = false;  // There was such a line.
     error failure_{};

@@ -1,8 +1,5 @@
-# Finds llhttp, in whichever form the system has it.
-#
-# Debian 12 ships it as C sources (package node-llhttp). They become part of heph-http's own archive,
-# so that a program that uses heph-http needs no llhttp. Newer systems have a library
-# (libllhttp-dev), which such a program then links to.
+# Finds llhttp, with which tests compare, in whichever form the system has it: as C sources (Debian 12's
+# node-llhttp), or as a library (libllhttp-dev of newer ones).
 #
 #   Llhttp_INCLUDE_DIR   where llhttp.h is
 #   Llhttp_SOURCES       the C files to compile; empty: link to the library `llhttp`
