@@ -34,11 +34,6 @@ bool is_field_value(std::string_view text) noexcept {
     return detail::find_line_end(text.data(), end) == end && detail::trim(text) == text;
 }
 
-header headers::operator[](std::size_t index) const noexcept {
-    const field& found = fields_[index];
-    return {text(found.name_at, found.name_size), text(found.value_at, found.value_size)};
-}
-
 std::size_t headers::find_from(std::size_t index, std::string_view name) const noexcept {
     for (; index < fields_.size(); ++index) {
         if (fields_[index].name_size != name.size()) { continue; }

@@ -31,10 +31,16 @@ void append_number(std::string& out, std::uint64_t value, int base) {
     out.append(digits.data(), result.ptr);
 }
 
+bool may_be_sent(std::string_view name, std::string_view trimmed) noexcept {
+    const char* const end = trimmed.data() + trimmed.size();
+    return is_token(name) && detail::find_line_end(trimmed.data(), end) == end &&
+           !is_set_by_writer(name);
+}
+
 bool append_field(std::string& out, std::string_view name, std::string_view value) {
     // White space around a value is no part of it (RFC 9110, 5.5).
     const std::string_view trimmed = detail::trim(value);
-    if (!is_token(name) || !is_field_value(trimmed) || is_set_by_writer(name)) { return false; }
+    if (!may_be_sent(name, trimmed)) { return false; }
     out.append(name);
     out.append(": ");
     out.append(trimmed);

@@ -9,6 +9,10 @@ namespace heph::http::h1 {
 /// Appends a number.
 void append_number(std::string& out, std::uint64_t value, int base = 10);
 
+/// Tells whether a field may be sent: whether its line, of a value without white space around it,
+/// leaves the message whole, and it is none that only the writer itself may set.
+[[nodiscard]] bool may_be_sent(std::string_view name, std::string_view trimmed) noexcept;
+
 /// Appends a field line. Gives false, and appends nothing, when the line would break the message,
 /// or the field is one that only the writer itself may set: by hand it could only contradict the
 /// framing.

@@ -58,7 +58,10 @@ public:
     [[nodiscard]] bool empty() const noexcept { return fields_.empty(); }
 
     /// Gives a field by position. *Requires*: `index < size()`.
-    [[nodiscard]] header operator[](std::size_t index) const noexcept;
+    [[nodiscard]] header operator[](std::size_t index) const noexcept {
+        const field& found = fields_[index];
+        return {text(found.name_at, found.name_size), text(found.value_at, found.value_size)};
+    }
 
     [[nodiscard]] const_iterator begin() const noexcept;
     [[nodiscard]] const_iterator end() const noexcept;
