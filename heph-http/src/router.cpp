@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <functional>
 #include <map>
@@ -17,10 +18,24 @@ namespace heph::http {
 
 namespace detail {
 
+// Most segments are so short that two words have all of them.
 struct text_hash {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const noexcept {
-        return std::hash<std::string_view>()(text);
+        if (text.size() > 16) { return std::hash<std::string_view>()(text); }
+        std::uint64_t front = 0;
+        std::uint64_t back = 0;
+        if (text.size() >= 8) {
+            std::memcpy(&front, text.data(), 8);
+            std::memcpy(&back, text.data() + text.size() - 8, 8);
+        } else {
+            for (const char c : text) { front = front << 8U | static_cast<unsigned char>(c); }
+        }
+        // Odd factors without a pattern, and the upper bits, to which all bytes have come.
+        constexpr std::uint64_t first = 0x9e3779b97f4a7c15;
+        constexpr std::uint64_t second = 0xc2b2ae3d27d4eb4f;
+        const std::uint64_t mixed = (front ^ text.size()) * first + (back ^ (back >> 29U)) * second;
+        return (mixed ^ (mixed >> 32U)) * first >> 16U;
     }
 };
 
@@ -187,11 +202,15 @@ public:
 
     // `path` is what is behind the slash that ends the segment of `node`.
     const handler* find(const route_node& node, std::string_view path) {
-        const std::size_t slash = path.find('/');
-        const std::string_view raw = path.substr(0, slash);
+        // Segments are short: one look at each byte costs less than two calls.
+        std::size_t end = 0;
+        bool encoded = false;
+        for (; end < path.size() && path[end] != '/'; ++end) { encoded |= path[end] == '%'; }
+        const std::size_t slash = end == path.size() ? std::string_view::npos : end;
+        const std::string_view raw = path.substr(0, end);
         std::string decoded_memory;
         std::string_view segment = raw;
-        if (raw.find('%') != std::string_view::npos) {
+        if (encoded) {
             auto decoded = percent_decode(raw);
             if (!decoded) {
                 bad_path_ = true;
