@@ -141,7 +141,7 @@ void connection::take_extension(h1::event& refused) {
     refused = parser_.take_extension(work_->request.head(), *share_->extensions);
 }
 
-void connection::take_received(rt::net::chunk bytes) {
+void connection::take_received(rt::net::chunk&& bytes) {
     if (sends_quietly_ && !io_.sending()) { end_quiet(); }
     take_work_space();
     if (parser_.is_idle() && share_->observed) { work_->began = std::chrono::steady_clock::now(); }
@@ -152,7 +152,7 @@ void connection::take_received(rt::net::chunk bytes) {
 // Sets how long the next bytes are waited for. A connection without a request keeps next to
 // nothing.
 void connection::begin_to_receive() {
-    if (work_) { work_->received = rt::net::chunk(); }
+    if (work_ && !work_->received.empty()) { work_->received = rt::net::chunk(); }
     if (parser_.is_idle()) {
         if (sends_quietly_) {
             clear_work_space();

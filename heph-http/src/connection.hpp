@@ -113,7 +113,7 @@ private:
 
     void begin_to_receive();
     void take_extension(h1::event& refused);
-    void take_received(rt::net::chunk bytes);
+    void take_received(rt::net::chunk&& bytes);
     task<step> nothing_received(arrival came);
     std::optional<task<step>> begin_answer();
     task<step> answer(const handler* found);

@@ -12,13 +12,17 @@ polled<connection_io::receive_future::value_type> connection_io::receive_future:
         if (!outcome) { return value_type(std::unexpect, io_failure::lost); }
         return value_type(std::move(*outcome));
     }
-    if (heeds_stop_ && io_->stopping_.poll(waker).is_ready()) {
-        return value_type(std::unexpect, io_failure::stopping);
-    }
-    if (io_->receive_patience_.passed(io_->alarm_, waker)) {
-        return value_type(std::unexpect, io_failure::timed_out);
+    if (const auto ended = io_->wait_ended(heeds_stop_, waker)) {
+        return value_type(std::unexpect, *ended);
     }
     return pending;
+}
+
+// Tells why nothing more is waited for, though nothing has come.
+std::optional<io_failure> connection_io::wait_ended(bool heeds_stop, const waker& waker) {
+    if (heeds_stop && stopping_.poll(waker).is_ready()) { return io_failure::stopping; }
+    if (receive_patience_.passed(alarm_, waker)) { return io_failure::timed_out; }
+    return std::nullopt;
 }
 
 arrival connection_io::arrival_of(io_failure failure) noexcept {
@@ -30,9 +34,9 @@ arrival connection_io::arrival_of(io_failure failure) noexcept {
     return arrival::lost;
 }
 
-void connection_io::send(rt::buffer bytes, send_bounds limit) {
+void connection_io::send(rt::buffer&& bytes, send_bounds limit) {
     handed_ += bytes.size();
-    send_->sending.emplace(stream_.send_all(std::move(bytes)));
+    send_->sending.emplace(stream_, std::move(bytes));
     send_->patience.begin(limit);
     send_->begun = false;
 }
@@ -77,7 +81,7 @@ polled<bool> connection_io::poll_sent(const waker& waker) {
     return false;
 }
 
-bool connection_io::send_quietly(rt::buffer bytes, send_bounds limit) {
+bool connection_io::send_quietly(rt::buffer&& bytes, send_bounds limit) {
     send(std::move(bytes), limit);
     send_->begun = true;
     return take_sent(waker()).is_ready();

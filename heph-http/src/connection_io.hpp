@@ -99,16 +99,19 @@ public:
                 if (sent.is_ready() && !sent.value()) { return arrival::lost; }
             }
             // It keeps nothing between two polls: what is received is kept by the stream.
-            auto received = receive_future(*io_, heeds_stop_).poll(waker);
-            if (!received.is_ready()) {
-                if (!io_->sending()) { owner_->note_sent(); }
-                return pending;
+            auto received = io_->stream_.next().poll(waker);
+            if (received.is_ready()) {
+                auto& outcome = received.value();
+                if (!outcome) { return arrival::lost; }
+                if (outcome->empty()) { return arrival::end; }
+                owner_->take_received(std::move(*outcome));
+                return arrival::bytes;
             }
-            auto& outcome = received.value();
-            if (!outcome) { return arrival_of(outcome.error()); }
-            if (outcome->empty()) { return arrival::end; }
-            owner_->take_received(std::move(*outcome));
-            return arrival::bytes;
+            if (const auto ended = io_->wait_ended(heeds_stop_, waker)) {
+                return arrival_of(*ended);
+            }
+            if (!io_->sending()) { owner_->note_sent(); }
+            return pending;
         }
 
     private:
@@ -165,11 +168,11 @@ public:
     }
     /// Begins to send bytes to a peer that may take them as slowly as `limit` says.
     /// *Requires*: `send_by` gave a side; not `sending()`.
-    void send(rt::buffer bytes, send_bounds limit);
+    void send(rt::buffer&& bytes, send_bounds limit);
     /// Begins to send as `send` does, for who waits for nothing but the next bytes from then on:
     /// nobody is woken when they are gone. `receive_for` finds out when something else wakes it,
     /// and watches a peer that does not take them. Gives whether they are gone already.
-    [[nodiscard]] bool send_quietly(rt::buffer bytes, send_bounds limit);
+    [[nodiscard]] bool send_quietly(rt::buffer&& bytes, send_bounds limit);
     /// Takes the outcome of what is being sent, if there is one; has nobody woken for it. Gives
     /// whether nothing is being sent any more.
     [[nodiscard]] bool collect_sent() { return take_sent(waker()).is_ready(); }
@@ -209,6 +212,7 @@ public:
 
 private:
     static arrival arrival_of(io_failure failure) noexcept;
+    std::optional<io_failure> wait_ended(bool heeds_stop, const waker& waker);
     polled<bool> take_sent(const waker& waker);
     polled<bool> poll_sent(const waker& waker);
     polled<bool> poll_quiet(const waker& waker);

@@ -68,7 +68,7 @@ public:
     class [[nodiscard]] send_future {
     public:
         using value_type = std::expected<rt::buffer, std::error_code>;
-        send_future(peer_stream& stream, rt::buffer bytes) noexcept
+        send_future(peer_stream& stream, rt::buffer&& bytes) noexcept
             : how_(stream.secured_
                        ? state(std::in_place_type<secured>, stream.secured_.get(), std::move(bytes))
                        : state(std::in_place_type<rt::net::send_future>, stream.plain_,
@@ -82,7 +82,7 @@ public:
 
     private:
         struct secured {
-            secured(secure_channel* over, rt::buffer all) noexcept
+            secured(secure_channel* over, rt::buffer&& all) noexcept
                 : channel(over), bytes(std::move(all)) {}
             secure_channel* channel;
             rt::buffer bytes;
@@ -91,7 +91,7 @@ public:
         using state = std::variant<rt::net::send_future, secured>;
         state how_;
     };
-    send_future send_all(rt::buffer bytes) noexcept { return {*this, std::move(bytes)}; }
+    send_future send_all(rt::buffer&& bytes) noexcept { return {*this, std::move(bytes)}; }
 
     /// Tells whether a file of so many bytes can be sent by `send_file`.
     [[nodiscard]] bool takes_file(std::uint64_t bytes) noexcept {

@@ -57,13 +57,13 @@ bool send_progress::is_too_slow(std::uint64_t now_ms, std::optional<std::uint64_
     return now_ms - began_ms_ > pause + earned_ms;
 }
 
-void send_patience::begin(send_bounds bounds) {
-    const std::uint64_t now = rt::detail::worker_coarse_ms();
-    progress_.begin(now, bounds);
-    next_look_ms_ = now + interval_ms(bounds);
-}
-
 bool send_patience::passed(int socket, alarm& wakes, const waker& waker) {
+    if (!begun_) {
+        begun_ = true;
+        const std::uint64_t now = rt::detail::worker_coarse_ms();
+        progress_.begin(now, bounds_);
+        next_look_ms_ = now + interval_ms(bounds_);
+    }
     while (wakes.passed(next_look_ms_, waker)) {
         const std::uint64_t now = rt::detail::worker_now_ms();
         if (progress_.is_too_slow(now, acknowledged_bytes(socket))) { return true; }

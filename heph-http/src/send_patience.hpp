@@ -80,15 +80,21 @@ private:
 /// has taken from time to time, and never while a block is gone soon.
 class send_patience {
 public:
-    /// A block begins to be sent.
-    void begin(send_bounds bounds);
+    /// A block begins to be sent. Its time counts from when it is first asked for: most are gone
+    /// before, and need no clock.
+    void begin(send_bounds bounds) noexcept {
+        bounds_ = bounds;
+        begun_ = false;
+    }
     /// Tells whether the peer behind the socket takes it too slowly, and wakes `waker` to ask
     /// again.
     bool passed(int socket, alarm& wakes, const waker& waker);
 
 private:
     send_progress progress_;
+    send_bounds bounds_{};
     std::uint64_t next_look_ms_ = 0;
+    bool begun_ = false;
 };
 
 /// Waits for the end of a step that sends, unless the peer is too slow.
