@@ -3,6 +3,8 @@
 #include <heph/core/either.hpp>
 #include <heph/rt/timer.hpp>
 
+#include "large_body.hpp"
+
 namespace heph::http::detail {
 
 namespace {
@@ -133,12 +135,16 @@ task<void> client_connection::gone() { co_await flag_future(given_up_); }
 
 task<std::error_code> client_connection::send_request(const url& to) {
     std::string head;
+    const std::size_t copied = bytes_with_head(request_->body().size());
     const auto written = through_ == nullptr
-                             ? writer_.write(head, *request_, to.target, to.authority())
+                             ? writer_.write(head, *request_, to.target, to.authority(), {}, copied)
                              : writer_.write(head, *request_, to.to_string(), to.authority(),
-                                             through_->authorization());
+                                             through_->authorization(), copied);
     if (!written) { co_return make_error_code(written.error()); }
     std::error_code sent = co_await send_bytes(head);
+    if (const std::size_t left = writer_.left_out(); !sent && left != 0) {
+        sent = co_await send_rest(request_->shared_body(), left);
+    }
     if (sent || !writer_.expects_body()) { co_return sent; }
     const auto produced = co_await request_->producer()(*this);
     if (!produced) { co_return make_error_code(produced.error()); }
@@ -162,20 +168,38 @@ task<std::expected<void, error>> client_connection::write(std::string_view piece
 }
 
 task<std::error_code> client_connection::send_bytes(std::string_view bytes) {
-    while (!bytes.empty()) {
+    std::error_code failed;
+    while (!bytes.empty() && !failed) {
         const std::string_view piece = bytes.substr(0, block_bytes_max_);
         bytes.remove_prefix(piece.size());
-        auto buffer = rt::buffer::copy_of(piece);
-        send_patience_.begin({options_->pause_timeout});
-        send_step step(*this, std::move(buffer));
-        patient_future sending(send_patience_, send_alarm_, stream_.socket().descriptor(),
-                               std::move(step));
-        auto sent = co_await sending;
-        if (!sent) { co_return refuse(timed_out()); }
-        if (!*sent) {
-            peer_refused_ = true;
-            co_return refuse(sent->error());
-        }
+        failed = co_await send_block(rt::buffer::copy_of(piece));
+    }
+    co_return failed;
+}
+
+// Sends the last `size` bytes of a body behind its head, without copying them.
+task<std::error_code> client_connection::send_rest(std::shared_ptr<const std::string> body,
+                                                   std::size_t size) {
+    std::error_code failed;
+    while (size != 0 && !failed) {
+        const std::string_view all(*body);
+        const std::string_view piece = all.substr(all.size() - size, block_bytes_max_);
+        size -= piece.size();
+        failed = co_await send_block(rt::buffer::of_shared(body, piece));
+    }
+    co_return failed;
+}
+
+task<std::error_code> client_connection::send_block(rt::buffer bytes) {
+    send_patience_.begin({options_->pause_timeout});
+    send_step step(*this, std::move(bytes));
+    patient_future sending(send_patience_, send_alarm_, stream_.socket().descriptor(),
+                           std::move(step));
+    auto sent = co_await sending;
+    if (!sent) { co_return refuse(timed_out()); }
+    if (!*sent) {
+        peer_refused_ = true;
+        co_return refuse(sent->error());
     }
     co_return std::error_code();
 }

@@ -115,6 +115,8 @@ private:
     task<std::error_code> receive_head();
     std::error_code take(std::expected<rt::net::chunk, std::error_code> received);
     task<std::error_code> send_bytes(std::string_view bytes);
+    task<std::error_code> send_rest(std::shared_ptr<const std::string> body, std::size_t size);
+    task<std::error_code> send_block(rt::buffer bytes);
     task<void> finish_sending();
     void end_sending(std::error_code sent) noexcept;
     std::error_code refuse(std::error_code why) noexcept {

@@ -36,7 +36,7 @@ bool client_request::can_redirect(status answered) const noexcept {
 void client_request::redirect(status answered, bool same_origin) {
     if (becomes_get(answered)) {
         method_ = method::get;
-        body_.clear();
+        body_.reset();
         producer_ = nullptr;
         stream_length_.reset();
         has_body_ = false;

@@ -5,16 +5,11 @@
 #include <utility>
 
 #include "first_poll.hpp"
+#include "large_body.hpp"
 
 namespace heph::http::detail {
 
 namespace {
-
-// Copying less than this costs less than to send it apart from its head.
-constexpr std::size_t copied_body_bytes_max = 32 * 1024;
-
-// So much of a larger body leaves with its head.
-constexpr std::size_t first_body_bytes = 16 * 1024;
 
 // So much is sent without a wait for its end.
 constexpr std::size_t quiet_bytes_max = 16 * 1024;
@@ -365,8 +360,7 @@ void connection::write_head(response& reply) {
     answered_ = true;
     work_->trailers.clear();
     const bool keep_alive = may_keep_alive(reply);
-    const std::size_t copied =
-        reply.body().size() > copied_body_bytes_max ? first_body_bytes : copied_body_bytes_max;
+    const std::size_t copied = bytes_with_head(reply.body().size());
     auto written = work_->writer.write(work_->out, reply, method, version, keep_alive, copied);
     if (!written) {
         share_->log(log_level::error,

@@ -1,3 +1,4 @@
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -54,6 +55,23 @@ TEST_CASE("request writer: a request has Host first, and its framing", "[http][r
         "Connection: upgrade, TE\r\n\r\n");
     CHECK(written(client_request(method::connect, ""), "b:443") ==
           "CONNECT b:443 HTTP/1.1\r\nHost: a:81\r\n\r\n");
+}
+
+TEST_CASE("request writer: the end of a long body may be left to the caller",
+          "[http][request_writer]") {
+    h1::request_writer writer;
+    const auto request = client_request(method::put, "").set_body("12345");
+    for (const std::size_t most : {0U, 2U, 5U, 6U}) {
+        CAPTURE(most);
+        std::string out;
+        REQUIRE(writer.write(out, request, "/", "a", {}, most));
+        const std::string body(request.body().substr(0, most));
+        CHECK(out == "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n" + body);
+        CHECK(writer.left_out() == 5 - body.size());
+    }
+    std::string out;
+    REQUIRE(writer.write(out, streamed(), "/", "a", {}, 0));
+    CHECK(writer.left_out() == 0);
 }
 
 TEST_CASE("request writer: streams are chunked, or as long as was said", "[http][request_writer]") {

@@ -58,9 +58,11 @@ bool append_fields(std::string& out, const client_request& request, std::string_
 
 std::expected<void, error> request_writer::write(std::string& out, const client_request& request,
                                                  std::string_view target, std::string_view host,
-                                                 std::string_view proxy_authorization) {
+                                                 std::string_view proxy_authorization,
+                                                 std::size_t body_bytes_max) {
     const std::size_t before = out.size();
     framing_ = framing::none;
+    left_out_ = 0;
     // RFC 9110, 9.3.8 and 10.1.4.
     const bool traces_content = request.method() == method::trace && request.has_body();
     const std::string_view method = request.method_name();
@@ -96,7 +98,9 @@ std::expected<void, error> request_writer::write(std::string& out, const client_
     if (request.is_streamed()) {
         framing_ = has_length ? framing::length : framing::chunked;
     } else {
-        out.append(request.body());
+        const std::string_view now = request.body().substr(0, body_bytes_max);
+        out.append(now);
+        left_out_ = request.body().size() - now.size();
     }
     return {};
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -58,7 +59,7 @@ public:
 
     /// Sets a body that is sent with its length.
     client_request& set_body(std::string body) & {
-        body_ = std::move(body);
+        body_ = std::make_shared<const std::string>(std::move(body));
         has_body_ = true;
         producer_ = nullptr;
         return *this;
@@ -74,7 +75,7 @@ public:
         producer_ = std::move(producer);
         stream_length_ = length;
         has_body_ = true;
-        body_.clear();
+        body_.reset();
         return *this;
     }
 
@@ -94,7 +95,14 @@ public:
     [[nodiscard]] const rt::net::unix_address& unix_socket() const noexcept { return unix_socket_; }
 
     [[nodiscard]] http::interim_handler& interim_handler() noexcept { return interim_; }
-    [[nodiscard]] std::string_view body() const noexcept { return body_; }
+    [[nodiscard]] std::string_view body() const noexcept {
+        return body_ ? std::string_view(*body_) : std::string_view();
+    }
+    /// Gives what holds the body, for those who read it while it is sent; null when it is empty,
+    /// and was not set, or is streamed.
+    [[nodiscard]] const std::shared_ptr<const std::string>& shared_body() const noexcept {
+        return body_;
+    }
     /// Tells whether a body was set, though it may be empty.
     [[nodiscard]] bool has_body() const noexcept { return has_body_; }
     [[nodiscard]] bool is_streamed() const noexcept { return static_cast<bool>(producer_); }
@@ -117,7 +125,7 @@ private:
     std::string url_;
     std::string extension_;
     http::headers headers_;
-    std::string body_;
+    std::shared_ptr<const std::string> body_;  // Null where none was set.
     body_producer producer_;
     http::interim_handler interim_;
     rt::net::unix_address unix_socket_;
