@@ -282,6 +282,7 @@ task<std::expected<std::string_view, std::error_code>> client_connection::next_p
                 if (failed) { co_return result(std::unexpect, failed); }
                 break;
             }
+            case h1::event_kind::end: reusable_ = reusable_ && head_.keep_alive(); break;
             default: break;
         }
     }

@@ -23,10 +23,10 @@ description describe(error value) noexcept {
         case error::bad_percent_encoding:
             return {status::bad_request, "The request target has broken percent-encoding."};
         case error::target_too_long:
-            return {status::uri_too_long, "The request line is longer than this server takes."};
+            return {status::uri_too_long, "The request line is longer than is taken here."};
         case error::unsupported_version:
             return {status::http_version_not_supported,
-                    "This server speaks HTTP/1.0 and HTTP/1.1 only."};
+                    "Only HTTP/1.0 and HTTP/1.1 are spoken here."};
         case error::tls_on_plain_port:
             return {status::bad_request, "This port speaks plain HTTP, not TLS."};
         case error::plain_on_tls_port:
@@ -50,10 +50,10 @@ description describe(error value) noexcept {
             return {status::bad_request, "A header value has a control character."};
         case error::head_too_large:
             return {status::request_header_fields_too_large,
-                    "The header section is larger than this server takes."};
+                    "The header section is larger than is taken here."};
         case error::too_many_headers:
             return {status::request_header_fields_too_large,
-                    "There are more header fields than this server takes."};
+                    "There are more header fields than are taken here."};
         case error::missing_host:
             return {status::bad_request, "An HTTP/1.1 request needs a Host header."};
         case error::repeated_host:
@@ -81,15 +81,15 @@ description describe(error value) noexcept {
             return {status::bad_request, "HTTP/1.0 has no Transfer-Encoding."};
         case error::bad_chunk: return {status::bad_request, "The chunked body is malformed."};
         case error::chunk_extension_too_long:
-            return {status::bad_request, "A chunk extension is longer than this server takes."};
+            return {status::bad_request, "A chunk extension is longer than is taken here."};
         case error::trailers_too_large:
             return {status::request_header_fields_too_large,
-                    "The trailer section is larger than this server takes."};
+                    "The trailer section is larger than is taken here."};
         case error::body_too_large:
-            return {status::content_too_large, "The body is larger than this server takes."};
+            return {status::content_too_large, "The body is larger than is taken here."};
         case error::too_many_fields:
             return {status::content_too_large,
-                    "There are more fields in the form than this server takes."};
+                    "There are more fields in the form than are taken here."};
         case error::bad_multipart:
             return {status::bad_request, "The form is not multipart/form-data as RFC 7578 has it."};
         case error::unknown_content_encoding:

@@ -185,8 +185,8 @@ TEST_CASE("rfc client: an answer is read as its status and its framing have it",
               text_of(http::error::bad_content_length)},
              {"9112 6.3", "HTTP/1.1 200 OK\r\n" + length + "2, 3\r\n\r\nok",
               text_of(http::error::bad_content_length)},
-             {"9112 6.1", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-              text_of(http::error::transfer_encoding_in_http_1_0)},
+             {"9112 6.3", "HTTP/1.1 200 OK\r\n" + length + "2\r\n" + length + "3\r\n\r\nok",
+              text_of(http::error::repeated_content_length)},
              {"9110 5.5", "HTTP/1.1 200 OK\r\nX: a\rb\r\n" + length + "2\r\n\r\nok",
               text_of(http::error::bad_line_ending)},
              {"9112 7.1", chunked + "2;x=\"y\"\r\nok\r\n0\r\nX: y\r\n\r\n", "200 ok"},
@@ -225,6 +225,13 @@ TEST_CASE("rfc client: a connection is used again only where both sides said so"
               "9112 9.6", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"},
           {"9112 9.6", "HTTP/1.1 200 OK\r\nConnection: x, , CLOSE\r\nContent-Length: 2\r\n\r\nok"},
           {"9112 9.3", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"},
+          {"9112 6.1",
+           "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
+           "2\r\nok\r\n0\r\n\r\n"},
+          {"9112 2.2", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok"},
+          {"9112 2.2", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\n\r\n"},
+          {"9112 5.1", "HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok"},
+          {"9112 6.3", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok"},
           // RFC 9112, 6.3: what was not asked for is no answer to the next request.
           {"9112 6.3", ok + second}}) {
         CAPTURE(rule, answer);

@@ -161,7 +161,7 @@ void add_chunks(std::vector<bad_sample>& to) {
                              "1\r\nab\r\n",
                              "1\ra\r\n",
                              "1\r\na\r0",
-                             "00000000000000001\r\n",
+                             "10000000000000000\r\n",
                              "1;a\nb\r\n",
                              "1;a\x01\r\n",
                              "1;a\rb\r\n",

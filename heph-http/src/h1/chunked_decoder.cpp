@@ -49,11 +49,15 @@ bool chunked_decoder::take_size(char c, const limits& limits, error& failure) no
         if (digit < 0) { return false; }
     }
     if (digit >= 0) {
+        if ((left_ >> 60U) != 0) { return false; }
         left_ = left_ * 16 + static_cast<std::uint64_t>(digit);
-        return ++line_ <= digits_max;
+        // More of them are zeros in front, which cost as much as extensions.
+        return ++line_ <= digits_max || line_ - digits_max <= limits.chunk_extension_bytes_max;
     }
+    if (line_ > digits_max) { extensions_ += line_ - digits_max; }
     line_ = 0;
     if (c == '\r') { return go(state::size_line_end); }
+    if (is_bare_end(c)) { return end_size(limits, failure); }
     return (c == ' ' || c == '\t' || c == ';') && take_extension(c, limits, failure);
 }
 
@@ -62,14 +66,14 @@ bool chunked_decoder::take_size(char c, const limits& limits, error& failure) no
 bool chunked_decoder::take_extension(char c, const limits& limits, error& failure) noexcept {
     const bool blank = c == ' ' || c == '\t';
     const bool token = detail::is_char(c, detail::token_char);
-    const bool closes = c == '\r' && may_end_extension();
+    const bool closes = (c == '\r' || (c == '\n' && lenient_)) && may_end_extension();
     if (!closes && ++line_ > limits.chunk_extension_bytes_max) {
         failure = error::chunk_extension_too_long;
         return false;
     }
     if (closes) {
         extensions_ += line_;
-        return go(state::size_line_end);
+        return is_bare_end(c) ? end_size(limits, failure) : go(state::size_line_end);
     }
     switch (state_) {
         case state::size:
@@ -127,8 +131,15 @@ bool chunked_decoder::end_size(const limits& limits, error& failure) noexcept {
 }
 
 bool chunked_decoder::take_data_end(char c) noexcept {
-    if (state_ == state::data_cr) { return c == '\r' && go(state::data_lf); }
+    if (state_ == state::data_cr && !is_bare_end(c)) { return c == '\r' && go(state::data_lf); }
     return c == '\n' && go(state::size_begin);
+}
+
+// Where a line may end: at an LF without its CR.
+bool chunked_decoder::is_bare_end(char c) noexcept {
+    if (c != '\n' || !lenient_) { return false; }
+    sloppy_ = true;
+    return true;
 }
 
 bool chunked_decoder::take_trailer(char c, const limits& limits, headers& trailers,
@@ -136,7 +147,15 @@ bool chunked_decoder::take_trailer(char c, const limits& limits, headers& traile
     const auto here = [&trailers] { return static_cast<std::uint32_t>(trailers.text_.size()); };
     switch (state_) {
         case state::trailer_begin:
+            if (pending_) {
+                if (lenient_ && (c == ' ' || c == '\t')) {
+                    trailers.text_.push_back(' ');
+                    return go(state::trailer_value);
+                }
+                if (!end_trailer(limits, trailers, failure)) { return false; }
+            }
             if (c == '\r') { return go(state::last_lf); }
+            if (is_bare_end(c)) { return go(state::done); }
             name_at_ = here();
             state_ = state::trailer_name;
             break;
@@ -147,7 +166,10 @@ bool chunked_decoder::take_trailer(char c, const limits& limits, headers& traile
             }
             break;
         case state::trailer_value:
-            if (c == '\r') { return end_trailer(limits, trailers, failure); }
+            if (c == '\r' || is_bare_end(c)) {
+                pending_ = true;
+                return go(c == '\r' ? state::trailer_lf : state::trailer_begin);
+            }
             if (!detail::is_text_char(c)) { return false; }
             trailers.text_.push_back(c);
             return true;
@@ -161,7 +183,7 @@ bool chunked_decoder::take_trailer(char c, const limits& limits, headers& traile
 
 // All of a trailer is there: it becomes a field, or is forgotten.
 bool chunked_decoder::end_trailer(const limits& limits, headers& trailers, error& failure) {
-    state_ = state::trailer_lf;
+    pending_ = false;
     const char* const text = trailers.text_.data();
     const std::string_view name(text + name_at_, value_at_ - name_at_);
     if (!may_be_trailer(name)) {

@@ -16,8 +16,10 @@ constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
 
 // A head ends in an empty line, so that there is a byte behind all other line ends.
 void unfold(std::span<char> head) noexcept {
-    for (std::size_t at = 0; at + 2 < head.size(); ++at) {
-        if (head[at] == '\r' && is_blank(head[at + 2])) { head[at] = head[at + 1] = ' '; }
+    for (std::size_t at = 1; at + 1 < head.size(); ++at) {
+        if (head[at] != '\n' || !is_blank(head[at + 1])) { continue; }
+        if (head[at - 1] == '\r') { head[at - 1] = ' '; }
+        head[at] = ' ';
     }
 }
 
@@ -85,17 +87,20 @@ bool head_lines::scan(std::string_view text, headers& into, const limits& limits
             return false;
         }
         if (stop == end || (*stop == '\r' && stop + 1 == end)) { return true; }
-        if (*stop != '\r' || stop[1] != '\n') {
+        const bool bare = *stop == '\n' && lenient_;
+        if (!bare && (*stop != '\r' || stop[1] != '\n')) {
             failure_ = error::bad_line_ending;
             return false;
         }
+        if (bare) { sloppy_ = true; }
+        const std::uint32_t end_bytes = bare ? 1 : 2;
         const std::string_view line(base + line_at_, scan_at_ - line_at_);
         if (line.empty() && lines_ > 0) {
-            head_end = std::size_t{scan_at_} + 2;
+            head_end = std::size_t{scan_at_} + end_bytes;
             return true;
         }
         if (!take_line(line, into, limits, check_start)) { return false; }
-        scan_at_ += 2;
+        scan_at_ += end_bytes;
         line_at_ = scan_at_;
         ++lines_;
     }
@@ -110,7 +115,7 @@ bool head_lines::take_line(std::string_view line, headers& into, const limits& l
         return checked.has_value();
     }
     // Not behind the start line: there is nothing yet that could go on.
-    if (unfolds_ && lines_ > 1 && is_blank(line.front())) {
+    if (lenient_ && lines_ > 1 && is_blank(line.front())) {
         headers::field& last = into.fields_[into.fields_.size() - 1];
         last.value_size = scan_at_ - last.value_at;
         folded_ = true;
@@ -122,7 +127,11 @@ bool head_lines::take_line(std::string_view line, headers& into, const limits& l
 bool head_lines::take_field(std::string_view line, headers& into, const limits& limits) {
     std::size_t name = 0;
     while (name < line.size() && detail::is_char(line[name], detail::token_char)) { ++name; }
-    if (name == 0 || name == line.size() || line[name] != ':') {
+    std::size_t colon = name;
+    if (lenient_) {
+        while (colon < line.size() && is_blank(line[colon])) { ++colon; }
+    }
+    if (name == 0 || colon == line.size() || line[colon] != ':') {
         failure_ = fault_of_field(line, name);
         return false;
     }
@@ -130,7 +139,8 @@ bool head_lines::take_field(std::string_view line, headers& into, const limits& 
         failure_ = error::too_many_headers;
         return false;
     }
-    const std::string_view value = detail::trim(line.substr(name + 1));
+    if (colon != name) { sloppy_ = true; }
+    const std::string_view value = detail::trim(line.substr(colon + 1));
     headers::field found{};
     found.name_at = line_at_;
     found.name_size = static_cast<std::uint32_t>(name);

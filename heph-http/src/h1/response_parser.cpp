@@ -53,6 +53,7 @@ std::expected<void, error> check_status_line(std::string_view line) noexcept {
 /// What the fields say about the framing.
 struct framing_fields {
     std::optional<std::uint64_t> length;
+    bool repeats = false;  // The length is there more than once.
     bool chunked = false;
     bool transfer_encoding = false;
 };
@@ -71,9 +72,12 @@ std::expected<framing_fields, error> find_framing(const headers& fields) {
     framing_fields found;
     for (const header field : fields) {
         if (equal_ignoring_case(field.name, "content-length")) {
-            if (found.length) { return std::unexpected(error::repeated_content_length); }
             const auto length = parse_length(field.value);
             if (!length) { return std::unexpected(length.error()); }
+            if (found.length && *found.length != *length) {
+                return std::unexpected(error::repeated_content_length);
+            }
+            found.repeats = found.length.has_value();
             found.length = *length;
         } else if (equal_ignoring_case(field.name, "transfer-encoding")) {
             if (found.transfer_encoding) { return std::unexpected(error::bad_transfer_encoding); }
@@ -140,6 +144,7 @@ event response_parser::next_head(std::string_view& input, response_head& head) {
         case head_lines::progress::refused: return fail(lines_.failure());
         case head_lines::progress::complete: break;
     }
+    sloppy_ = sloppy_ || lines_.is_sloppy();
     if (const auto done = read(head); !done) { return fail(done.error()); }
     return begin_body(head);
 }
@@ -167,7 +172,7 @@ std::expected<void, error> response_parser::read_status_line(response_head& head
 std::expected<void, error> response_parser::frame(response_head& head) const {
     const bool is_1_1 = head.version_ == version::http_1_1;
     const headers& fields = head.headers_;
-    head.keep_alive_ = !fields.has_token("connection", "close") &&
+    head.keep_alive_ = !sloppy_ && !fields.has_token("connection", "close") &&
                        (is_1_1 || fields.has_token("connection", "keep-alive"));
     const bool accepted = code(head.status_) >= 200 && code(head.status_) < 300;
     if (head.status_ == status::switching_protocols || (method_ == method::connect && accepted)) {
@@ -185,9 +190,8 @@ std::expected<void, error> response_parser::frame(response_head& head) const {
     if (found->length && found->transfer_encoding) {
         return std::unexpected(error::length_and_transfer_encoding);
     }
-    if (found->transfer_encoding && !is_1_1) {
-        return std::unexpected(error::transfer_encoding_in_http_1_0);
-    }
+    // What is faulty, and yet can be read in one way only, ends the connection (RFC 9112, 6.1).
+    if (found->repeats || (found->transfer_encoding && !is_1_1)) { head.keep_alive_ = false; }
     if (bodiless) {
         head.framing_ = response_framing::none;
     } else if (found->chunked) {
@@ -239,7 +243,11 @@ event response_parser::next_in_length(std::string_view& input) noexcept {
 
 event response_parser::next_in_chunks(std::string_view& input, response_head& head) {
     const event found = chunks_.next(input, *limits_, head.trailers_);
-    if (found.kind == event_kind::end) { state_ = state::idle; }
+    if (found.kind == event_kind::end) {
+        state_ = state::idle;
+        sloppy_ = sloppy_ || chunks_.is_sloppy();
+        if (sloppy_) { head.keep_alive_ = false; }
+    }
     if (found.kind == event_kind::error) { return fail(found.failure); }
     return found;
 }

@@ -48,7 +48,8 @@ public:
     [[nodiscard]] response_framing framing() const noexcept { return framing_; }
     /// Gives the length of the body that follows, when it is known.
     [[nodiscard]] std::optional<std::uint64_t> content_length() const noexcept;
-    /// Tells whether the connection can be used again once the body has ended.
+    /// Tells whether the connection can be used again once the body has ended. The end of a chunked
+    /// body may change that to no.
     [[nodiscard]] bool keep_alive() const noexcept { return keep_alive_; }
 
     /// Takes the trailers of another head: of the same message, for which it was parsed further.

@@ -12,11 +12,15 @@ namespace heph::http::h1 {
 
 /// Takes a chunked body apart (RFC 9112, 7.1), bytes in, pieces out.
 ///
-/// It takes exactly the grammar: at most 16 digits of size, CR LF after sizes, data and trailers,
-/// nothing but extensions behind a size; there, where it is lenient, also white space and a
-/// semicolon alone, with which some servers pad their lines. Extensions are checked and left out.
-/// All extensions of a body together may take 64 times `limits::chunk_extension_bytes_max`, and a
-/// byte more for each byte of the body.
+/// It takes exactly the grammar: digits of size, of which 16 count and zeros before them may be as
+/// many as `limits::chunk_extension_bytes_max`, CR LF after sizes, data and trailers, nothing but
+/// extensions behind a size. Extensions are checked and left out. All extensions of a body together
+/// may take 64 times `limits::chunk_extension_bytes_max`, and a byte more for each byte of the
+/// body.
+///
+/// Where it is lenient it also takes white space and a semicolon alone behind a size, with which
+/// some servers pad their lines, LF alone after sizes, data and trailers, and trailers that go on
+/// in lines that begin with white space.
 class chunked_decoder {
 public:
     /// Begins a new body. A server is not lenient: what stands before it may read a line otherwise.
@@ -24,6 +28,9 @@ public:
         *this = chunked_decoder();
         lenient_ = lenient;
     }
+
+    /// Tells whether a line was taken that somebody else may refuse or read otherwise.
+    [[nodiscard]] bool is_sloppy() const noexcept { return sloppy_; }
 
     /// Uses up the front of `input` until there is something to tell: a piece of the body, its end,
     /// or what is wrong with it.
@@ -63,6 +70,7 @@ private:
     bool take_extension(char c, const limits& limits, error& failure) noexcept;
     bool end_size(const limits& limits, error& failure) noexcept;
     [[nodiscard]] bool may_end_extension() const noexcept;
+    bool is_bare_end(char c) noexcept;
     bool take_data_end(char c) noexcept;
     bool take_trailer(char c, const limits& limits, headers& trailers, error& failure);
     bool end_trailer(const limits& limits, headers& trailers, error& failure);
@@ -79,6 +87,8 @@ private:
     std::uint32_t value_at_ = 0;  // And its value.
     state state_ = state::size_begin;
     bool lenient_ = false;
+    bool sloppy_ = false;
+    bool pending_ = false;  // A trailer is there, and may go on in the next line.
 };
 
 }  // namespace heph::http::h1

@@ -29,12 +29,15 @@ public:
     /// Checks the start-line.
     using start_line_check = std::expected<void, error> (*)(std::string_view line) noexcept;
 
-    /// Begins a new head. With `unfolds`, a field's line may go on in lines that begin with white
-    /// space: each such line end is given as blanks (RFC 9112, 5.2, for responses at a client).
-    void start(bool unfolds = false) noexcept {
+    /// Begins a new head. Where it is lenient, for responses at a client, a field's line may go on
+    /// in lines that begin with white space: each such line end is given as blanks (RFC 9112, 5.2);
+    /// lines may end in LF alone (2.2), and white space may stand before a colon, and is left out
+    /// (5.1).
+    void start(bool lenient = false) noexcept {
         line_at_ = scan_at_ = lines_ = 0;
-        unfolds_ = unfolds;
+        lenient_ = lenient;
         folded_ = false;
+        sloppy_ = false;
     }
 
     /// Uses up the front of `input`, and puts the head's text and its fields into `into`; of what
@@ -49,6 +52,9 @@ public:
     [[nodiscard]] std::string_view start_line(const headers& of) const noexcept {
         return of.text(0, start_size_);
     }
+
+    /// Tells whether a line was taken that somebody else may refuse or read otherwise.
+    [[nodiscard]] bool is_sloppy() const noexcept { return sloppy_; }
 
     [[nodiscard]] error failure() const noexcept { return failure_; }
 
@@ -66,8 +72,9 @@ private:
     std::uint32_t scan_at_ = 0;  // Up to where it was looked at.
     std::uint32_t lines_ = 0;    // Lines that are complete.
     std::uint32_t start_size_ = 0;
-    bool unfolds_ = false;
-    bool folded_ = false;  // There was such a line.
+    bool lenient_ = false;
+    bool folded_ = false;  // A line went on in another one.
+    bool sloppy_ = false;
     error failure_{};
 };
 

@@ -18,8 +18,13 @@ namespace heph::http::h1 {
 /// was asked; then `next` gives any number of `head` events of interim responses (1xx), the `head`
 /// of the final one, any number of `body`, and `end`. Where the framing is ambiguous (RFC
 /// 9112, 6.3), the response is refused, so that nobody can slip in another one: both a length and a
-/// transfer coding, lengths that are repeated or no number, a transfer coding in HTTP/1.0, or one
-/// that is not known. The answers do not depend on how the bytes are cut into calls.
+/// transfer coding, lengths that differ or are no number, or a transfer coding that is not known.
+/// The answers do not depend on how the bytes are cut into calls.
+///
+/// What old servers get wrong, and can be read in one way only, is taken, and ends the connection:
+/// `response_head::keep_alive` says no, of chunks with the `end` event. These are `chunked` in
+/// HTTP/1.0, the same length more than once, lines that end in LF alone, and white space before a
+/// colon.
 ///
 /// *Thread safety*: distinct objects: safe. Shared objects: unsafe.
 /// *Lifetime*: `limits` must outlive it.
@@ -78,6 +83,7 @@ private:
     std::uint32_t interim_ = 0;
     method method_ = method::get;
     state state_ = state::idle;
+    bool sloppy_ = false;  // What others may read otherwise was there.
     error failure_{};
 };
 
