@@ -223,6 +223,33 @@ TEST_CASE("json: floating-point numbers come back exactly, also those that are n
     CHECK(from_json<double>(R"("1")").error().reason() == codec_error::wrong_type);
 }
 
+TEST_CASE("json: a number that is too small for its type is 0, and keeps its sign",
+          "[remote][json]") {
+    const auto is_zero = [](double value, bool is_negative) {
+        return value == 0 && std::signbit(value) == is_negative;
+    };
+    for (const std::string text : {"1e-400", "2e-324", "0.1e-399", "123456789e-400",
+                                   "1e-99999999999999999999", "0.00000000001E-390", "4.9e-0400"}) {
+        CAPTURE(text);
+        CHECK(is_zero(from_json<double>(text).value(), false));
+        CHECK(is_zero(from_json<double>('-' + text).value(), true));
+        CHECK(is_zero(from_json<float>(text).value(), false));
+    }
+    CHECK(is_zero(from_json<float>("1e-50").value(), false));
+    CHECK(is_zero(from_json<float>("-1e-50").value(), true));
+    CHECK(is_zero(from_json<double>('0' + ('.' + std::string(400, '0')) + '1').value(), false));
+    CHECK(from_json<double>("1e-50") == 1e-50);
+    CHECK(from_json<double>('1' + std::string(400, '0') + "e-400") == 1.0);
+    for (const std::string text : {"1e400", "0.1e400", "1e+99999999999999999999", "0.001E312",
+                                   "123456789e302", "1.5e0309"}) {
+        CAPTURE(text);
+        CHECK(from_json<double>(text).error().reason() == codec_error::out_of_range);
+        CHECK(from_json<double>('-' + text).error().reason() == codec_error::out_of_range);
+    }
+    CHECK(from_json<double>('1' + std::string(400, '0')).error().reason() ==
+          codec_error::out_of_range);
+}
+
 TEST_CASE("json: an error says what is wrong, and where", "[remote][json]") {
     CHECK(error_of<order>(R"({"items":[{},{"name":"a","count":-1}]})") ==
           "a number does not fit its field, at byte 33, in items[1].count");

@@ -1,6 +1,8 @@
 #include <heph/remote/codec/json_reader.hpp>
 
+#include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <limits>
 #include <ranges>
 #include <system_error>
@@ -38,6 +40,26 @@ std::size_t number_length(std::string_view text) noexcept {
         at += exponent;
     }
     return at;
+}
+
+// Tells whether a number other than 0 lies between -1 and 1: which way one that does not fit is out
+// of range, as `std::from_chars` does not say it.
+bool is_below_one(std::string_view number) noexcept {
+    const auto mantissa = number.substr(0, number.find_first_of("eE"));
+    const auto point = std::min(mantissa.find('.'), mantissa.size());
+    const auto first = mantissa.find_first_not_of("-0.");
+    if (first == std::string_view::npos) { return false; }
+    // The power of ten of the first digit that counts.
+    auto power = static_cast<std::int64_t>(point) - static_cast<std::int64_t>(first);
+    if (first < point) { --power; }
+    if (mantissa.size() == number.size()) { return power < 0; }
+    auto exponent_text = number.substr(mantissa.size() + 1);
+    if (exponent_text.starts_with('+')) { exponent_text.remove_prefix(1); }
+    std::int64_t exponent = 0;
+    const auto read = std::from_chars(exponent_text.data(),
+                                      exponent_text.data() + exponent_text.size(), exponent);
+    if (read.ec != std::errc()) { return exponent_text.starts_with('-'); }
+    return exponent < -power;
 }
 
 std::string_view words_for(codec_error error) noexcept {
@@ -177,7 +199,10 @@ bool json_reader::read_floating(T& value) {
     }
     if (!read_number(digits)) { return false; }
     const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return read.ec == std::errc() || fail_at(begin, codec_error::out_of_range);
+    if (read.ec == std::errc()) { return true; }
+    if (!is_below_one(digits)) { return fail_at(begin, codec_error::out_of_range); }
+    value = digits.starts_with('-') ? -T(0) : T(0);
+    return true;
 }
 
 bool json_reader::read_float(float& value) { return read_floating(value); }
