@@ -1,9 +1,14 @@
 #include <heph/rt/limited.hpp>
 
+#include <sys/socket.h>
+
 #include <fstream>
 #include <limits>
 #include <new>
+#include <span>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -211,6 +216,36 @@ TEST_CASE("stream: one send may be short, and says how much was sent", "[rt][str
         auto more = buffer::copy_of("x");
         const auto broken = co_await client.send_some(std::move(more));
         CHECK_FALSE(broken);
+    });
+}
+
+TEST_CASE("stream: what is tried to be sent is on its way at once, as far as there is room",
+          "[rt][stream]") {
+    run_task([]() -> task<> {
+        auto [client, server] = new_streams();
+        const auto bytes_of = [](std::string_view text) {
+            return std::as_bytes(std::span(text.data(), text.size()));
+        };
+        CHECK(client.try_send(bytes_of("small")) == 5U);
+        // It is there before the worker has asked the kernel for anything.
+        char there[16] = {};
+        CHECK(::recv(server.descriptor(), there, sizeof(there), MSG_DONTWAIT) == 5);
+        CHECK(std::string_view(there) == "small");
+        const std::string large(1'000'000, 'l');
+        std::size_t sent = 0;
+        for (;;) {
+            const auto count = client.try_send(bytes_of(large));
+            REQUIRE(count);
+            if (*count == 0) { break; }
+            sent += *count;
+        }
+        CHECK(sent > 0);
+        CHECK(sent < large.size());
+        unix_stream none;
+        CHECK(none.try_send(bytes_of("x")).error() == errc::closed);
+        server = unix_stream();
+        co_await heph::rt::timer(5ms);
+        CHECK(client.try_send(bytes_of("x")).error() == std::errc::broken_pipe);
     });
 }
 

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 
@@ -59,6 +60,19 @@ std::error_code byte_stream::may_receive(std::size_t room) const noexcept {
     if (socket_.multishot.started()) { return errc::conflicting_operation; }
     if (room == 0) { return std::make_error_code(std::errc::invalid_argument); }
     return {};
+}
+
+std::expected<std::size_t, std::error_code> byte_stream::try_send(
+    std::span<const std::byte> bytes) noexcept {
+    if (!is_open()) { return std::unexpected(make_error_code(errc::closed)); }
+    const std::int32_t sent = detail::retry([&] {
+        return detail::calls::send(descriptor(), bytes.data(),
+                                   std::min(bytes.size(), detail::transfer_bytes_max),
+                                   MSG_DONTWAIT | MSG_NOSIGNAL);
+    });
+    if (sent >= 0) { return static_cast<std::size_t>(sent); }
+    if (sent == -EAGAIN || sent == -EWOULDBLOCK) { return 0; }
+    return std::unexpected(system_error(-sent));
 }
 
 polled<recv_future::value_type> recv_future::poll(const waker& waker) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <expected>
 #include <memory>
+#include <span>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -151,6 +152,14 @@ public:
 
     /// Sends once, as much as there is room for now; waits while there is none.
     io_future<partly_sent> send_some(buffer bytes);
+
+    /// Sends as much as there is room for now, from where the bytes are, without waiting: by a
+    /// system call of its own, so that the bytes are on their way when it returns, and not only
+    /// when the worker asks the kernel next. For little, where time counts: it costs that call, and
+    /// no wait. Gives how many bytes were sent; 0 when there is no room. *Requires*: no other send
+    /// is under way.
+    [[nodiscard]] std::expected<std::size_t, std::error_code> try_send(
+        std::span<const std::byte> bytes) noexcept;
 
     /// Receives once, at most as many bytes as the limit says; see `limit`.
     template <byte_container Bytes>
