@@ -240,6 +240,30 @@ TEST_CASE("tls: megabytes pass in both directions, and only as fast as they are 
     CHECK(received == data);
 }
 
+TEST_CASE(
+    "tls: bytes that are lent are read whatever the pieces, and given back with the last of them",
+    "[rt][tls]") {
+    connected both;
+    std::mt19937 random(43);
+    const std::string data = random_text(1024 * 1024 + 17, 44);
+    REQUIRE(both.client.write(bytes_of(data)).has_value());
+    const std::string wire = take_text(both.client);
+    std::string received;
+    std::string_view left = wire;
+    while (!left.empty()) {
+        std::string piece(left.substr(0, 1 + random() % 40'000));
+        left.remove_prefix(piece.size());
+        // Now and then it is kept, behind or before what is lent.
+        const bool is_lent = random() % 4 != 0;
+        REQUIRE((is_lent ? both.server.feed_in_place(bytes_of(piece))
+                         : both.server.feed(bytes_of(piece))));
+        if (is_lent && random() % 4 == 0) { REQUIRE(both.server.feed(bytes_of({}))); }
+        received += read_all(both.server, 1 + random() % 20'000);
+        std::ranges::fill(piece, '!');
+    }
+    CHECK(received == data);
+}
+
 TEST_CASE("tls: a changed, repeated, missing or swapped record is refused", "[rt][tls]") {
     const auto records_of = [](connected& both) {
         REQUIRE(both.client.write(bytes_of("first")).has_value());

@@ -98,24 +98,33 @@ engine::engine(engine&&) noexcept = default;
 engine& engine::operator=(engine&&) noexcept = default;
 engine::~engine() = default;
 
-std::expected<void, std::error_code> engine::feed(std::span<const std::byte> input) {
-    state& self = *state_;
-    if (self.failure) { return self.fail(*self.failure); }
+std::expected<void, std::error_code> engine::state::take(std::span<const std::byte> input,
+                                                         bool in_place) {
+    if (failure) { return fail(*failure); }
     if (input.empty()) { return {}; }
-    const std::size_t unread = self.lines.unread();
+    const std::size_t unread = lines.unread();
     // Up to a record may be a part of one, which no reading gets rid of.
-    if (unread > record_bytes_max && unread + input.size() > self.traits.unread_bytes_max) {
+    if (unread > record_bytes_max && unread + input.size() > traits.unread_bytes_max) {
         return std::unexpected(make_error_code(errc::unread_input));
     }
-    if (!self.checked_first_bytes) {
-        if (auto checked = self.check_first_bytes(input); !checked) { return checked; }
+    if (!checked_first_bytes) {
+        if (auto checked = check_first_bytes(input); !checked) { return checked; }
     }
     try {
-        self.lines.feed(input);
-    } catch (const std::bad_alloc&) { return self.fail(errc::internal); }
-    if (self.done) { return {}; }
-    self.fed_bytes += input.size();
-    return self.handshake();
+        // Of a handshake not everything is read now.
+        in_place&& done ? lines.lend(input) : lines.feed(input);
+    } catch (const std::bad_alloc&) { return fail(errc::internal); }
+    if (done) { return {}; }
+    fed_bytes += input.size();
+    return handshake();
+}
+
+std::expected<void, std::error_code> engine::feed(std::span<const std::byte> input) {
+    return state_->take(input, false);
+}
+
+std::expected<void, std::error_code> engine::feed_in_place(std::span<const std::byte> input) {
+    return state_->take(input, true);
 }
 
 std::expected<void, std::error_code> engine::feed_end() {
@@ -126,37 +135,44 @@ std::expected<void, std::error_code> engine::feed_end() {
 
 std::expected<std::size_t, std::error_code> engine::read(std::span<std::byte> out) {
     state& self = *state_;
-    if (self.failure) { return self.fail(*self.failure); }
-    if (!self.done || self.peer_closed || out.empty()) { return 0; }
+    auto count = self.read(out);
+    if (count && (*count != 0 || out.empty())) { return count; }
+    // Who lent bytes has them back.
+    try {
+        self.lines.keep();
+    } catch (const std::bad_alloc&) { return self.fail(errc::internal); }
+    return count;
+}
+
+std::expected<std::size_t, std::error_code> engine::state::read(std::span<std::byte> out) {
+    if (failure) { return fail(*failure); }
+    if (!done || peer_closed || out.empty()) { return 0; }
     // Nothing is there of which OpenSSL does not know yet, and it has no whole record: to ask it
     // would cost as much as reading one.
-    const auto is_exhausted = [&self] {
-        return self.lines.unread() == 0 && SSL_pending(self.ssl.get()) == 0;
-    };
+    const auto is_exhausted = [this] { return lines.unread() == 0 && SSL_pending(ssl.get()) == 0; };
     if (is_exhausted()) { return 0; }
     ERR_clear_error();
     std::size_t total = 0;
     while (total < out.size() && !(total != 0 && is_exhausted())) {
         std::size_t got = 0;
-        const int result =
-            SSL_read_ex(self.ssl.get(), out.data() + total, out.size() - total, &got);
+        const int result = SSL_read_ex(ssl.get(), out.data() + total, out.size() - total, &got);
         if (result == 1) {
             total += got;
             continue;
         }
-        const int error = SSL_get_error(self.ssl.get(), result);
+        const int error = SSL_get_error(ssl.get(), result);
         if (error == SSL_ERROR_WANT_READ) { break; }
         if (error == SSL_ERROR_ZERO_RETURN) {
-            self.peer_closed = true;
+            peer_closed = true;
             break;
         }
-        const int reason = self.take_reason();
+        const int reason = take_reason();
         // What was good before the bad record is given first; the next call tells of the error.
-        auto failed = self.fail(self.error_of(reason, errc::bad_record));
+        auto failed = fail(error_of(reason, errc::bad_record));
         if (total != 0) { break; }
         return failed;
     }
-    if (self.offloaded) { self.answer_key_update(); }
+    if (offloaded) { answer_key_update(); }
     return total;
 }
 

@@ -90,6 +90,8 @@ struct engine::state {
     [[nodiscard]] errc error_of(int reason, errc otherwise) const noexcept;
     std::expected<void, std::error_code> check_first_bytes(std::span<const std::byte> fed);
     std::expected<void, std::error_code> handshake();
+    std::expected<void, std::error_code> take(std::span<const std::byte> input, bool in_place);
+    std::expected<std::size_t, std::error_code> read(std::span<std::byte> out);
 
     /// Has connections of a context tell what `sent` needs.
     static void follow_keys(SSL_CTX* context, kernel_offload offload) noexcept;

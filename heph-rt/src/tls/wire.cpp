@@ -59,7 +59,23 @@ BIO* wire::make_bio() noexcept {
     return made;
 }
 
+void wire::lend(std::span<const std::byte> bytes) {
+    keep();
+    lent_ = bytes;
+}
+
+void wire::keep() {
+    if (lent_.empty()) { return; }
+    append(lent_);
+    lent_ = {};
+}
+
 void wire::feed(std::span<const std::byte> bytes) {
+    keep();
+    append(bytes);
+}
+
+void wire::append(std::span<const std::byte> bytes) {
     if (read_ != 0 && input_.spare() < bytes.size()) {
         input_.consume(read_);
         read_ = 0;
@@ -81,15 +97,22 @@ void wire::expect_output(std::size_t plain_bytes) noexcept {
 }
 
 std::size_t wire::read(std::span<std::byte> out) noexcept {
-    const std::size_t size = std::min(out.size(), unread());
-    if (size == 0) { return 0; }
-    std::memcpy(out.data(), input_.data() + read_, size);
-    read_ += size;
-    if (read_ == input_.size()) {
-        input_ = buffer();
-        read_ = 0;
+    std::size_t size = 0;
+    if (!input_.empty()) {
+        size = std::min(out.size(), input_.size() - read_);
+        std::memcpy(out.data(), input_.data() + read_, size);
+        read_ += size;
+        if (read_ == input_.size()) {
+            input_ = buffer();
+            read_ = 0;
+        }
     }
-    return size;
+    const std::size_t lent = std::min(out.size() - size, lent_.size());
+    if (lent != 0) {
+        std::memcpy(out.data() + size, lent_.data(), lent);
+        lent_ = lent_.subspan(lent);
+    }
+    return size + lent;
 }
 
 }  // namespace heph::rt::tls

@@ -28,7 +28,13 @@ public:
 
     /// Adds bytes that arrived. *Errors*: throws `std::bad_alloc`.
     void feed(std::span<const std::byte> bytes);
-    [[nodiscard]] std::size_t unread() const noexcept { return input_.size() - read_; }
+    /// Borrows bytes that arrived, until `keep`. *Errors*: throws `std::bad_alloc`.
+    void lend(std::span<const std::byte> bytes);
+    /// Copies what was lent and not read. *Errors*: throws `std::bad_alloc`; it is lent yet.
+    void keep();
+    [[nodiscard]] std::size_t unread() const noexcept {
+        return input_.size() - read_ + lent_.size();
+    }
     /// Copies input out; gives how much there was.
     std::size_t read(std::span<std::byte> out) noexcept;
 
@@ -51,8 +57,11 @@ public:
     [[nodiscard]] const buffer& output() const noexcept { return output_; }
 
 private:
+    void append(std::span<const std::byte> bytes);
+
     buffer input_;
-    std::size_t read_ = 0;  // Bytes at the front of `input_` that were read.
+    std::size_t read_ = 0;             // Bytes at the front of `input_` that were read.
+    std::span<const std::byte> lent_;  // Behind those of `input_`.
     buffer output_;
     sent_records* watcher_ = nullptr;
     bool drops_output_ = false;

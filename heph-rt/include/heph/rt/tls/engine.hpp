@@ -96,6 +96,12 @@ public:
     /// say what is wrong with one, `no_shared_protocol`, `no_shared_cipher`.
     [[nodiscard]] std::expected<void, std::error_code> feed(std::span<const std::byte> input);
 
+    /// Takes bytes as `feed` does, without a copy of those that are read at once: for who reads
+    /// until there is nothing more before he does anything else.
+    /// *Lifetime*: borrows them until the next call of `read` that gives 0, or an error.
+    [[nodiscard]] std::expected<void, std::error_code> feed_in_place(
+        std::span<const std::byte> input);
+
     /// Says that the connection's input has ended.
     /// *Errors*: `truncated`, unless the peer announced the end and `read()` came to it.
     [[nodiscard]] std::expected<void, std::error_code> feed_end();
