@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <cstddef>
 #include <random>
+#include <span>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -103,6 +105,76 @@ TEST_CASE("frame: the rest of a frame may be written to where its beginning is",
     CHECK(hex_of(**whole) == "33 44 55");
     CHECK(reader.room().empty());
     CHECK_FALSE(reader.next().value());
+    CHECK(reader.held_bytes() == 0);
+}
+
+TEST_CASE("frame: what is not whole is received where the placer says, however the stream is cut",
+          "[remote][frame]") {
+    // Places frames whose number is even.
+    class even_placer final : public frame_placer {
+    public:
+        std::span<std::byte> place(std::span<const std::byte, head_bytes> head,
+                                   std::size_t rest) override {
+            ++asked;
+            if ((std::to_integer<unsigned>(head.back()) & 1U) != 0) { return {}; }
+            rest_of_last.assign(rest, std::byte{0});
+            return rest_of_last;
+        }
+        std::vector<std::byte> rest_of_last;
+        int asked = 0;
+    };
+    std::mt19937 random(4);
+    std::vector<std::byte> stream;
+    std::vector<std::size_t> sizes;
+    for (int i = 0; i < 1000; ++i) {
+        // Behind a head whose last byte is the frame's number.
+        const bool is_long = random() % 2 == 0;
+        sizes.push_back(is_long ? 1 + random() % 300 : 0);
+        frame_writer frame(stream, frame_type::data);
+        for (std::size_t k = 1; is_long && k < frame_placer::head_bytes; ++k) {
+            frame.u8(static_cast<std::uint8_t>(i));
+        }
+        for (std::size_t k = 0; k < sizes.back(); ++k) {
+            frame.u8(static_cast<std::uint8_t>(k * 7));
+        }
+        frame.end();
+    }
+    even_placer placer;
+    frame_reader reader(1024);
+    std::size_t seen = 0;
+    std::size_t placed = 0;
+    for (std::size_t at = 0; at < stream.size();) {
+        std::size_t some = std::min<std::size_t>(random() % 150, stream.size() - at);
+        const auto bytes = std::span(stream).subspan(at, some);
+        const auto room = reader.room();
+        if (!room.empty() && random() % 2 == 0) {
+            some = std::min(some, room.size());
+            std::ranges::copy(bytes.first(some), room.begin());
+            reader.commit(some);
+        } else {
+            reader.feed(bytes);
+        }
+        at += some;
+        for (auto next = reader.next(&placer); next && *next; next = reader.next(&placer)) {
+            REQUIRE(seen < sizes.size());
+            const bool was_placed = reader.was_placed();
+            const std::span<const std::byte> frame = **next;
+            const std::size_t head = sizes[seen] == 0 ? 1 : frame_placer::head_bytes;
+            REQUIRE(frame.size() == (was_placed ? head : head + sizes[seen]));
+            if (was_placed) { REQUIRE(seen % 2 == 0); }
+            const auto rest =
+                was_placed ? std::span<const std::byte>(placer.rest_of_last) : frame.subspan(head);
+            REQUIRE(rest.size() == sizes[seen]);
+            for (std::size_t k = 0; k < rest.size(); ++k) {
+                REQUIRE(rest[k] == static_cast<std::byte>(k * 7));
+            }
+            placed += was_placed ? 1U : 0U;
+            ++seen;
+        }
+    }
+    CHECK(seen == sizes.size());
+    CHECK(placed > 100);
+    CHECK(placer.asked < 500);
     CHECK(reader.held_bytes() == 0);
 }
 

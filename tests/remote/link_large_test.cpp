@@ -78,6 +78,41 @@ TEST_CASE("link: a message of 64 MiB arrives whole, and a byte more is refused a
     CHECK(nodes.b.peers.assembling_bytes() == 0);
 }
 
+TEST_CASE(
+    "link: a large message is whole however its parts are cut, and the connection between them",
+    "[remote][link][large]") {
+    std::mt19937 random(21);
+    pair_of_nodes nodes;
+    std::size_t cuts = 0;
+    std::vector<std::byte> sent;
+    for (std::size_t round = 1; round <= 20; ++round) {
+        sent = large_of((1 + random() % 8) * part_bytes + 1 + random() % 1000);
+        REQUIRE(nodes.a.peers.send(actor, 0, 0, sent));
+        while (nodes.arrived.size() < round) {
+            nodes.a.flush();
+            const auto bytes = std::exchange(nodes.a.out, {});
+            const bool breaks = random() % 3 == 0;
+            const std::size_t end = breaks ? random() % (bytes.size() + 1) : bytes.size();
+            for (std::size_t at = 0; at < end;) {
+                const std::size_t some = std::min<std::size_t>(random() % 20'000, end - at);
+                nodes.b.feed(std::span(bytes).subspan(at, some));
+                at += some;
+            }
+            REQUIRE_FALSE(nodes.b.failed);
+            if (breaks) {
+                ++cuts;
+                nodes.a.cut();
+                nodes.b.cut();
+                connect(nodes.a, nodes.b);
+            }
+            exchange(nodes.a, nodes.b);
+        }
+        CHECK(nodes.last == sent);
+    }
+    CHECK(cuts > 5);
+    CHECK(nodes.a.peers.kept_bytes() == 0);
+}
+
 TEST_CASE("link: small messages to others go between the parts of large ones",
           "[remote][link][large]") {
     pair_of_nodes nodes;

@@ -188,3 +188,60 @@ TEST_CASE("parts: what nobody wants takes no memory", "[remote][parts]") {
     CHECK_FALSE(added->has_value());
     CHECK(parts.announced_bytes() == 0);
 }
+
+TEST_CASE("parts: a part that was received in its place counts once it is committed",
+          "[remote][parts]") {
+    incoming_parts parts(10 * part_bytes, 20 * part_bytes);
+    const auto payload = payload_of(part_bytes + 10);
+    REQUIRE(parts.begin(1, to_actor(1), part_bytes + 10, true));
+    CHECK(parts.room(2, 1).empty());
+    CHECK(parts.room(1, 0).empty());
+    CHECK(parts.room(1, part_bytes + 11).empty());
+    CHECK(parts.commit(1).error() == error::malformed);
+    // One whose connection broke half-way comes again, in other pieces.
+    const auto half = parts.room(1, part_bytes);
+    REQUIRE(half.size() == part_bytes);
+    std::ranges::fill(half.first(100), std::byte{0xff});
+    CHECK(parts.placed(1) == part_bytes);
+    const auto first = parts.add(1, std::span(payload).first(50));
+    REQUIRE((first && !*first));
+    CHECK(parts.placed(1) == 0);
+    CHECK(parts.commit(1).error() == error::malformed);
+    const auto rest = parts.room(1, payload.size() - 50);
+    std::ranges::copy(std::span(payload).subspan(50), rest.begin());
+    const auto whole = parts.commit(1);
+    REQUIRE((whole && *whole));
+    CHECK((*whole)->bytes == payload);
+    CHECK(parts.announced_bytes() == 0);
+    // Nobody wants it: it is passed over as it comes.
+    REQUIRE(parts.begin(1, {data_kind::reply, 0, 5, 0}, 2 * part_bytes, false));
+    CHECK(parts.room(1, part_bytes).empty());
+}
+
+TEST_CASE("parts: memory that is not of use any more is that of the next payload, for a while",
+          "[remote][parts]") {
+    incoming_parts parts(10 * part_bytes, 20 * part_bytes);
+    std::vector<std::byte> memory(2 * part_bytes);
+    const std::byte* const where = memory.data();
+    const auto place_of_next = [&] {
+        REQUIRE(parts.begin(1, to_actor(1), 2 * part_bytes, true));
+        const std::byte* const at = parts.room(1, part_bytes).data();
+        REQUIRE(parts.end(1));
+        return at;
+    };
+    parts.recycle(std::move(memory));
+    parts.trim();  // It has come just now.
+    CHECK(place_of_next() == where);
+    // What is larger than it was is of no use, nor what nobody used for long.
+    std::vector<std::byte> small(2 * part_bytes - 1);
+    small.shrink_to_fit();
+    const std::byte* const smaller = small.data();
+    parts.recycle(std::move(small));
+    CHECK(place_of_next() != smaller);
+    std::vector<std::byte> again(3 * part_bytes);
+    const std::byte* const other = again.data();
+    parts.recycle(std::move(again));
+    parts.trim();
+    parts.trim();
+    CHECK(place_of_next() != other);
+}

@@ -232,7 +232,8 @@ TEST_CASE("record layer: with TLS, frames flow once the handshake is done",
     REQUIRE(accepting.feed(sent));
     CHECK(hex_of(read_all(accepting)) == hex_of(said));
     dialing.close_notify();
-    REQUIRE(accepting.feed(taken_from(dialing)));
+    const auto last = taken_from(dialing);
+    REQUIRE(accepting.feed(last));
     CHECK(read_all(accepting).empty());
     CHECK(accepting.peer_closed());
 }

@@ -52,16 +52,18 @@ public:
     void feed(std::span<const std::byte> bytes) {
         frames.feed(bytes);
         while (!failed) {
-            const auto frame = frames.next();
+            const auto frame = frames.next(is_up() ? &peers : nullptr);
             if (!frame) {
                 failed = frame.error();
                 break;
             }
             if (!*frame) { break; }
-            peers.current() == link::state::up ? on_link_frame(**frame) : on_meeting_frame(**frame);
+            is_up() ? on_link_frame(**frame) : on_meeting_frame(**frame);
         }
         flush();
     }
+
+    [[nodiscard]] bool is_up() const { return peers.current() == link::state::up; }
 
     void flush(std::size_t bytes_max = 64 * 1024) {
         peers.write_to(out, bytes_max);
@@ -114,7 +116,7 @@ private:
     }
 
     void on_link_frame(std::span<const std::byte> frame) {
-        auto told = peers.on_frame(frame);
+        auto told = frames.was_placed() ? peers.on_placed_frame(frame) : peers.on_frame(frame);
         if (!told) {
             failed = told.error();
             return;

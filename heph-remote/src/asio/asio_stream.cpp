@@ -139,6 +139,15 @@ polled<stream::chunk_result> asio_stream::poll_next(const waker& waker) {
     }
 }
 
+std::expected<std::size_t, std::error_code> asio_stream::try_send(
+    std::span<const std::byte> bytes) noexcept {
+    error_code failed;
+    const std::size_t sent =
+        socket_.write_some(boost::asio::buffer(bytes.data(), bytes.size()), failed);
+    if (failed && !has_to_wait(failed)) { return std::unexpected(std::error_code(failed)); }
+    return sent;
+}
+
 task<std::error_code> asio_stream::send_all(rt::buffer bytes) {
     std::size_t sent = 0;
     while (sent < bytes.size()) {

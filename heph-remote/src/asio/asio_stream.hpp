@@ -36,6 +36,8 @@ public:
     explicit asio_stream(asio_socket socket);
 
     polled<chunk_result> poll_next(const waker& waker) override;
+    std::expected<std::size_t, std::error_code> try_send(
+        std::span<const std::byte> bytes) noexcept override;
     task<std::error_code> send_all(rt::buffer bytes) override;
     void shutdown(rt::net::shutdown_how how) noexcept override;
     std::string peer() const override;

@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -54,6 +55,12 @@ public:
 
     /// Polls for the next bytes; an empty chunk is the end, given each time from then on.
     virtual polled<chunk_result> poll_next(const waker& waker) = 0;
+    /// Sends as much as there is room for now, without waiting, and gives how much that was; 0 also
+    /// where it can only be sent by `send_all`. *Requires*: nothing is being sent.
+    virtual std::expected<std::size_t, std::error_code> try_send(
+        std::span<const std::byte> /*bytes*/) noexcept {
+        return 0;
+    }
     /// Sends all bytes, and gives what went wrong.
     [[nodiscard]] virtual task<std::error_code> send_all(rt::buffer bytes) = 0;
     /// Sends all bytes of several buffers, in order; where it can, without copying them together.

@@ -128,7 +128,12 @@ private:
                            std::shared_ptr<watched_actor> of, std::unique_ptr<ending> until);
     static task<> read(hub_pointer self, connection_pointer from);
     static task<> read_to_the_end(hub_pointer self, connection_pointer from);
+    /// Looks at a connection over which nothing came for a step. Gives false when that was too
+    /// long: it is ended then.
+    [[nodiscard]] bool is_silence_borne(const connection_pointer& of);
     static task<> write(hub_pointer self, connection_pointer to);
+    static task<bool> send_in_time(hub_pointer self, connection_pointer to,
+                                   std::vector<rt::buffer> pieces);
     static task<> write_to_the_end(hub_pointer self, connection_pointer to);
     static task<> time_out(hub_pointer self, connection_pointer to,
                            std::chrono::milliseconds limit);
@@ -245,7 +250,8 @@ private:
     void secure_anew(link_security by, bool renews_links);
     [[nodiscard]] bool try_another_secret(connection& of);
     [[nodiscard]] bool is_idle() const;
-    [[nodiscard]] std::vector<rt::buffer> collect(const connection_pointer& from);
+    /// Makes what is to be said over a connection the output of its records.
+    void collect(const connection_pointer& from);
     static void kick(peer& with);
     [[nodiscard]] time_point next_time() const;
     void discount(time_point::duration missed);

@@ -29,6 +29,9 @@ constexpr std::size_t stop_bytes = 1024 * 1024;
 // bytes.
 constexpr std::size_t first_flight_bytes_max = 4096;
 
+// So much is decrypted ahead while large payloads come: the head of a part, or small frames.
+constexpr std::size_t little_bytes = 1024;
+
 // Makes frames part of the output of a connection.
 class record_sink final : public protocol::byte_sink {
 public:
@@ -102,7 +105,11 @@ void hub::feed(const connection_pointer& from, std::span<const std::byte> bytes)
     for (;;) {
         // The rest of a frame goes where its beginning is.
         const auto room = from->frames.room();
-        const auto some = records.read(room.empty() ? std::span<std::byte>(scratch) : room);
+        // Of a large payload, what is decrypted with the head of a part has to be moved once more.
+        const bool is_large = from->is_linked() && from->with->link.is_assembling();
+        const auto some = records.read(
+            room.empty() ? std::span(scratch).first(is_large ? little_bytes : scratch.size())
+                         : room);
         if (!some) { return end(from, some.error().message()); }
         if (some->empty()) { break; }
         if (some->data() == room.data()) {
@@ -221,7 +228,7 @@ bool hub::try_another_secret(connection& of) {
 
 void hub::take_frames(const connection_pointer& from) {
     while (from->current != connection::phase::closing) {
-        const auto frame = from->frames.next();
+        const auto frame = from->frames.next(from->is_linked() ? &from->with->link : nullptr);
         if (!frame) {
             if (from->is_linked()) { return break_off(from, frame.error()); }
             from->meeting->on_bad_frame(frame.error());
@@ -336,7 +343,8 @@ void hub::link_up(const connection_pointer& over) {
 }
 
 void hub::on_link_frame(const connection_pointer& from, std::span<const std::byte> frame) {
-    auto told = from->with->link.on_frame(frame);
+    protocol::link& link = from->with->link;
+    auto told = from->frames.was_placed() ? link.on_placed_frame(frame) : link.on_frame(frame);
     if (!told) { return break_off(from, told.error()); }
     if (*told) { on_event(from->with, **told); }
     tell_news(from->with);
@@ -420,7 +428,7 @@ bool hub::is_idle() const {
     });
 }
 
-std::vector<rt::buffer> hub::collect(const connection_pointer& from) {
+void hub::collect(const connection_pointer& from) {
     const bool closes = from->current == connection::phase::closing;
     if (from->meeting) { from->meeting->take_output(from->plain); }
     record_sink sink(*from);
@@ -432,7 +440,6 @@ std::vector<rt::buffer> hub::collect(const connection_pointer& from) {
         sink.flush();
         if (closes) { from->records.close_notify(); }
     }
-    return from->records.take_output();
 }
 
 void hub::kick(peer& with) {

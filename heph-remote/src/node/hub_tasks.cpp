@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <expected>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -16,6 +17,7 @@
 #include <heph/remote/protocol/liveness.hpp>
 
 #include "hub.hpp"
+#include "lazy_timer.hpp"
 #include "polling.hpp"
 #include "wording.hpp"
 
@@ -40,6 +42,22 @@ constexpr auto refusing_time = 10s;
 // An acknowledgement or a grant that has nothing to go with waits so long for it: an answer that an
 // actor gives at once is one write, and so is the next question.
 constexpr auto company_wait = 2ms;
+
+// So little is sent by a call of its own where the connection was quiet for so long: whoever waits
+// for it has it earlier. Where one write follows another, they go with the worker's next turn, and
+// what comes until then goes with them.
+constexpr std::size_t at_once_bytes_max = 4 * 1024;
+constexpr auto pause_before_at_once = 20us;
+
+// Sends the output of a connection, of which there is little. What is left is in `rest`, whose
+// memory is used again.
+std::error_code send_at_once(connection& to, rt::buffer& rest) {
+    to.records.take_output(rest);
+    const auto sent = to.socket->try_send(std::as_const(rest).bytes());
+    if (!sent) { return sent.error(); }
+    rest.consume(*sent);
+    return {};
+}
 
 }  // namespace
 
@@ -282,52 +300,65 @@ task<> hub::read(hub_pointer self, connection_pointer from) {
 }
 
 task<> hub::read_to_the_end(hub_pointer self, connection_pointer from) {
-    const link_settings& settings = self->settings_.links();
     std::size_t ignored_bytes = 0;
+    lazy_timer look(*self->environment_);
+    time_point::duration look_after{};
     for (;;) {
         auto step = from->is_linked() ? from->alive->step() : from->meeting_time.step();
         // The writer ends it.
         if (from->current == connection::phase::closing) { step = std::chrono::hours(1); }
-        auto receiving = with_deadline(from->socket->next(), self->timer(step));
-        auto received = co_await receiving;
+        if (!look.is_running() || step != look_after) {
+            look.run_until(self->now() + step);
+            look_after = step;
+        }
+        auto receiving = either(from->socket->next(), look);
+        auto first = co_await receiving;
         if (!from->was_linked) { from->meeting_time.tick(self->now()); }
-        if (!received) {
-            if (from->current == connection::phase::closing) { continue; }
-            if (from->is_linked()) {
-                from->alive->tick(self->now());
-                if (!from->alive->is_dead()) { continue; }
-                self->end(from, std::string(protocol::to_string(protocol::error::timed_out)));
-            } else {
-                if (!from->meeting_time.is_dead() && !from->is_silent_too_long()) {
-                    self->tell_silence(from);
-                    continue;
-                }
-                self->end(from, from->is_silent()
-                                    ? self->security_.explain_silence()
-                                    : "no handshake" + within(settings.handshake_time));
+        if (first.index() == 1) {
+            if (from->current == connection::phase::closing || self->is_silence_borne(from)) {
+                continue;
             }
             break;
         }
-        if (!*received) {
-            self->end(from, (*received).error().message());
+        const stream::chunk_result& received = std::get<0>(first);
+        if (!received) {
+            self->end(from, received.error().message());
             break;
         }
-        if ((*received)->empty()) {
+        const auto bytes = received->bytes();
+        if (bytes.empty()) {
             self->end(from, from->is_linked() ? "it closed the connection"
                                               : "it closed the connection before the handshake" +
                                                     self->security_.explain_end(from->dialed));
             break;
         }
         if (from->current == connection::phase::closing) {
-            ignored_bytes += (*received)->bytes().size();
+            ignored_bytes += bytes.size();
             if (!from->was_linked && ignored_bytes > ignored_bytes_max) { break; }
             continue;
         }
         from->heard = self->now();
         if (from->alive) { from->alive->heard(from->heard); }
-        self->feed_safely(from, (*received)->bytes());
+        self->feed_safely(from, bytes);
         if (from->is_linked()) { kick(*from->with); }
     }
+}
+
+bool hub::is_silence_borne(const connection_pointer& of) {
+    if (of->is_linked()) {
+        of->alive->tick(now());
+        of->with->link.trim();
+        if (!of->alive->is_dead()) { return true; }
+        end(of, std::string(protocol::to_string(protocol::error::timed_out)));
+        return false;
+    }
+    if (!of->meeting_time.is_dead() && !of->is_silent_too_long()) {
+        tell_silence(of);
+        return true;
+    }
+    end(of, of->is_silent() ? security_.explain_silence()
+                            : "no handshake" + within(settings_.links().handshake_time));
+    return false;
 }
 
 task<> hub::write(hub_pointer self, connection_pointer to) {
@@ -346,9 +377,33 @@ task<> hub::write(hub_pointer self, connection_pointer to) {
     to->socket->shutdown(rt::net::shutdown_how::both);
 }
 
+// Ends the connection and gives false when that fails, or takes too long.
+task<bool> hub::send_in_time(hub_pointer self, connection_pointer to,
+                             std::vector<rt::buffer> pieces) {
+    const link_settings& settings = self->settings_.links();
+    const auto limit =
+        to->current == connection::phase::closing ? settings.goodbye_time : settings.silence;
+    auto sending = pieces.size() == 1 ? to->socket->send_all(std::move(pieces.front()))
+                                      : to->socket->send_pieces(std::move(pieces));
+    const auto sent = co_await either(sending, time_out(self, to, limit));
+    if (sent.index() != 0) {
+        self->end(to, "it does not read");
+        co_return false;
+    }
+    if (const std::error_code& failed = std::get<0>(sent)) {
+        self->end(to, failed.message());
+        co_return false;
+    }
+    co_return true;
+}
+
 task<> hub::write_to_the_end(hub_pointer self, connection_pointer to) {
     const link_settings& settings = self->settings_.links();
+    lazy_timer company(*self->environment_);
+    lazy_timer pulse(*self->environment_);
     std::optional<time_point> alone_until;
+    time_point written = self->now();
+    rt::buffer little;
     for (;;) {
         to->wake.clear();
         if (to->is_linked()) {
@@ -359,32 +414,41 @@ task<> hub::write_to_the_end(hub_pointer self, connection_pointer to) {
                 alone_until = self->now() + company_wait;
             }
             if (alone_until && self->now() < *alone_until) {
-                co_await either(to->wake.wait(), self->timer(*alone_until));
+                company.run_until(*alone_until);
+                co_await either(to->wake.wait(), company);
                 continue;
             }
             alone_until.reset();
         }
-        std::vector<rt::buffer> pieces = self->collect(to);
-        if (!pieces.empty()) {
-            const auto limit = to->current == connection::phase::closing ? settings.goodbye_time
-                                                                         : settings.silence;
-            auto sending = pieces.size() == 1 ? to->socket->send_all(std::move(pieces.front()))
-                                              : to->socket->send_pieces(std::move(pieces));
-            const auto sent = co_await either(sending, time_out(self, to, limit));
-            if (sent.index() != 0) {
-                self->end(to, "it does not read");
-                break;
+        self->collect(to);
+        if (to->records.has_output()) {
+            std::vector<rt::buffer> pieces;
+            const time_point before = std::exchange(written, self->now());
+            if (written - before >= pause_before_at_once &&
+                to->records.has_little_output(at_once_bytes_max)) {
+                if (const auto failed = send_at_once(*to, little)) {
+                    self->end(to, failed.message());
+                    break;
+                }
+                if (little.empty()) { continue; }
+                pieces.push_back(std::exchange(little, rt::buffer()));
+            } else {
+                pieces = to->records.take_output();
             }
-            if (const std::error_code& failed = std::get<0>(sent)) {
-                self->end(to, failed.message());
-                break;
-            }
+            auto sending = send_in_time(self, to, std::move(pieces));
+            const bool is_sent = co_await sending;
+            if (!is_sent) { break; }
             continue;
         }
         if (to->current == connection::phase::closing) { break; }
         if (to->is_linked()) {
-            const auto first = co_await either(to->wake.wait(), self->timer(settings.heartbeat));
-            if (first.index() == 1 && to->is_linked()) { to->with->link.ping(); }
+            pulse.run_until(written + settings.heartbeat);
+            const auto first = co_await either(to->wake.wait(), pulse);
+            if (first.index() == 1 && to->is_linked() &&
+                self->now() - written >= settings.heartbeat) {
+                to->with->link.ping();
+                little = rt::buffer();
+            }
         } else {
             co_await to->wake.wait();
         }

@@ -75,7 +75,7 @@ std::expected<void, std::error_code> record_layer::feed(std::span<const std::byt
 }
 
 std::expected<void, std::error_code> record_layer::pass(std::span<const std::byte> input) {
-    if (tls_) { return tls_->feed(input); }
+    if (tls_) { return tls_->feed_in_place(input); }
     HEPH_ASSERT(early_.empty());
     early_ = std::exchange(input_, input);
     return {};
@@ -129,6 +129,11 @@ bool record_layer::has_output() const noexcept {
     return !output_.empty() || !pieces_.empty() || (tls_ && !is_mismatched_ && tls_->has_output());
 }
 
+bool record_layer::has_little_output(std::size_t bytes_max) const noexcept {
+    if (!pieces_.empty()) { return false; }
+    return (tls_ && !is_mismatched_ ? tls_->output_size() : output_.size()) <= bytes_max;
+}
+
 std::vector<rt::buffer> record_layer::take_output() {
     auto taken = std::exchange(pieces_, {});
     rt::buffer rest =
@@ -141,7 +146,7 @@ void record_layer::take_output(rt::buffer& out) {
     if (tls_ && !is_mismatched_) { return tls_->take_output(out); }
     for (const rt::buffer& each : std::exchange(pieces_, {})) { out.append(each.bytes()); }
     if (out.empty()) {
-        out = std::exchange(output_, rt::buffer());
+        std::swap(out, output_);
     } else {
         out.append(output_.bytes());
         output_.clear();

@@ -72,9 +72,11 @@ public:
     /// Announces the end of what this side sends, as far as there is a way to.
     void close_notify();
     [[nodiscard]] bool has_output() const noexcept;
+    /// Tells whether the output is of so many bytes at most.
+    [[nodiscard]] bool has_little_output(std::size_t bytes_max) const noexcept;
     /// Gives the bytes to send, in order.
     [[nodiscard]] std::vector<rt::buffer> take_output();
-    /// Appends the bytes to send to `out`.
+    /// Appends the bytes to send to `out`. The memory of an empty one is used again.
     void take_output(rt::buffer& out);
 
     /// Tells whether frames can be written, and be read when they come.

@@ -36,6 +36,10 @@ public:
     polled<chunk_result> poll_next(const waker& waker) override {
         return socket_.next().poll(waker);
     }
+    std::expected<std::size_t, std::error_code> try_send(
+        std::span<const std::byte> bytes) noexcept override {
+        return socket_.try_send(bytes);
+    }
     task<std::error_code> send_all(rt::buffer bytes) override {
         const auto sent = co_await socket_.send_all(std::move(bytes));
         co_return sent ? std::error_code() : sent.error();

@@ -36,8 +36,10 @@ void frame_reader::keep(std::size_t count) {
 }
 
 std::span<std::byte> frame_reader::room() {
+    if (was_given_) { return {}; }
+    if (!placed_.empty()) { return placed_.subspan(placed_bytes_); }
     const auto size = size_of({memory_.get(), kept_});
-    if (was_given_ || !size || *size <= kept_) { return {}; }
+    if (!size || *size <= kept_) { return {}; }
     // Not all of a very large one at once: first its bytes have to come.
     if (capacity_ - kept_ < std::min(*size - kept_, room_ahead)) {
         reserve(std::min(*size, std::max(2 * kept_, kept_ + room_ahead)));
@@ -45,9 +47,25 @@ std::span<std::byte> frame_reader::room() {
     return std::span(memory_.get(), std::min(capacity_, *size)).subspan(kept_);
 }
 
-std::expected<std::optional<std::span<const std::byte>>, error> frame_reader::next() {
+// Once for each frame, as soon as its head is there, and if nothing behind it is kept.
+void frame_reader::ask(frame_placer& placer, std::size_t frame_bytes) {
+    constexpr std::size_t head_end = frame_header_bytes + frame_placer::head_bytes;
+    if (frame_bytes <= head_end) { return; }
+    if (kept_ < head_end) { keep(std::min(fed_.size(), head_end - kept_)); }
+    if (kept_ < head_end) { return; }
+    was_asked_ = true;
+    if (kept_ > head_end) { return; }
+    const std::span<const std::byte> head(memory_.get() + frame_header_bytes,
+                                          frame_placer::head_bytes);
+    placed_ = placer.place(head.first<frame_placer::head_bytes>(), frame_bytes - head_end);
+    HEPH_ASSERT(placed_.empty() || placed_.size() == frame_bytes - head_end);
+}
+
+std::expected<std::optional<std::span<const std::byte>>, error> frame_reader::next(
+    frame_placer* placer) {
     if (std::exchange(was_given_, false)) {
         kept_ = 0;
+        forget_place();
         if (capacity_ > memory_kept_max) {
             memory_.reset();
             capacity_ = 0;
@@ -56,25 +74,32 @@ std::expected<std::optional<std::span<const std::byte>>, error> frame_reader::ne
     if (kept_ == 0) {
         const auto size = size_of(fed_);
         if (!size) { return std::unexpected(size.error()); }
-        if (*size == 0 || *size > fed_.size()) {
-            keep(fed_.size());
-            return std::nullopt;
+        if (*size != 0 && *size <= fed_.size()) {
+            const auto frame = fed_.first(*size);
+            fed_ = fed_.subspan(*size);
+            return frame.subspan(frame_header_bytes);
         }
-        const auto frame = fed_.first(*size);
-        fed_ = fed_.subspan(*size);
-        return frame.subspan(frame_header_bytes);
     }
     if (kept_ < frame_header_bytes) { keep(std::min(fed_.size(), frame_header_bytes - kept_)); }
     const auto size = size_of({memory_.get(), kept_});
     if (!size) { return std::unexpected(size.error()); }
     if (*size == 0) { return std::nullopt; }
-    if (!fed_.empty()) {
-        (void)room();
-        keep(std::min(fed_.size(), *size - kept_));
+    if (placer != nullptr && !was_asked_) { ask(*placer, *size); }
+    if (!placed_.empty()) {
+        const std::size_t count = std::min(fed_.size(), placed_.size() - placed_bytes_);
+        if (count != 0) { std::memcpy(placed_.data() + placed_bytes_, fed_.data(), count); }
+        fed_ = fed_.subspan(count);
+        placed_bytes_ += count;
+        if (placed_bytes_ < placed_.size()) { return std::nullopt; }
+    } else {
+        if (!fed_.empty()) {
+            (void)room();
+            keep(std::min(fed_.size(), *size - kept_));
+        }
+        if (kept_ < *size) { return std::nullopt; }
     }
-    if (kept_ < *size) { return std::nullopt; }
     was_given_ = true;
-    return std::span<const std::byte>(memory_.get(), *size).subspan(frame_header_bytes);
+    return std::span<const std::byte>(memory_.get(), kept_).subspan(frame_header_bytes);
 }
 
 frame_writer::frame_writer(std::vector<std::byte>& out, frame_type type)

@@ -165,8 +165,8 @@ void link::push(std::uint64_t tag, const parts_header& what, framed_payload& pay
 
 // A reply says less before its payload than the room has place for: it begins within the room.
 void link::push_reply(std::uint64_t call, framed_payload& payload) {
-    constexpr std::size_t head_bytes = frame_header_bytes + 1 + 8 + 1 + 8;
-    constexpr std::size_t begin = framed_payload::room_bytes - head_bytes;
+    constexpr std::size_t said_bytes = frame_header_bytes + 1 + 8 + 1 + 8;
+    constexpr std::size_t begin = framed_payload::room_bytes - said_bytes;
     std::vector<std::byte> bytes = std::move(payload).take();
     field_filler frame(std::span<std::byte>(bytes).subspan(begin));
     frame.u32(static_cast<std::uint32_t>(bytes.size() - begin - frame_header_bytes));
@@ -218,6 +218,11 @@ std::uint32_t link::credit_left(std::uint64_t actor) const noexcept {
     if (to == outgoing_.end()) { return peer_.window_messages; }
     if (to->second.in_parts || to->second.messages >= peer_.window_messages) { return 0; }
     return peer_.window_messages - to->second.messages;
+}
+
+void link::want_credit(std::uint64_t actor) noexcept {
+    const auto to = outgoing_.find(actor);
+    if (to != outgoing_.end()) { to->second.refused = true; }
 }
 
 std::expected<void, refusal> link::send(std::uint64_t actor, std::uint64_t token,

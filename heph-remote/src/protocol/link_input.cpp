@@ -26,7 +26,7 @@ std::expected<std::optional<event>, error> nothing() { return std::nullopt; }
 std::expected<std::optional<event>, error> link::on_frame(std::span<const std::byte> frame) {
     HEPH_ASSERT(!frame.empty());
     if (current() != state::up) { return malformed(); }
-    if (!assembled_.empty()) { assembled_ = {}; }  // It was large.
+    let_go_of_assembled();
     const auto body = frame.subspan(1);
     field_reader fields(body);
     switch (static_cast<frame_type>(frame.front())) {
@@ -51,6 +51,42 @@ std::expected<std::optional<event>, error> link::on_frame(std::span<const std::b
     }
     // A type of a newer protocol version that may be passed over.
     return std::nullopt;
+}
+
+// Its memory is for the next one, as large payloads mostly come one after the other: the kernel
+// would have to give each page anew.
+void link::let_go_of_assembled() noexcept {
+    if (!assembled_.empty()) { assembling_.recycle(std::exchange(assembled_, {})); }
+}
+
+void link::trim() noexcept {
+    let_go_of_assembled();
+    assembling_.trim();
+}
+
+std::span<std::byte> link::place(std::span<const std::byte, head_bytes> head, std::size_t rest) {
+    field_reader fields(head);
+    const auto type = static_cast<frame_type>(fields.u8());
+    const std::uint64_t sequence = fields.u64();
+    const auto kind = static_cast<data_kind>(fields.u8());
+    if (current() != state::up || version_ < 2 || type != frame_type::data ||
+        kind != data_kind::part || sequence != session_->received() + 1) {
+        return {};
+    }
+    return assembling_.room(fields.u64(), rest);
+}
+
+std::expected<std::optional<event>, error> link::on_placed_frame(std::span<const std::byte> head) {
+    if (current() != state::up) { return malformed(); }
+    let_go_of_assembled();
+    field_reader fields(head.subspan(1));
+    const std::uint64_t sequence = fields.u64();
+    (void)fields.u8();
+    const std::uint64_t stream = fields.u64();
+    const auto is_new = session_->on_data(sequence, head.size() - 1 + assembling_.placed(stream));
+    if (!is_new) { return std::unexpected(is_new.error()); }
+    if (!*is_new) { return std::nullopt; }
+    return on_part_taken(assembling_.commit(stream));
 }
 
 link::frame_event link::on_data(std::span<const std::byte> body) {
@@ -258,11 +294,15 @@ link::frame_event link::on_parts_begin(field_reader fields) {
 link::frame_event link::on_part(field_reader fields) {
     const std::uint64_t stream = fields.u64();
     if (!fields.good()) { return malformed(); }
-    auto added = assembling_.add(stream, fields.rest());
-    if (!added) { return std::unexpected(added.error()); }
-    if (!*added) { return std::nullopt; }
-    const parts_header what = (*added)->what;
-    assembled_ = std::move((*added)->bytes);
+    return on_part_taken(assembling_.add(stream, fields.rest()));
+}
+
+link::frame_event link::on_part_taken(
+    std::expected<std::optional<incoming_parts::whole>, error> taken) {
+    if (!taken) { return std::unexpected(taken.error()); }
+    if (!*taken) { return std::nullopt; }
+    const parts_header what = (*taken)->what;
+    assembled_ = std::move((*taken)->bytes);
     switch (what.kind) {
         case data_kind::call: return open_call({what.actor, what.number, what.type, assembled_});
         case data_kind::reply:

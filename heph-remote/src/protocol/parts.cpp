@@ -1,6 +1,7 @@
 #include <heph/remote/protocol/parts.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include <heph/inbox/assert.hpp>
@@ -125,11 +126,46 @@ std::expected<void, error> incoming_parts::begin(std::uint64_t stream, const par
     begun.what = what;
     begun.bytes_in_all = bytes_in_all;
     begun.wanted = wanted;
+    if (wanted && spare_.size() >= bytes_in_all) {
+        begun.bytes = std::exchange(spare_, {});
+        begun.bytes.resize(bytes_in_all);
+    }
     if (!payloads_.try_emplace(stream, std::move(begun)).second) {
         return std::unexpected(error::malformed);
     }
     announced_ += bytes_in_all;
     return {};
+}
+
+// Memory that is used again is as large as the payload from the start: it need not be cleared.
+// Else there are as many bytes as arrived, and those of a part whose connection broke: they are
+// written over.
+std::span<std::byte> incoming_parts::room_in(payload& of, std::size_t count) {
+    const std::size_t needed = of.arrived + count;
+    if (of.bytes.size() < needed) {
+        if (of.bytes.capacity() < needed) {
+            // Never more than there will be.
+            of.bytes.reserve(
+                std::max(needed, std::min<std::size_t>(of.bytes_in_all, of.arrived * growth)));
+        }
+        of.bytes.resize(needed);
+    }
+    of.placed = static_cast<std::uint32_t>(count);
+    return std::span(of.bytes).subspan(of.arrived, count);
+}
+
+std::optional<incoming_parts::whole> incoming_parts::take(payloads::iterator at,
+                                                          std::size_t count) {
+    payload& of = at->second;
+    of.arrived += static_cast<std::uint32_t>(count);
+    of.placed = 0;
+    if (of.arrived < of.bytes_in_all) { return std::nullopt; }
+    HEPH_ASSERT(!of.wanted || of.bytes.size() == of.bytes_in_all);
+    announced_ -= of.bytes_in_all;
+    std::optional<whole> done;
+    if (of.wanted) { done.emplace(of.what, std::move(of.bytes)); }
+    payloads_.erase(at);
+    return done;
 }
 
 std::expected<std::optional<incoming_parts::whole>, error> incoming_parts::add(
@@ -139,21 +175,44 @@ std::expected<std::optional<incoming_parts::whole>, error> incoming_parts::add(
         bytes.size() > at->second.bytes_in_all - at->second.arrived) {
         return std::unexpected(error::malformed);
     }
-    payload& of = at->second;
-    of.arrived += static_cast<std::uint32_t>(bytes.size());
-    if (of.wanted) {
-        if (of.bytes.capacity() < of.arrived) {
-            // Never more than there will be.
-            of.bytes.reserve(std::min<std::size_t>(of.bytes_in_all, of.arrived * growth));
-        }
-        of.bytes.insert(of.bytes.end(), bytes.begin(), bytes.end());
+    if (at->second.wanted) {
+        // std::ranges::copy copies byte by byte.
+        std::memcpy(room_in(at->second, bytes.size()).data(), bytes.data(), bytes.size());
     }
-    if (of.arrived < of.bytes_in_all) { return std::nullopt; }
-    announced_ -= of.bytes_in_all;
-    std::optional<whole> done;
-    if (of.wanted) { done.emplace(of.what, std::move(of.bytes)); }
-    payloads_.erase(at);
-    return done;
+    return take(at, bytes.size());
+}
+
+std::span<std::byte> incoming_parts::room(std::uint64_t stream, std::size_t count) {
+    const auto at = payloads_.find(stream);
+    if (at == payloads_.end() || !at->second.wanted || count == 0 ||
+        count > at->second.bytes_in_all - at->second.arrived) {
+        return {};
+    }
+    return room_in(at->second, count);
+}
+
+std::size_t incoming_parts::placed(std::uint64_t stream) const noexcept {
+    const auto at = payloads_.find(stream);
+    return at == payloads_.end() ? 0 : at->second.placed;
+}
+
+std::expected<std::optional<incoming_parts::whole>, error> incoming_parts::commit(
+    std::uint64_t stream) {
+    const auto at = payloads_.find(stream);
+    if (at == payloads_.end() || at->second.placed == 0) {
+        return std::unexpected(error::malformed);
+    }
+    return take(at, at->second.placed);
+}
+
+void incoming_parts::recycle(std::vector<std::byte> memory) noexcept {
+    if (memory.capacity() > spare_bytes_max || memory.size() <= spare_.size()) { return; }
+    spare_ = std::move(memory);
+    is_spare_new_ = true;
+}
+
+void incoming_parts::trim() noexcept {
+    if (!std::exchange(is_spare_new_, false)) { spare_ = {}; }
 }
 
 std::expected<incoming_parts::ended, error> incoming_parts::end(std::uint64_t stream) {
@@ -168,6 +227,7 @@ std::expected<incoming_parts::ended, error> incoming_parts::end(std::uint64_t st
 void incoming_parts::clear() noexcept {
     payloads_.clear();
     announced_ = 0;
+    spare_ = {};
 }
 
 std::size_t incoming_parts::held_bytes() const noexcept {

@@ -33,11 +33,30 @@ enum class frame_type : std::uint8_t {
 
 inline constexpr std::size_t frame_header_bytes = 4;
 
+/// Says where the rest of a frame belongs that is not whole yet, so that it is received there, and
+/// not put together elsewhere first.
+class frame_placer {
+public:
+    /// What is known of a frame when it is asked: type, sequence, kind and a number of the kind's.
+    static constexpr std::size_t head_bytes = 1 + 8 + 1 + 8;
+
+    frame_placer() = default;
+    /// Gives memory for the `rest` bytes behind the head of a frame, or none: it is given as any
+    /// other then. *Lifetime*: valid until the frame is given, or the reader is not used any more.
+    [[nodiscard]] virtual std::span<std::byte> place(std::span<const std::byte, head_bytes> head,
+                                                     std::size_t rest) = 0;
+
+protected:
+    frame_placer(const frame_placer&) = default;
+    frame_placer& operator=(const frame_placer&) = default;
+    ~frame_placer() = default;
+};
+
 /// Cuts bytes that arrive into whole frames.
 ///
 /// A frame that is whole in what was fed is given where it lies. What is kept is the beginning of
 /// one whose rest is still to come, and never more than that: a declared length takes memory for
-/// `room_ahead` bytes more than came.
+/// `room_ahead` bytes more than came. Who knows where the rest belongs may say so: `frame_placer`.
 class frame_reader {
 public:
     /// So much memory a declared length may take beyond what came of the frame.
@@ -58,20 +77,27 @@ public:
     /// known yet. *Requires*: as `feed`. *Errors*: throws `std::bad_alloc`.
     [[nodiscard]] std::span<std::byte> room();
     /// Takes bytes that were written to the front of `room()`. *Requires*: no more than it has.
-    void commit(std::size_t count) noexcept { kept_ += count; }
+    void commit(std::size_t count) noexcept { (placed_.empty() ? kept_ : placed_bytes_) += count; }
 
-    /// Gives the next whole frame without its length; nothing when more bytes are needed.
+    /// Gives the next whole frame without its length; nothing when more bytes are needed. Of a
+    /// frame whose rest the placer took, it gives the head: `was_placed`.
     /// *Errors*: `garbage` (an empty frame), `frame_too_large`; throws `std::bad_alloc`.
     /// *Lifetime*: valid until the next call of a member that is not const.
-    [[nodiscard]] std::expected<std::optional<std::span<const std::byte>>, error> next();
+    [[nodiscard]] std::expected<std::optional<std::span<const std::byte>>, error> next(
+        frame_placer* placer = nullptr);
+    /// Tells whether the frame that was given last is a head, whose rest is where it belongs.
+    [[nodiscard]] bool was_placed() const noexcept { return !placed_.empty(); }
 
     /// Tells how many bytes wait for the rest of their frame.
-    [[nodiscard]] std::size_t held_bytes() const noexcept { return kept_ + fed_.size(); }
+    [[nodiscard]] std::size_t held_bytes() const noexcept {
+        return kept_ + placed_bytes_ + fed_.size();
+    }
 
     /// Forgets everything.
     void clear() noexcept {
         fed_ = {};
         kept_ = 0;
+        forget_place();
     }
 
 private:
@@ -82,11 +108,20 @@ private:
         std::span<const std::byte> frame) const noexcept;
     void keep(std::size_t count);
     void reserve(std::size_t bytes);
+    void ask(frame_placer& placer, std::size_t frame_bytes);
+    void forget_place() noexcept {
+        placed_ = {};
+        placed_bytes_ = 0;
+        was_asked_ = false;
+    }
 
     std::span<const std::byte> fed_;       // Bytes that were fed, and not taken yet.
     std::unique_ptr<std::byte[]> memory_;  // The beginning of a frame, before those.
     std::size_t capacity_ = 0;             // Of the memory.
     std::size_t kept_ = 0;                 // How much of it is in use.
+    std::span<std::byte> placed_;          // Where the rest of that frame goes, if not behind it.
+    std::size_t placed_bytes_ = 0;         // How much of it came.
+    bool was_asked_ = false;               // The placer was, of that frame.
     bool was_given_ = false;               // The frame in it was given: it is of no use any more.
     std::size_t frame_bytes_max_;
 };

@@ -76,7 +76,7 @@ enum class refusal : std::uint8_t {
 };
 
 /// Is one node's end of what it has with one peer.
-class link {
+class link final : public frame_placer {
 public:
     enum class state { down, away, up };
 
@@ -120,6 +120,12 @@ public:
     /// *Errors*: the connection is to be ended with a goodbye.
     [[nodiscard]] std::expected<std::optional<event>, error> on_frame(
         std::span<const std::byte> frame);
+    /// Gives the room for a part of a large payload that is being put together.
+    [[nodiscard]] std::span<std::byte> place(std::span<const std::byte, head_bytes> head,
+                                             std::size_t rest) override;
+    /// Takes a frame, as `on_frame` does, whose rest is in the room that `place` gave last.
+    [[nodiscard]] std::expected<std::optional<event>, error> on_placed_frame(
+        std::span<const std::byte> head);
     /// Gives the bytes away that the payload of the last event is a view into, if they were put
     /// together from parts; else nothing. Whoever keeps a large payload need not copy it.
     [[nodiscard]] std::vector<std::byte> take_assembled() noexcept {
@@ -189,6 +195,8 @@ public:
     }
     /// Tells how many messages to an actor are not refused for lack of credit, if they are small.
     [[nodiscard]] std::uint32_t credit_left(std::uint64_t actor) const noexcept;
+    /// Has `credit_arrived` tell when there is more. *Requires*: there is none left.
+    void want_credit(std::uint64_t actor) noexcept;
     /// Tells whether messages are not refused as `full`.
     [[nodiscard]] bool has_room() const noexcept { return session_ && session_->has_room(); }
     /// Tells whether the peer leaves more unread than it may: `lose` and say goodbye.
@@ -202,6 +210,10 @@ public:
     [[nodiscard]] std::uint32_t version() const noexcept { return version_; }
     /// The memory that is taken for large payloads that are not whole yet, at most.
     [[nodiscard]] std::size_t assembling_bytes() const noexcept { return assembling_.held_bytes(); }
+    [[nodiscard]] bool is_assembling() const noexcept { return !assembling_.empty(); }
+    /// Gives memory back that is kept for large payloads, if none came since this was called last.
+    /// *Requires*: what the last event is a view into is not of use any more.
+    void trim() noexcept;
     [[nodiscard]] std::uint64_t links() const noexcept { return session_ ? session_->links() : 0; }
     [[nodiscard]] std::size_t kept_bytes() const noexcept {
         return session_ ? session_->kept_bytes() : 0;
@@ -260,6 +272,8 @@ private:
     frame_event on_ended(field_reader fields);
     frame_event on_parts_begin(field_reader fields);
     frame_event on_part(field_reader fields);
+    frame_event on_part_taken(std::expected<std::optional<incoming_parts::whole>, error> taken);
+    void let_go_of_assembled() noexcept;
     frame_event on_parts_end(field_reader fields);
     [[nodiscard]] bool is_worth_a_frame(const incoming_account& from) const noexcept;
     void push_grants();

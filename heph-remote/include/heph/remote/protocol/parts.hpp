@@ -140,6 +140,16 @@ public:
     [[nodiscard]] std::expected<std::optional<whole>, error> add(std::uint64_t stream,
                                                                  std::span<const std::byte> bytes);
 
+    /// Gives room for the next part of a payload, of `count` bytes, to be written to it, and then
+    /// be taken by `commit`. None where there is no such payload, it is not wanted, or not that
+    /// large: then it is for `add` to tell. *Lifetime*: valid until another member is called that
+    /// is not const.
+    [[nodiscard]] std::span<std::byte> room(std::uint64_t stream, std::size_t count);
+    /// Tells for how many bytes that was; 0: for none.
+    [[nodiscard]] std::size_t placed(std::uint64_t stream) const noexcept;
+    /// Takes the part for which there was room last, as `add` does.
+    [[nodiscard]] std::expected<std::optional<whole>, error> commit(std::uint64_t stream);
+
     struct ended {
         parts_header what;
         std::uint32_t bytes_in_all = 0;
@@ -148,24 +158,38 @@ public:
     [[nodiscard]] std::expected<ended, error> end(std::uint64_t stream);
     void clear() noexcept;
 
+    /// Takes memory of a payload that was dealt with, for the next one: up to `spare_bytes_max` are
+    /// kept, until `trim` finds that nobody used them since it was called last.
+    void recycle(std::vector<std::byte> memory) noexcept;
+    void trim() noexcept;
+
+    [[nodiscard]] bool empty() const noexcept { return payloads_.empty(); }
     /// The bytes that were announced of what is not whole yet.
     [[nodiscard]] std::uint64_t announced_bytes() const noexcept { return announced_; }
     /// The memory that is taken for it, at most.
     [[nodiscard]] std::size_t held_bytes() const noexcept;
+
+    static constexpr std::size_t spare_bytes_max = std::size_t{4} * 1024 * 1024;
 
 private:
     struct payload {
         parts_header what;
         std::uint32_t bytes_in_all = 0;
         std::uint32_t arrived = 0;
+        std::uint32_t placed = 0;  // For so much behind that there was room.
         bool wanted = true;
-        std::vector<std::byte> bytes;
+        std::vector<std::byte> bytes;  // As many as arrived, and those of that room.
     };
+    using payloads = std::map<std::uint64_t, payload>;
+    [[nodiscard]] static std::span<std::byte> room_in(payload& of, std::size_t count);
+    [[nodiscard]] std::optional<whole> take(payloads::iterator at, std::size_t count);
 
     std::uint32_t message_bytes_max_;
     std::uint64_t bytes_max_;
     std::uint64_t announced_ = 0;
-    std::map<std::uint64_t, payload> payloads_;
+    payloads payloads_;
+    std::vector<std::byte> spare_;
+    bool is_spare_new_ = false;  // It came since the last look.
 };
 
 }  // namespace heph::remote::protocol
