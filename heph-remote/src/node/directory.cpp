@@ -1,6 +1,7 @@
 #include "directory.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <span>
@@ -34,6 +35,22 @@ std::uint64_t digest_of(const std::vector<port::named_entry>& actors) noexcept {
     return std::max<std::uint64_t>(digest, 1);
 }
 
+actor_numbers_pointer numbers_of(const std::vector<port::named_entry>& actors) {
+    actor_numbers numbers;
+    numbers.reserve(actors.size());
+    for (const auto& [name, each] : actors) { numbers.push_back(each.first); }
+    std::ranges::sort(numbers);
+    return std::make_shared<const actor_numbers>(std::move(numbers));
+}
+
+// What went is told by a number, which is a few bytes; what stays would be by its name and types.
+bool are_worth_telling(const actor_numbers& before, const actor_numbers& now) {
+    actor_numbers stay;
+    std::ranges::set_intersection(before, now, std::back_inserter(stay));
+    constexpr std::size_t numbers_for_a_name = 4;
+    return before.size() - stay.size() < numbers_for_a_name * stay.size();
+}
+
 }  // namespace
 
 // Is one call, as long as it waits for its answer.
@@ -45,6 +62,7 @@ public:
         std::size_t& waiting = of_->waiting_[from_];
         is_counted_ = waiting < calls_max;
         if (is_counted_) { ++waiting; }
+        if (what_.takes_changes) { base_ = of_->told_.find(what_.known); }
     }
     ~listing() override {
         if (!is_counted_) { return; }
@@ -63,7 +81,9 @@ public:
             const auto now = visible();
             const std::uint64_t digest = digest_of(now);
             const bool is_leaving = of_->of_->is_draining();
-            if (is_leaving || digest != what_.known) { return told(now, digest, is_leaving); }
+            if (is_leaving) { return polled<value_type>(std::in_place, framed(leaving(digest))); }
+            if (digest != what_.known) { return told(now, digest); }
+            if (what_.takes_changes && !base_) { base_ = numbers_of(now); }
             if (!is_watching_) { watch(now); }
             if (has_ended_one(waker)) { continue; }
             changed_.emplace(of_->of_->names_changed(), seen);
@@ -102,23 +122,41 @@ private:
         return ended_.size() != before;
     }
 
-    static polled<value_type> told(const std::vector<port::named_entry>& actors,
-                                   std::uint64_t digest, bool is_leaving) {
-        list_answer answer;
-        answer.digest = digest;
-        answer.is_leaving = is_leaving;
-        if (!is_leaving) {
-            answer.actors.reserve(actors.size());
-            for (const auto& [name, each] : actors) {
-                answer.actors.push_back(listed_actor{name, each.first, each.second->types()});
+    static list_answer leaving(std::uint64_t digest) {
+        list_answer said;
+        said.digest = digest;
+        said.is_leaving = true;
+        return said;
+    }
+
+    polled<value_type> told(const std::vector<port::named_entry>& actors, std::uint64_t digest) {
+        list_answer said;
+        said.digest = digest;
+        actor_numbers_pointer numbers;
+        if (what_.takes_changes) {
+            numbers = numbers_of(actors);
+            if (base_ && are_worth_telling(*base_, *numbers)) {
+                said.since = what_.known;
+                std::ranges::set_difference(*base_, *numbers, std::back_inserter(said.gone));
             }
         }
-        return polled<value_type>(std::in_place, framed(answer));
+        const bool is_whole = said.since == 0;
+        for (const auto& [name, each] : actors) {
+            if (!is_whole && std::ranges::binary_search(*base_, each.first)) { continue; }
+            said.actors.push_back(listed_actor{name, each.first, each.second->types()});
+        }
+        polled<value_type> result(std::in_place, framed(said));
+        if (numbers) {
+            const std::lock_guard lock(of_->mutex_);
+            of_->told_.add(digest, std::move(numbers));
+        }
+        return result;
     }
 
     const directory* of_;
     const std::string from_;
     const list_request what_;
+    actor_numbers_pointer base_;  // What the caller knows, if that is known here.
     bool is_counted_ = false;
     bool is_watching_ = false;
     std::vector<std::pair<std::uint64_t, std::unique_ptr<ending>>> endings_;

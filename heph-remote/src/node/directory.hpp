@@ -8,6 +8,10 @@
 // published, is taken back, or is finished, or when the node is about to stop. So who asks again
 // after each answer misses nothing, and there is nothing to be subscribed to, and nothing to get
 // lost: a call ends with its caller, and with the session.
+//
+// Who takes changes is told what is other than in the list he knows, if that was told lately and
+// has something in common with the one of now; else the whole list, as programs of before 0.4.3
+// are in any case.
 
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +29,8 @@
 #include <heph/remote/detail/published.hpp>
 #include <heph/remote/message.hpp>
 
+#include "told_lists.hpp"
+
 namespace heph::remote::detail {
 
 class port;
@@ -37,9 +43,10 @@ inline constexpr std::uint64_t directory_number = std::numeric_limits<std::uint6
 struct list_request {
     std::string name;
     bool is_prefix = false;
-    std::uint64_t known = 0;  ///< The digest of what was answered last; 0: nothing.
+    std::uint64_t known = 0;     ///< The digest of what was answered last; 0: nothing.
+    bool takes_changes = false;  ///< Else each answer is the whole list.
 };
-HEPH_MESSAGE(list_request, "heph.list_request", 1, name, is_prefix, known)
+HEPH_MESSAGE(list_request, "heph.list_request", 1, name, is_prefix, known, takes_changes)
 
 struct listed_actor {
     std::string name;
@@ -52,8 +59,12 @@ struct list_answer {
     std::uint64_t digest = 0;
     bool is_leaving = false;  ///< The node is about to stop: there is nothing more to ask.
     std::vector<listed_actor> actors;
+    /// The digest of the list that this changes: `actors` came, and `gone` are the numbers of those
+    /// that went. 0: it is the whole list.
+    std::uint64_t since = 0;
+    std::vector<std::uint64_t> gone;
 };
-HEPH_MESSAGE(list_answer, "heph.list_answer", 1, digest, is_leaving, actors)
+HEPH_MESSAGE(list_answer, "heph.list_answer", 1, digest, is_leaving, actors, since, gone)
 
 struct list_actors : heph::rpc<list_request, list_answer> {
     using heph::rpc<list_request, list_answer>::rpc;
@@ -81,6 +92,7 @@ private:
     port* of_;
     mutable std::mutex mutex_;  // Guards what follows.
     mutable std::map<std::string, std::size_t, std::less<>> waiting_;
+    mutable told_lists told_;
 };
 
 }  // namespace heph::remote::detail

@@ -188,6 +188,7 @@ task<> group_core::follow_directory(group_pointer self, std::string node) {
         request.name = self->name_;
         request.is_prefix = self->is_prefix_;
         request.known = known;
+        request.takes_changes = true;
         auto asking = call_actor(self->port_, directory, 0, framed(request), deadline(forever));
         const auto answered = co_await asking;
         if (!answered && answered.error() == failure::stopped) { co_return; }
@@ -198,12 +199,15 @@ task<> group_core::follow_directory(group_pointer self, std::string node) {
         if (answered) {
             const auto bytes = answered->payload();
             const auto list = decode<list_answer>(bytes, payload_limits(bytes.size()));
-            is_taken = list.has_value();
-            if (list) {
-                known = list->digest;
+            // What changes another list than the one that is known is of no use: the whole one is.
+            is_taken = list && (list->since == 0 || list->since == known);
+            known = is_taken ? list->digest : 0;
+            if (is_taken) {
                 is_leaving = list->is_leaving;
-                self->change(
-                    [&](group_state& state) { return state.listed(*directory, list->actors); });
+                self->change([&](group_state& state) {
+                    return list->since == 0 ? state.listed(*directory, list->actors)
+                                            : state.changed(*directory, list->actors, list->gone);
+                });
             }
         }
         if (is_leaving) {

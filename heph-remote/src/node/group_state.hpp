@@ -4,7 +4,7 @@
 //
 // States of a node, as seen by the group
 //     unlisted  --listed()-->                               listed    (its actors are members)
-//     listed    --listed(): something else-->               listed
+//     listed    --listed(), changed(): something else-->    listed
 //     listed    --lost(): stopped, restarted, session lost--> unlisted (they are not any more)
 //     any       --gone(): it is no peer any more-->         (forgotten)
 // and, apart from that, by what the node's link says
@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -60,21 +61,28 @@ public:
     bool listed(const destination& directory, const std::vector<listed_actor>& actors) {
         const auto at = nodes_.find(directory.node);
         if (at == nodes_.end()) { return false; }
-        std::map<std::string, group_entry> members;
+        members_of_node members;
         for (const listed_actor& each : actors) {
-            auto& member = members[each.name];
-            const auto known = at->second.members.find(each.name);
-            if (known != at->second.members.end() && known->second.to->number == each.number &&
-                known->second.to->incarnation == directory.incarnation) {
-                member = known->second;
-                continue;
-            }
-            member.to =
-                std::make_shared<const destination>(directory.node, directory.address, each.name,
-                                                    directory.incarnation, each.number, each.types);
-            member.hash = hash_of(directory.node, each.name);
+            members.insert_or_assign(each.name, entry_of(at->second.members, directory, each));
         }
         at->second.members = std::move(members);
+        return look();
+    }
+    /// Likewise, where the list is the one before but for those that came, and the numbers of those
+    /// that went.
+    bool changed(const destination& directory, const std::vector<listed_actor>& came,
+                 const std::vector<std::uint64_t>& gone) {
+        const auto at = nodes_.find(directory.node);
+        if (at == nodes_.end()) { return false; }
+        members_of_node& members = at->second.members;
+        const std::set<std::uint64_t> numbers(gone.begin(), gone.end());
+        std::erase_if(members, [&](const auto& each) {
+            return each.second.to->incarnation == directory.incarnation &&
+                   numbers.contains(each.second.to->number);
+        });
+        for (const listed_actor& each : came) {
+            members.insert_or_assign(each.name, entry_of(members, directory, each));
+        }
         return look();
     }
 
@@ -93,10 +101,27 @@ public:
     }
 
 private:
+    using members_of_node = std::map<std::string, group_entry>;
     struct known_node {
         peer_view link;
-        std::map<std::string, group_entry> members;
+        members_of_node members;
     };
+
+    // What is there already under the same number stays as it is.
+    static group_entry entry_of(const members_of_node& before, const destination& directory,
+                                const listed_actor& actor) {
+        const auto known = before.find(actor.name);
+        if (known != before.end() && known->second.to->number == actor.number &&
+            known->second.to->incarnation == directory.incarnation) {
+            return known->second;
+        }
+        group_entry made;
+        made.to =
+            std::make_shared<const destination>(directory.node, directory.address, actor.name,
+                                                directory.incarnation, actor.number, actor.types);
+        made.hash = hash_of(directory.node, actor.name);
+        return made;
+    }
 
     bool look() {
         group_view now;
