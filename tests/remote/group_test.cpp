@@ -340,6 +340,69 @@ TEST_CASE("group: a message goes to another member when the one it was for is no
     CHECK(three.until([&] { return three.got("a/work") == 2; }));
 }
 
+TEST_CASE(
+    "group: members that are full are passed over as long as others have room, and get their "
+    "turns again",
+    "[remote][group]") {
+    auto links = quick_links();
+    links.own.window_messages = 4;
+    cluster three({"a", "b", "c"}, links);
+    three.publish("b", "work");
+    three.publish("c", "work");
+    three.publish("a", "work");
+    auto workers = group::named(three.nodes.at("a"), "work");
+    CHECK(three.run.block_on(workers.at_least(3, 1min)));
+    // The actors of a, here, and of b do nothing until they are let go.
+    static constexpr auto call = [](remote_ref<counter_message> to,
+                                    std::chrono::seconds time) -> heph::task<> {
+        auto calling = to.rpc<hold>(time);
+        (void)co_await calling;
+    };
+    const auto held = [&](const std::string& name) { return three.states.at(name)->holding == 1; };
+    three.run.spawn_future(call(workers.members().at(0).actor, 300s));
+    three.run.spawn_future(call(workers.members().at(1).actor, 300s));
+    CHECK(three.until([&] { return held("a/work") && held("b/work"); }));
+    const auto begun = three.run.clock().now();
+    for (int i = 0; i < 100; ++i) {
+        CHECK(three.run.block_on(workers.send_to_one(add(1))));
+        three.run.advance(10ms);  // Whoever takes it says so.
+    }
+    CHECK(three.until([&] { return three.got("c/work") >= 70; }));
+    CHECK(three.run.clock().now() < begun + 60s);
+
+    // By key it waits, and when all of them are full.
+    int of_b = 0;
+    while (workers.pick(heph::by_key(of_b))->node_name() != "b") { ++of_b; }
+    static constexpr auto send = [](group to, int key, int* sent) -> heph::task<> {
+        auto sending = key < 0 ? to.send_to_one(add(1)) : to.send_to_one(add(1), heph::by_key(key));
+        const auto done = co_await sending;
+        *sent += done.has_value() ? 1 : 0;
+    };
+    int sent = 0;
+    three.run.spawn_future(send(workers, of_b, &sent));
+    three.run.advance(1s);
+    CHECK(sent == 0);
+    three.run.spawn_future(call(workers.members().at(2).actor, 300s));
+    CHECK(three.until([&] { return held("c/work"); }));
+    constexpr int many = 40;
+    for (int i = 0; i < many; ++i) { three.run.spawn_future(send(workers, -1, &sent)); }
+    three.run.advance(1s);
+    CHECK(sent < many);
+
+    // Once they are let go, all of it gets there, and each has its turns as before.
+    CHECK(three.until([&] { return sent == many + 1; }));
+    const auto got = [&] {
+        return three.got("a/work") + three.got("b/work") + three.got("c/work");
+    };
+    CHECK(three.until([&] { return got() == 100 + many + 1; }));
+    const auto before = three.got("b/work");
+    for (int i = 0; i < 30; ++i) {
+        CHECK(three.run.block_on(workers.send_to_one(add(1))));
+        three.run.advance(10ms);
+    }
+    CHECK(three.until([&] { return three.got("b/work") == before + 10; }));
+}
+
 TEST_CASE("group: members of a node that is cut off are away, and are chosen last",
           "[remote][group]") {
     auto links = quick_links();

@@ -235,7 +235,10 @@ void hub::on(const peer_pointer& from, protocol::watch_ended& what) {
     }
 }
 
-void hub::on(const peer_pointer& from, protocol::credit_arrived& what) { retry(*from, what.actor); }
+void hub::on(const peer_pointer& from, protocol::credit_arrived& what) {
+    retry(*from, what.actor);
+    from->tell_credit(what.actor);
+}
 
 void hub::on(const peer_pointer& from, protocol::room_arrived&) { retry_all(*from); }
 

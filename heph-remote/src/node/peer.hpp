@@ -102,22 +102,32 @@ struct peer {
     void tell_room(const destination_pointer& to) {
         if (to->at_once_bytes.load(std::memory_order_relaxed) == 0) { open_way(to); }
         // A peer may grant more than this node is willing to queue.
-        to->room.store(std::min(link.credit_left(to->number), waiting_place::places),
-                       std::memory_order_relaxed);
+        const auto room = std::min(link.credit_left(to->number), waiting_place::places);
+        to->room.store(room, std::memory_order_relaxed);
+        // Who sends elsewhere meanwhile passes nothing on, by which it would be told.
+        if (room == 0) { link.want_credit(to->number); }
+    }
+    /// Says so to all who lead to an actor, once there is credit again.
+    void tell_credit(std::uint64_t actor) {
+        if (!is_up()) { return; }
+        const auto [first, last] = ways.equal_range(actor);
+        for (auto each = first; each != last; ++each) {
+            if (const auto to = each->second.lock()) { tell_room(to); }
+        }
     }
     void open_way(const destination_pointer& to) {
         if (ways.size() >= ways_looked_at) {
-            std::erase_if(ways, [](const auto& each) { return each.expired(); });
+            std::erase_if(ways, [](const auto& each) { return each.second.expired(); });
             ways_looked_at = std::max<std::size_t>(16, 2 * ways.size());
         }
-        ways.push_back(to);
+        ways.emplace(to->number, to);
         const protocol::link_limits& theirs = link.peer_limits();
         const std::uint32_t fair = std::max(theirs.window_bytes / theirs.window_messages, 1U);
         to->at_once_bytes.store(std::min(theirs.message_bytes_max, fair),
                                 std::memory_order_relaxed);
     }
     void close_ways() {
-        for (const auto& each : std::exchange(ways, {})) {
+        for (const auto& [actor, each] : std::exchange(ways, {})) {
             if (const auto to = each.lock()) {
                 to->at_once_bytes.store(0, std::memory_order_relaxed);
                 to->room.store(0, std::memory_order_relaxed);
@@ -155,10 +165,11 @@ struct peer {
 
     std::map<std::uint64_t, open_question<found_result>> searches;
     std::map<std::uint64_t, open_question<call_result>> calls;
-    std::map<std::uint64_t, std::string> actor_names;    ///< To whom messages were sent.
-    std::vector<std::weak_ptr<const destination>> ways;  ///< Those that are open.
-    std::size_t ways_looked_at = 16;                     ///< So many are looked through.
-    std::uint64_t last_named = 0;                        ///< The last one that is among them.
+    std::map<std::uint64_t, std::string> actor_names;  ///< To whom messages were sent.
+    /// Those that are open, by actor.
+    std::multimap<std::uint64_t, std::weak_ptr<const destination>> ways;
+    std::size_t ways_looked_at = 16;  ///< So many are looked through.
+    std::uint64_t last_named = 0;     ///< The last one that is among them.
 
     std::map<std::uint64_t, watching> watches;            ///< By actor.
     std::map<std::uint64_t, std::uint64_t> watch_actors;  ///< The actor of a watch.

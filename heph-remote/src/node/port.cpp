@@ -208,6 +208,8 @@ void port::run(task<> what) {
 }
 
 requests port::take_requests() {
+    // Mostly there is none. What is asked for from here on makes the future ready.
+    if (!requested_.load(std::memory_order_acquire)) { return {}; }
     const std::lock_guard lock(requests_mutex_);
     requested_ = false;
     return std::exchange(requests_, requests());
@@ -494,6 +496,16 @@ task<std::expected<void, failure>> send_to_actor(std::shared_ptr<port> from, des
     asked.disarm();
     if (!received) { co_return send_result(std::unexpect, failure::stopped); }
     co_return *received;
+}
+
+task<std::expected<void, failure>> send_if_roomy(std::shared_ptr<port> from, destination_pointer to,
+                                                 std::uint16_t type, framed_payload payload) {
+    if (to && to->is_crowded()) { co_return send_result(std::unexpect, failure::full); }
+    if (to && type != no_type && to->node == from->name()) {
+        co_return try_send_here(from, *to, type, payload);
+    }
+    auto sending = send_to_actor(std::move(from), std::move(to), type, std::move(payload));
+    co_return co_await sending;
 }
 
 task<failure> watch_actor(std::shared_ptr<port> from, destination_pointer to) {

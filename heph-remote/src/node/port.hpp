@@ -183,9 +183,9 @@ private:
     waiting waiting_;
     peer_views peers_;
 
-    std::mutex requests_mutex_;  // Guards what follows.
+    std::atomic<bool> requested_ = false;  // Written with that mutex.
+    std::mutex requests_mutex_;            // Guards what follows.
     requests requests_;
-    bool requested_ = false;
     heph::waker waker_;
 };
 

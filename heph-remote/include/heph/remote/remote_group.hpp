@@ -84,6 +84,12 @@ public:
     [[nodiscard]] static const destination_pointer& to(const remote_ref<M>& of) {
         return of.to_;
     }
+    /// Sends as `send` does, or fails as `full` where the message would wait for others.
+    template <remote_message M, typename T>
+    [[nodiscard]] static task<std::expected<void, failure>> send_if_roomy(const remote_ref<M>& to,
+                                                                          const T& message) {
+        return detail::send_if_roomy(to.from_, to.to_, to.template type_of<T>(), framed(message));
+    }
     /// Tells whether the actor takes any message of `M`.
     template <remote_message M>
     [[nodiscard]] static bool is_of_use(const remote_ref<M>& of) {
@@ -135,11 +141,11 @@ public:
         : members_(std::move(members)), first_(first) {}
 
     /// Gives the next one; null behind the last one.
-    const remote_ref<M>* next() {
+    const group_member<M>* next() {
         while (tried_ < 2 * members_->size()) {
             const bool takes_away = tried_ >= members_->size();
             const auto& each = (*members_)[(first_ + tried_++) % members_->size()];
-            if (each.member.is_away == takes_away) { return &each.member.actor; }
+            if (each.member.is_away == takes_away) { return &each.member; }
         }
         return nullptr;
     }
@@ -339,10 +345,10 @@ public:
             if (members->empty()) { return std::nullopt; }
             return (*members)[responsible(*members, route)].member.actor;
         } else {
-            const remote_ref<M>* chosen = order.next();
+            const group_member<M>* chosen = order.next();
             if (chosen == nullptr) { return std::nullopt; }
-            had_turn(*chosen, route);
-            return *chosen;
+            had_turn(chosen->actor, route);
+            return chosen->actor;
         }
     }
 
@@ -350,6 +356,10 @@ public:
     /// on the way to it, as `remote_ref::send` does. When that member turns out not to be there
     /// before it has the message, or does not take such ones, it goes to the next one; by key only
     /// once the group knows that another one is responsible.
+    ///
+    /// In turn and at random, those to which so much is on the way that the message would wait are
+    /// passed over as long as another one has room. When all are that full, it waits for the one
+    /// that was chosen, whichever has room first. By key it waits for the one that is responsible.
     ///
     /// *Errors*: `no_such_actor` when there are no members; what the last one that was tried failed
     /// with. *Cancellation*: the message is either sent by then, or not at all.
@@ -359,7 +369,7 @@ public:
         if constexpr (std::same_as<Route, by_key>) {
             return send_by_key(*this, std::move(message), route);
         } else {
-            return send_in_order(offer(route), std::move(message));
+            return send_in_order(offer(route, true), std::move(message));
         }
     }
 
@@ -373,10 +383,10 @@ public:
             const auto chosen = pick(route);
             return chosen ? chosen->try_send(message) : std::unexpected(failure::no_such_actor);
         } else {
-            auto order = offer(route);
+            auto order = offer(route, false);
             sent_result result(std::unexpect, failure::no_such_actor);
-            while (const remote_ref<M>* member = order.next()) {
-                result = member->try_send(message);
+            while (const group_member<M>* member = order.next()) {
+                result = member->actor.try_send(message);
                 const bool moves_on = !result && (result.error() == failure::full ||
                                                   detail::is_for_another(result.error()));
                 if (!moves_on) { break; }
@@ -463,21 +473,43 @@ private:
     }
     void had_turn(const remote_ref<M>&, at_random_t) noexcept {}
 
-    // Takes the turn of the first one, and gives all of them from there on.
+    // Takes the turn of the first one, and gives all of them from there on. Who is passed over as
+    // crowded loses its turn: otherwise the one behind it would have two.
     template <typename Route>
-    detail::offers<M> offer(Route route) {
+    detail::offers<M> offer(Route route, bool passes_crowded) {
         const auto members = current();
         const detail::offers<M> order(members, first_for(*members, route));
-        auto first = order;
-        if (const remote_ref<M>* chosen = first.next()) { had_turn(*chosen, route); }
+        auto looking = order;
+        const group_member<M>* chosen = looking.next();
+        if (chosen == nullptr) { return order; }
+        const group_member<M>* const first = chosen;
+        while (passes_crowded && chosen != nullptr && !chosen->is_away &&
+               detail::group_access::to(chosen->actor)->is_crowded()) {
+            chosen = looking.next();
+        }
+        had_turn(chosen != nullptr && !chosen->is_away ? chosen->actor : first->actor, route);
         return order;
     }
 
     template <typename T>
     static task<sent_result> send_in_order(detail::offers<M> order, T message) {
         sent_result result(std::unexpect, failure::no_such_actor);
-        while (const remote_ref<M>* member = order.next()) {
-            auto sending = member->send(message);
+        std::vector<const remote_ref<M>*> later;  // Those that are full, then those that are away.
+        while (const group_member<M>* member = order.next()) {
+            if (member->is_away) {
+                later.push_back(&member->actor);
+                continue;
+            }
+            auto sending = detail::group_access::send_if_roomy(member->actor, message);
+            result = co_await sending;
+            if (!result && result.error() == failure::full) {
+                later.push_back(&member->actor);
+            } else if (result || !detail::is_for_another(result.error())) {
+                co_return result;
+            }
+        }
+        for (const remote_ref<M>* each : later) {
+            auto sending = each->send(message);
             result = co_await sending;
             if (result || !detail::is_for_another(result.error())) { break; }
         }

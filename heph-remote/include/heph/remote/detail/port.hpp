@@ -62,7 +62,8 @@ struct destination {
     //        the sender's acquire: what is counted no more is not among the room any more either.
     //        So no more is handed over than there was room for.
     //     2. `room` is written whenever a message to the actor was passed on, and 0 once the link
-    //        is down. It may say less than there is, until something is passed on again.
+    //        is down. It may say less than there is, until something is passed on again; but what
+    //        was 0 is written as soon as there is some.
     // All this is a hint: where it is out of date, or references that were found apart share the
     // room, what is handed over waits in the node, or is reported as what fails later.
     /// Messages of `try_send`, and of `send` without waiting, that the node did not pass on yet.
@@ -70,6 +71,13 @@ struct destination {
     mutable std::atomic<std::uint32_t> room = 0;
     /// What is larger waits in any case.
     mutable std::atomic<std::size_t> at_once_bytes = 0;
+
+    /// Tells whether a message would wait for others that are on the way already. A hint: of an
+    /// actor to which nothing was sent yet nothing is known.
+    [[nodiscard]] bool is_crowded() const noexcept {
+        return at_once_bytes.load(std::memory_order_relaxed) != 0 &&
+               waiting.load(std::memory_order_relaxed) >= room.load(std::memory_order_relaxed);
+    }
 };
 using destination_pointer = std::shared_ptr<const destination>;
 
@@ -84,6 +92,12 @@ using destination_pointer = std::shared_ptr<const destination>;
                                                                       deadline until);
 /// Sends. *Cancellation*: the message is sent, or not.
 [[nodiscard]] task<std::expected<void, failure>> send_to_actor(std::shared_ptr<port> from,
+                                                               destination_pointer to,
+                                                               std::uint16_t type,
+                                                               framed_payload payload);
+/// Sends likewise, unless others are on the way to the actor, or in its inbox, for which the
+/// message would wait: then it fails as `full`.
+[[nodiscard]] task<std::expected<void, failure>> send_if_roomy(std::shared_ptr<port> from,
                                                                destination_pointer to,
                                                                std::uint16_t type,
                                                                framed_payload payload);
