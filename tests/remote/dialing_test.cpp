@@ -82,3 +82,26 @@ TEST_CASE("dialing: no handshake is given up for time in which the program did n
     b.stop();
     run.advance(10s);
 }
+
+TEST_CASE(
+    "dialing: the only place of a node keeps its connection while it says nothing, for the whole "
+    "handshake time",
+    "[remote][memory]") {
+    step_executor run(heph::testing::schedule::in_order());
+    memory_network network;
+    const auto a = start_in(run, quick_options("a").listen("memory:a"), network, 1h);
+    network.stall("a", memory_network::direction::to_dialer, true);
+    const auto b = start_in(run, quick_options("b").peer("a", "memory:a"), network, 5s);
+    run.advance(100ms);
+    CHECK(network.connections("a") == 1);
+    // Whoever comes now is not let in: the one that waits is all there is.
+    network.refuse("a", true);
+    run.advance(4600ms);
+    CHECK(!b.is_linked("a"));
+    CHECK(network.connections("a") == 1);
+    network.stall("a", memory_network::direction::to_dialer, false);
+    CHECK(run.run_until([&] { return b.is_linked("a"); }, 100ms));
+    a.stop();
+    b.stop();
+    run.advance(10s);
+}

@@ -34,7 +34,11 @@ class memory_core;
 struct link_settings {
     using milliseconds = std::chrono::milliseconds;
 
-    /// From opening a connection to the end of TLS's handshake, if any, and ours.
+    /// From opening a connection to the end of TLS's handshake, if any, and ours. A node's only
+    /// place has all of it, also where it takes the connection and says nothing: that is what one
+    /// looks like that is held up, or is just being started behind a socket that the system keeps
+    /// for it, and who dialed anew would be behind all others there. Of several places the next one
+    /// is tried after a second of silence.
     milliseconds handshake_time{5'000};
     /// After so much silence a link asks the peer for a sign of life.
     milliseconds heartbeat{2'000};
