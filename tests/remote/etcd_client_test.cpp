@@ -185,13 +185,7 @@ TEST_CASE("etcd: what was dropped without an answer is asked at another endpoint
 }
 
 TEST_CASE("etcd: a watch tells each change once, across a restart of etcd", "[etcd][etcd-server]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
-        const bool is_ready = co_await etcd_server::ready(client);
-        REQUIRE(is_ready);
+    run_with_etcd([](rt::worker, etcd_server& server, etcd::client client) -> task<> {
         const auto first = co_await client.put("/w/a", "1");
         REQUIRE(first);
         auto watcher = client.watch_prefix("/w/");
@@ -238,13 +232,7 @@ TEST_CASE("etcd: a watch tells each change once, across a restart of etcd", "[et
 
 TEST_CASE("etcd: a watch whose past was compacted begins anew with all there is",
           "[etcd][etcd-server]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
-        const bool is_ready = co_await etcd_server::ready(client);
-        REQUIRE(is_ready);
+    run_with_etcd([](rt::worker, etcd_server&, etcd::client client) -> task<> {
         auto watcher = client.watch_prefix("/c/");
         const auto listed = co_await next_batch(watcher);
         REQUIRE(listed);
@@ -340,13 +328,7 @@ TEST_CASE("etcd: a watch does not wait on a connection that died while nothing w
 
 TEST_CASE("etcd: a lease is kept alive beyond its time, and ends when it is given back",
           "[etcd][etcd-server]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
-        const bool is_ready = co_await etcd_server::ready(client);
-        REQUIRE(is_ready);
+    run_with_etcd([](rt::worker, etcd_server&, etcd::client client) -> task<> {
         const auto too_short = co_await etcd::lease::hold(client, 0s);
         REQUIRE_FALSE(too_short);
         CHECK(too_short.error().code() == etcd::errc::bad_settings);
@@ -381,13 +363,7 @@ TEST_CASE("etcd: a lease is kept alive beyond its time, and ends when it is give
 
 TEST_CASE("etcd: a lease is lost in time when etcd is silent, and survives its restart",
           "[etcd][etcd-server]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
-        const bool is_ready = co_await etcd_server::ready(client);
-        REQUIRE(is_ready);
+    run_with_etcd([](rt::worker, etcd_server& server, etcd::client client) -> task<> {
         // Is kept all along.
         auto lasting = co_await etcd::lease::hold(client, 30s);
         REQUIRE(lasting);
@@ -420,13 +396,7 @@ TEST_CASE("etcd: a lease is lost in time when etcd is silent, and survives its r
 
 TEST_CASE("etcd: a name has one owner, and the next one when its lease ends",
           "[etcd][etcd-server]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
-        const bool is_ready = co_await etcd_server::ready(client);
-        REQUIRE(is_ready);
+    run_with_etcd([](rt::worker, etcd_server&, etcd::client client) -> task<> {
         auto a = co_await etcd::lease::hold(client, 30s);
         auto b = co_await etcd::lease::hold(client, 30s);
         REQUIRE(a);
@@ -457,13 +427,7 @@ TEST_CASE("etcd: a name has one owner, and the next one when its lease ends",
 
 TEST_CASE("etcd: a candidate who gives up for an error does not become the leader later",
           "[etcd][etcd-server]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
-        const bool is_ready = co_await etcd_server::ready(client);
-        REQUIRE(is_ready);
+    run_with_etcd([](rt::worker worker, etcd_server& server, etcd::client client) -> task<> {
         auto first_lease = co_await etcd::lease::hold(client, 30s);
         REQUIRE(first_lease);
         const auto first =
@@ -493,18 +457,12 @@ TEST_CASE("etcd: a candidate who gives up for an error does not become the leade
 
 TEST_CASE("etcd: candidates lead one after the other, in the order in which they came",
           "[etcd][etcd-server]") {
-    HEPH_TEST_NEEDS_ETCD();
     struct candidate {
         std::optional<etcd::lease> held;
         std::optional<etcd::claim> won;
         std::optional<std::error_code> failed;
     };
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
-        const bool is_ready = co_await etcd_server::ready(client);
-        REQUIRE(is_ready);
+    run_with_etcd([](rt::worker worker, etcd_server&, etcd::client client) -> task<> {
         static constexpr auto stand = [](etcd::client with, std::shared_ptr<candidate> who,
                                          std::string value) -> task<> {
             auto won = co_await etcd::campaign(with, *who->held, "/lead", std::move(value));

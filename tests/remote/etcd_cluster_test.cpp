@@ -32,11 +32,7 @@ etcd::cluster_settings quick_cluster() {
 }  // namespace
 
 TEST_CASE("etcd: nodes find each other, and see those that come and go", "[etcd][etcd-server]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
+    run_with_coming_etcd([](rt::worker worker, etcd_server&, etcd::client client) -> task<> {
         auto a = testing::start(worker, listening("a"));
         auto b = testing::start(worker, listening("b"));
         auto c = testing::start(worker, quick_options("c"));  // Dials only.
@@ -74,11 +70,7 @@ TEST_CASE("etcd: nodes find each other, and see those that come and go", "[etcd]
 
 TEST_CASE("etcd: a membership outlasts the loss of all data of etcd, and of its own key",
           "[etcd][etcd-server]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
+    run_with_coming_etcd([](rt::worker worker, etcd_server& server, etcd::client client) -> task<> {
         auto a = testing::start(worker, listening("a"));
         auto in_a = etcd::cluster::join(a, client, quick_cluster());
         REQUIRE(in_a);
@@ -115,13 +107,7 @@ TEST_CASE("etcd: a membership outlasts the loss of all data of etcd, and of its 
 
 TEST_CASE("etcd: a name has one node, but a killed one that starts again follows itself at once",
           "[etcd][etcd-server]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
-        const bool is_ready = co_await etcd_server::ready(client);
-        REQUIRE(is_ready);
+    run_with_etcd([](rt::worker worker, etcd_server&, etcd::client client) -> task<> {
         auto a = testing::start(worker, listening("a"));
         // What a run that was killed leaves behind: a key, until its lease ends.
         const auto old = co_await client.grant(600s);
@@ -181,13 +167,7 @@ task<std::int64_t> enter_as(etcd::client client, std::string address, int proces
 
 TEST_CASE("etcd: a run that has ended is followed at once, and only that; its lease is ended",
           "[etcd][etcd-server]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
-        const bool is_ready = co_await etcd_server::ready(client);
-        REQUIRE(is_ready);
+    run_with_etcd([](rt::worker worker, etcd_server&, etcd::client client) -> task<> {
         // At the same address, and at another one.
         for (const bool same : {true, false}) {
             const log_lines lines;
@@ -241,13 +221,7 @@ TEST_CASE(
     "etcd: a run of another container is followed at once by who has its lock, and its lease "
     "is ended",
     "[etcd][etcd-server]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
-        const bool is_ready = co_await etcd_server::ready(client);
-        REQUIRE(is_ready);
+    run_with_etcd([](rt::worker worker, etcd_server& server, etcd::client client) -> task<> {
         const std::string file = server.folder() + "/lock";
         auto process = co_await locking_child(file);
         const bool is_locked = co_await eventually([&] { return is_locked_by_another(file); });

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -142,5 +143,33 @@ private:
         WARN("SKIPPED: etcd is not installed (Debian: etcd-server)"); \
         return;                                                       \
     }
+
+/// What a test with an etcd has of it.
+using etcd_test = std::function<task<>(rt::worker, etcd_server&, etcd::client)>;
+
+inline task<> with_etcd(rt::worker worker, etcd_test body, bool is_to_be_up) {
+    etcd_server server;
+    co_await server.start();
+    const etcd::client client(worker, server.where());
+    if (is_to_be_up) {
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+    }
+    auto running = body(worker, server, client);
+    co_await running;
+}
+
+/// Runs a test with an etcd of its own, and a client of it to which it answers; leaves it out where
+/// etcd is not installed.
+inline void run_with_etcd(const etcd_test& body) {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([&](rt::worker worker) { return with_etcd(worker, body, true); });
+}
+
+/// Likewise, with an etcd that is only about to be up.
+inline void run_with_coming_etcd(const etcd_test& body) {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([&](rt::worker worker) { return with_etcd(worker, body, false); });
+}
 
 }  // namespace heph::remote::testing

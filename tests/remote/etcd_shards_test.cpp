@@ -117,11 +117,7 @@ task<bool> add_one(etcd::shards from, std::string key) {
 
 TEST_CASE("etcd shards: each runs at one node, found from all, and moves when nodes come and go",
           "[etcd][etcd-server][shards]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
+    run_with_coming_etcd([](rt::worker worker, etcd_server& server, etcd::client client) -> task<> {
         auto in = std::make_shared<registry>();
         host a(worker, client, "a", in);
         std::vector<etcd::shards> sets;
@@ -182,11 +178,7 @@ TEST_CASE("etcd shards: each runs at one node, found from all, and moves when no
 
 TEST_CASE("etcd shards: all stop when etcd is gone for too long, and begin again when it is back",
           "[etcd][etcd-server][shards]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
+    run_with_coming_etcd([](rt::worker worker, etcd_server& server, etcd::client client) -> task<> {
         auto in = std::make_shared<registry>();
         host a(worker, client, "a", in, 3s);
         host b(worker, client, "b", in, 3s);
@@ -225,11 +217,7 @@ TEST_CASE("etcd shards: all stop when etcd is gone for too long, and begin again
 
 TEST_CASE("etcd shards: a key that is taken away, and a shard that fails, begin again",
           "[etcd][etcd-server][shards]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
+    run_with_coming_etcd([](rt::worker worker, etcd_server&, etcd::client client) -> task<> {
         auto in = std::make_shared<registry>();
         host a(worker, client, "a", in);
         std::vector<etcd::shards> sets;
@@ -280,11 +268,7 @@ task<> throw_at_once(etcd::shard) {
 
 TEST_CASE("etcd shards: one that does not stop is dropped, one that throws is started again",
           "[etcd][etcd-server][shards]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
+    run_with_coming_etcd([](rt::worker worker, etcd_server&, etcd::client client) -> task<> {
         auto in = std::make_shared<registry>();
         auto a = testing::start(worker, listening("a"));
         auto in_a = host::join(a, client);
@@ -333,11 +317,7 @@ TEST_CASE("etcd shards: one that does not stop is dropped, one that throws is st
 
 TEST_CASE("etcd shards: an orderly stop is told as one, a set is hosted once, events may throw",
           "[etcd][etcd-server][shards]") {
-    HEPH_TEST_NEEDS_ETCD();
-    run_nodes([](rt::worker worker) -> task<> {
-        etcd_server server;
-        co_await server.start();
-        etcd::client client(worker, server.where());
+    run_with_coming_etcd([](rt::worker worker, etcd_server&, etcd::client client) -> task<> {
         auto in = std::make_shared<registry>();
         auto a = testing::start(worker, listening("a"));
         auto in_a = host::join(a, client);
