@@ -188,6 +188,20 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("asio: a peer is dialed by its host's name", "[remote][asio_node]") {
+    asio_program program;
+    const auto a = program.start(listening("a"));
+    a.publish("counter", program.spawn_counter(std::make_shared<counter_state>()));
+    const auto b = program.start(quick_options("b").peer("a", by_name(a.address())));
+    program.run();
+    auto used = program.spawn(use_counter(b, "a"));
+    REQUIRE(used.wait_for(plenty) == std::future_status::ready);
+    CHECK(used.get() == "");
+    a.stop();
+    b.stop();
+    CHECK(holds_soon([&] { return program.has_ended(); }));
+}
+
 TEST_CASE("asio: two nodes without a runtime link without a ring, and their context ends",
           "[remote][asio_node]") {
     const int rings_before = rings();
@@ -316,6 +330,7 @@ TEST_CASE("asio: a node says what is wrong with its settings, and who does not a
     for (const attempt& each :
          {attempt{taken.address(), std::errc::address_in_use, "choose another port"},
           attempt{"localhost", std::errc::invalid_argument, "is not one such as"},
+          attempt{"localhost:0", std::errc::invalid_argument, "options::advertise"},
           attempt{"192.0.2.77:1", std::errc::address_not_available, "cannot listen"}}) {
         const auto refused = remote::asio::start(program.context().get_executor(),
                                                  quick_options("b").listen(each.listen));

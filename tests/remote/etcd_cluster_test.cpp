@@ -268,6 +268,45 @@ TEST_CASE(
     });
 }
 
+TEST_CASE("etcd: who runs elsewhere is followed at once at its address, and not at its host's name",
+          "[etcd][etcd-server]") {
+    HEPH_TEST_NEEDS_ETCD();
+    run_nodes([](rt::worker worker) -> task<> {
+        etcd_server server;
+        co_await server.start();
+        etcd::client client(worker, server.where());
+        const bool is_ready = co_await etcd_server::ready(client);
+        REQUIRE(is_ready);
+        for (const bool by_name : {false, true}) {
+            const std::string address = by_name ? "store.example:9001" : "192.0.2.1:9001";
+            const auto old = co_await client.grant(600s);
+            REQUIRE(old);
+            etcd::transaction entering;
+            entering.then_put("/heph/members/a", address, old->id);
+            entering.then_put("/heph/runs/a",
+                              "00000000-0000-0000-0000-000000000000 pid:[1],time:[1] 7 7", old->id);
+            const auto done = co_await client.commit(std::move(entering));
+            REQUIRE(done);
+            const log_lines lines;
+            auto a = testing::start(worker, quick_options("a").advertise(address));
+            auto in_a = etcd::cluster::join(a, client, quick_cluster());
+            REQUIRE(in_a);
+            if (by_name) {
+                // Another machine may have the name by now, and the one before may run on.
+                const bool told =
+                    co_await eventually([] { return log_lines::with("of this name") == 1; });
+                CHECK(told);
+                CHECK_FALSE(in_a->current());
+                const auto ended = co_await client.revoke(old->id);
+                CHECK(ended);
+            }
+            const auto joined = co_await in_a->joined();
+            CHECK(joined.id() != old->id);
+            co_await in_a->leave();
+        }
+    });
+}
+
 TEST_CASE("etcd: a lock tells of the end of runs that had it at the same boot, and of no others",
           "[etcd]") {
     using etcd::detail::process_mark;

@@ -157,6 +157,11 @@ inline options listening(std::string name) {
     return made;
 }
 
+/// Gives an address of this machine, such as a node's, by the machine's name.
+inline std::string by_name(std::string_view address) {
+    return "localhost" + std::string(address.substr(address.rfind(':')));
+}
+
 inline node start(rt::worker worker, const options& settings) {
     auto started = node::start(worker, settings);
     if (!started) { throw std::runtime_error(started.error().message()); }

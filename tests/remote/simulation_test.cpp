@@ -112,6 +112,39 @@ TEST_CASE("simulated nodes: a node learns of another one's crash, and finds it a
     CHECK(nodes.host_b.block_on([&](rt::worker&) { return nodes.count(2); }) == 3);
 }
 
+TEST_CASE("simulated nodes: a peer is dialed by its host's name, wherever that is",
+          "[remote][simulation]") {
+    const log_lines log;
+    simulation world;
+    auto counted = std::make_shared<counter_state>();
+    std::optional<remote::node> a;
+    std::optional<remote::node> b;
+    auto host_b = world.add_host("b", "10.0.0.2", [&](rt::worker& here) {
+        b.emplace(start(here, quick_options("b").peer("a", "Store-1:4000")));
+    });
+    // There is no such host yet.
+    world.run_for(2s);
+    CHECK_FALSE(b->is_linked("a"));
+    CHECK(log_lines::with("cannot link to a at store-1:4000: ") == 1);
+    auto host_a = world.add_host("store-1", "10.0.0.1", [&](rt::worker& here) {
+        auto settings = quick_options("a").listen("0.0.0.0:4000").advertise("store-1:4000");
+        a.emplace(start(here, settings));
+        a->publish("counter", spawn_counter(here, counted));
+    });
+    CHECK(a->reached_at() == "store-1:4000");
+    const auto total = host_b.block_on([&](rt::worker&) -> heph::task<int> {
+        auto found = co_await b->find<counter_message>("a", "counter", plenty);
+        if (!found) { co_return -1; }
+        const auto sent = co_await found->send(add(5));
+        if (!sent) { co_return -2; }
+        const auto answer = co_await found->rpc<get_total>(plenty);
+        co_return answer ? *answer : -3;
+    });
+    CHECK(total == 5);
+    host_b.on_worker([&](rt::worker&) { b.reset(); });
+    host_a.on_worker([&](rt::worker&) { a.reset(); });
+}
+
 TEST_CASE("simulated nodes: TLS goes over the simulated network, too", "[remote][simulation]") {
     simulation world;
     cluster nodes(world, &quick_options);

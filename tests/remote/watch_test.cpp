@@ -198,14 +198,17 @@ TEST_CASE("watch: a cut connection ends no watch", "[remote][watch]") {
 
 TEST_CASE("watch: a node whose port refuses connections after a cut is gone before the grace",
           "[remote][watch]") {
+    const bool is_dialed_by_name = GENERATE(false, true);
     const log_lines log;
-    run_nodes([](rt::worker worker) -> heph::task<> {
+    run_nodes([is_dialed_by_name](rt::worker worker) -> heph::task<> {
         remote::link_settings links = quick_links();
         links.refusals_max = 3;
         const auto a = start(worker, listening("a"));
         a.publish("counter", spawn_counter(worker, std::make_shared<counter_state>()));
         auto between = std::make_optional<proxy>(worker, a.address());
-        const auto b = start(worker, quick_options("b").links(links).peer("a", between->address()));
+        const std::string address =
+            is_dialed_by_name ? by_name(between->address()) : between->address();
+        const auto b = start(worker, quick_options("b").links(links).peer("a", address));
         auto found = co_await b.find<counter_message>("a", "counter", plenty);
         REQUIRE(found);
         auto holding = found->rpc<hold>(plenty);

@@ -9,6 +9,7 @@
 #include <heph/inbox/asio.hpp>
 
 #include "asio/asio_alarm.hpp"
+#include "asio/asio_hosts.hpp"
 #include "asio/asio_stream.hpp"
 #include "node/environment.hpp"
 #include "node/node_starter.hpp"
@@ -50,6 +51,12 @@ public:
 
     task<stream_result> connect(node_address to) override {
         return asio_connect(strand_, std::move(to));
+    }
+    task<rt::net::resolved> resolve(host_name of) override {
+        return asio_resolve(strand_, std::move(of));
+    }
+    task<stream_result> connect_any(std::vector<rt::net::endpoint> to) override {
+        return asio_connect_any(strand_, std::move(to));
     }
     listen_result listen(const node_address& local) override {
         auto bound = bound_socket::bind(local);

@@ -136,10 +136,11 @@ transaction cluster_core::entering(const lease& by) const {
 
 // What becomes of the member that has the name. Its process is not there any more: what depends on
 // its lease is nobody's, and the lease, which no other process ever had, is ended. At this node's
-// own address nobody else can listen, if that is one of this machine only; but it is not known
-// whether what listened there has ended as well, so its lease is left to its time.
+// own address nobody else can listen, if that is one of this machine only, and no name; but it is
+// not known whether what listened there has ended as well, so its lease is left to its time.
 predecessor cluster_core::judge(const key_value& there, const std::vector<key_value>& found) const {
-    const bool is_same_address = there.value == address_ && !address_.empty();
+    const bool is_same_address =
+        there.value == address_ && !address_.empty() && !is_by_name(address_);
     for (const auto& each : found) {
         if (each.key != run_key_ || each.lease != there.lease) { continue; }
         const auto run = process_mark::parse(each.value);

@@ -17,12 +17,19 @@ namespace heph::remote::etcd::detail {
     return parsed && parsed->is_local();
 }
 
+/// Tells whether it is the name of a host, which may go to another machine while who had it runs
+/// on.
+[[nodiscard]] inline bool is_by_name(std::string_view address) {
+    const auto parsed = remote::detail::node_address::parse(address);
+    return parsed && !parsed->is_bindable();
+}
+
 /// Tells whether an endpoint of etcd, such as `http://127.0.0.1:2379`, is at this machine.
 [[nodiscard]] inline bool is_here(std::string_view endpoint) {
     const auto scheme = endpoint.find("://");
     if (scheme != std::string_view::npos) { endpoint.remove_prefix(scheme + 3); }
     endpoint = endpoint.substr(0, endpoint.find('/'));
-    return endpoint == "localhost" || endpoint.starts_with("localhost:") || leads_home(endpoint);
+    return endpoint == "localhost" || leads_home(endpoint);
 }
 
 /// Says what is wrong with an address that only programs of its own machine can use, where there

@@ -45,6 +45,12 @@ public:
     task<stream_result> connect(node_address) override {
         co_return stream_result(std::unexpect, std::make_error_code(std::errc::not_supported));
     }
+    task<rt::net::resolved> resolve(host_name) override {
+        co_return rt::net::resolved(std::unexpect, std::make_error_code(std::errc::not_supported));
+    }
+    task<stream_result> connect_any(std::vector<rt::net::endpoint>) override {
+        co_return stream_result(std::unexpect, std::make_error_code(std::errc::not_supported));
+    }
     listen_result listen(const node_address&) override {
         return std::unexpected(std::make_error_code(std::errc::not_supported));
     }

@@ -35,6 +35,7 @@
 #include <heph/remote/deadline.hpp>
 #include <heph/rt/buffer.hpp>
 #include <heph/rt/net/chunk.hpp>
+#include <heph/rt/net/resolve.hpp>
 #include <heph/rt/net/stream.hpp>
 
 #include "address.hpp"
@@ -144,7 +145,13 @@ public:
     /// Gives bits by which nodes differ; no secret depends on them.
     [[nodiscard]] virtual std::uint32_t random() = 0;
 
+    /// *Requires*: no name of a host; see `connect_by`.
     [[nodiscard]] virtual task<stream_result> connect(node_address to) = 0;
+    /// Looks a host up. *Errors*: the system's, such as that there is none; of what has no network,
+    /// `not_supported`.
+    [[nodiscard]] virtual task<rt::net::resolved> resolve(host_name of) = 0;
+    /// Connects to the first one of several addresses that answers.
+    [[nodiscard]] virtual task<stream_result> connect_any(std::vector<rt::net::endpoint> to) = 0;
     /// Binds and listens, without waiting.
     /// *Errors*: `address_in_use`, `permission_denied`, ….
     [[nodiscard]] virtual listen_result listen(const node_address& local) = 0;

@@ -110,10 +110,9 @@ private:
     // What an attempt to link came to.
     struct dial_result {
         dial_result() = default;
-        dial_result(std::string failed, bool port_refuses = false) noexcept
-            : why(std::move(failed)), refused(port_refuses) {}
-        std::string why;  // Empty: nothing to tell.
-        bool refused = false;
+        explicit dial_result(std::string failed) noexcept : why(std::move(failed)) {}
+        std::string why;                       // Empty: nothing to tell.
+        std::vector<node_address> refused_by;  // The places that were tried, if the port refuses.
     };
     // `answer_time` is for any answer, at most the handshake time, which is for all of it.
     static task<dial_result> dial_safely(hub_pointer self, peer_pointer with, node_address where,
@@ -245,8 +244,7 @@ private:
     void tell_failure(peer& with, const std::string& where, const std::string& why);
     void lose(const peer_pointer& with, failure why);
     void end_node_watches(peer& of, failure why);
-    void count_refusal(const peer_pointer& with, const node_address& where,
-                       const dial_result& result);
+    void count_refusal(const peer_pointer& with, const dial_result& result);
     void secure_anew(link_security by, bool renews_links);
     [[nodiscard]] bool try_another_secret(connection& of);
     [[nodiscard]] bool is_idle() const;

@@ -34,18 +34,47 @@ constexpr auto silence_to_tell = 1s;
 constexpr auto silence_to_try_next = 1s;
 constexpr std::uint32_t doublings_max = 16;
 
+struct attempt {
+    stream_result made;
+    std::vector<node_address> at;  // Where it was tried.
+};
+
+task<attempt> connect_to(std::shared_ptr<environment> around, std::shared_ptr<memory_core> network,
+                         node_address to) {
+    const auto* named = std::get_if<host_name>(&to.where());
+    if (named == nullptr) {
+        auto connecting = connect_by(around, network, to);
+        auto made = co_await connecting;
+        attempt result{std::move(made), {}};
+        result.at.push_back(std::move(to));
+        co_return result;
+    }
+    auto looking = around->resolve(*named);
+    auto found = co_await looking;
+    if (!found) {
+        attempt failed{stream_result(std::unexpect, found.error()), {}};
+        co_return failed;
+    }
+    std::vector<node_address> at(found->begin(), found->end());
+    auto connecting = around->connect_any(std::move(*found));
+    auto made = co_await connecting;
+    attempt result{std::move(made), std::move(at)};
+    co_return result;
+}
+
 // Whatever an environment throws is a failed attempt, and does not end who dials.
-task<stream_result> connect_or_fail(std::shared_ptr<environment> around,
-                                    std::shared_ptr<memory_core> network, node_address to) {
+task<attempt> connect_or_fail(std::shared_ptr<environment> around,
+                              std::shared_ptr<memory_core> network, node_address to) {
     std::string why;
     try {
-        auto connecting = connect_by(around, network, std::move(to));
+        auto connecting = connect_to(around, network, std::move(to));
         co_return co_await connecting;
     } catch (const std::exception& thrown) { why = thrown.what(); } catch (...) {
         why = "an unknown exception";
     }
     heph::log(log_level::error, "a connect threw: " + why);
-    co_return stream_result(std::unexpect, std::make_error_code(std::errc::io_error));
+    attempt failed{stream_result(std::unexpect, std::make_error_code(std::errc::io_error)), {}};
+    co_return failed;
 }
 
 }  // namespace
@@ -133,7 +162,7 @@ task<> hub::dial_again(hub_pointer self, peer_pointer with) {
         const auto limit = self->time_to_answer(*with, failed_attempts);
         auto dialing = dial_safely(self, with, where, limit);
         const dial_result result = co_await dialing;
-        self->count_refusal(with, where, result);
+        self->count_refusal(with, result);
         const std::string& failed = result.why;
         failed_attempts += failed.empty() ? 0U : 1U;
         self->tell_failure(*with, where.to_string(), failed);
@@ -155,7 +184,7 @@ task<> hub::call_back(hub_pointer self, peer_pointer with) {
         const node_address where = *with->told_address;
         auto dialing = dial_safely(self, with, where, settings.handshake_time);
         const dial_result result = co_await dialing;
-        self->count_refusal(with, where, result);
+        self->count_refusal(with, result);
         pause = std::clamp(pause * 2, settings.pause_min, settings.pause_max);
     }
 }
@@ -203,20 +232,26 @@ task<hub::dial_result> hub::dial_once(hub_pointer self, peer_pointer with, node_
                       until_over(self, &time, answer_time));
     auto first = co_await either(connecting, self->stopped_.wait(), with->changed.wait());
     if (first.index() != 0) { co_return dial_result(); }
-    auto& connected = std::get<0>(first);
-    if (!connected) {
+    auto& tried = std::get<0>(first);
+    if (!tried) {
         co_return dial_result("it does not answer" +
                               within(std::chrono::ceil<std::chrono::milliseconds>(answer_time)));
     }
-    if (!*connected) {
-        const std::error_code failed = connected->error();
-        co_return dial_result(failed.message(), failed == std::errc::connection_refused);
+    stream_result& connected = tried->made;
+    if (!connected) {
+        dial_result failed(connected.error().message());
+        if (connected.error() == std::errc::connection_refused) {
+            failed.refused_by = std::move(tried->at);
+        }
+        co_return failed;
     }
     if (with->is_up() || with->is_dropped || self->stopped_.is_set()) { co_return dial_result(); }
     auto records = self->security_.dial(with->name);
     if (!records) { co_return dial_result("TLS: " + records.error().message()); }
-    const auto made = self->add_connection(std::move(**connected), std::move(*records),
-                                           where.to_string(), true, time);
+    // A name stands for whatever address answered.
+    std::string at = where.is_bindable() ? where.to_string() : connected->get()->peer();
+    const auto made =
+        self->add_connection(std::move(*connected), std::move(*records), std::move(at), true, time);
     made->with = with;
     made->silence_max = answer_time;
     with->dialing = made;
@@ -247,10 +282,12 @@ void hub::tell_failure(peer& with, const std::string& where, const std::string& 
 
 // A refusal says that a node is gone only where the node is known to be: at the host with which the
 // connection was. Elsewhere it may be an address that leads here to somebody else, or to nobody:
-// one behind NAT, or one of a network that this node is not in.
-void hub::count_refusal(const peer_pointer& with, const node_address& where,
-                        const dial_result& result) {
-    if (!result.refused || !with->other_end || !where.is_same_host(*with->other_end)) {
+// one behind NAT, or one of a network that this node is not in. So may be some of a name's.
+void hub::count_refusal(const peer_pointer& with, const dial_result& result) {
+    const auto is_its_host = [&with](const node_address& each) {
+        return with->other_end && each.is_same_host(*with->other_end);
+    };
+    if (result.refused_by.empty() || !std::ranges::all_of(result.refused_by, is_its_host)) {
         with->refusals = 0;
         return;
     }

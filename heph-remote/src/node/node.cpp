@@ -43,7 +43,8 @@ std::expected<detail::node_address, rt::error> check_peer(std::string_view own_n
     if (!parsed || !parsed->is_dialable()) {
         return bad(std::errc::invalid_argument,
                    "the address '" + std::string(address) + "' of the peer '" + std::string(name) +
-                       "' is not one such as 127.0.0.1:9001, [::1]:9001 or unix:/run/a.sock");
+                       "' is not one such as 127.0.0.1:9001, [::1]:9001, db.example.org:9001 or "
+                       "unix:/run/a.sock");
     }
     return *parsed;
 }
@@ -149,13 +150,20 @@ std::expected<node, rt::error> node_starter::start(std::shared_ptr<environment> 
         if (!parsed || !parsed->is_dialable()) {
             return bad(std::errc::invalid_argument, "the address '" + told +
                                                         "' to tell others is not one such as "
-                                                        "192.0.2.1:9001");
+                                                        "192.0.2.1:9001 or a.example.org:9001");
         }
     }
     listener_pointer listener;
     std::string address;
     if (const std::string& wanted = settings.listen_address(); !wanted.empty()) {
         const auto local = node_address::parse(wanted);
+        if (local && !local->is_bindable()) {
+            return bad(
+                std::errc::invalid_argument,
+                "the address '" + wanted +
+                    "' to listen at is the name of a host: listen at one of its addresses, or "
+                    "at all by 0.0.0.0 or [::], and say the name by options::advertise");
+        }
         if (!local) {
             return bad(std::errc::invalid_argument,
                        "the address '" + wanted +

@@ -5,6 +5,8 @@
 #include <type_traits>
 
 #include <heph/rt/detail/entropy.hpp>
+#include <heph/rt/net/connect.hpp>
+#include <heph/rt/net/resolve.hpp>
 #include <heph/rt/stopping.hpp>
 #include <heph/rt/timer.hpp>
 
@@ -104,6 +106,15 @@ public:
         }
         const rt::net::unix_address at = std::get<rt::net::unix_address>(to.where());
         auto connecting = rt::net::unix_stream::connect(at);
+        auto socket = co_await connecting;
+        co_return stream_of(std::move(socket));
+    }
+    task<rt::net::resolved> resolve(host_name of) override {
+        auto looking = rt::net::resolve(of.host(), of.port());
+        co_return co_await looking;
+    }
+    task<stream_result> connect_any(std::vector<rt::net::endpoint> to) override {
+        auto connecting = rt::net::connect_any(std::move(to));
         auto socket = co_await connecting;
         co_return stream_of(std::move(socket));
     }

@@ -11,6 +11,7 @@
 
 namespace heph::remote::detail {
 
+/// *Requires*: no name of a host.
 /// *Errors*: those of `environment::connect`; `network_unreachable` without a memory network.
 [[nodiscard]] inline task<stream_result> connect_by(const std::shared_ptr<environment>& around,
                                                     const std::shared_ptr<memory_core>& network,

@@ -102,8 +102,8 @@ public:
 /// Then the lease of the first one is ended as well, and what depended on it, such as its shards,
 /// is free. So it is between containers of a machine where both have the same
 /// `cluster_settings::lock_file`. It also follows at once at the very address of the first one,
-/// unless that is a process that lives, or the address is the same on every machine (`127.0.0.1`);
-/// then the lease of the first one is left to its time.
+/// unless that is a process that lives, or the address is the same on every machine (`127.0.0.1`),
+/// or the name of a host; then the lease of the first one is left to its time.
 ///
 /// *Thread safety*: unsafe: used on the worker of its client. Copies are one membership.
 class cluster {
