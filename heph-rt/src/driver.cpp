@@ -72,7 +72,43 @@ void driver::begin(slot& operation, const request& asked) noexcept {
     operation.request = asked;
     operation.armed = true;
     slots_->count_in_flight(1);
+    if (is_direct(asked.descriptor)) [[unlikely]] {
+        if (!begin_direct(operation)) { return; }
+    }
     start(operation);
+}
+
+// Refuses those of another worker, and those whose worker has ended.
+bool driver::begin_direct(slot& operation) noexcept {
+    const int number = operation.request.descriptor;
+    if (owns_direct(number)) {
+        direct_->begin_operation(number);
+        return true;
+    }
+    operation.request.descriptor = -1;
+    complete(operation, -EBADF);
+    return false;
+}
+
+void driver::close_direct(int number) noexcept {
+    if (!owns_direct(number)) {
+        drop_direct(number);
+    } else if (direct_->close(number)) {
+        close_slot(direct_table::slot_of(number));
+    }
+}
+
+int driver::to_direct(int descriptor) noexcept {
+    if (direct_ == nullptr || direct_->in_use() == direct_->size()) { return -ENFILE; }
+    const int slot = take_in(descriptor);
+    return slot < 0 ? slot : direct_->note_taken(static_cast<unsigned>(slot));
+}
+
+void driver::take_dropped() noexcept {
+    slots_->take_dropped([this](slot& each) { abandon(each); });
+    if (direct_ != nullptr && direct_->any_dropped()) {
+        direct_->take_dropped([this](int number) { close_direct(number); });
+    }
 }
 
 void driver::abandon(slot& dropped) noexcept {
@@ -118,6 +154,10 @@ void driver::retire(slot& operation) noexcept {
     operation.pausing = false;
     operation.on_thread = false;
     slots_->count_in_flight(-1);
+    const int descriptor = operation.request.descriptor;
+    if (is_direct(descriptor)) [[unlikely]] {
+        if (direct_->end_operation(descriptor)) { close_slot(direct_table::slot_of(descriptor)); }
+    }
 }
 
 void driver::note_accepted(slot& operation, std::int32_t result) noexcept {

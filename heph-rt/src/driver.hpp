@@ -1,17 +1,20 @@
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <heph/rt/driver_kind.hpp>
 
 #include "blocking_jobs.hpp"
 #include "buffer_pool.hpp"
+#include "direct_table.hpp"
 #include "pool_state.hpp"
 #include "slot_list.hpp"
 #include "slot_pool.hpp"
@@ -39,6 +42,7 @@ struct driver_settings {
     std::size_t ring_entries;
     std::size_t receive_buffers;
     std::size_t receive_buffer_bytes;
+    std::size_t direct_descriptors = 0;
     driver_source* source = nullptr;  // In the place of the kernel's drivers, if there is one.
 };
 
@@ -89,7 +93,12 @@ public:
         begin(operation, {.code = request_code::send, .descriptor = descriptor, .from = from});
     }
     void accept_many(slot& operation, int descriptor) noexcept {
-        begin(operation, {.code = request_code::accept_many, .descriptor = descriptor});
+        const bool was_full = std::exchange(operation.starved, false);
+        const bool direct = operation.accepts_direct && !was_full && direct_ != nullptr &&
+                            direct_->has_room_to_accept();
+        begin(
+            operation,
+            {.code = request_code::accept_many, .descriptor = descriptor, .flags = direct ? 1 : 0});
     }
     /// Accepts one of those that wait already; ends with `EAGAIN` or `ECANCELED` when none does.
     void accept_one(slot& operation, int descriptor) noexcept {
@@ -126,9 +135,41 @@ public:
     /// closes what its owner left to be closed.
     void abandon(slot& dropped) noexcept;
     /// Closes a socket or the like, which this worker used last.
-    virtual void close_descriptor(int descriptor) noexcept = 0;
+    void close_descriptor(int descriptor) noexcept {
+        if (is_direct(descriptor)) [[unlikely]] {
+            close_direct(descriptor);
+        } else {
+            close_ordinary(descriptor);
+        }
+    }
     /// Closes a file, which may take its time.
-    virtual void close_file(int descriptor) noexcept { close_descriptor(descriptor); }
+    void close_file(int descriptor) noexcept {
+        if (is_direct(descriptor)) [[unlikely]] {
+            close_direct(descriptor);
+        } else {
+            close_ordinary_file(descriptor);
+        }
+    }
+
+    /// Tells whether a direct descriptor is this driver's.
+    [[nodiscard]] bool owns_direct(int number) const noexcept {
+        return direct_ != nullptr && direct_->owns(number);
+    }
+    /// Makes a descriptor for what a direct one stands for. Gives a negative errno when it fails.
+    /// *Requires*: `owns_direct`.
+    [[nodiscard]] int to_ordinary(int number) noexcept {
+        return install(direct_table::slot_of(number));
+    }
+    /// Puts what a descriptor stands for into the table. Gives its number, or a negative errno:
+    /// ENFILE without a table, or room.
+    [[nodiscard]] int to_direct(int descriptor) noexcept;
+
+    /// Tells whether other threads dropped anything of this worker's.
+    [[nodiscard]] bool any_dropped() const noexcept {
+        return slots_->any_dropped() || (direct_ != nullptr && direct_->any_dropped());
+    }
+    /// Does what is to be done about that.
+    void take_dropped() noexcept;
 
     /// Starts what was asked for and takes completions without waiting. What it costs when there
     /// is nothing to do is no system call, or few of them.
@@ -157,6 +198,14 @@ protected:
     virtual void start(slot& operation) noexcept = 0;
     /// Ends a slot's operation; the last completion comes during the call, or later.
     virtual void cancel(slot& operation) noexcept = 0;
+    /// Closes an ordinary descriptor: see `close_descriptor`, `close_file`.
+    virtual void close_ordinary(int descriptor) noexcept = 0;
+    virtual void close_ordinary_file(int descriptor) noexcept { close_ordinary(descriptor); }
+    // The table's part of the kernel: another descriptor for what a slot has; a file into a slot of
+    // the kernel's choice, which it gives; closing a slot. Each may give a negative errno.
+    [[nodiscard]] virtual int install(unsigned /*slot*/) noexcept { return -EBADF; }
+    [[nodiscard]] virtual int take_in(int /*descriptor*/) noexcept { return -ENFILE; }
+    virtual void close_slot(unsigned /*slot*/) noexcept {}
     /// Makes provided buffers. Null when that fails.
     [[nodiscard]] virtual std::unique_ptr<buffer_pool> make_buffers() = 0;
 
@@ -213,12 +262,15 @@ protected:
     std::unique_ptr<slot_pool> slots_;
     std::unique_ptr<buffer_pool> buffers_;
     std::unique_ptr<blocking_jobs> jobs_;  // Made at the first use.
+    std::unique_ptr<direct_table> direct_;
 
 private:
     void begin(slot& operation, const request& asked) noexcept;
     void begin_call(slot& operation, request_code code) noexcept {
         begin(operation, {.code = code, .descriptor = operation.call->descriptor()});
     }
+    [[nodiscard]] bool begin_direct(slot& operation) noexcept;
+    void close_direct(int number) noexcept;
     void discard_result(slot& operation) noexcept;
     void complete_jobs() noexcept;
     void look_for_unused_pools() noexcept;

@@ -284,7 +284,7 @@ void epoll_driver::pause(slot& operation) noexcept {
     if (operation.armed) { (void)end_multishot(operation); }
 }
 
-void epoll_driver::close_descriptor(int descriptor) noexcept {
+void epoll_driver::close_ordinary(int descriptor) noexcept {
     if (watched* const entry = find(descriptor)) {
         while (slot* each = entry->readers.front()) { finish(*each, -ECANCELED); }
         while (slot* each = entry->writers.front()) { finish(*each, -ECANCELED); }
@@ -293,10 +293,10 @@ void epoll_driver::close_descriptor(int descriptor) noexcept {
     ::close(descriptor);
 }
 
-void epoll_driver::close_file(int descriptor) noexcept {
+void epoll_driver::close_ordinary_file(int descriptor) noexcept {
     if (close_when_let_go(descriptor)) { return; }
     if (watched* const entry = find(descriptor); entry != nullptr && entry->events != 0) {
-        close_descriptor(descriptor);  // A pipe or the like.
+        close_ordinary(descriptor);  // A pipe or the like.
         return;
     }
     slot* closing = nullptr;

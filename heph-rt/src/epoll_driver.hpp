@@ -45,8 +45,6 @@ public:
     }
 
     void pause(slot& operation) noexcept override;
-    void close_descriptor(int descriptor) noexcept override;
-    void close_file(int descriptor) noexcept override;
     /// Makes a system call when some time has passed since the last one, and not each time.
     void turn() noexcept override;
     void wait(std::optional<std::chrono::milliseconds> timeout) noexcept override;
@@ -55,6 +53,8 @@ public:
 protected:
     void start(slot& operation) noexcept override;
     void cancel(slot& operation) noexcept override;
+    void close_ordinary(int descriptor) noexcept override;
+    void close_ordinary_file(int descriptor) noexcept override;
     void unwatch(slot& operation) noexcept override;
     [[nodiscard]] std::unique_ptr<buffer_pool> make_buffers() override;
 

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,6 +26,7 @@
 
 #include "blocking_pool.hpp"
 #include "coordinator.hpp"
+#include "direct_table.hpp"
 #include "driver_choice.hpp"
 #include "runtime_core.hpp"
 #include "signal_listener.hpp"
@@ -125,6 +127,10 @@ std::optional<error> check(const runtime_settings& settings) {
         return error(invalid, "the number of receive buffers must be a power of two, not " +
                                   std::to_string(settings.receive_buffers));
     }
+    if (auto bad = check_range("direct descriptors", settings.direct_descriptors, 0,
+                               detail::direct_table::slots_max)) {
+        return bad;
+    }
     if (auto bad = check_range("blocking threads", settings.blocking_threads, 1, 1024)) {
         return bad;
     }
@@ -153,13 +159,25 @@ std::optional<error> check(const runtime_settings& settings) {
     return std::nullopt;
 }
 
+// The kernel refuses a table of more slots than that.
+std::optional<error> check_direct_descriptors(std::size_t count) {
+    rlimit open_files{};
+    if (::getrlimit(RLIMIT_NOFILE, &open_files) != 0 || count <= open_files.rlim_cur) {
+        return std::nullopt;
+    }
+    return error(std::make_error_code(std::errc::too_many_files_open),
+                 std::to_string(count) + " direct descriptors a worker are more than the " +
+                     std::to_string(open_files.rlim_cur) +
+                     " descriptors that the process may have; raise `ulimit -n`, or ask for fewer");
+}
+
 detail::worker_settings to_worker_settings(const runtime_settings& settings) {
     // One that looks for work on the only CPU keeps the others from doing it.
     const std::size_t cpus = allowed_cpus().size();
     const bool may_spin = settings.threads > 1 && cpus > 1;
     return {
         .driver = {settings.driver, settings.ring_entries, settings.receive_buffers,
-                   settings.receive_buffer_bytes},
+                   settings.receive_buffer_bytes, settings.direct_descriptors},
         .polls_per_turn = settings.polls_per_turn,
         .run_time_max = settings.run_time_max,
         .long_poll = settings.long_poll,
@@ -354,6 +372,11 @@ std::expected<runtime, error> setup::build() const {
     if (auto bad = check(settings_)) { return std::unexpected(std::move(*bad)); }
     const auto driver = detail::choose_driver(settings_.driver, settings_.ring_entries);
     if (!driver) { return std::unexpected(driver.error()); }
+    if (*driver == driver_kind::io_uring || *driver == driver_kind::automatic) {
+        if (auto bad = check_direct_descriptors(settings_.direct_descriptors)) {
+            return std::unexpected(std::move(*bad));
+        }
+    }
     runtime_settings settings = settings_;
     settings.driver = *driver;
     if (!settings.trace_path.empty()) {

@@ -59,7 +59,7 @@ enum class request_code : std::uint8_t {
     receive,       // Once, into `data`'s spare room.
     receive_many,  // Multishot, into provided buffers.
     send,          // `data` from `from` on.
-    accept_many,   // Multishot.
+    accept_many,   // Multishot; with `flags` not 0 into the table of direct descriptors.
     accept_one,    // Of those that wait already: it ends at once.
     connect,       // To `address`, `flags` bytes of it.
     open,          // `path`, with `flags` and `mode`.
@@ -98,12 +98,14 @@ struct slot {
     slot_kind kind = slot_kind::plain;
     bool armed = false;    // Multishot: the kernel still has it.
     bool pausing = false;  // Multishot: a cancel is on its way, to pause it.
-    bool starved = false;  // Multishot receive: it ended for want of provided buffers.
+    bool starved = false;  // Multishot: it ended for want of provided buffers, or of direct slots.
     bool ended = false;    // Multishot receive: the peer sends no more.
     // Readiness: multishot, the descriptor is watched for as long as there is the slot.
     bool watched = false;
     // Receives of TCP: a receive that did not fill its buffer took all that was there.
     bool short_is_all = false;
+    // Accepts: connections become direct descriptors while there is room for them.
+    bool accepts_direct = false;
     // Receives: as much as a stream queues had come at once, so that there may be more.
     bool flooded = false;
     std::uint8_t bulk_receives = 0;  // In a row, of one that is flooded.

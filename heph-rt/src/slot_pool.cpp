@@ -7,6 +7,7 @@
 
 #include <heph/inbox/assert.hpp>
 
+#include "direct_table.hpp"
 #include "worker_link.hpp"
 
 namespace heph::rt::detail {
@@ -15,7 +16,12 @@ namespace {
 
 // Closes what the owner of a dropped slot left, when no worker does it any more.
 void close_left(slot& dropped) noexcept {
-    if (dropped.close_after >= 0) { ::close(std::exchange(dropped.close_after, -1)); }
+    const int left = std::exchange(dropped.close_after, -1);
+    if (is_direct(left)) {
+        drop_direct(left);
+    } else if (left >= 0) {
+        ::close(left);
+    }
 }
 
 }  // namespace
@@ -51,6 +57,7 @@ void slot_pool::release(slot& freed) noexcept {
     freed.ended = false;
     freed.watched = false;
     freed.short_is_all = false;
+    freed.accepts_direct = false;
     freed.result = 0;
     freed.waker = waker();
     freed.holder = pin();

@@ -30,6 +30,10 @@ void add_worker(std::string& text, std::size_t index, const worker_metrics& work
             std::to_string(worker.processes) + " processes, " + std::to_string(worker.ready) +
             " ready, " + std::to_string(worker.timers) + " timers";
     if (worker.next_timer) { text += ", the next in " + milliseconds(*worker.next_timer); }
+    if (worker.direct_slots != 0) {
+        text += ", " + std::to_string(worker.direct_in_use) + " of " +
+                std::to_string(worker.direct_slots) + " direct descriptors";
+    }
     text += '\n';
 }
 

@@ -15,6 +15,7 @@
 #include <heph/rt/descriptor.hpp>
 #include <heph/rt/error.hpp>
 
+#include "direct_descriptor.hpp"
 #include "pipe_signal.hpp"
 #include "readiness_call.hpp"
 #include "system_call.hpp"
@@ -237,7 +238,9 @@ bool has_way(int from, int to) noexcept {
     struct stat source{};
     struct stat target{};
     // What cannot be looked at is left to the move to tell.
-    if (::fstat(from, &source) != 0 || ::fstat(to, &target) != 0) { return true; }
+    const detail::ordinary_descriptor one(from);
+    const detail::ordinary_descriptor other(to);
+    if (::fstat(one.get(), &source) != 0 || ::fstat(other.get(), &target) != 0) { return true; }
     const bool both = S_ISFIFO(source.st_mode) && S_ISFIFO(target.st_mode);
     if (both) { return source.st_dev != target.st_dev || source.st_ino != target.st_ino; }
     return S_ISFIFO(source.st_mode) || S_ISFIFO(target.st_mode);

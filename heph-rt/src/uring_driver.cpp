@@ -45,6 +45,16 @@ constexpr std::uint64_t message_or(int descriptor) noexcept {
     return message | std::uint64_t{static_cast<std::uint32_t>(descriptor)} << 32U;
 }
 
+// That of closing a slot of the table; and of what is carried out while it is submitted.
+constexpr std::uint64_t slot_closing = std::uint64_t{1} << 61U;
+constexpr std::uint64_t at_once = std::uint64_t{1} << 60U;
+
+// From 6.13 on a file leaves the table for good when its own operations have ended. Before, all
+// that began earlier on any slot had to end first: the peer of a connection would not learn that it
+// was closed for as long as another one receives. This came with 6.14, and can be asked for.
+constexpr unsigned leaves_at_once = 1U << 16U;  // IORING_FEAT_RW_ATTR
+constexpr int fixed_fd_install = 54;            // Newer than the library's header.
+
 void write_event(int descriptor) noexcept {
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(descriptor, &one, sizeof(one));
@@ -106,6 +116,7 @@ std::expected<std::unique_ptr<driver>, int> uring_driver::make(worker_link& link
     // Saves a descriptor look-up on each call; a kernel without it does as well.
     (void)io_uring_register_ring_fd(&made->ring_);
     made->sends_messages_ = supports(made->ring_, IORING_OP_MSG_RING);
+    made->make_direct_table();
     made->watch_event();
     return made;
 }
@@ -113,6 +124,8 @@ std::expected<std::unique_ptr<driver>, int> uring_driver::make(worker_link& link
 uring_driver::~uring_driver() {
     if (initialised_) {
         io_uring_submit(&ring_);
+        // The end of the ring would close what is left only some time later.
+        if (direct_ != nullptr) { (void)io_uring_unregister_files(&ring_); }
         tear_down(ring_);
     }
     give_up_slots();
@@ -164,7 +177,11 @@ void uring_driver::start(slot& operation) noexcept {
             io_uring_prep_send(&entry, descriptor, from, left, MSG_NOSIGNAL | MSG_WAITALL);
             break;
         case request_code::accept_many:
-            io_uring_prep_multishot_accept(&entry, descriptor, nullptr, nullptr, SOCK_CLOEXEC);
+            if (asked.flags != 0) {
+                io_uring_prep_multishot_accept_direct(&entry, descriptor, nullptr, nullptr, 0);
+            } else {
+                io_uring_prep_multishot_accept(&entry, descriptor, nullptr, nullptr, SOCK_CLOEXEC);
+            }
             break;
         case request_code::accept_one:
             io_uring_prep_accept(&entry, descriptor, nullptr, nullptr, SOCK_CLOEXEC);
@@ -203,6 +220,10 @@ void uring_driver::start(slot& operation) noexcept {
             }
             break;
     }
+    if (is_direct(entry.fd)) [[unlikely]] {
+        entry.fd = static_cast<int>(direct_table::slot_of(entry.fd));
+        entry.flags |= IOSQE_FIXED_FILE;
+    }
     entry.user_data = operation.user_data();
     // It is tried before it waits, and the next submission ends the wait.
     if (asked.code == request_code::accept_one) { cancel(operation); }
@@ -218,7 +239,7 @@ void uring_driver::cancel(slot& operation) noexcept {
     entry.user_data = ignored;
 }
 
-void uring_driver::close_descriptor(int descriptor) noexcept {
+void uring_driver::close_ordinary(int descriptor) noexcept {
     io_uring_sqe& entry = next_submission();
     about_to_close(descriptor);
     io_uring_prep_close(&entry, descriptor);
@@ -226,8 +247,73 @@ void uring_driver::close_descriptor(int descriptor) noexcept {
     ++closes_;
 }
 
-void uring_driver::close_file(int descriptor) noexcept {
-    if (!close_when_let_go(descriptor)) { close_descriptor(descriptor); }
+void uring_driver::close_ordinary_file(int descriptor) noexcept {
+    if (!close_when_let_go(descriptor)) { close_ordinary(descriptor); }
+}
+
+void uring_driver::make_direct_table() noexcept {
+    const std::size_t slots = settings_.direct_descriptors;
+    if (slots == 0 || (ring_.features & leaves_at_once) == 0) { return; }
+    try {
+        auto made = direct_table::make(*link_, slots);
+        if (made != nullptr &&
+            io_uring_register_files_sparse(&ring_, static_cast<unsigned>(slots)) == 0) {
+            direct_ = std::move(made);
+        }
+    } catch (const std::bad_alloc&) {}  // As with a kernel that has none.
+}
+
+// Carries out what the kernel does while it takes it, and looks for its completion among the
+// others, which stay where they are. Gives its result.
+template <typename Prepare>
+std::int32_t uring_driver::run_now(Prepare prepare) noexcept {
+    // With so much room its completion is there, and not in the kernel's list of those without any.
+    if (io_uring_cq_ready(&ring_) >= ring_.cq.ring_entries / 2 ||
+        (IO_URING_READ_ONCE(*ring_.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0) {
+        return -EBUSY;
+    }
+    io_uring_sqe& entry = next_submission();
+    prepare(entry);
+    entry.user_data = at_once;
+    (void)io_uring_submit(&ring_);
+    if (io_uring_sq_ready(&ring_) != 0) {
+        io_uring_prep_nop(&entry);  // The last in the queue: not taken, it has to do nothing.
+        entry.user_data = ignored;
+        return -EBUSY;
+    }
+    unsigned head = 0;
+    io_uring_cqe* each = nullptr;
+    io_uring_for_each_cqe(&ring_, head, each) {
+        if (each->user_data == at_once) {
+            each->user_data = ignored;
+            return each->res;
+        }
+    }
+    HEPH_ASSERT(false);
+    return -EBUSY;
+}
+
+int uring_driver::install(unsigned slot) noexcept {
+    return run_now([slot](io_uring_sqe& entry) {
+        io_uring_prep_rw(fixed_fd_install, &entry, static_cast<int>(slot), nullptr, 0, 0);
+        entry.flags |= IOSQE_FIXED_FILE;
+    });
+}
+
+int uring_driver::take_in(int descriptor) noexcept {
+    handed_over_ = descriptor;
+    const std::int32_t result = run_now([this](io_uring_sqe& entry) {
+        io_uring_prep_files_update(&entry, &handed_over_, 1, 0);
+        entry.off = IORING_FILE_INDEX_ALLOC;
+    });
+    return result < 0 ? result : handed_over_;
+}
+
+void uring_driver::close_slot(unsigned slot) noexcept {
+    io_uring_sqe& entry = next_submission();
+    io_uring_prep_close_direct(&entry, slot);
+    entry.user_data = slot_closing;
+    ++closes_;
 }
 
 void uring_driver::watch_event() noexcept {
@@ -298,7 +384,9 @@ void uring_driver::reap() noexcept {
             } else if ((user_data & message) != 0) {
                 // Comes only when it failed.
                 write_event(static_cast<int>((user_data & ~message) >> 32U));
-            } else if (user_data != ignored) {
+            } else if ((user_data & slot_closing) != 0) {
+                --closes_;
+            } else if (user_data != ignored && user_data != at_once) {
                 --closes_;
                 if (result == -ECANCELED) { ::close(descriptor_of(user_data)); }
             }
@@ -333,8 +421,7 @@ void uring_driver::take(slot& operation, std::int32_t result, std::uint32_t flag
         return;
     }
     if (operation.kind == slot_kind::accepts) {
-        note_accepted(operation, result);
-        if (operation.accepted_waiting() >= accepted_max) { pause(operation); }
+        take_accepted(operation, result);
     } else if (!paused) {
         take_received(operation, result, flags);
         if (operation.chunks.count >= chunks_max) {
@@ -343,6 +430,21 @@ void uring_driver::take(slot& operation, std::int32_t result, std::uint32_t flag
         }
     }
     settle(operation, last);
+}
+
+void uring_driver::take_accepted(slot& operation, std::int32_t result) noexcept {
+    const bool direct = operation.request.flags != 0;
+    if (direct && result >= 0) {
+        result = direct_->note_taken(static_cast<unsigned>(result));
+    } else if (direct && result == -ENFILE) {
+        operation.starved = true;  // The table was full. It goes on with ordinary ones.
+        result = -ECANCELED;
+    }
+    note_accepted(operation, result);
+    const bool goes_on_otherwise =
+        operation.accepts_direct && direct_ != nullptr &&
+        (direct ? !direct_->has_room_to_accept() : direct_->has_ample_room());
+    if (goes_on_otherwise || operation.accepted_waiting() >= accepted_max) { pause(operation); }
 }
 
 void uring_driver::take_received(slot& operation, std::int32_t result,

@@ -33,8 +33,6 @@ public:
     }
 
     void pause(slot& operation) noexcept override;
-    void close_descriptor(int descriptor) noexcept override;
-    void close_file(int descriptor) noexcept override;
     /// Makes no system call when there is nothing to submit and nothing to take.
     void turn() noexcept override;
     void wait(std::optional<std::chrono::milliseconds> timeout) noexcept override;
@@ -48,6 +46,11 @@ public:
 protected:
     void start(slot& operation) noexcept override;
     void cancel(slot& operation) noexcept override;
+    void close_ordinary(int descriptor) noexcept override;
+    void close_ordinary_file(int descriptor) noexcept override;
+    [[nodiscard]] int install(unsigned slot) noexcept override;
+    [[nodiscard]] int take_in(int descriptor) noexcept override;
+    void close_slot(unsigned slot) noexcept override;
     [[nodiscard]] std::unique_ptr<buffer_pool> make_buffers() override;
     [[nodiscard]] int give_to_kernel(pool_state& pool, std::uint16_t group) override;
     void take_from_kernel(pool_state& pool) noexcept override;
@@ -57,6 +60,10 @@ private:
 
     [[nodiscard]] io_uring_sqe& next_submission() noexcept;
     void watch_event() noexcept;
+    void make_direct_table() noexcept;
+    template <typename Prepare>
+    [[nodiscard]] std::int32_t run_now(Prepare prepare) noexcept;
+    void take_accepted(slot& operation, std::int32_t result) noexcept;
     void reap() noexcept;
     void take(slot& operation, std::int32_t result, std::uint32_t flags) noexcept;
     void take_received(slot& operation, std::int32_t result, std::uint32_t flags) noexcept;
@@ -70,6 +77,7 @@ private:
     bool sends_messages_ = false;
     std::size_t closes_ = 0;         // Under way.
     std::uint64_t event_count_ = 0;  // What the read of the event descriptor writes to.
+    int handed_over_ = -1;           // A descriptor to be put into a slot, then that slot.
 };
 
 }  // namespace heph::rt::detail

@@ -217,9 +217,8 @@ void worker_core::step() {
 }
 
 bool worker_core::has_work() const noexcept {
-    return any_ready() || link_.has_remote() || link_.has_shared() ||
-           driver_->slots().any_dropped() || driver_->anything_completed() ||
-           (!stop_announced_ && runtime_->stop_requested());
+    return any_ready() || link_.has_remote() || link_.has_shared() || driver_->any_dropped() ||
+           driver_->anything_completed() || (!stop_announced_ && runtime_->stop_requested());
 }
 
 std::optional<clock::time_point> worker_core::next_timer() const noexcept {
@@ -260,7 +259,7 @@ void worker_core::publish() noexcept {
 
 void worker_core::shut_down() noexcept {
     if (driver_ != nullptr) {
-        driver_->slots().take_dropped([this](slot& each) { driver_->abandon(each); });
+        driver_->take_dropped();
         if (const std::size_t left = driver_->drain(drain_patience); left != 0) {
             log(log_level::error, "worker " + std::to_string(index_) + ": " + std::to_string(left) +
                                       " operations did not end after they were cancelled");
@@ -299,9 +298,7 @@ void worker_core::take_remote_processes() noexcept {
 void worker_core::take_remote_work() noexcept {
     if (link_.has_remote()) { take_remote_processes(); }
     // Without a driver when its set-up failed, and all that is left to do is to drop processes.
-    if (driver_ != nullptr && driver_->slots().any_dropped()) {
-        driver_->slots().take_dropped([this](slot& each) { driver_->abandon(each); });
-    }
+    if (driver_ != nullptr && driver_->any_dropped()) { driver_->take_dropped(); }
     if (!stop_announced_ && runtime_->stop_requested()) { announce_stop(); }
     if (link_.asked() && !dropping_) [[unlikely]] {
         try {
@@ -522,7 +519,7 @@ void worker_core::drop_local(process_header& process) noexcept {
 }
 
 bool worker_core::anything_for_us() const noexcept {
-    return link_.has_remote() || runtime_->any_shared_work() || driver_->slots().any_dropped() ||
+    return link_.has_remote() || runtime_->any_shared_work() || driver_->any_dropped() ||
            runtime_->finished() || runtime_->dropping() ||
            (!stop_announced_ && runtime_->stop_requested()) || link_.alarm_rang() || link_.asked();
 }

@@ -31,6 +31,8 @@ worker_metrics worker_counters::read() const {
     now.processes = processes.get();
     now.ready = ready.get();
     now.timers = timers.get();
+    now.direct_slots = direct_slots.get();
+    now.direct_in_use = direct_in_use.get();
     if (now.timers != 0) {
         const auto up = std::chrono::duration_cast<std::chrono::milliseconds>(now.uptime);
         const std::chrono::milliseconds at(static_cast<std::int64_t>(next_timer_ms.get()));

@@ -48,6 +48,8 @@ struct worker_counters {
     counter<std::size_t> processes;
     counter<std::size_t> ready;
     counter<std::size_t> timers;
+    counter<std::size_t> direct_slots;
+    counter<std::size_t> direct_in_use;
     counter<std::uint64_t> next_timer_ms;  // On the worker's clock.
     counter<rep> started;
     // Release: what `begin` wrote. Pairs with the acquire of `read`.

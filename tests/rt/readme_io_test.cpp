@@ -191,6 +191,18 @@ heph::task<outcome> relays(net::unix_stream* from, net::unix_stream* to) {
     co_return outcome();
 }
 
+heph::task<outcome> logs(fs::path path, buffer line) {
+    // [direct]
+    auto log = co_await fs::file::open(path, fs::open_options().append().create());
+    if (!log) { co_return std::unexpected(log.error()); }
+    if (const auto failed = log->make_direct()) { co_return std::unexpected(failed); }
+    auto written = co_await log->append(std::move(line));  // as ever, whether it is_direct() or not
+    // [/direct]
+    CHECK(written);
+    CHECK(log->size() == 8);
+    co_return outcome();
+}
+
 heph::task<outcome> sorts(std::string* sorted) {
     // [command]
     using heph::rt::stdio;
@@ -289,7 +301,7 @@ TEST_CASE("readme: each piece of code about I/O is in the README as it is here",
     std::ifstream readme(root / "heph-rt/README.md");
     const std::string text(std::istreambuf_iterator<char>(readme), {});
     const auto snippets = snippets_of(root / "tests/rt/readme_io_test.cpp");
-    CHECK(snippets.size() == 14);
+    CHECK(snippets.size() == 15);
     for (const std::string& each : snippets) {
         INFO(each);
         CHECK(text.find("```cpp\n" + each + "```\n") != std::string::npos);
@@ -422,6 +434,8 @@ TEST_CASE("readme: a child sorts, a folder is listed and watched", "[rt][readme]
             CHECK(seen);
             const auto listed = co_await lists(in, count);
             CHECK(listed);
+            const auto logged = co_await logs(in / "log", buffer::copy_of("a line.\n"));
+            CHECK(logged);
         }(path, &sorted, &files);
     });
     CHECK(sorted == "9\n10\n");

@@ -24,6 +24,7 @@
 using namespace heph_tests;
 using heph::task;
 using heph::rt::buffer;
+using heph::test::quiet_setup;
 using heph::test::run_task;
 using tls::errc;
 using tls::kernel_offload;
@@ -70,6 +71,7 @@ struct conversation {
 
     tls_choice choice{TLS1_3_VERSION, "TLS_AES_128_GCM_SHA256"};
     bool ours_is_client = false;
+    bool direct = false;  // Ours has no descriptor of the process's, where the kernel can do that.
     kernel_offload offload = kernel_offload::always;
     std::size_t file_bytes;
 
@@ -121,6 +123,7 @@ task<std::error_code> send_file_and_text(tls::stream& stream, const fs::file& fi
 task<> converse(conversation* with, tls::stream stream) {
     auto opened = co_await fs::file::open(with->file.path());
     REQUIRE(opened);
+    if (with->direct) { CHECK_FALSE(opened->make_direct()); }
     with->sending = co_await send_file_and_text(stream, *opened, with->file_bytes, "before ");
     with->offloaded = stream.is_offloaded();
     auto went = co_await stream.next();
@@ -139,6 +142,7 @@ task<> converse_as_server(conversation* with, net::tcp_listener listener) {
     config.offload = with->offload;
     auto accepted = co_await listener.accept();
     REQUIRE(accepted);
+    if (with->direct) { CHECK_FALSE(accepted->make_direct()); }
     auto stream = co_await tls::accept(std::move(*accepted), make_server_context(config));
     with->shaken = stream.has_value();
     if (stream) { co_await converse(with, std::move(*stream)); }
@@ -166,7 +170,7 @@ void conversation::run() {
         ::close(listener);
     } else {
         std::thread foreign;
-        run_task([&] {
+        run_task(quiet_setup().direct_descriptors(8), [&] {
             auto listener = net::tcp_listener::bind(net::endpoint::loopback(0));
             REQUIRE(listener);
             std::uint16_t port = listener->local_endpoint()->port();
@@ -218,6 +222,16 @@ TEST_CASE("tls offload: files and texts arrive whole with every cipher, whoever 
             CHECK(with.offloaded == kernel_abilities().has_tls);
         }
     }
+}
+
+TEST_CASE("tls offload: a direct descriptor makes no difference", "[rt][tls][offload][direct]") {
+    conversation with;
+    with.direct = true;
+    with.run();
+    CHECK_FALSE(with.sending);
+    CHECK(with.foreign_ended);
+    CHECK((with.foreign_got == with.whole()));
+    CHECK(with.offloaded == kernel_abilities().has_tls);
 }
 
 TEST_CASE("tls offload: without being wanted the kernel gets no keys", "[rt][tls][offload]") {

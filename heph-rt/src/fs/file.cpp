@@ -11,6 +11,8 @@
 #include <heph/rt/error.hpp>
 
 #include "../busy_descriptors.hpp"
+#include "../direct_descriptor.hpp"
+#include "../direct_table.hpp"
 #include "../system_call.hpp"
 #include "../worker_core.hpp"
 
@@ -149,19 +151,27 @@ file::~file() {
     if (descriptor_ < 0) { return; }
     if (worker_core* worker = current_worker()) {
         worker->driver().close_file(descriptor_);
+    } else if (is_direct()) {
+        detail::drop_direct(descriptor_);
     } else if (!detail::close_when_let_go(descriptor_)) {
         ::close(descriptor_);
     }
 }
 
+std::error_code file::make_direct() noexcept { return detail::make_direct(descriptor_); }
+
+std::error_code file::make_ordinary() noexcept { return detail::make_ordinary(descriptor_); }
+
 std::expected<std::uint64_t, std::error_code> file::size() const noexcept {
     struct stat status{};
-    if (::fstat(descriptor_, &status) != 0) { return std::unexpected(system_error(errno)); }
+    const detail::ordinary_descriptor asked(descriptor_);
+    if (::fstat(asked.get(), &status) != 0) { return std::unexpected(system_error(errno)); }
     return static_cast<std::uint64_t>(status.st_size);
 }
 
 std::error_code file::truncate(std::uint64_t size) const noexcept {
-    if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0) { return system_error(errno); }
+    const detail::ordinary_descriptor cut(descriptor_);
+    if (::ftruncate(cut.get(), static_cast<off_t>(size)) != 0) { return system_error(errno); }
     return {};
 }
 

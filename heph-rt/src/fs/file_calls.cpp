@@ -112,7 +112,7 @@ public:
         int (*perform)(const range_call& call) noexcept;                       // -1 and errno.
         void (*submit)(io_uring_sqe& entry, const range_call& call) noexcept;  // Or null.
     };
-    range_call(const functions& how, int descriptor, std::uint64_t from, std::uint64_t bytes,
+    range_call(int descriptor, const functions& how, std::uint64_t from, std::uint64_t bytes,
                int how_exactly) noexcept
         : io_call(descriptor, waits::on_thread, how.submit != nullptr),
           offset(static_cast<off_t>(from)),
@@ -210,6 +210,19 @@ private:
     std::string name_;
 };
 
+/// Makes a call that needs an ordinary descriptor; of a direct file it gets one of its own.
+template <typename Call, typename T, typename... Args>
+io_future<T> start_ordinary(int descriptor,
+                            std::expected<T, std::error_code> (*take)(io_call&, std::int32_t),
+                            const Args&... args) {
+    if (!is_direct(descriptor)) { return {std::make_unique<Call>(descriptor, args...), take}; }
+    auto own = duplicate(descriptor);
+    if (!own) { return io_future<T>(own.error()); }
+    auto call = std::make_unique<Call>(own->get(), args...);
+    call->own(std::move(*own));
+    return {std::move(call), take};
+}
+
 io_future<void> start(const range_call::functions& how, int descriptor, std::uint64_t offset,
                       std::uint64_t size, int mode) {
     constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
@@ -217,7 +230,11 @@ io_future<void> start(const range_call::functions& how, int descriptor, std::uin
     if (offset > most || size > most) {
         return io_future<void>(std::make_error_code(std::errc::invalid_argument));
     }
-    return {std::make_unique<range_call>(how, descriptor, offset, size, mode),
+    if (how.submit == nullptr) {
+        return start_ordinary<range_call>(descriptor, &detail::take_nothing, how, offset, size,
+                                          mode);
+    }
+    return {std::make_unique<range_call>(descriptor, how, offset, size, mode),
             &detail::take_nothing};
 }
 
@@ -250,6 +267,8 @@ std::error_code file::may_read(std::size_t room) const noexcept {
 
 io_future<void> file::close() {
     if (!is_open()) { return io_future<void>(make_error_code(errc::closed)); }
+    // The end of an ordinary one tells of errors.
+    if (const auto failed = make_ordinary()) { return io_future<void>(failed); }
     auto call = std::make_unique<close_call>(descriptor_);
     descriptor_ = -1;
     return {std::move(call), &detail::take_nothing};
@@ -283,7 +302,7 @@ io_future<buffers> file::write_vectored_at(buffers bytes, std::uint64_t offset) 
 
 io_future<metadata> file::get_metadata() const {
     if (!is_open()) { return io_future<metadata>(make_error_code(errc::closed)); }
-    return {std::make_unique<detail::metadata_call>(descriptor_), &detail::take_metadata};
+    return start_ordinary<detail::metadata_call>(descriptor_, &detail::take_metadata);
 }
 
 io_future<void> file::resize(std::uint64_t size) const {

@@ -114,8 +114,9 @@ kernel_tls find_out() noexcept {
 }
 
 std::error_code set(int socket, int level, int option, std::span<const std::byte> value) noexcept {
-    if (::setsockopt(socket, level, option, value.data(), static_cast<socklen_t>(value.size())) !=
-        0) {
+    const ordinary_descriptor asked(socket);
+    if (::setsockopt(asked.get(), level, option, value.data(),
+                     static_cast<socklen_t>(value.size())) != 0) {
         return {errno, std::system_category()};
     }
     return {};

@@ -73,6 +73,23 @@ public:
         return {};
     }
 
+    /// Has ordinary descriptors of its own where those that it was made of are direct.
+    std::error_code own_direct() noexcept {
+        if (is_direct(descriptor())) {
+            auto socket = duplicate(descriptor());
+            if (!socket) { return socket.error(); }
+            own_socket_ = std::move(*socket);
+            set(own_socket_.get(), how(), true);
+        }
+        if (is_direct(file_)) {
+            auto file = duplicate(file_);
+            if (!file) { return file.error(); }
+            own_file_ = std::move(*file);
+            file_ = own_file_.get();
+        }
+        return {};
+    }
+
     /// Chooses the first step on a ring. Gives false when there is no memory.
     [[nodiscard]] bool begin_on_ring() noexcept {
         struct stat known{};
@@ -216,6 +233,7 @@ io_future<std::uint64_t> begin_sending(const byte_stream& stream, const fs::file
         std::make_unique<send_file_call>(stream.descriptor(), file.descriptor(), offset, count);
     if (in_records) { call->send_in_records(); }
     if (worker->driver().kind() == driver_kind::io_uring) {
+        if (const auto failed = call->own_direct()) { return result(failed); }
         if (!call->begin_on_ring()) {
             return result(std::make_error_code(std::errc::not_enough_memory));
         }

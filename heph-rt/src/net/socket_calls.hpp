@@ -20,6 +20,9 @@
 
 #include <heph/rt/net/endpoint.hpp>
 
+#include "../direct_descriptor.hpp"
+#include "../direct_table.hpp"
+
 namespace heph::rt::detail {
 
 /// Sockets that are none of the kernel's. Each function is the system call of its name; it gives a
@@ -84,51 +87,51 @@ inline int bind(int descriptor, const sockaddr* address, socklen_t bytes) noexce
     if (auto* const simulated = this_thread_sockets) [[unlikely]] {
         return as_system(simulated->bind(descriptor, address, bytes));
     }
-    return ::bind(descriptor, address, bytes);
+    return ::bind(ordinary_descriptor(descriptor).get(), address, bytes);
 }
 inline int listen(int descriptor, int backlog) noexcept {
     if (auto* const simulated = this_thread_sockets) [[unlikely]] {
         return as_system(simulated->listen(descriptor, backlog));
     }
-    return ::listen(descriptor, backlog);
+    return ::listen(ordinary_descriptor(descriptor).get(), backlog);
 }
 inline int connect(int descriptor, const sockaddr* address, socklen_t bytes) noexcept {
     if (auto* const simulated = this_thread_sockets) [[unlikely]] {
         return as_system(simulated->connect(descriptor, address, bytes));
     }
-    return ::connect(descriptor, address, bytes);
+    return ::connect(ordinary_descriptor(descriptor).get(), address, bytes);
 }
 inline int getsockname(int descriptor, sockaddr* address, socklen_t* bytes) noexcept {
     if (auto* const simulated = this_thread_sockets) [[unlikely]] {
         return as_system(simulated->getsockname(descriptor, address, bytes));
     }
-    return ::getsockname(descriptor, address, bytes);
+    return ::getsockname(ordinary_descriptor(descriptor).get(), address, bytes);
 }
 inline int getpeername(int descriptor, sockaddr* address, socklen_t* bytes) noexcept {
     if (auto* const simulated = this_thread_sockets) [[unlikely]] {
         return as_system(simulated->getpeername(descriptor, address, bytes));
     }
-    return ::getpeername(descriptor, address, bytes);
+    return ::getpeername(ordinary_descriptor(descriptor).get(), address, bytes);
 }
 inline int setsockopt(int descriptor, int level, int option, const void* value,
                       socklen_t bytes) noexcept {
     if (auto* const simulated = this_thread_sockets) [[unlikely]] {
         return as_system(simulated->setsockopt(descriptor, level, option, value, bytes));
     }
-    return ::setsockopt(descriptor, level, option, value, bytes);
+    return ::setsockopt(ordinary_descriptor(descriptor).get(), level, option, value, bytes);
 }
 inline int getsockopt(int descriptor, int level, int option, void* value,
                       socklen_t* bytes) noexcept {
     if (auto* const simulated = this_thread_sockets) [[unlikely]] {
         return as_system(simulated->getsockopt(descriptor, level, option, value, bytes));
     }
-    return ::getsockopt(descriptor, level, option, value, bytes);
+    return ::getsockopt(ordinary_descriptor(descriptor).get(), level, option, value, bytes);
 }
 inline int shutdown(int descriptor, int how) noexcept {
     if (auto* const simulated = this_thread_sockets) [[unlikely]] {
         return as_system(simulated->shutdown(descriptor, how));
     }
-    return ::shutdown(descriptor, how);
+    return ::shutdown(ordinary_descriptor(descriptor).get(), how);
 }
 inline ssize_t sendmsg(int descriptor, const msghdr* message, int flags) noexcept {
     if (auto* const simulated = this_thread_sockets) [[unlikely]] {
@@ -166,6 +169,8 @@ inline ssize_t recv(int descriptor, void* bytes, std::size_t count, int flags) n
 inline void close(int descriptor) noexcept {
     if (auto* const simulated = this_thread_sockets) [[unlikely]] {
         simulated->close(descriptor);
+    } else if (is_direct(descriptor)) [[unlikely]] {
+        drop_direct(descriptor);
     } else {
         ::close(descriptor);
     }

@@ -133,6 +133,7 @@ polled<new_socket> poll_accept(watched_socket& listener, const waker& waker) {
             return pending;
         }
         operation.state = slot_state::in_flight;
+        operation.accepts_direct = listener.accepts_direct;
         worker->driver().accept_many(operation, listener.handle.get());
     }
 }

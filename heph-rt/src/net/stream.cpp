@@ -55,6 +55,13 @@ std::error_code byte_stream::shutdown(shutdown_how how) noexcept {
     return detail::shut_down(descriptor(), how);
 }
 
+std::error_code byte_stream::make_direct() noexcept {
+    if (receives_ahead()) { return errc::conflicting_operation; }
+    return socket_.handle.make_direct();
+}
+
+std::error_code byte_stream::make_ordinary() noexcept { return socket_.handle.make_ordinary(); }
+
 std::error_code byte_stream::may_receive(std::size_t room) const noexcept {
     if (!is_open()) { return errc::closed; }
     if (socket_.multishot.started()) { return errc::conflicting_operation; }
@@ -157,7 +164,7 @@ polled<next_chunk_future::value_type> next_chunk_future::poll(const waker& waker
         if (operation.result < 0) {
             return value_type(std::unexpect, system_error(-operation.result));
         }
-        if (operation.flooded) {
+        if (operation.flooded && !stream.is_direct()) {
             if (++operation.bulk_receives > bulk_receives_max) {
                 operation.bulk_receives = 0;
                 waker.wake();

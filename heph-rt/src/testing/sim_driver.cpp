@@ -89,7 +89,7 @@ void sim_driver::pause(slot& operation) noexcept {
     if (operation.armed) { (void)end_multishot(operation); }
 }
 
-void sim_driver::close_descriptor(int descriptor) noexcept {
+void sim_driver::close_ordinary(int descriptor) noexcept {
     if (const auto found = waiting_.find(descriptor); found != waiting_.end()) {
         while (slot* const each = found->second.readers.front()) { finish(*each, -ECANCELED); }
         while (slot* const each = found->second.writers.front()) { finish(*each, -ECANCELED); }

@@ -39,7 +39,6 @@ public:
     void note_ready(int descriptor) { ready_.insert(descriptor); }
 
     void pause(slot& operation) noexcept override;
-    void close_descriptor(int descriptor) noexcept override;
     void turn() noexcept override;
     void wait(std::optional<std::chrono::milliseconds> timeout) noexcept override;
     std::size_t drain(std::chrono::milliseconds patience) noexcept override;
@@ -47,6 +46,7 @@ public:
 protected:
     void start(slot& operation) noexcept override;
     void cancel(slot& operation) noexcept override;
+    void close_ordinary(int descriptor) noexcept override;
     [[nodiscard]] std::unique_ptr<buffer_pool> make_buffers() override;
 
 private:

@@ -15,8 +15,9 @@ namespace heph::rt::detail {
 
 class sim_host;
 
-/// Descriptors of simulated sockets begin here: beyond all that the kernel gives.
-inline constexpr int sim_descriptor_base = 1 << 30;
+/// Descriptors of simulated sockets begin here: beyond all that the kernel gives, and before what
+/// stands for direct ones.
+inline constexpr int sim_descriptor_base = 1 << 29;
 
 /// A part of a stream on its way.
 struct sim_piece {

@@ -110,7 +110,7 @@ rt::detail::worker_settings settings_for(sim_host& kernel, const simulation_opti
     constexpr std::size_t buffers = 64;
     constexpr std::size_t buffer_bytes = 4096;
     rt::detail::worker_settings made{};
-    made.driver = {rt::detail::no_kernel, 8, buffers, buffer_bytes, &kernel};
+    made.driver = {rt::detail::no_kernel, 8, buffers, buffer_bytes, 0, &kernel};
     made.polls_per_turn = polls_per_turn;
     made.run_time_max = std::chrono::nanoseconds::max();
     made.make_scheduler = [&kernel] { return std::make_unique<sim_scheduler>(kernel); };

@@ -88,6 +88,12 @@ std::vector<buffer> some_room(std::size_t each) {
     return made;
 }
 
+// Half of them have no descriptor of the process's, while there is room.
+template <typename What>
+void make_half_direct(random_engine& random, What& what) {
+    if (pick(random, 2) == 0) { (void)what.make_direct(); }
+}
+
 // Waits for one that may never come.
 template <typename Future>
 task<> briefly(random_engine* random, Future inner) {
@@ -101,6 +107,8 @@ task<> use_udp(alive_mark, surroundings, random_engine random) {
     if (!one || !other) { co_return; }
     const auto to = other->local_endpoint();
     if (!to) { co_return; }
+    make_half_direct(random, *one);
+    make_half_direct(random, *other);
     for (int round = 0; round < 3; ++round) {
         auto bytes = some_bytes(random, 2000);
         auto parts = some_buffers(random, 500);
@@ -179,6 +187,8 @@ task<> use_stream(alive_mark, surroundings around, random_engine random) {
     auto made = unix_stream::pair();
     if (!made) { co_return; }
     auto& [one, other] = *made;
+    make_half_direct(random, one);
+    make_half_direct(random, other);
     auto parts = some_buffers(random, 3000);
     (void)co_await one.send_all_vectored(std::move(parts));
     co_await briefly(&random, other.recv_vectored(some_room(3000)));
@@ -187,6 +197,7 @@ task<> use_stream(alive_mark, surroundings around, random_engine random) {
     co_await briefly(&random, other.recv_vectored(some_room(9000)));
     auto source = co_await file::open(around.folder / "source");
     if (!source) { co_return; }
+    make_half_direct(random, *source);
     auto both = heph::join(heph::rt::net::send_file(one, *source, 0, 300'000),
                            swallow_all(&other, 300'000));
     (void)co_await both;
@@ -198,6 +209,7 @@ task<> use_files(alive_mark, surroundings around, random_engine random) {
     namespace fs = heph::rt::fs;
     auto unnamed = co_await fs::create_unnamed(around.folder);
     if (unnamed) {
+        make_half_direct(random, *unnamed);
         auto parts = some_buffers(random, 3000);
         (void)co_await unnamed->write_vectored_at(std::move(parts), 100);
         (void)co_await unnamed->read_vectored_at(some_room(1000), 0);
@@ -287,12 +299,15 @@ task<> drive(worker here, surroundings around, std::uint32_t seed, int rounds) {
         }
         co_await heph::rt::timer(1ms);
     }
+    const auto in_use = [&here] { return here.shared().metrics().workers[0].direct_in_use; };
+    for (int i = 0; i < 10'000 && in_use() != 0; ++i) { co_await heph::rt::timer(1ms); }
+    CHECK(in_use() == 0);
 }
 
 tally run_seed(std::uint32_t seed, int rounds, const std::filesystem::path& folder) {
     tally counts;
     auto settings = heph::test::quiet_setup();
-    settings.ring_entries(64);
+    settings.ring_entries(64).direct_descriptors(32);
     heph::test::run_on_worker(settings, [&](worker& here) {
         here.spawn_future(drive(here, surroundings{folder, &counts}, seed, rounds));
     });

@@ -25,6 +25,8 @@ struct worker_metrics {
     std::size_t timers = 0;               ///< That are armed.
     std::optional<std::chrono::milliseconds> next_timer;  ///< From then on; nothing without timers,
                                                           ///< or by a clock of the program's.
+    std::size_t direct_in_use = 0;                        ///< Direct descriptors.
+    std::size_t direct_slots = 0;  ///< As many may be there; zero without them.
 };
 
 /// What a runtime has done and has to do.

@@ -36,6 +36,7 @@ struct runtime_settings {
     std::size_t ring_entries = 1024;               ///< Submission queue of each ring, 8 to 32,768.
     std::size_t receive_buffers = 1024;            ///< Provided buffers a worker, 8 to 32,768, 2^n.
     std::size_t receive_buffer_bytes = 4096;       ///< Size of each of them, 256 to 65,536.
+    std::size_t direct_descriptors = 0;            ///< Slots of each ring's table, to 65,536.
     std::size_t blocking_threads = 16;             ///< For `spawn_blocking`, at most, 1 to 1,024.
     std::size_t polls_per_turn = 128;  ///< Polls between two looks at the driver, 1 to 1,000,000.
     std::chrono::nanoseconds run_time_max = std::chrono::milliseconds(1);  ///< Of a turn, to 10 s.
@@ -159,6 +160,14 @@ public:
         settings_.receive_buffer_bytes = bytes;
         return *this;
     }
+    /// Gives each worker's ring a table with so many slots for direct descriptors, 0 to 65,536:
+    /// none by default. Streams and files can be moved there, and connections be accepted into it.
+    /// There is none with epoll, nor with a kernel before 6.14, where all descriptors are ordinary
+    /// ones.
+    setup& direct_descriptors(std::size_t count) {
+        settings_.direct_descriptors = count;
+        return *this;
+    }
 
     /// Sets how many threads `spawn_blocking` may use.
     setup& blocking_threads(std::size_t count) {
@@ -231,7 +240,8 @@ public:
     }
 
     /// Checks the settings, tries io_uring, and makes the runtime.
-    /// *Errors*: a setting out of range; a HEPH_DRIVER that is none; io_uring asked for and
+    /// *Errors*: a setting out of range; more direct descriptors than the process may have open
+    /// (`ulimit -n`), with io_uring; a HEPH_DRIVER that is none; io_uring asked for and
     /// refused: the message then names the reason (sysctl, seccomp, kernel, limits) and what to do.
     [[nodiscard]] std::expected<runtime, error> build() const;
 

@@ -6,8 +6,10 @@
 #include <expected>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 #include <heph/inbox/future.hpp>
+#include <heph/rt/descriptor.hpp>
 #include <heph/rt/detail/operation.hpp>
 
 struct io_uring_sqe;
@@ -51,6 +53,9 @@ public:
     /// Looks at a result, may replace it, and tells whether to go on with what is left.
     [[nodiscard]] virtual bool again(std::int32_t& result) noexcept;
 
+    /// Leaves it the descriptor that it was made of.
+    void own(descriptor_handle owned) noexcept { own_ = std::move(owned); }
+
     [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
     [[nodiscard]] waits how() const noexcept { return how_; }
     [[nodiscard]] bool on_ring() const noexcept { return on_ring_; }
@@ -74,6 +79,7 @@ private:
     int descriptor_;
     waits how_;
     bool on_ring_;
+    descriptor_handle own_;
 };
 
 /// Runs a call to its end. What `io_future` is made of.

@@ -13,6 +13,7 @@
 
 #include <heph/inbox/future.hpp>
 #include <heph/rt/buffer.hpp>
+#include <heph/rt/descriptor.hpp>
 #include <heph/rt/detail/operation.hpp>
 #include <heph/rt/fs/metadata.hpp>
 #include <heph/rt/io_future.hpp>
@@ -258,7 +259,16 @@ public:
     /// wait for the disk: for set-up and recovery, not for the hot path.
     std::error_code truncate(std::uint64_t size) const noexcept;
 
+    /// Moves the file into the table of direct descriptors of this worker's io_uring, to which it
+    /// then belongs, and back; see `net::byte_stream::make_direct`. Unlike `close`, destroying a
+    /// direct one does not make file systems over a network, or of user space, write what is left.
+    /// *Requires*: no operation on it is under way.
+    std::error_code make_direct() noexcept;
+    std::error_code make_ordinary() noexcept;
+    [[nodiscard]] bool is_direct() const noexcept { return rt::is_direct(descriptor_); }
+
     [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
+    /// Gives the descriptor, or what stands for a direct one, which no system call takes.
     [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
 
     /// The offset that stands for the file's own position: its end, when opened with `append`.

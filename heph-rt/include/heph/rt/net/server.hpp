@@ -51,6 +51,9 @@ struct serve_options {
     /// each further one, up to `pause_max`.
     std::chrono::milliseconds pause_first{5};
     std::chrono::milliseconds pause_max{1'000};
+    /// Makes connections direct descriptors: see `tcp_listener::accept_direct`. The handler then
+    /// has to leave each of them on its worker, or to call `make_ordinary` first.
+    bool direct = false;
 };
 
 }  // namespace heph::rt::net
@@ -466,6 +469,7 @@ public:
         const auto count = std::make_shared<detail::connection_count>();
         // What one process opened for its workers, the next one serves with as many as it has.
         for (std::size_t i = on.index(); i < state_->listeners.size(); i += state_->workers) {
+            if (options.direct) { state_->listeners[i]->accept_direct(); }
             on.spawn_future(detail::serve_all<Listener, Stream>(on, std::move(state_->listeners[i]),
                                                                 serve, options, count));
         }

@@ -44,6 +44,7 @@ public:
         watched_socket old(std::move(*this));
         handle = std::move(other.handle);
         short_is_all = other.short_is_all;
+        accepts_direct = other.accepts_direct;
         multishot = std::move(other.multishot);
         return *this;
     }
@@ -52,7 +53,8 @@ public:
     }
 
     net::socket_handle handle;
-    bool short_is_all = false;  // A receive that fills no buffer took all that was there.
+    bool short_is_all = false;    // A receive that fills no buffer took all that was there.
+    bool accepts_direct = false;  // Connections become direct descriptors.
     operation multishot;
 };
 
@@ -197,7 +199,21 @@ public:
     /// Ends one direction, or both. Does not wait.
     std::error_code shutdown(shutdown_how how) noexcept;
 
+    /// Moves the socket into the table of direct descriptors of its worker's io_uring, which
+    /// `setup::direct_descriptors` makes; it then has no descriptor of the process's, and belongs
+    /// to this worker, also before the first `next()`. Where there is no table, or no room, it
+    /// stays as it is: `is_direct` tells. A system call.
+    /// *Requires*: no operation on it is under way. *Errors*: `errc::conflicting_operation` once
+    /// `next()` was used; `errc::closed`, `errc::no_worker`, `errc::wrong_worker`.
+    std::error_code make_direct() noexcept;
+    /// Gives it a descriptor of the process's again, as for another worker or for calls of the
+    /// program's own. What is under way goes on. Two system calls; none if it has one.
+    /// *Errors*: `too_many_files_open`; `errc::closed`, `errc::no_worker`, `errc::wrong_worker`.
+    std::error_code make_ordinary() noexcept;
+    [[nodiscard]] bool is_direct() const noexcept { return rt::is_direct(descriptor()); }
+
     [[nodiscard]] bool is_open() const noexcept { return socket_.handle.is_open(); }
+    /// Gives the descriptor, or what stands for a direct one, which no system call takes.
     [[nodiscard]] int descriptor() const noexcept { return socket_.handle.get(); }
     /// Tells whether `next()` was used: bytes are taken ahead since, and not to be received
     /// otherwise.

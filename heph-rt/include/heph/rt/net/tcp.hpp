@@ -119,6 +119,12 @@ public:
     /// call it again. *Cancellation*: loses nothing.
     accept_future accept() noexcept { return accept_future(*this); }
 
+    /// Has connections become direct descriptors, from the next `accept()` on, while more than
+    /// 1,024 of them are free, or half of a smaller table, and ordinary ones otherwise. When more
+    /// than that come at once, one of them may be lost: the kernel closes the one for which it
+    /// finds no room. See `setup::direct_descriptors`.
+    void accept_direct(bool on = true) noexcept { socket_.accepts_direct = on; }
+
     [[nodiscard]] std::expected<endpoint, std::error_code> local_endpoint() const;
     [[nodiscard]] int descriptor() const noexcept { return socket_.handle.get(); }
 

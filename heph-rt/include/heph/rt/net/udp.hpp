@@ -91,7 +91,14 @@ public:
 
     [[nodiscard]] std::expected<endpoint, std::error_code> local_endpoint() const;
     [[nodiscard]] std::expected<endpoint, std::error_code> peer_endpoint() const;
+    /// Moves the socket into the table of direct descriptors of this worker's io_uring, to which it
+    /// then belongs, and back. See `byte_stream::make_direct`.
+    std::error_code make_direct() noexcept { return socket_.make_direct(); }
+    std::error_code make_ordinary() noexcept { return socket_.make_ordinary(); }
+    [[nodiscard]] bool is_direct() const noexcept { return rt::is_direct(descriptor()); }
+
     [[nodiscard]] bool is_open() const noexcept { return socket_.is_open(); }
+    /// Gives the descriptor, or what stands for a direct one, which no system call takes.
     [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
 
 private:
