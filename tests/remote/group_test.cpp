@@ -179,6 +179,47 @@ TEST_CASE("group state: a cut link marks members, and ends them where the node w
     CHECK(names_of(state) == "b/x (c/x)");
 }
 
+TEST_CASE("group: of what a node lists, only names that were asked for count", "[remote][group]") {
+    const auto asked_for = [](std::string name, std::string by, bool is_prefix) {
+        detail::list_request request;
+        request.name = std::move(by);
+        request.is_prefix = is_prefix;
+        return detail::is_asked_for(listed(std::move(name), 1), request);
+    };
+    CHECK(asked_for("w/1", "w/", true));
+    CHECK(asked_for("w/1", "w/1", false));
+    CHECK_FALSE(asked_for("w/12", "w/1", false));
+    CHECK_FALSE(asked_for("x/1", "w/", true));
+    CHECK_FALSE(asked_for("", "", true));
+    CHECK_FALSE(asked_for("w/1\nnode b: forged", "w/", true));
+    CHECK_FALSE(asked_for("w/" + std::string(300, 'x'), "w/", true));
+}
+
+TEST_CASE("group: the list of two hundred thousand actors is not too long", "[remote][group]") {
+    detail::list_answer answer;
+    answer.actors.resize(1'000);
+    for (std::size_t i = 0; i != answer.actors.size(); ++i) {
+        answer.actors[i].name = "accounts/by-number/" + std::to_string(i);
+        answer.actors[i].number = i + 1;
+        answer.actors[i].types = {"bank.deposit", "bank.withdraw", "bank.get_balance"};
+    }
+    const auto bytes = remote::encode(answer);
+    // A part of the list has its part of the memory.
+    constexpr std::size_t parts = 200;
+    const auto fits = [&](remote::decode_limits limits) {
+        limits.memory_bytes_max /= parts;
+        return remote::decode<detail::list_answer>(bytes, limits).has_value();
+    };
+    CHECK(fits(detail::list_limits(parts * bytes.size())));
+    CHECK_FALSE(fits(detail::payload_limits(parts * bytes.size())));
+
+    // A list of nothing much takes no more for that.
+    constexpr std::size_t mib = std::size_t{1024} * 1024;
+    CHECK(detail::list_limits(64 * mib).memory_bytes_max == 128 * mib);
+    CHECK(detail::list_limits(1 * mib).memory_bytes_max ==
+          detail::payload_limits(1 * mib).memory_bytes_max);
+}
+
 TEST_CASE("group: members come with publications and nodes, and go with them", "[remote][group]") {
     cluster three({"a", "b", "c"});
     three.publish("b", "work/1");

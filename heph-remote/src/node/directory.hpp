@@ -13,6 +13,7 @@
 // has something in common with the one of now; else the whole list, as programs of before 0.4.3
 // are in any case.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -28,6 +29,7 @@
 #include <heph/remote/codec/codec.hpp>
 #include <heph/remote/detail/published.hpp>
 #include <heph/remote/message.hpp>
+#include <heph/remote/protocol/handshake.hpp>
 
 #include "told_lists.hpp"
 
@@ -65,6 +67,24 @@ struct list_answer {
     std::vector<std::uint64_t> gone;
 };
 HEPH_MESSAGE(list_answer, "heph.list_answer", 1, digest, is_leaving, actors, since, gone)
+
+/// Tells whether an actor is one that was asked for, by a name that actors can have: whoever
+/// answers may say anything.
+[[nodiscard]] inline bool is_asked_for(const listed_actor& actor, const list_request& by) {
+    return protocol::is_good_name(actor.name) &&
+           (by.is_prefix ? actor.name.starts_with(by.name) : actor.name == by.name);
+}
+
+/// Bounds what decoding a list may take: names of actors and types take several times their bytes,
+/// which is more than other large messages may take.
+[[nodiscard]] constexpr decode_limits list_limits(std::size_t payload_bytes) noexcept {
+    constexpr std::size_t times = 8;
+    constexpr std::size_t most = std::size_t{128} * 1024 * 1024;
+    decode_limits limits = payload_limits(payload_bytes);
+    limits.memory_bytes_max = std::max(limits.memory_bytes_max,
+                                       payload_bytes < most / times ? times * payload_bytes : most);
+    return limits;
+}
 
 struct list_actors : heph::rpc<list_request, list_answer> {
     using heph::rpc<list_request, list_answer>::rpc;

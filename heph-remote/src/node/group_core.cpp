@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <heph/core/either.hpp>
+#include <heph/core/log.hpp>
 #include <heph/core/yield.hpp>
 #include <heph/rt/detail/entropy.hpp>
 
@@ -182,13 +183,12 @@ task<> group_core::follow_directory(group_pointer self, std::string node) {
     const auto found = co_await finding;
     if (!found) { co_return; }
     const destination_pointer directory = *found;
-    std::uint64_t known = 0;
+    list_request request;
+    request.name = self->name_;
+    request.is_prefix = self->is_prefix_;
+    request.takes_changes = true;
+    bool is_told = false;
     for (;;) {
-        list_request request;
-        request.name = self->name_;
-        request.is_prefix = self->is_prefix_;
-        request.known = known;
-        request.takes_changes = true;
         auto asking = call_actor(self->port_, directory, 0, framed(request), deadline(forever));
         const auto answered = co_await asking;
         if (!answered && answered.error() == failure::stopped) { co_return; }
@@ -196,14 +196,18 @@ task<> group_core::follow_directory(group_pointer self, std::string node) {
         if (self->is_over()) { co_return; }
         bool is_taken = false;
         bool is_leaving = false;
+        bool is_too_long = !answered && answered.error() == failure::too_large;
         if (answered) {
             const auto bytes = answered->payload();
-            const auto list = decode<list_answer>(bytes, payload_limits(bytes.size()));
+            auto list = decode<list_answer>(bytes, list_limits(bytes.size()));
+            is_too_long = !list;
             // What changes another list than the one that is known is of no use: the whole one is.
-            is_taken = list && (list->since == 0 || list->since == known);
-            known = is_taken ? list->digest : 0;
+            is_taken = list && (list->since == 0 || list->since == request.known);
+            request.known = is_taken ? list->digest : 0;
             if (is_taken) {
                 is_leaving = list->is_leaving;
+                std::erase_if(list->actors,
+                              [&](const auto& each) { return !is_asked_for(each, request); });
                 self->change([&](group_state& state) {
                     return list->since == 0 ? state.listed(*directory, list->actors)
                                             : state.changed(*directory, list->actors, list->gone);
@@ -213,6 +217,13 @@ task<> group_core::follow_directory(group_pointer self, std::string node) {
         if (is_leaving) {
             never_ready until_lost;
             co_await until_lost;
+        }
+        if (is_too_long && !std::exchange(is_told, true)) {
+            heph::log(log_level::warning,
+                      "node " + self->port_->name() + ": the group of " + request.name +
+                          (self->is_prefix_ ? "* does not see" : " does not see") +
+                          " what changes at " + node +
+                          ": the list of the actors there is too long, or no list");
         }
         if (!is_taken) {
             // Among others: the link is cut, and its session waits for it.
