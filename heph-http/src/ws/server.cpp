@@ -46,14 +46,14 @@ struct accepted {
 };
 
 task<void> run(accepted* agreed, upgraded_stream* stream) {
-    socket connected(
+    socket opened(
         std::make_unique<detail::session>(*stream, role::server, agreed->options, agreed->deflate),
         agreed->subprotocol);
     std::exception_ptr failure;
     try {
-        co_await agreed->session(connected);
+        co_await agreed->session(opened);
     } catch (...) { failure = std::current_exception(); }
-    auto closing = connected.close(failure ? close_code::internal_error : close_code::normal);
+    auto closing = opened.close(failure ? close_code::internal_error : close_code::normal);
     co_await closing;
     if (failure) { std::rethrow_exception(std::move(failure)); }
 }
