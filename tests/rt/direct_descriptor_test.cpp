@@ -500,7 +500,8 @@ task<> asks_a_server(worker here, endpoint to) {
     here.shared().request_stop();
 }
 
-// What the threads of a test tell each other.
+// What the threads of a test tell each other. Only one at a time may check anything: the first
+// until it is there, the second until it is done, and then the first again.
 struct handed_on {
     std::optional<unix_stream> near;
     std::optional<unix_stream> far;
@@ -559,12 +560,14 @@ task<> makes_ordinary_and_hands_on(worker /*here*/, handed_on* to) {
     CHECK_FALSE(near.make_ordinary());
     to->near.emplace(std::move(near));
     to->there = true;
+    while (!to->done) { co_await heph::rt::timer(1ms); }
     co_await expect(&far, "from another worker");
 }
 
 task<> uses_what_was_anothers(worker /*here*/, handed_on* from) {
     while (!from->there) { co_await heph::rt::timer(1ms); }
     co_await send_text(&*from->near, "from another worker");
+    from->done = true;
 }
 
 task<> leaves_a_stream(handed_on* to) {
