@@ -126,7 +126,7 @@ bool compare_response(const std::string& bytes) {
 // Changes some of its bytes to such as mean something in a head.
 std::string changed(std::string text, std::mt19937& random) {
     constexpr std::string_view bytes("\r\n\t :;,/?.%*0159aA\"\\\0\x7f\x80\xff", 24);
-    for (unsigned left = 1 + random() % 3; left != 0; --left) {
+    for (auto left = 1 + random() % 3; left != 0; --left) {
         const std::size_t at = random() % text.size();
         const char byte = bytes[random() % bytes.size()];
         switch (random() % 3) {
