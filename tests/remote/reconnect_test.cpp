@@ -370,6 +370,30 @@ TEST_CASE("reconnect: two nodes that dial each other at once keep one connection
     CHECK(log_lines::with("linked to") == 20);
 }
 
+TEST_CASE("reconnect: who dialed at the same time, and gave it up unsaid, was not turned away",
+          "[remote][reconnect]") {
+    const log_lines log;
+    run_nodes([](rt::worker worker) -> heph::task<> {
+        const auto b = start(worker, listening("b"));
+        const auto a = start(worker, listening("a").peer("b", b.address()));
+        const bool linked =
+            co_await eventually([&] { return a.is_linked("b") && b.is_linked("a"); });
+        REQUIRE(linked);
+        // To "a", which dialed, it may be the dialing of "b"; but not to "b".
+        for (const auto* node : {&a, &b}) {
+            auto given_up = co_await rt::net::tcp_stream::connect(
+                rt::net::endpoint::parse(node->address()).value());
+            REQUIRE(given_up);
+            given_up->shutdown(rt::net::shutdown_how::send);
+            const auto closed = co_await given_up->next();
+            CHECK((!closed || closed->empty()));
+        }
+        CHECK(log_lines::with("node a: turned away") == 0);
+        CHECK(log_lines::with("node b: turned away") == 1);
+        CHECK(a.is_linked("b"));
+    });
+}
+
 TEST_CASE("reconnect: two nodes that dial each other lose nothing when their connections are cut",
           "[remote][reconnect]") {
     run_nodes([](rt::worker worker) -> heph::task<> {

@@ -248,6 +248,7 @@ private:
     void secure_anew(link_security by, bool renews_links);
     [[nodiscard]] bool try_another_secret(connection& of);
     [[nodiscard]] bool is_idle() const;
+    [[nodiscard]] bool has_crossed(const connection& given_up) const;
     /// Makes what is to be said over a connection the output of its records.
     void collect(const connection_pointer& from);
     static void kick(peer& with);

@@ -333,6 +333,7 @@ void hub::link_up(const connection_pointer& over) {
     over->first_flight = {};
     over->frames.set_frame_bytes_max(with->link.frame_bytes_max());
     with->up = over;
+    with->up_since = now();
     with->last_failure.clear();
     port_->set_peer(with->name, true);
     log_within(link_log_, log_level::info,

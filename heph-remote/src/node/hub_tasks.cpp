@@ -299,6 +299,19 @@ task<> hub::read(hub_pointer self, connection_pointer from) {
     from->wake.set();
 }
 
+// Two nodes that dial each other at once keep one connection; the other one may be given up before
+// anything was said over it. That is no failure of whoever it was.
+bool hub::has_crossed(const connection& given_up) const {
+    if (given_up.dialed || given_up.was_linked) { return false; }
+    const auto from = node_address::parse(given_up.address);
+    return from && std::ranges::any_of(peers_, [&](const auto& each) {
+               const peer& with = *each.second;
+               return with.is_up() && with.up->dialed && with.other_end &&
+                      from->is_same_host(*with.other_end) &&
+                      now() - with.up_since < settings_.links().handshake_time;
+           });
+}
+
 task<> hub::read_to_the_end(hub_pointer self, connection_pointer from) {
     std::size_t ignored_bytes = 0;
     lazy_timer look(*self->environment_);
@@ -322,14 +335,16 @@ task<> hub::read_to_the_end(hub_pointer self, connection_pointer from) {
         }
         const stream::chunk_result& received = std::get<0>(first);
         if (!received) {
-            self->end(from, received.error().message());
+            self->end(from, self->has_crossed(*from) ? std::string() : received.error().message());
             break;
         }
         const auto bytes = received->bytes();
         if (bytes.empty()) {
-            self->end(from, from->is_linked() ? "it closed the connection"
-                                              : "it closed the connection before the handshake" +
-                                                    self->security_.explain_end(from->dialed));
+            std::string why = "it closed the connection";
+            if (!from->is_linked()) {
+                why += " before the handshake" + self->security_.explain_end(from->dialed);
+            }
+            self->end(from, self->has_crossed(*from) ? std::string() : std::move(why));
             break;
         }
         if (from->current == connection::phase::closing) {

@@ -148,6 +148,7 @@ struct peer {
     bool hello_under_way = false;         ///< This node's hello was sent, and not answered.
     protocol::id128 fresh;                ///< What the next hello offers as a new session.
     steady_time not_up_since;
+    steady_time up_since;  ///< Of the link that is up, or was the last one.
     std::optional<detail::node_address> told_address;  ///< Where it says that it is reached.
     std::optional<detail::node_address> other_end;     ///< Of the last connection that was linked.
     bool is_called_back = false;  ///< It dialed, and is dialed since the connection broke.
