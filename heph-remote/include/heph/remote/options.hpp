@@ -127,14 +127,15 @@ public:
     }
 
     /// Accepts connections at an address, such as `127.0.0.1:9001`, where port 0 takes a free one,
-    /// or at a Unix socket, `unix:/run/a.sock` or, without a file, `unix:@name`; not at the name of a
-    /// host. Without it, the node does not accept.
+    /// or at a Unix socket, `unix:/run/a.sock` or, without a file, `unix:@name`; not at the name of
+    /// a host. Without it, the node does not accept.
     options& listen(std::string address) {
         listen_ = std::move(address);
         return *this;
     }
-    /// Dials a node, and dials it again whenever the link is down: at an address as above, or by the
-    /// name of a host, `db.example.org:9001`, which is looked up each time, so that it may move.
+    /// Dials a node, and dials it again whenever the link is down: at an address as above, or by
+    /// the name of a host, `db.example.org:9001`, which is looked up each time, so that it may
+    /// move.
     options& peer(std::string name, std::string address) {
         peers_.emplace_back(std::move(name), std::move(address));
         return *this;
@@ -162,9 +163,9 @@ public:
         return *this;
     }
     /// Tells other nodes where this one is reached, such as `192.0.2.1:9001` or
-    /// `a.example.org:9001`, when that is not the address at which it listens. They use it when a connection that they accepted breaks.
-    /// Without it, a listener's address of loopback or a Unix socket is told within its machine
-    /// only.
+    /// `a.example.org:9001`, when that is not the address at which it listens. They use it when a
+    /// connection that they accepted breaks. Without it, a listener's address of loopback or a Unix
+    /// socket is told within its machine only.
     options& advertise(std::string address) {
         advertised_ = std::move(address);
         return *this;
