@@ -16,8 +16,6 @@ namespace heph::remote::detail {
 
 namespace {
 
-constexpr auto silence_to_try_next = std::chrono::seconds(1);
-
 rt::net::endpoint endpoint_of(const boost::asio::ip::tcp::endpoint& at) {
     const auto address = at.address();
     if (address.is_v4()) { return rt::net::endpoint::v4(address.to_v4().to_bytes(), at.port()); }

@@ -18,7 +18,7 @@ namespace heph::remote::detail {
 [[nodiscard]] task<rt::net::resolved> asio_resolve(asio_strand strand, host_name of);
 
 /// Connects to the first of several addresses that takes it, one after the other; to all but the
-/// last it does not wait for longer than a second. *Errors*: that of the last one.
+/// last it does not wait for longer than `silence_to_try_next`. *Errors*: that of the last one.
 /// *Cancellation*: the attempt is given up.
 [[nodiscard]] task<stream_result> asio_connect_any(asio_strand strand,
                                                    std::vector<rt::net::endpoint> to);

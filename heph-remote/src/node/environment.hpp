@@ -104,6 +104,9 @@ using stream_pointer = std::unique_ptr<stream>;
 }
 using stream_result = std::expected<stream_pointer, std::error_code>;
 
+/// Where a node may be at several places, the next one is tried after as much silence at one.
+inline constexpr std::chrono::seconds silence_to_try_next(1);
+
 /// Accepts connections. Destroying it ends that, and removes the file of a Unix socket.
 class listener {
 public:

@@ -29,9 +29,8 @@ constexpr auto pause_after_throw = 100ms;
 // Who answers at all begins to within a round trip.
 constexpr auto silence_to_tell = 1s;
 
-// Where a node may be at several places, the next one is tried after as much silence at one, after
-// twice as much when all were tried, and so on: a place that is far away gets its time in the end.
-constexpr auto silence_to_try_next = 1s;
+// Of several places the next one is tried after `silence_to_try_next`, after twice as much when all
+// were tried, and so on: a place that is far away gets its time in the end.
 constexpr std::uint32_t doublings_max = 16;
 
 struct attempt {
@@ -41,24 +40,22 @@ struct attempt {
 
 task<attempt> connect_to(std::shared_ptr<environment> around, std::shared_ptr<memory_core> network,
                          node_address to) {
-    const auto* named = std::get_if<host_name>(&to.where());
-    if (named == nullptr) {
-        auto connecting = connect_by(around, network, to);
-        auto made = co_await connecting;
-        attempt result{std::move(made), {}};
-        result.at.push_back(std::move(to));
-        co_return result;
+    attempt result;
+    if (const auto* named = std::get_if<host_name>(&to.where())) {
+        auto looking = around->resolve(*named);
+        auto found = co_await looking;
+        if (!found) {
+            result.made = std::unexpected(found.error());
+            co_return result;
+        }
+        result.at = std::vector<node_address>(found->begin(), found->end());
+        auto connecting = around->connect_any(std::move(*found));
+        result.made = co_await connecting;
+    } else {
+        result.at.push_back(to);
+        auto connecting = connect_by(around, network, std::move(to));
+        result.made = co_await connecting;
     }
-    auto looking = around->resolve(*named);
-    auto found = co_await looking;
-    if (!found) {
-        attempt failed{stream_result(std::unexpect, found.error()), {}};
-        co_return failed;
-    }
-    std::vector<node_address> at(found->begin(), found->end());
-    auto connecting = around->connect_any(std::move(*found));
-    auto made = co_await connecting;
-    attempt result{std::move(made), std::move(at)};
     co_return result;
 }
 
@@ -73,7 +70,8 @@ task<attempt> connect_or_fail(std::shared_ptr<environment> around,
         why = "an unknown exception";
     }
     heph::log(log_level::error, "a connect threw: " + why);
-    attempt failed{stream_result(std::unexpect, std::make_error_code(std::errc::io_error)), {}};
+    attempt failed;
+    failed.made = std::unexpected(std::make_error_code(std::errc::io_error));
     co_return failed;
 }
 

@@ -334,19 +334,16 @@ task<> hub::read_to_the_end(hub_pointer self, connection_pointer from) {
             break;
         }
         const stream::chunk_result& received = std::get<0>(first);
-        if (!received) {
-            self->end(from, self->has_crossed(*from) ? std::string() : received.error().message());
+        if (!received || received->empty()) {
+            std::string why = received ? "it closed the connection" : received.error().message();
+            if (received && !from->is_linked()) {
+                why += " before the handshake" + self->security_.explain_end(from->dialed);
+            }
+            if (self->has_crossed(*from)) { why.clear(); }
+            self->end(from, std::move(why));
             break;
         }
         const auto bytes = received->bytes();
-        if (bytes.empty()) {
-            std::string why = "it closed the connection";
-            if (!from->is_linked()) {
-                why += " before the handshake" + self->security_.explain_end(from->dialed);
-            }
-            self->end(from, self->has_crossed(*from) ? std::string() : std::move(why));
-            break;
-        }
         if (from->current == connection::phase::closing) {
             ignored_bytes += bytes.size();
             if (!from->was_linked && ignored_bytes > ignored_bytes_max) { break; }
