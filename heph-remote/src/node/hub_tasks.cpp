@@ -50,13 +50,12 @@ constexpr std::size_t at_once_bytes_max = 4 * 1024;
 constexpr auto pause_before_at_once = 20us;
 
 // Sends the output of a connection, of which there is little. What is left is in `rest`, whose
-// memory is used again.
-std::error_code send_at_once(connection& to, rt::buffer& rest) {
+// memory is used again. What fails is left as well, for a send that waits: until that fails, too,
+// the reader has its turn, which may have the peer's goodbye.
+void send_at_once(connection& to, rt::buffer& rest) {
     to.records.take_output(rest);
     const auto sent = to.socket->try_send(std::as_const(rest).bytes());
-    if (!sent) { return sent.error(); }
-    rest.consume(*sent);
-    return {};
+    if (sent) { rest.consume(*sent); }
 }
 
 }  // namespace
@@ -438,10 +437,7 @@ task<> hub::write_to_the_end(hub_pointer self, connection_pointer to) {
             const time_point before = std::exchange(written, self->now());
             if (written - before >= pause_before_at_once &&
                 to->records.has_little_output(at_once_bytes_max)) {
-                if (const auto failed = send_at_once(*to, little)) {
-                    self->end(to, failed.message());
-                    break;
-                }
+                send_at_once(*to, little);
                 if (little.empty()) { continue; }
                 pieces.push_back(std::exchange(little, rt::buffer()));
             } else {
